@@ -1,0 +1,2 @@
+//! libsys.
+#![no_std]
