@@ -1,0 +1,165 @@
+//! The header word of a message, in `rsi`.
+//!
+//! | bits | field |
+//! |---|---|
+//! | 0–12 | payload bytes in the message page, 0 to [`crate::PAYLOAD_BYTES`]; 0: the message is its eight words |
+//! | 13–15 | handles that travel with it, 0 to 4 |
+//! | 16–18 | request: handles that the reply may bring, 0 to 4 (slots are reserved for them) |
+//! | 19–20 | [`Class`] of a request |
+//! | 21 | a deadline is in the message page |
+//! | 22 | delivered request: an earlier server had it already; see [`crate::MessagePage::faults`] |
+//! | 23–31 | zero |
+//! | 32–63 | method identity; in replies free for the protocol |
+
+/// What becomes of a request whose server died while it had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// It ends with [`crate::Error::PeerDied`].
+    Fail = 0,
+    /// It is given to the next incarnation: reading, or idempotent.
+    Replay = 1,
+    /// It is given to the next incarnation under the same key, which takes effect exactly once.
+    Once = 2,
+}
+
+impl Class {
+    /// The class with this number.
+    pub const fn from_number(number: u64) -> Option<Class> {
+        match number {
+            0 => Some(Class::Fail),
+            1 => Some(Class::Replay),
+            2 => Some(Class::Once),
+            _ => None,
+        }
+    }
+}
+
+/// The header word of a message: see the table of this file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct Header(pub u64);
+
+impl Header {
+    const LENGTH: u64 = 0x1fff;
+    const HANDLES: u32 = 13;
+    const REPLY_HANDLES: u32 = 16;
+    const CLASS: u32 = 19;
+    const DEADLINE: u64 = 1 << 21;
+    const REPLAYED: u64 = 1 << 22;
+    const RESERVED: u64 = 0xff80_0000;
+
+    /// A message of eight words, without handles, for a method.
+    pub const fn words(method: u32, class: Class) -> Header {
+        Header((method as u64) << 32 | (class as u64) << Header::CLASS)
+    }
+
+    /// The same with a payload of `bytes` in the message page.
+    pub const fn with_payload(self, bytes: usize) -> Header {
+        Header(self.0 & !Header::LENGTH | bytes as u64 & Header::LENGTH)
+    }
+
+    /// The same with this many handles in the message page.
+    pub const fn with_handles(self, count: usize) -> Header {
+        Header(self.0 & !(7 << Header::HANDLES) | (count as u64 & 7) << Header::HANDLES)
+    }
+
+    /// The same with room for this many handles in the reply.
+    pub const fn with_reply_handles(self, count: usize) -> Header {
+        Header(self.0 & !(7 << Header::REPLY_HANDLES) | (count as u64 & 7) << Header::REPLY_HANDLES)
+    }
+
+    /// The same with the deadline of the message page in force.
+    pub const fn with_deadline(self) -> Header {
+        Header(self.0 | Header::DEADLINE)
+    }
+
+    /// The same, marked as delivered before.
+    pub const fn with_replayed(self) -> Header {
+        Header(self.0 | Header::REPLAYED)
+    }
+
+    /// Payload length in bytes.
+    pub const fn payload_bytes(self) -> usize {
+        (self.0 & Header::LENGTH) as usize
+    }
+
+    /// Handles that travel with the message.
+    pub const fn handles(self) -> usize {
+        (self.0 >> Header::HANDLES & 7) as usize
+    }
+
+    /// Handles that the reply may bring.
+    pub const fn reply_handles(self) -> usize {
+        (self.0 >> Header::REPLY_HANDLES & 7) as usize
+    }
+
+    /// The class of a request; `None` for the number that has no meaning.
+    pub const fn class(self) -> Option<Class> {
+        Class::from_number(self.0 >> Header::CLASS & 3)
+    }
+
+    /// Whether the message page holds a deadline.
+    pub const fn has_deadline(self) -> bool {
+        self.0 & Header::DEADLINE != 0
+    }
+
+    /// Whether an earlier delivery of this request ended without an answer.
+    pub const fn is_replayed(self) -> bool {
+        self.0 & Header::REPLAYED != 0
+    }
+
+    /// The identity of the method.
+    pub const fn method(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether the message is words alone: no payload, no handles either way, no deadline, and
+    /// nothing that contradicts itself. What the kernel's fast path takes without a further look
+    /// (a class of `once` needs the key stamped, so it is not included).
+    pub const fn is_plain(self) -> bool {
+        self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS) == 0
+            && self.payload_bytes() <= crate::PAYLOAD_BYTES
+    }
+
+    /// Whether every field is in its range.
+    pub const fn is_valid(self) -> bool {
+        self.payload_bytes() <= crate::PAYLOAD_BYTES
+            && self.handles() <= crate::message::HANDLES
+            && self.reply_handles() <= crate::message::HANDLES
+            && self.class().is_some()
+            && self.0 & (Header::RESERVED | Header::REPLAYED) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_overlap() {
+        let header = Header::words(0xdead_beef, Class::Once)
+            .with_payload(3968)
+            .with_handles(4)
+            .with_reply_handles(3)
+            .with_deadline();
+        assert!(header.is_valid());
+        assert_eq!(header.method(), 0xdead_beef);
+        assert_eq!(header.payload_bytes(), 3968);
+        assert_eq!((header.handles(), header.reply_handles()), (4, 3));
+        assert_eq!(header.class(), Some(Class::Once));
+        assert!(header.has_deadline() && !header.is_replayed() && !header.is_plain());
+    }
+
+    #[test]
+    fn contradictions_are_invalid() {
+        assert!(!Header::default().with_payload(3969).is_valid());
+        assert!(!Header::default().with_handles(5).is_valid());
+        assert!(!Header::default().with_reply_handles(7).is_valid());
+        assert!(!Header(3 << 19).is_valid());
+        assert!(!Header(1 << 23).is_valid());
+        assert!(!Header::default().with_replayed().is_valid());
+        assert!(Header::words(1, Class::Replay).with_payload(8).is_plain());
+        assert!(!Header::words(1, Class::Once).is_plain());
+    }
+}

@@ -1,0 +1,55 @@
+//! The ELF note that names the ABI a program was built for.
+//!
+//! A program (not the kernel) holds one [`AbiNote`] in the section `.note.skink`; the loader
+//! refuses a program without it or with another number.
+
+/// Owner name of the note, with its terminating zero and padding.
+pub const NAME: [u8; 8] = *b"Skink\0\0\0";
+
+/// Type of the note: the descriptor is the ABI number.
+pub const TYPE: u32 = 1;
+
+/// An ELF note (System V ABI, «Note Section») whose descriptor is the ABI number.
+#[repr(C)]
+pub struct AbiNote {
+    name_bytes: u32,
+    descriptor_bytes: u32,
+    kind: u32,
+    name: [u8; 8],
+    version: u32,
+}
+
+impl AbiNote {
+    /// The note of this ABI.
+    pub const CURRENT: AbiNote = AbiNote {
+        name_bytes: 6,
+        descriptor_bytes: 4,
+        kind: TYPE,
+        name: NAME,
+        version: crate::ABI_VERSION,
+    };
+}
+
+/// The ABI number in the contents of a note section, if it holds the note.
+pub fn version(section: &[u8]) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_le_bytes(section.get(at..at + 4)?.try_into().ok()?));
+    let is_ours = word(0)? == 6 && word(4)? == 4 && word(8)? == TYPE && section.get(12..20)? == NAME;
+    if is_ours { word(20) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn truncated_or_foreign_notes_have_no_version() {
+        let mut note = [0u8; 24];
+        note[0] = 6;
+        note[4] = 4;
+        note[8] = 1;
+        note[12..20].copy_from_slice(b"Skink\0\0\0");
+        note[20] = 7;
+        assert_eq!(super::version(&note), Some(7));
+        assert_eq!(super::version(&note[..23]), None);
+        note[12] = b'X';
+        assert_eq!(super::version(&note), None);
+    }
+}
