@@ -1,2 +1,6 @@
-//! kernel.
-#![no_std]
+//! The Skink microkernel: scheduling, address spaces, IPC and interrupt forwarding.
+//!
+//! Everything but `arch` compiles on the host and is tested there.
+#![cfg_attr(not(test), no_std)]
+
+pub mod arch;
