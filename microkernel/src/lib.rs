@@ -5,6 +5,7 @@
 
 pub mod address_space;
 pub mod arch;
+pub mod byte_ring;
 pub mod cpu;
 pub mod death;
 pub mod entry;
