@@ -3,7 +3,10 @@
 
 use crate::frames::Frames;
 use crate::object::reference::{self, Doomed, ObjectType};
+use crate::shootdown::Shootdown;
 use core::cell::Cell;
+use core::marker::PhantomPinned;
+use x86_64::PhysAddr;
 
 /// Objects freed at the end of one kernel entry, at most: what is left waits for the next.
 const REAP_BATCH: usize = 32;
@@ -12,17 +15,31 @@ const REAP_BATCH: usize = 32;
 pub struct Kernel {
     /// Free physical memory.
     pub frames: Frames,
+    /// The page table without user half, whose upper half every address space has. Set once, at boot.
+    pub kernel_table: Cell<PhysAddr>,
+    /// Translations to be forgotten.
+    pub shootdown: Shootdown,
     /// Objects to be freed.
     pub(crate) doomed: Doomed,
     /// How many objects there are.
     pub counts: Counts,
     last_number: Cell<u64>,
+    /// Slab pages point to `doomed`: so an exclusive borrow of the kernel is not the only way to it, which this says.
+    _pinned: PhantomPinned,
 }
 
 impl Kernel {
     /// A kernel without memory, processes or CPUs. It must not move once it has objects.
     pub const fn new() -> Kernel {
-        Kernel { frames: Frames::new(), doomed: Doomed::new(), counts: Counts::new(), last_number: Cell::new(0) }
+        Kernel {
+            frames: Frames::new(),
+            kernel_table: Cell::new(PhysAddr::zero()),
+            shootdown: Shootdown::new(),
+            doomed: Doomed::new(),
+            counts: Counts::new(),
+            last_number: Cell::new(0),
+            _pinned: PhantomPinned,
+        }
     }
 
     /// A number that was never given before.
@@ -35,9 +52,18 @@ impl Kernel {
     /// Frees objects that nothing refers to: a bounded number of them.
     #[inline]
     pub fn reap(&mut self) {
+        if self.shootdown.has_garbage(self) {
+            self.shootdown.collect(self);
+        }
         if !self.doomed.is_empty() {
             reference::reap(self, REAP_BATCH);
         }
+    }
+
+    /// Whether [`Kernel::reap`] has work.
+    #[inline]
+    pub fn has_garbage(&self) -> bool {
+        !self.doomed.is_empty() || self.shootdown.has_garbage(self)
     }
 }
 

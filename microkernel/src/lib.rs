@@ -3,7 +3,13 @@
 //! Everything but `arch` compiles on the host and is tested there.
 #![cfg_attr(not(test), no_std)]
 
+pub mod address_space;
 pub mod arch;
+pub mod frames;
 pub mod kernel;
 pub mod list;
 pub mod object;
+pub mod radix;
+pub mod shootdown;
+#[cfg(test)]
+mod testing;
