@@ -115,6 +115,18 @@ impl Account {
         self.revoked.get()
     }
 
+    /// Whether it, or one above it, was revoked.
+    pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
+        let mut account: Option<&Account> = Some(self);
+        while let Some(here) = account {
+            if here.revoked.get() {
+                return true;
+            }
+            account = here.parent.get(kernel).map(|parent| &**parent);
+        }
+        false
+    }
+
     /// Refuses further charges. Killing what is charged to it is the reaper's work.
     pub(crate) fn set_revoked(&self) {
         self.revoked.set(true);

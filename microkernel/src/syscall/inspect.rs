@@ -219,7 +219,7 @@ fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
         state: state as u32,
         threads: process.alive.get(),
         handles: process.handles.len().into(),
-        resident_frames: process.resident_pages(),
+        resident_frames: process.space.resident_pages(),
         run_time: nanoseconds(ran + process.past_run_time.get()),
         started: process.started.get(),
     }
@@ -361,7 +361,7 @@ fn channels(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: 
 /// The cursor is an address.
 fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
     let mut number = 0;
-    while let Some(record) = process.mapping_record(kernel, number) {
+    while let Some(record) = process.space.record(kernel, number) {
         if record.address >= cursor && !to.put(&record) {
             return record.address;
         }
