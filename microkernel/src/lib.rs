@@ -7,6 +7,7 @@ pub mod address_space;
 pub mod arch;
 pub mod archive;
 pub mod boot;
+pub mod byte_ring;
 pub mod cpu;
 pub mod death;
 pub mod elf_image;

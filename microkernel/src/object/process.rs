@@ -3,6 +3,7 @@
 use super::account::{Account, Quantity};
 use super::call::{Call, InServer};
 use super::channel::{Channel, Served};
+use super::dma_domain::{Attachment, OfProcess};
 use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
 use super::thread::{InProcess, Thread};
@@ -78,6 +79,8 @@ pub struct Process {
     pub served: List<Channel, Served>,
     /// Calls that it keeps.
     pub kept: List<Call, InServer>,
+    /// Memory that it attached to DmaDomains.
+    pub attached: List<Attachment, OfProcess>,
     /// Calls that it has received and not answered: current and kept ones, without the parked.
     pub active_calls: Cell<u32>,
     /// A suspect call that has to be alone, while it is current or kept.
@@ -140,6 +143,7 @@ impl Process {
                 alive: Cell::new(0),
                 served: List::new(),
                 kept: List::new(),
+                attached: List::new(),
                 active_calls: Cell::new(0),
                 alone: Slot::empty(),
                 orphans: Cell::new(0),

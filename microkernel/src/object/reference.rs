@@ -34,11 +34,12 @@ pub enum ObjectType {
     Attachment,
     Mapping,
     Resource,
+    Claim,
 }
 
 impl ObjectType {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 }
 
 /// A type whose values live in slabs.
@@ -325,6 +326,7 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
                 ObjectType::Attachment => free::<super::Attachment>(kernel, header),
                 ObjectType::Resource => free::<super::Resource>(kernel, header),
                 ObjectType::Mapping => free::<super::Mapping>(kernel, header),
+                ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
             }
         };
         left = left.saturating_sub(if done { 1 } else { STEP_COST });
