@@ -86,7 +86,12 @@ pub fn compile(
 /// Shows cargo's status lines as progress, and returns all that it said.
 fn relay_status(stderr: impl Read, progress: &Progress) -> String {
     let mut said = String::new();
+    let mut compiles = false;
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if !compiles && line.trim_start().starts_with("Compiling") {
+            compiles = true;
+            progress.step("building the kernel and the programs");
+        }
         progress.detail(line.trim());
         said.push_str(&line);
         said.push('\n');

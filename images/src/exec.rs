@@ -9,8 +9,6 @@ use crate::emulator::{Emulator, Event, Input};
 use crate::end::End;
 use crate::frame::{Deframer, Piece};
 use crate::machine::{Machine, SerialEnd};
-use crate::progress::Progress;
-use crate::qemu;
 use crate::serial_log::SerialLog;
 use crate::signals;
 
@@ -70,9 +68,12 @@ impl Machine {
             .clone()
             .with_commands(commands)
             .arguments(SerialEnd::Program)?;
-        let qemu = qemu::find(&Progress::Silent)?;
-        let emulator =
-            Emulator::start(&qemu, &arguments, std::path::Path::new("/"), Input::Nothing)?;
+        let emulator = Emulator::start(
+            &self.emulator()?,
+            &arguments,
+            std::path::Path::new("/"),
+            Input::Nothing,
+        )?;
         let _signals = match interruption {
             Interruption::Ends => Some(signals::report_to(emulator.reporter())?),
             Interruption::Ignored => None,

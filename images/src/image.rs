@@ -11,6 +11,7 @@ use crate::compile::{Artifacts, compile};
 use crate::lock::FileLock;
 use crate::progress::Progress;
 use crate::strip::strip;
+use crate::symbols::Symbols;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Role, Workspace};
 
@@ -26,6 +27,20 @@ pub struct Image {
     pub programs: BTreeMap<String, PathBuf>,
     /// The compiler's warnings, empty when there are none.
     pub warnings: String,
+}
+
+impl Image {
+    /// The symbols of the program `name`, for its crash reports.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn symbols(&self, name: &str) -> Result<Symbols> {
+        let elf = self
+            .programs
+            .get(name)
+            .with_context(|| format!("the boot archive has no program {name}"))?;
+        Symbols::open(elf)
+    }
 }
 
 /// Builds everything for the target and says nothing. Several processes may call it at once.
@@ -44,7 +59,7 @@ pub fn build_with(workspace: &Workspace, progress: &Progress) -> Result<Image> {
     let toolchain = Toolchain::find(workspace, progress)?;
     let packages = workspace.target_packages(toolchain.cargo())?;
     let _lock = FileLock::acquire(&workspace.target_build().join("build.lock"), progress)?;
-    progress.step("building the kernel and the programs");
+    progress.detail("looking for what has changed");
     let artifacts = compile(workspace, &toolchain, &packages, progress)?;
     progress.detail("packing the boot archive");
     assemble(workspace, artifacts)

@@ -1,5 +1,6 @@
 //! Which machine QEMU makes: processors, memory, buses, disks and the kernel's command line.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use crate::accelerator::Accelerator;
 use crate::disk::Disk;
 use crate::image::Image;
 use crate::percent;
+use crate::progress::Progress;
+use crate::qemu;
 
 /// Memory of a machine that does not say otherwise, in MiB.
 pub const DEFAULT_MEMORY_MIB: u32 = 256;
@@ -42,6 +45,7 @@ pub struct Machine {
     instruction_count: bool,
     wait_for_gdb: bool,
     timeout: Option<Duration>,
+    qemu: Option<PathBuf>,
 }
 
 /// What is at the other end of the machine's serial line.
@@ -66,6 +70,7 @@ impl Machine {
             instruction_count: false,
             wait_for_gdb: false,
             timeout: None,
+            qemu: None,
         }
     }
 
@@ -122,6 +127,23 @@ impl Machine {
         self.timeout
     }
 
+    /// Sets the QEMU to use, instead of the one on `PATH`.
+    pub fn qemu(mut self, program: &Path) -> Self {
+        self.qemu = Some(program.to_path_buf());
+        self
+    }
+
+    /// The QEMU to use.
+    ///
+    /// # Errors
+    /// There is none and none can be installed.
+    pub fn emulator(&self) -> Result<PathBuf> {
+        match &self.qemu {
+            Some(program) => Ok(program.clone()),
+            None => qemu::find(&Progress::Silent),
+        }
+    }
+
     /// What is booted.
     pub fn image(&self) -> &Image {
         &self.image
@@ -159,6 +181,10 @@ impl Machine {
         ]);
         list.add(["-machine", self.kind.qemu_name(), "-cpu", "max"]);
         list.add(accelerator.arguments(self.cpus));
+        if self.instruction_count {
+            // The processor's random numbers are the same in every run, too.
+            list.add(["-seed", "0"]);
+        }
         list.add([
             "-smp",
             &self.cpus.to_string(),
@@ -266,7 +292,7 @@ mod tests {
         let counted = machine().icount(true).smp(2).memory(64);
         let line = line(&counted, SerialEnd::Program);
         assert!(
-            line.contains("-accel tcg -icount shift=0,sleep=off -smp 2 -m 64M"),
+            line.contains("-accel tcg -icount shift=0,sleep=off -seed 0 -smp 2 -m 64M"),
             "{line}"
         );
     }

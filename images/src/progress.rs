@@ -30,6 +30,7 @@ impl Progress {
         {
             bar.set_style(style);
         }
+        bar.set_prefix("preparing");
         bar.enable_steady_tick(TICK);
         Self::Spinner(bar)
     }

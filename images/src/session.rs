@@ -7,8 +7,6 @@ use anyhow::{Result, bail};
 use crate::emulator::{Emulator, Event, Input};
 use crate::end::End;
 use crate::machine::{Machine, SerialEnd};
-use crate::progress::Progress;
-use crate::qemu;
 use crate::qmp::{Qmp, QmpListener};
 use crate::serial_log::SerialLog;
 use crate::workspace::Workspace;
@@ -39,8 +37,12 @@ impl Machine {
         let listener = QmpListener::bind(&Workspace::locate()?.target().join("run"))?;
         let mut arguments = self.arguments(SerialEnd::Program)?;
         arguments.extend(QmpListener::arguments());
-        let qemu = qemu::find(&Progress::Silent)?;
-        let emulator = Emulator::start(&qemu, &arguments, listener.folder(), Input::Sent)?;
+        let emulator = Emulator::start(
+            &self.emulator()?,
+            &arguments,
+            listener.folder(),
+            Input::Sent,
+        )?;
         let qmp = match listener.accept() {
             Ok(qmp) => qmp,
             Err(error) => {

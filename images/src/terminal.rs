@@ -12,8 +12,6 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::emulator::{Emulator, Event, Input};
 use crate::end::End;
 use crate::machine::{Machine, SerialEnd};
-use crate::progress::Progress;
-use crate::qemu;
 use crate::serial_log::SerialLog;
 use crate::signals;
 
@@ -28,8 +26,7 @@ impl Machine {
     /// The machine cannot be started, or the terminal fails.
     pub fn run_on_terminal(&self) -> Result<End> {
         let arguments = self.arguments(SerialEnd::Person)?;
-        let qemu = qemu::find(&Progress::Silent)?;
-        let emulator = Emulator::start(&qemu, &arguments, Path::new("/"), Input::Sent)?;
+        let emulator = Emulator::start(&self.emulator()?, &arguments, Path::new("/"), Input::Sent)?;
         let _signals = signals::report_to(emulator.reporter())?;
         let _raw = RawTerminal::enter()?;
         if let Some(input) = emulator.input() {
@@ -62,7 +59,10 @@ impl Machine {
                     ));
                 }
                 Some(Event::Interrupted(signal)) => return Ok(End::Signal(signal)),
-                None => return Ok(End::Hang(self.time_limit().unwrap_or_default())),
+                None => {
+                    let hang = End::Hang(self.time_limit().unwrap_or_default());
+                    return Ok(End::panic(&log.text(), self.image()).unwrap_or(hang));
+                }
             }
         }
     }
