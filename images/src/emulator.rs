@@ -1,8 +1,8 @@
 //! One running QEMU: bytes in, events out, and an end that is certain.
 //!
 //! Threads feed one queue of [`Event`]s, so whoever owns the emulator waits in one place, with
-//! a deadline, for whatever comes first. QEMU's output is always drained, so the guest never
-//! stalls because nobody looks. QEMU ends with its owner: dropping kills it, and where
+//! a deadline, for whatever comes first. QEMU's output is drained while nobody looks, up to a
+//! bound that no guest reaches by accident; beyond it the guest waits. QEMU ends with its owner: dropping kills it, and where
 //! `setpriv` is installed (util-linux) the kernel kills it even if this process is killed.
 
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -21,6 +21,9 @@ use crate::linker::program_on_path;
 
 /// Bytes that are read from QEMU at a time.
 const READ_SIZE: usize = 16 * 1024;
+
+/// Events that wait to be looked at.
+const QUEUE_LENGTH: usize = 4096;
 
 /// What can happen to a running machine.
 #[derive(Debug)]
@@ -43,8 +46,9 @@ pub enum Event {
 pub struct Emulator {
     process: OwnedFd,
     input: Option<Sender<Vec<u8>>>,
-    events: Receiver<Event>,
-    sender: Sender<Event>,
+    /// `None` only while it is dropped.
+    events: Option<Receiver<Event>>,
+    sender: SyncSender<Event>,
     supervisor: Option<JoinHandle<()>>,
 }
 
@@ -82,7 +86,7 @@ impl Emulator {
             .stderr(Stdio::piped())
             // Ctrl-C of the terminal is for this process, which ends QEMU in order.
             .process_group(0);
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = mpsc::sync_channel(QUEUE_LENGTH);
         let (started, ready) = mpsc::sync_channel(1);
         let for_supervisor = sender.clone();
         let supervisor = thread::Builder::new()
@@ -102,7 +106,7 @@ impl Emulator {
         Ok(Self {
             process: begun.process,
             input: begun.input,
-            events,
+            events: Some(events),
             sender,
             supervisor: Some(supervisor),
         })
@@ -122,23 +126,19 @@ impl Emulator {
     }
 
     /// Where another thread can report an event, such as a signal.
-    pub fn reporter(&self) -> Sender<Event> {
+    pub fn reporter(&self) -> SyncSender<Event> {
         self.sender.clone()
     }
 
-    /// The next event, or `None` if the deadline comes first.
+    /// The next event, or `None` once the deadline has passed, even if there are more.
     pub fn next(&self, deadline: Option<Instant>) -> Option<Event> {
-        let event = match deadline {
-            None => self
-                .events
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => self
-                .events
-                .recv_timeout(at.saturating_duration_since(Instant::now())),
-        };
+        let events = self.events.as_ref()?;
         // The queue cannot be cut off: we hold a sender ourselves.
-        event.ok()
+        let Some(deadline) = deadline else {
+            return events.recv().ok();
+        };
+        let rest = deadline.checked_duration_since(Instant::now())?;
+        events.recv_timeout(rest).ok()
     }
 
     /// Kills QEMU. Its end is still reported as an event.
@@ -152,6 +152,8 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.kill();
         self.input = None;
+        // Whoever waits for a place in the queue goes on, and comes to its end.
+        self.events = None;
         if let Some(supervisor) = self.supervisor.take() {
             drop(supervisor.join());
         }
@@ -195,7 +197,7 @@ fn start(command: &mut Command) -> io::Result<(Child, Started)> {
 
 /// Reports what QEMU says until it ends. This thread lives exactly as long as QEMU does: it is
 /// the parent whose death `setpriv` watches.
-fn supervise(mut child: Child, events: &Sender<Event>) {
+fn supervise(mut child: Child, events: &SyncSender<Event>) {
     let stdout = child.stdout.take();
     let stderr = child.stderr.take();
     let complaint = thread::scope(|scope| {
@@ -216,7 +218,7 @@ fn supervise(mut child: Child, events: &Sender<Event>) {
     }
 }
 
-fn relay(mut pipe: impl Read, events: &Sender<Event>) {
+fn relay(mut pipe: impl Read, events: &SyncSender<Event>) {
     let mut buffer = vec![0; READ_SIZE];
     loop {
         match pipe.read(&mut buffer) {

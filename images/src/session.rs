@@ -11,6 +11,9 @@ use crate::qmp::{Qmp, QmpListener};
 use crate::serial_log::SerialLog;
 use crate::workspace::Workspace;
 
+/// How long a QEMU that failed may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Characters of the transcript that an error shows.
 const SHOWN: usize = 4000;
 
@@ -46,8 +49,8 @@ impl Machine {
         let qmp = match listener.accept() {
             Ok(qmp) => qmp,
             Err(error) => {
-                let now = Some(Instant::now());
-                while let Some(event) = emulator.next(now) {
+                let soon = Some(Instant::now() + LAST_WORDS);
+                while let Some(event) = emulator.next(soon) {
                     if let Event::Exited { complaint, .. } = event {
                         bail!("QEMU failed: {complaint}");
                     }

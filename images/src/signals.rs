@@ -1,6 +1,6 @@
 //! Signals to this process as events of a machine, so that QEMU is ended in order.
 
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ pub struct Reporting {
 ///
 /// # Errors
 /// The system refuses the handlers.
-pub fn report_to(events: Sender<Event>) -> Result<Reporting> {
+pub fn report_to(events: SyncSender<Event>) -> Result<Reporting> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
     let handle = signals.handle();
