@@ -14,6 +14,9 @@ use crate::progress::Progress;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Role, TargetPackage, Workspace};
 
+/// Where the verb of cargo's status lines ends.
+const STATUS_COLUMN: usize = 12;
+
 /// The programs that a build made, with symbols.
 #[derive(Debug, Clone, Default)]
 pub struct Artifacts {
@@ -88,15 +91,27 @@ fn relay_status(stderr: impl Read, progress: &Progress) -> String {
     let mut said = String::new();
     let mut compiles = false;
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if !compiles && line.trim_start().starts_with("Compiling") {
-            compiles = true;
-            progress.step("building the kernel and the programs");
+        if let Some(verb) = status_verb(&line) {
+            if verb == "Compiling" && !compiles {
+                compiles = true;
+                progress.step("building the kernel and the programs");
+            }
+            progress.detail(line.trim());
         }
-        progress.detail(line.trim());
         said.push_str(&line);
         said.push('\n');
     }
     said
+}
+
+/// The verb of a status line such as `   Compiling x`: cargo sets it flush right before a
+/// column that the compiler's own words do not respect.
+fn status_verb(line: &str) -> Option<&str> {
+    let (verb, rest) = line.split_at_checked(STATUS_COLUMN)?;
+    let verb = verb.trim_start();
+    let is_word = verb.starts_with(|c: char| c.is_ascii_uppercase())
+        && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (is_word && rest.starts_with(' ')).then_some(verb)
 }
 
 /// Collects the programs that cargo reports.
@@ -135,5 +150,22 @@ fn warnings_of(said: &str) -> String {
         said.to_string()
     } else {
         String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines() {
+        assert_eq!(status_verb("   Compiling core v0.0.0"), Some("Compiling"));
+        assert_eq!(
+            status_verb("    Finished `skink` profile"),
+            Some("Finished")
+        );
+        assert_eq!(status_verb("warning: unused variable"), None);
+        assert_eq!(status_verb("  --> microkernel/src/main.rs:1:1"), None);
+        assert_eq!(status_verb(""), None);
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Value, json};
+pub use serde_json::{Value, json};
 
 /// The socket's name in its folder.
 const SOCKET: &str = "qmp";
@@ -111,7 +111,7 @@ impl Drop for QmpListener {
 
 impl Qmp {
     /// Runs `command`, such as `stop`, `cont`, `device_add` or `query-status`, and returns its
-    /// answer.
+    /// answer. Its arguments are an object, such as `json!({ "driver": "e1000e" })`.
     ///
     /// # Errors
     /// QEMU refuses the command, or has ended.
