@@ -13,6 +13,8 @@
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
 //! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
 //! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
+//! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
+//! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
 //!
 //! Every process that is started here is bounded in time or ended by a person, and is gone
 //! when its owner is dropped.
