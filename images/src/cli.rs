@@ -24,7 +24,7 @@ boot, 103 if QEMU ended by itself, 124 if nothing ended in time. 100: the tool i
 
 /// Builds Skink and boots it in QEMU.
 #[derive(Debug, Parser)]
-#[command(name = "cargo run --", version, after_help = EXAMPLES)]
+#[command(name = "skink", bin_name = "cargo run --", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
