@@ -4,20 +4,18 @@
 //! loads it again, with the handles that it marked to be kept.
 
 use crate::arch::{BootInformation, Context, clock};
-use crate::cpu::Cpu;
 use crate::elf_image::{self, Segment};
 use crate::ipc::flight;
 use crate::kernel::Kernel;
 use crate::object::any::AnyRef;
 use crate::object::process::State;
-use crate::object::{Account, Channel, Memory, Object, Process, Ref, Resource, Thread};
+use crate::object::{Account, Channel, Memory, Object, Process, Resource, Thread};
 use crate::address_space::Placement;
 use crate::shootdown::Progress;
 use crate::{arch, archive, death, log, panic, syscall};
 use abi::boot::{self, BootInfo, ResourceKind};
 use abi::memory::{MemoryKind, Protection};
 use abi::{Error, ExitReason, Handle, Limits, Rights};
-use x86_64::PhysAddr;
 
 /// How long init may run without receiving, in nanoseconds.
 const INIT_DEADLINE: u64 = 5_000_000_000;
@@ -79,17 +77,16 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     give(AnyRef::new(info.clone()), read, 0)?;
     give(AnyRef::new(archive.clone()), read | Rights::EXECUTE, 0)?;
     give(AnyRef::new(log.clone()), read, 0)?;
-    for (kind, length) in [
-        (ResourceKind::Physical, 1 << 52),
-        (ResourceKind::Ports, 1 << 16),
-        (ResourceKind::Interrupts, 1 << 32),
-        (ResourceKind::Dma, 1 << 16),
-        (ResourceKind::Inspect, 1),
-        (ResourceKind::Power, 1),
-        (ResourceKind::RealTime, 1),
+    for kind in [
+        ResourceKind::Physical,
+        ResourceKind::Ports,
+        ResourceKind::Interrupts,
+        ResourceKind::Dma,
+        ResourceKind::Inspect,
+        ResourceKind::Power,
+        ResourceKind::RealTime,
     ] {
-        let resource = Resource::create(kernel, root, kind, 0, length)?;
-        give(AnyRef::new(resource), Rights::all(), 0)?;
+        give(AnyRef::new(Resource::create(kernel, root, kind)?), Rights::all(), 0)?;
     }
     kernel.init_channel.set(Some(channel));
     kernel.init_memory.set(Some((info, archive)));

@@ -8,6 +8,7 @@ use crate::cpu::{Cpu, attention};
 use crate::ipc::fast;
 use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
+use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
 use abi::{ExitReason, Syscall};
 
@@ -133,7 +134,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
         }
         interrupts::KICK_VECTOR => apic::end_of_interrupt(),
         interrupts::SPURIOUS_VECTOR => {}
-        vector => kernel.vectors.deliver(&kernel, vector),
+        vector => interrupt::deliver(&kernel, cpu, vector),
     }
     leave(kernel, cpu);
 }

@@ -112,7 +112,7 @@ pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Err
 /// See there; `BadArgument` also where no process has the number that the argument gives.
 pub fn system(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let resource: &Object<Resource> = object(kernel, thread, 0, Rights::INSPECT)?;
-    resource.is(ResourceKind::Inspect)?;
+    resource.must_be(ResourceKind::Inspect)?;
     let subject = Subject::from_number(argument(thread, 1)).ok_or(Error::BadArgument)?;
     let (cursor, number) = (argument(thread, 2), argument(thread, 3));
     let of_process = || kernel.process(number).ok_or(Error::BadArgument);

@@ -14,7 +14,7 @@ use crate::object::thread::State as ThreadState;
 use crate::object::{Object, Process, Resource, Thread};
 use crate::{death, schedule};
 use abi::boot::ResourceKind;
-use abi::{Error, ExitReason, Handle, PAYLOAD_BYTES, Parameters, Policy, Rights};
+use abi::{Error, ExitReason, PAYLOAD_BYTES, Parameters, Policy, Rights};
 
 /// Bytes that `ProcessRead` copies at once, by way of the kernel's stack.
 const READ_STEP: usize = 512;
