@@ -206,6 +206,21 @@ impl Frames {
         }
     }
 
+    /// Free blocks by order.
+    #[cfg(test)]
+    pub(crate) fn shape(&self) -> [usize; ORDERS] {
+        core::array::from_fn(|order| {
+            // SAFETY: blocks on lists hold a `FreeBlock`.
+            core::iter::successors(self.lists[order].get(), |block| unsafe { block.as_ref() }.next.get()).count()
+        })
+    }
+
+    /// Whether a frame lies in a free block.
+    #[cfg(test)]
+    pub(crate) fn is_free(&self, frame: PhysAddr) -> bool {
+        (0..ORDERS).any(|order| self.region(number(frame)).is_free(number(frame), order))
+    }
+
     fn region(&self, frame: u64) -> &Region {
         let mut region = self.regions.get();
         while let Some(here) = region {

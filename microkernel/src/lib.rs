@@ -12,4 +12,4 @@ pub mod object;
 pub mod radix;
 pub mod shootdown;
 #[cfg(test)]
-mod testing;
+mod tests;

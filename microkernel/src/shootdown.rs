@@ -167,6 +167,12 @@ impl Shootdown {
         ticket
     }
 
+    /// The CPUs that have to flush.
+    #[cfg(test)]
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.get()
+    }
+
     /// This CPU has flushed everything.
     #[cold]
     fn acknowledge(&self, kernel: &Kernel) -> bool {

@@ -43,9 +43,11 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of everything that the machine has.
-    pub(crate) fn root(limits: Limits) -> Account {
-        Account::with(Slot::empty(), limits)
+    /// Makes the account of everything that the machine has: once, at boot.
+    pub(crate) fn root(kernel: &Kernel, limits: Limits) -> Ref<Account> {
+        let root = slab::create_root(kernel, Account::with(Slot::empty(), limits));
+        root.charge(Quantity::Frames, 1).expect("the root account holds at least itself");
+        root
     }
 
     fn with(parent: Slot<Account>, limits: Limits) -> Account {
