@@ -73,7 +73,7 @@ fn verified<'a, M: BootMemory>(memory: &'a M, address: u64, signature: &[u8; 4])
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     extern crate std;
     use std::vec::Vec;

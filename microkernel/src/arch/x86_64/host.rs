@@ -87,6 +87,12 @@ pub unsafe fn set_page_table(table: PhysAddr) {
 }
 
 #[allow(missing_docs)]
+pub fn flush_page(_page: VirtAddr) {}
+
+#[allow(missing_docs)]
+pub fn flush_all() {}
+
+#[allow(missing_docs)]
 pub fn port_read(_port: u16, _width: u8) -> u32 {
     u32::MAX
 }

@@ -80,9 +80,18 @@ pub unsafe fn set_page_table(table: PhysAddr) {
     unsafe { asm!("mov cr3, {}", in(reg) table.as_u64(), options(nostack, preserves_flags)) };
 }
 
-/// The loaded top-level page table.
-pub fn page_table() -> PhysAddr {
-    x86_64::registers::control::Cr3::read().0.start_address()
+/// Forgets this CPU's translation of one page of the loaded address space.
+#[inline(always)]
+pub fn flush_page(page: VirtAddr) {
+    // SAFETY: INVLPG only drops what can be read from the tables again.
+    unsafe { asm!("invlpg [{}]", in(reg) page.as_u64(), options(nostack, preserves_flags)) };
+}
+
+/// Forgets all of this CPU's translations but the kernel's, which are global and never change.
+#[inline(always)]
+pub fn flush_all() {
+    // SAFETY: the same table is loaded again.
+    unsafe { asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags)) };
 }
 
 /// Reads `width` (1, 2 or 4) bytes from a port.
