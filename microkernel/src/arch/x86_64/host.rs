@@ -87,12 +87,6 @@ pub unsafe fn set_page_table(table: PhysAddr) {
 }
 
 #[allow(missing_docs)]
-pub fn flush_page(_page: VirtAddr) {}
-
-#[allow(missing_docs)]
-pub fn flush_all() {}
-
-#[allow(missing_docs)]
 pub fn port_read(_port: u16, _width: u8) -> u32 {
     u32::MAX
 }
@@ -131,4 +125,15 @@ pub fn triple_fault() -> ! {
 #[allow(missing_docs)]
 pub fn halt() -> ! {
     panic!("the processor halted")
+}
+
+#[allow(missing_docs)]
+pub fn flush_page(_page: VirtAddr) {}
+
+#[allow(missing_docs)]
+pub fn flush_all() {}
+
+#[allow(missing_docs)]
+pub fn return_to_user() -> ! {
+    unreachable!("there is no user mode on the host")
 }

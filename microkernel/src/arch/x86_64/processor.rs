@@ -164,3 +164,12 @@ pub fn halt() -> ! {
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
 }
+
+/// Goes to the common exit code (`syscall.rs`), which takes everything from the current thread's frame.
+pub fn return_to_user() -> ! {
+    unsafe extern "C" {
+        fn return_to_user() -> !;
+    }
+    // SAFETY: the exit code needs GS base and a current frame, which whoever runs in the core has; it leaves this stack.
+    unsafe { return_to_user() }
+}
