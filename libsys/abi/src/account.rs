@@ -1,7 +1,9 @@
 //! Accounts: what everything is charged to.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// How much an account may use of each resource.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Limits {
     /// Frames of 4 KiB: memory of processes, page tables, and the kernel objects themselves.
@@ -18,7 +20,7 @@ pub struct Limits {
 
 /// What an account uses, beside its limits: what `account_read` writes at the start of the
 /// call page's payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Usage {
     /// What it may use.

@@ -1,5 +1,7 @@
 //! Records of `SystemInspect` and `SessionList`: fixed layout, as many as fit in a payload.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// What `SystemInspect` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -46,7 +48,7 @@ impl Subject {
 }
 
 /// Memory and object counts of the system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
 pub struct SystemRecord {
@@ -74,7 +76,7 @@ pub struct SystemRecord {
 }
 
 /// One CPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct CpuRecord {
     /// Its number, from 0.
@@ -96,7 +98,7 @@ pub struct CpuRecord {
 }
 
 /// One process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ProcessRecord {
     /// Its number.
@@ -122,7 +124,7 @@ pub struct ProcessRecord {
 }
 
 /// One thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ThreadRecord {
     /// Its number.
@@ -185,7 +187,7 @@ impl ThreadState {
 }
 
 /// One mapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct MappingRecord {
     /// First address.
@@ -205,7 +207,7 @@ pub struct MappingRecord {
 }
 
 /// One handle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct HandleRecord {
     /// Its number.
@@ -225,7 +227,7 @@ pub struct HandleRecord {
 }
 
 /// One channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ChannelRecord {
     /// Its number.
@@ -247,7 +249,7 @@ pub struct ChannelRecord {
 }
 
 /// One call that waits for an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct CallRecord {
     /// The calling thread.
@@ -282,7 +284,7 @@ pub enum CallState {
 }
 
 /// One interrupt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct InterruptRecord {
     /// Its line, or [`crate::ports::MSI`].
@@ -304,7 +306,7 @@ pub struct InterruptRecord {
 }
 
 /// A range in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct RangeRecord {
     /// [`crate::boot::ResourceKind`]: ports or physical memory.
@@ -318,7 +320,7 @@ pub struct RangeRecord {
 }
 
 /// One process's hold on a session, as `SessionList` lists them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct SessionRecord {
     /// The badge.

@@ -1,5 +1,7 @@
 //! Processes: exit reasons and records.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Why an incarnation of a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -110,7 +112,7 @@ impl ProcessState {
 }
 
 /// General registers of a thread, as records show them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
 pub struct Registers {
@@ -136,7 +138,7 @@ pub struct Registers {
 
 /// How the last incarnation ended: what `process_inspect` writes at the start of the call
 /// page's payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ExitRecord {
     /// Number of the process, unique until the next boot.

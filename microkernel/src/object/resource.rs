@@ -58,7 +58,7 @@ impl Resource {
     /// # Errors
     /// `WrongKind`, `BadArgument` for nothing, `Denied` outside of the range.
     pub fn covers(&self, kind: ResourceKind, start: u64, length: u64) -> Result<(), Error> {
-        self.is(kind)?;
+        self.must_be(kind)?;
         if length == 0 {
             return Err(Error::BadArgument);
         }
@@ -74,7 +74,7 @@ impl Resource {
     /// # Errors
     /// `WrongKind`, `Denied`.
     pub fn covers_messages(&self) -> Result<(), Error> {
-        self.is(ResourceKind::Interrupts)?;
+        self.must_be(ResourceKind::Interrupts)?;
         if self.start + self.length == whole(ResourceKind::Interrupts) { Ok(()) } else { Err(Error::Denied) }
     }
 
@@ -82,7 +82,7 @@ impl Resource {
     ///
     /// # Errors
     /// `WrongKind`.
-    pub fn is(&self, kind: ResourceKind) -> Result<(), Error> {
+    pub fn must_be(&self, kind: ResourceKind) -> Result<(), Error> {
         if self.kind == kind { Ok(()) } else { Err(Error::WrongKind) }
     }
 }

@@ -202,7 +202,7 @@ pub fn split_resource(kernel: &Kernel, thread: &Object<Thread>) -> Result<Result
 /// See there.
 pub fn power(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let resource: &Object<Resource> = object(kernel, thread, 0, Rights::MANAGE)?;
-    (**resource).is(ResourceKind::Power)?;
+    resource.must_be(ResourceKind::Power)?;
     let power = Power::from_number(argument(thread, 1)).ok_or(Error::BadArgument)?;
     let status = u8::try_from(argument(thread, 2)).map_err(|_| Error::BadArgument)?;
     match power {

@@ -1,4 +1,425 @@
-//! placeholder until the real one lands
-use super::*;
-macro_rules! nothing { ($($n:ident)*) => { $( #[allow(missing_docs)] pub fn $n(_: &Kernel, _: &Object<Thread>) -> Result<Results, Error> { Err(Error::Unsupported) } )* } }
-nothing!(sessions account process clock system identify);
+//! System calls that show the state of the system: records in the payload of the caller's call page.
+//!
+//! A listing goes on where its cursor says. Cursors are numbers, addresses and slots that mean the same whatever changes
+//! between two calls: what exists all the while is listed, once. One call looks at a bounded number of objects.
+
+use super::{NOTHING, Results, argument, object, one};
+use crate::arch::clock;
+use crate::kernel::Kernel;
+use crate::object::process::State;
+use crate::object::reference::ObjectType;
+use crate::object::thread::{Page, State as ThreadState};
+use crate::object::{Account, Channel, Object, Process, Resource, SessionUse, Thread};
+use abi::boot::ResourceKind;
+use abi::inspect::{
+    CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,
+    ThreadRecord, ThreadState as ShownState,
+};
+use abi::process::ProcessState;
+use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES, Rights};
+use zerocopy::{Immutable, IntoBytes};
+
+/// Objects that one call looks at.
+const STEPS: usize = 64;
+/// CPUs that one call looks at: their queues are counted.
+const CPU_STEPS: usize = 8;
+/// Processes that one call lists: their threads are counted.
+const PROCESS_STEPS: usize = 16;
+
+/// Records on their way into a payload.
+struct Writer {
+    page: Page,
+    at: usize,
+    count: u64,
+}
+
+impl Writer {
+    fn new(thread: &Thread) -> Writer {
+        Writer { page: thread.call_page(), at: 0, count: 0 }
+    }
+
+    /// Writes a record. Returns false, with nothing written, where it does not fit any more.
+    fn put<R: IntoBytes + Immutable>(&mut self, record: &R) -> bool {
+        let bytes = record.as_bytes();
+        if self.at + bytes.len() > PAYLOAD_BYTES {
+            return false;
+        }
+        self.page.write_payload(self.at, bytes);
+        self.at += bytes.len();
+        self.count += 1;
+        true
+    }
+}
+
+/// [`abi::Syscall::ClockRead`].
+///
+/// # Errors
+/// None.
+pub fn clock(_kernel: &Kernel, _thread: &Object<Thread>) -> Result<Results, Error> {
+    Ok([clock::now(), clock::tsc(), clock::tsc_hertz(), 0, 0])
+}
+
+/// [`abi::Syscall::Identify`].
+///
+/// # Errors
+/// None.
+pub fn identify(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let process = thread.process.get(kernel);
+    Ok([process.number(), thread.number(), process.incarnation.get(), kernel.this_cpu().index().into(), 0])
+}
+
+/// [`abi::Syscall::AccountRead`].
+///
+/// # Errors
+/// See there.
+pub fn account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let account: &Object<Account> = object(kernel, thread, 0, Rights::INSPECT)?;
+    Writer::new(thread).put(&account.usage());
+    Ok(NOTHING)
+}
+
+/// [`abi::Syscall::ProcessInspect`].
+///
+/// # Errors
+/// See there.
+pub fn process(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let process: &Object<Process> = object(kernel, thread, 0, Rights::INSPECT)?;
+    Writer::new(thread).put(&process.record());
+    Ok(NOTHING)
+}
+
+/// [`abi::Syscall::SessionList`]: live uses of sessions, then closes that wait for an acknowledge.
+///
+/// # Errors
+/// See there.
+pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let channel: &Object<Channel> = object(kernel, thread, 0, Rights::RECEIVE)?;
+    let skip = usize::try_from(argument(thread, 1)).map_err(|_| Error::BadArgument)?;
+    let live = channel.sessions.iter(kernel).flat_map(|session| session.uses(kernel)).filter(|one| one.handles.get() > 0);
+    let closes = channel.closes.iter(kernel).chain(channel.delivered_closes.iter(kernel));
+    let mut writer = Writer::new(thread);
+    for one in live.chain(closes).skip(skip) {
+        if !writer.put(&SessionRecord { badge: one.badge, client: one.client, handles: one.handles.get().into() }) {
+            break;
+        }
+    }
+    Ok(one(writer.count))
+}
+
+/// [`abi::Syscall::SystemInspect`].
+///
+/// # Errors
+/// See there; `BadArgument` also where no process has the number that the argument gives.
+pub fn system(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let resource: &Object<Resource> = object(kernel, thread, 0, Rights::INSPECT)?;
+    resource.must_be(ResourceKind::Inspect)?;
+    let subject = Subject::from_number(argument(thread, 1)).ok_or(Error::BadArgument)?;
+    let (cursor, number) = (argument(thread, 2), argument(thread, 3));
+    let of_process = || kernel.process(number).ok_or(Error::BadArgument);
+    let mut writer = Writer::new(thread);
+    let to = &mut writer;
+    let next = match subject {
+        Subject::System => {
+            to.put(&system_record(kernel));
+            0
+        }
+        Subject::Cpus => cpus(kernel, to, cursor),
+        Subject::Processes => processes(kernel, to, cursor),
+        Subject::Threads if number == 0 => nested(kernel, cursor, |process, index| threads(kernel, to, process, index)),
+        Subject::Threads => within(of_process()?, cursor, |process, index| threads(kernel, to, process, index)),
+        Subject::Mappings => mappings(kernel, to, of_process()?, cursor),
+        Subject::Handles => handles(kernel, to, of_process()?, cursor),
+        Subject::Channels => nested(kernel, cursor, |process, index| channels(kernel, to, process, index)),
+        Subject::Calls => nested(kernel, cursor, |process, index| calls(kernel, to, process, index)),
+        Subject::Interrupts => interrupts(kernel, to, cursor),
+        Subject::Ranges => ranges(kernel, to, cursor),
+    };
+    Ok([writer.count, next, 0, 0, 0])
+}
+
+/// The time-stamp counts in nanoseconds.
+fn nanoseconds(counts: u64) -> u64 {
+    (u128::from(counts) * 1_000_000_000 / u128::from(clock::tsc_hertz())) as u64
+}
+
+fn system_record(kernel: &Kernel) -> SystemRecord {
+    let of = |object_type| kernel.counts.of(object_type);
+    let frames = kernel.frames.total_frames();
+    SystemRecord {
+        uptime: clock::now(),
+        frames,
+        free_frames: kernel.frames.free_frames(),
+        kernel_frames: (kernel.ranges.ram_bytes() / PAGE_BYTES as u64).saturating_sub(frames),
+        processes: of(ObjectType::Process),
+        threads: of(ObjectType::Thread),
+        channels: of(ObjectType::Channel),
+        sessions: of(ObjectType::Session),
+        calls: of(ObjectType::Call),
+        memories: of(ObjectType::Memory),
+        handles: kernel.processes.iter(kernel).map(|process| u64::from(process.handles.len())).sum(),
+        accounts: of(ObjectType::Account),
+        interrupts: of(ObjectType::Interrupt),
+        io_ports: of(ObjectType::IoPorts),
+        dma_domains: of(ObjectType::DmaDomain),
+        resources: of(ObjectType::Resource),
+        cpus: kernel.cpus().iter().filter(|cpu| cpu.online.get()).count() as u64,
+    }
+}
+
+fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
+    let first = usize::try_from(cursor).unwrap_or(usize::MAX);
+    let mut shown = first;
+    for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
+        let record = CpuRecord {
+            cpu: cpu.index().into(),
+            busy: nanoseconds(cpu.busy_time.get()),
+            idle: nanoseconds(cpu.idle_time.get()),
+            switches: cpu.switches.get(),
+            interrupts: cpu.interrupts.get(),
+            ready: cpu.queue.len().into(),
+            stolen: cpu.stolen.get(),
+            thread: cpu.current.get(kernel).map_or(0, Object::number),
+        };
+        if cpu.online.get() && !to.put(&record) {
+            break;
+        }
+        shown += 1;
+    }
+    if shown < kernel.cpus().len() { shown as u64 } else { 0 }
+}
+
+/// Processes with this number or a later one; they are listed in that order.
+fn processes_from(kernel: &Kernel, number: u64) -> impl Iterator<Item = &Object<Process>> {
+    kernel.processes.iter(kernel).skip_while(move |process| process.number() < number)
+}
+
+/// The cursor is a process's number.
+fn processes(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
+    for (step, process) in processes_from(kernel, cursor).enumerate() {
+        if step == PROCESS_STEPS || !to.put(&process_record(kernel, process)) {
+            return process.number();
+        }
+    }
+    0
+}
+
+fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
+    let ran: u64 = process.threads.iter(kernel).map(|thread| thread.run_time.get()).sum();
+    let state = match process.state.get() {
+        State::New => ProcessState::New,
+        State::Running => ProcessState::Running,
+        State::Draining => ProcessState::Draining,
+        State::Dead | State::Resetting => ProcessState::Dead,
+    };
+    ProcessRecord {
+        process: process.number(),
+        parent: process.parent,
+        name: process.name,
+        incarnation: process.incarnation.get(),
+        state: state as u32,
+        threads: process.alive.get(),
+        handles: process.handles.len().into(),
+        resident_frames: process.space.resident_pages(),
+        run_time: nanoseconds(ran + process.past_run_time.get()),
+        started: process.started.get(),
+    }
+}
+
+/// Parts of a process are found by its number and theirs in its list, in one cursor.
+const INDEX_BITS: u32 = 16;
+const LAST_INDEX: usize = (1 << INDEX_BITS) - 1;
+
+/// How a listing of parts of one process ended.
+enum Listing {
+    /// All are listed, or were looked at and are not shown.
+    Done,
+    /// The next is the one with this index.
+    Stopped(usize),
+}
+
+/// Lists parts of all processes. Those of one that does not fit any more wait for the next call, so that they are listed in one go
+/// where they fit in a payload at all.
+fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
+    let first = cursor >> INDEX_BITS;
+    for (step, process) in processes_from(kernel, first).enumerate() {
+        if step == STEPS {
+            return process.number() << INDEX_BITS;
+        }
+        let index = if process.number() == first { cursor as usize & LAST_INDEX } else { 0 };
+        if let Listing::Stopped(next) = list(process, index) {
+            return process.number() << INDEX_BITS | next as u64;
+        }
+    }
+    0
+}
+
+/// Lists parts of one process.
+fn within(process: &Object<Process>, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
+    match list(process, cursor as usize & LAST_INDEX) {
+        Listing::Done => 0,
+        Listing::Stopped(next) => next as u64,
+    }
+}
+
+/// Lists parts from an index on. `put` returns whether there was room.
+fn parts<T>(items: impl Iterator<Item = T>, index: usize, mut put: impl FnMut(T) -> bool) -> Listing {
+    for (index, item) in items.enumerate().skip(index).take_while(|(index, _)| *index < LAST_INDEX) {
+        if !put(item) {
+            return Listing::Stopped(index);
+        }
+    }
+    Listing::Done
+}
+
+fn threads(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+    let needed = process.threads.len() as usize * size_of::<ThreadRecord>();
+    if index == 0 && to.count > 0 && to.at + needed > PAYLOAD_BYTES {
+        return Listing::Stopped(0);
+    }
+    parts(process.threads.iter(kernel), index, |thread| to.put(&thread_record(kernel, thread)))
+}
+
+fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
+    let state = match thread.state.get() {
+        ThreadState::New => ShownState::New,
+        ThreadState::Ready => ShownState::Ready,
+        ThreadState::Running => ShownState::Running,
+        ThreadState::Receiving => ShownState::Receiving,
+        ThreadState::Queued => ShownState::CallQueued,
+        ThreadState::Current | ThreadState::Kept => ShownState::CallReceived,
+        ThreadState::Flushing => ShownState::WaitingForCpus,
+        ThreadState::Ended => ShownState::Ended,
+    };
+    let parameters = thread.parameters.get();
+    ThreadRecord {
+        thread: thread.number(),
+        process: thread.process.number(),
+        state: state as u32,
+        policy: parameters.policy as u8,
+        priority: parameters.priority,
+        effective_priority: thread.rank.get(),
+        cpu: thread.cpu.get() as u8,
+        weight: parameters.weight,
+        depth: thread.depth.get().into(),
+        affinity: thread.affinity.get(),
+        run_time: nanoseconds(thread.run_time.get()),
+        waits_on: thread.channel.get(kernel).map_or(0, Object::number),
+        call_age: if thread.is_calling() { age(thread) } else { 0 },
+    }
+}
+
+/// Nanoseconds since a call was queued, delivered or last progressed.
+fn age(thread: &Thread) -> u64 {
+    nanoseconds(clock::tsc().saturating_sub(thread.call_since.get()))
+}
+
+/// Calls are found by the threads that wait for their answers.
+fn calls(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+    parts(process.threads.iter(kernel), index, |thread| {
+        call_record(kernel, thread).is_none_or(|record| to.put(&record))
+    })
+}
+
+fn call_record(kernel: &Kernel, thread: &Object<Thread>) -> Option<CallRecord> {
+    let is_parked = || thread.kept.get(kernel).is_some_and(|call| call.parked.get());
+    let state = match thread.state.get() {
+        ThreadState::Queued => CallState::Queued,
+        ThreadState::Current => CallState::Current,
+        ThreadState::Kept if is_parked() => CallState::Parked,
+        ThreadState::Kept => CallState::Kept,
+        _ => return None,
+    };
+    let channel = thread.channel.get(kernel)?;
+    Some(CallRecord {
+        thread: thread.number(),
+        client: thread.process.number(),
+        channel: channel.number(),
+        server: channel.server.get(kernel).map_or(0, Object::number),
+        header: thread.request.get().0,
+        age: if state == CallState::Parked { 0 } else { age(thread) },
+        state: state as u32,
+        faults: thread.faults.get(),
+        serving_thread: thread.server.get(kernel).map_or(0, Object::number),
+    })
+}
+
+fn channels(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+    parts(process.served.iter(kernel), index, |channel| {
+        to.put(&ChannelRecord {
+            channel: channel.number(),
+            server: process.number(),
+            signals: channel.signals.get(),
+            sessions: channel.sessions.len().into(),
+            queued: channel.callers().into(),
+            receivers: channel.receivers.len().into(),
+            calls: channel.delivered.get(),
+            closed: channel.is_closed().into(),
+        })
+    })
+}
+
+/// The cursor is an address.
+fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
+    let mut number = 0;
+    while let Some(record) = process.space.record(kernel, number) {
+        if record.address >= cursor && !to.put(&record) {
+            return record.address;
+        }
+        number += 1;
+    }
+    0
+}
+
+/// The cursor is a slot.
+fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
+    let mut slot = u32::try_from(cursor).unwrap_or(u32::MAX);
+    while let Some(found) = process.handles.next_from(slot) {
+        slot = found.handle.slot();
+        let Ok(capability) = process.handles.copy(found.handle, Rights::empty()) else { return 0 };
+        let session = capability.object.get::<SessionUse>(kernel);
+        let record = HandleRecord {
+            handle: found.handle.0,
+            object: capability.object.number(),
+            kind: capability.object.kind() as u8,
+            keep: found.keep.into(),
+            reserved: 0,
+            rights: found.rights.bits(),
+            detail: session.map_or(found.mask, |session| session.channel.number()),
+        };
+        if !to.put(&record) {
+            return slot.into();
+        }
+        slot += 1;
+    }
+    0
+}
+
+/// The cursor is a vector.
+fn interrupts(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
+    let first = u8::try_from(cursor).unwrap_or(u8::MAX);
+    for interrupt in kernel.vectors.from(kernel, first) {
+        let record = interrupt.record(kernel);
+        if !to.put(&record) {
+            return record.vector;
+        }
+    }
+    0
+}
+
+/// In a cursor: the ports are done.
+const IN_MEMORY: u64 = 1 << 63;
+
+/// The cursor is a port, or a physical address with [`IN_MEMORY`].
+fn ranges(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
+    let mut cursor = cursor;
+    loop {
+        let is_memory = cursor & IN_MEMORY != 0;
+        let kind = if is_memory { ResourceKind::Physical } else { ResourceKind::Ports };
+        match kernel.ranges.next_from(kernel, kind, cursor & !IN_MEMORY) {
+            Some(record) if to.put(&record) => cursor = record.start + record.length | cursor & IN_MEMORY,
+            Some(_) => return cursor,
+            None if is_memory => return 0,
+            None => cursor = IN_MEMORY,
+        }
+    }
+}
