@@ -2,14 +2,13 @@
 
 use crate::arch::CpuLocal;
 use crate::object::thread::InQueue;
-use crate::object::{Object, Slot, Thread};
+use crate::object::{Object, Process, Slot, Thread};
 use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::thread::InFair;
 use crate::tree::Tree;
 use abi::schedule::MAX_PRIORITY;
 use core::cell::Cell;
-use x86_64::PhysAddr;
 
 /// Reasons why a CPU has to look up from its thread: a bit set, tested at each entry of the kernel.
 pub mod attention {
@@ -17,10 +16,12 @@ pub mod attention {
     pub const RESCHEDULE: u32 = 1;
     /// The running thread's process died.
     pub const STOP: u32 = 2;
-    /// Translations have to be flushed, or a dead address space left.
-    pub const FLUSH: u32 = 4;
+    /// The address space that is loaded is a dead one's: it has to be left.
+    pub const LEAVE: u32 = 4;
     /// The timer has to be set anew.
     pub const TIMER: u32 = 8;
+    /// The running thread may not run here any more.
+    pub const MOVE: u32 = 16;
 }
 
 /// Threads that are ready on a CPU.
@@ -147,8 +148,8 @@ pub struct Cpu {
     pub handoff: Slot<Thread>,
     /// Ready threads.
     pub queue: RunQueue,
-    /// Root of the address space that is loaded.
-    pub loaded: Cell<PhysAddr>,
+    /// The process whose address space is loaded.
+    pub loaded: Slot<Process>,
     /// The thread to whose virtual time the slice is charged.
     pub owner: Slot<Thread>,
     /// Time-stamp counter up to which that was done.
@@ -184,7 +185,7 @@ impl Cpu {
             online: Cell::new(false),
             handoff: Slot::empty(),
             queue: RunQueue::new(),
-            loaded: Cell::new(PhysAddr::zero()),
+            loaded: Slot::empty(),
             owner: Slot::empty(),
             charged_until: Cell::new(0),
             counted_until: Cell::new(0),

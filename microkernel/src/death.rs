@@ -11,6 +11,7 @@ use crate::kernel::Kernel;
 use crate::object::process::{Exit, State};
 use crate::object::thread::State as ThreadState;
 use crate::object::{Object, Process, Thread, interrupt};
+use crate::shootdown::Progress;
 use crate::{schedule, timer};
 use abi::process::Registers;
 use abi::{Error, ExitReason};
@@ -193,13 +194,13 @@ pub fn step(kernel: &Kernel) -> bool {
 /// Closes handles; then, once no orphan is left, the process is dead.
 fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     for _ in 0..HANDLES_A_STEP {
-        let Some(next) = process.handles.next_from(process.drain_slot.get()) else { break };
+        let Some(next) = process.handles.next_from(kernel, process.drain_slot.get()) else { break };
         process.drain_slot.set(next.handle.slot() + 1);
         if !next.keep || process.abandoned.get() {
             let _ = flight::close(kernel, process, next.handle);
         }
     }
-    if process.handles.next_from(process.drain_slot.get()).is_some() {
+    if process.handles.next_from(kernel, process.drain_slot.get()).is_some() {
         return true;
     }
     if process.orphans.get() > 0 || process.on_cpu.get() > 0 {
@@ -264,12 +265,8 @@ fn free_corpse(kernel: &Kernel, process: &Object<Process>) -> bool {
         process.alive.set(0);
         return false;
     }
-    if kernel.is_loaded(process.root.get()) {
-        // A CPU that is idle still has it loaded.
-        kernel.leave_space(process.root.get());
-        return false;
-    }
-    process.space.borrow().as_ref().is_none_or(|space| space.clear_step(kernel))
+    // A CPU that is idle may still have it loaded.
+    kernel.leave_space(process) && matches!(process.space.clear(kernel), Progress::Done(_))
 }
 
 /// The process ends for good.
@@ -285,6 +282,7 @@ fn vanish(kernel: &Kernel, process: &Object<Process>) -> bool {
     while let Some(channel) = process.served.front(kernel) {
         ipc::close_channel(kernel, channel);
     }
+    process.space.close(kernel);
     process.watcher.set(None);
     process.reset_channel.set(None);
     kernel.processes.remove(process);

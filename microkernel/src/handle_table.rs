@@ -7,8 +7,8 @@ use crate::arch;
 use crate::kernel::Kernel;
 use crate::object::any::{AnyRef, Named};
 use crate::object::reference::{Object, ObjectType};
-use crate::object::{Account, Quantity};
-use abi::{Error, Handle, PAGE_BYTES, Rights};
+use crate::object::{Account, Quantity, SessionUse};
+use abi::{Error, Handle, Kind, PAGE_BYTES, Rights};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
@@ -49,6 +49,10 @@ pub struct Capability {
 pub struct Description {
     /// The handle.
     pub handle: Handle,
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Number of the object; of a session's, not of its use.
+    pub object: u64,
     /// What it allows.
     pub rights: Rights,
     /// Channels: signal bits that it may set.
@@ -137,6 +141,36 @@ impl HandleTable {
     #[inline]
     pub fn get<'k, T: Named>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
+    }
+
+    /// What a handle is.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn describe(&self, kernel: &Kernel, handle: Handle) -> Result<Description, Error> {
+        self.live_entry(handle).map(|(entry, object)| Self::description(kernel, handle, entry, object))
+    }
+
+    fn description(kernel: &Kernel, handle: Handle, entry: &Entry, object: NonNull<u8>) -> Description {
+        // SAFETY: the entry keeps this reference; the copy of it is not dropped.
+        let object = ManuallyDrop::new(unsafe { AnyRef::from_parts(object, entry.object_type.get()) });
+        let session = object.get::<SessionUse>(kernel).map(|one| one.session.number());
+        Description {
+            handle,
+            kind: object.kind(),
+            object: session.unwrap_or_else(|| object.number()),
+            rights: entry.rights.get(),
+            mask: entry.mask.get(),
+            keep: entry.keep.get(),
+        }
+    }
+
+    /// Takes rights from a handle.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn limit(&self, handle: Handle, rights: Rights) -> Result<(), Error> {
+        self.live_entry(handle).map(|(entry, _)| entry.rights.set(entry.rights.get() & rights))
     }
 
     /// Rights of a handle.
@@ -276,16 +310,11 @@ impl HandleTable {
     }
 
     /// What the first live slot at or after `slot` holds.
-    pub fn next_from(&self, slot: u32) -> Option<Description> {
+    pub fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
         (slot.max(FIRST_SLOT)..self.end.get()).find_map(|slot| {
             let entry = self.entry(slot)?;
-            entry.object.get()?;
-            Some(Description {
-                handle: Handle::new(slot, entry.generation.get()),
-                rights: entry.rights.get(),
-                mask: entry.mask.get(),
-                keep: entry.keep.get(),
-            })
+            let object = entry.object.get()?;
+            Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
         })
     }
 

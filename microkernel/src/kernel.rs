@@ -1,7 +1,7 @@
 //! The kernel's state. There is one in the running system, under one lock ([`crate::lock`]); host tests make
 //! their own. Whoever has a borrow of it holds the lock: so it is passed wherever state is touched.
 
-use crate::arch;
+use crate::arch::BootInformation;
 use crate::cpu::{Cpu, attention};
 use crate::death;
 use crate::frames::Frames;
@@ -11,12 +11,12 @@ use crate::object::reference::{self, Doomed, ObjectType};
 use crate::object::resource::Ranges;
 use crate::object::interrupt::Vectors;
 use crate::object::thread::{InQueue, InTimers};
-use crate::object::{Account, Object, Process, Slot, Thread};
+use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
 use crate::schedule;
 use crate::shootdown::Shootdown;
-use crate::teardown::Teardown;
 use crate::tree::Tree;
 use core::cell::Cell;
+use core::marker::PhantomPinned;
 use x86_64::PhysAddr;
 
 /// Objects freed at the end of one kernel entry, at most: what is left waits for the next.
@@ -39,8 +39,6 @@ pub struct Kernel {
     pub processes: List<Process, AllProcesses>,
     /// Processes for which there is something to do: see [`death`].
     pub(crate) reaping: List<Process, Reaping>,
-    /// Frames of objects that are gone.
-    pub(crate) teardown: Teardown,
     /// Invalidation of translations.
     pub(crate) shootdown: Shootdown,
     /// Threads that wait for it.
@@ -51,12 +49,22 @@ pub struct Kernel {
     pub ranges: Ranges,
     /// Who gets which interrupt.
     pub vectors: Vectors,
+    /// What the boot code found.
+    pub boot: Cell<Option<&'static BootInformation>>,
     /// init.
     pub init: Slot<Process>,
+    /// The channel that init serves from the start.
+    pub init_channel: Slot<Channel>,
+    /// What is mapped in init: the page about the machine, and the boot archive.
+    pub(crate) init_memory: Cell<Option<(Ref<Memory>, Ref<Memory>)>>,
+    /// Deaths of init since it waited in receive last.
+    pub init_early_deaths: Cell<u64>,
     /// When init is taken for hung, in nanoseconds; `u64::MAX` while it waits.
     pub watchdog: Cell<u64>,
-    /// Root of the address space without user memory.
+    /// The page table without user half, whose upper half every address space has. Set once, at boot.
     pub kernel_table: Cell<PhysAddr>,
+    /// Slab pages point to `doomed`: so an exclusive borrow of the kernel is not the only way to it, which this says.
+    _pinned: PhantomPinned,
 }
 
 impl Kernel {
@@ -72,15 +80,19 @@ impl Kernel {
             root_account: Slot::empty(),
             processes: List::new(),
             reaping: List::new(),
-            teardown: Teardown::new(),
             shootdown: Shootdown::new(),
             flushing: List::new(),
             timers: Tree::new(),
             ranges: Ranges::new(),
             vectors: Vectors::new(),
+            boot: Cell::new(None),
             init: Slot::empty(),
+            init_channel: Slot::empty(),
+            init_memory: Cell::new(None),
+            init_early_deaths: Cell::new(0),
             watchdog: Cell::new(u64::MAX),
             kernel_table: Cell::new(PhysAddr::zero()),
+            _pinned: PhantomPinned,
         }
     }
 
@@ -122,39 +134,37 @@ impl Kernel {
         self.this_cpu.get().expect("who has the lock has said who he is")
     }
 
-    /// Whether some CPU has the address space with this root loaded.
-    pub fn is_loaded(&self, root: PhysAddr) -> bool {
-        self.cpus().iter().any(|cpu| cpu.loaded.get() == root)
-    }
-
-    /// Makes the CPUs on which a dead address space is still loaded leave it: this one now, others soon.
-    pub fn leave_space(&self, root: PhysAddr) {
-        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.get() == root) {
+    /// Makes the CPUs on which a dead process's address space is still loaded leave it: this one now, others soon. Returns whether
+    /// none has it loaded.
+    pub fn leave_space(&self, process: &Object<Process>) -> bool {
+        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.holds(process)) {
             if core::ptr::eq(*cpu, self.this_cpu()) {
                 self.load_kernel_space(cpu);
             } else {
-                schedule::notify(self, cpu, attention::FLUSH);
+                schedule::notify(self, cpu, attention::LEAVE);
             }
         }
+        !self.cpus().iter().any(|cpu| cpu.loaded.holds(process))
     }
 
     /// Loads the address space without user memory on this CPU.
     pub fn load_kernel_space(&self, cpu: &Cpu) {
-        arch::load_kernel_space();
-        cpu.loaded.set(self.kernel_table.get());
+        let from = cpu.loaded.get(self);
+        self.shootdown.switch(self, from.map(|process| &process.space), None);
+        cpu.loaded.set(None);
     }
 
     /// Whether there is work that nobody waits for.
     #[inline]
     pub fn has_work(&self) -> bool {
-        !self.doomed.is_empty() || !self.reaping.is_empty() || !self.teardown.is_empty()
+        !self.doomed.is_empty() || !self.reaping.is_empty() || self.shootdown.has_garbage(self)
     }
 
     /// Does a bounded part of that work.
     pub fn work(&mut self) {
         self.reap();
         death::step(self);
-        self.teardown.step(self);
+        self.shootdown.collect(self);
         self.reap();
     }
 

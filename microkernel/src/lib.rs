@@ -5,8 +5,12 @@
 
 pub mod address_space;
 pub mod arch;
+pub mod archive;
+pub mod boot;
+pub mod byte_ring;
 pub mod cpu;
 pub mod death;
+pub mod elf_image;
 pub mod entry;
 pub mod frames;
 pub mod handle_table;
@@ -21,5 +25,7 @@ pub mod radix;
 pub mod schedule;
 pub mod shootdown;
 pub mod syscall;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod tree;

@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Object, Ref, Thread};
 use crate::timer;
-use abi::schedule::{DEFAULT_WEIGHT, SLICE};
+use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
 /// How far a fair thread that wakes may be ahead of those that ran meanwhile, in time-stamp counts of virtual time.
 const WAKE_BONUS: u64 = 4_000_000;
@@ -43,7 +43,7 @@ fn charge_owner(kernel: &Kernel, cpu: &Cpu, now: u64) {
 pub fn take_off_cpu(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, state: State) {
     debug_assert!(cpu.current.holds(thread));
     count_time(cpu, thread, clock::tsc());
-    arch::leave(&cpu.arch, &thread.context);
+    arch::leave(&thread.context);
     thread.state.set(state);
     thread.process.on_cpu.set(thread.process.on_cpu.get() - 1);
     let _ = kernel;
@@ -209,9 +209,18 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
             stop_here(kernel, cpu, current);
+        } else if asked & attention::MOVE != 0 && current.affinity.get() >> cpu.index() & 1 == 0 {
+            take_off_cpu(kernel, cpu, current, State::Ready);
+            make_ready(kernel, current);
         } else if asked & attention::RESCHEDULE != 0 {
             preempt(kernel, cpu, current);
         }
+    }
+    if asked & attention::LEAVE != 0
+        && cpu.loaded.get(kernel).is_some_and(|process| process.is_dead())
+        && !cpu.current.is_some()
+    {
+        kernel.load_kernel_space(cpu);
     }
     if let (Some(handoff), true) = (cpu.handoff.get(kernel), cpu.current.is_some()) {
         cpu.handoff.set(None);
@@ -308,8 +317,68 @@ fn run(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
     thread.cpu.set(cpu.index());
     let process = thread.process.get(kernel);
     process.on_cpu.set(process.on_cpu.get() + 1);
-    let root = process.root.get();
-    let same_space = cpu.loaded.replace(root) == root;
-    arch::switch(&cpu.arch, None, &thread.context, root, same_space);
+    if !cpu.loaded.holds(process) {
+        let from = cpu.loaded.get(kernel).map(|process| &process.space);
+        kernel.shootdown.switch(kernel, from, Some(&process.space));
+        cpu.loaded.set(Some(process.to_ref()));
+    }
+    arch::switch(&cpu.arch, &thread.context);
     cpu.current.set(Some(thread));
+}
+
+/// Sets a thread's own parameters. `inherited` is the rank that its current caller lends it.
+pub fn set_parameters(kernel: &Kernel, thread: &Object<Thread>, parameters: Parameters, inherited: u8) {
+    let queued = thread.state.get() == State::Ready && thread.rank.get() == 0;
+    if queued {
+        dequeue(kernel, thread);
+    }
+    thread.parameters.set(parameters);
+    let rank = parameters.priority.max(inherited);
+    if queued {
+        thread.rank.set(rank);
+        make_ready(kernel, thread);
+    } else {
+        set_rank(kernel, thread, rank);
+    }
+}
+
+/// Sets the CPUs on which a thread may run; one that runs or waits elsewhere moves.
+pub fn set_affinity(kernel: &Kernel, thread: &Object<Thread>, set: u64) {
+    thread.affinity.set(set);
+    if set >> thread.cpu.get() & 1 != 0 {
+        return;
+    }
+    match thread.state.get() {
+        State::Ready => {
+            dequeue(kernel, thread);
+            make_ready(kernel, thread);
+        }
+        State::Running => notify(kernel, kernel.cpu(thread.cpu.get()), attention::MOVE),
+        _ => {}
+    }
+}
+
+/// Wakes threads whose translations are flushed everywhere.
+#[inline]
+pub fn wake_flushed(kernel: &Kernel) {
+    if !kernel.flushing.is_empty() {
+        wake_some_flushed(kernel);
+    }
+}
+
+#[cold]
+fn wake_some_flushed(kernel: &Kernel) {
+    let mut next = kernel.flushing.front(kernel);
+    while let Some(thread) = next {
+        next = kernel.flushing.after(kernel, thread);
+        if thread.ticket.get().is_none_or(|ticket| kernel.shootdown.is_done(ticket)) {
+            kernel.flushing.remove(thread);
+            if thread.is_exiting.get() {
+                thread.state.set(State::Ended);
+                crate::death::thread_ended(kernel, thread);
+            } else {
+                make_ready(kernel, thread);
+            }
+        }
+    }
 }

@@ -105,6 +105,22 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         self.least.get().map(|least| unsafe { least.as_ref() })
     }
 
+    /// The first member whose key is `key` or greater.
+    pub fn first_from<'k>(&self, _kernel: &'k Kernel, key: u64) -> Option<&'k Object<T>> {
+        let (mut found, mut place) = (None, self.root.get());
+        while let Some(here) = place {
+            let node = Self::node(&here);
+            if node.key.get() >= key {
+                found = Some(here);
+                place = node.left.get();
+            } else {
+                place = node.right.get();
+            }
+        }
+        // SAFETY: as in `first`.
+        found.map(|found| unsafe { found.as_ref() })
+    }
+
     /// The member after this one.
     pub fn after<'k>(&self, _kernel: &'k Kernel, object: &Object<T>) -> Option<&'k Object<T>> {
         // SAFETY: as in `first`.

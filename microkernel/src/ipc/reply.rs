@@ -130,7 +130,7 @@ pub(super) fn stop_serving(thread: &Object<Thread>) {
 }
 
 /// A call that a server had received is over: what waited for that is looked at again.
-pub(super) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
+pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
     server.active_calls.set(server.active_calls.get() - 1);
     if server.alone.holds(client) {
         server.alone.set(None);

@@ -10,6 +10,7 @@ pub mod io_ports;
 pub mod mapping;
 pub mod memory;
 pub mod process;
+pub mod ranges;
 pub mod reference;
 pub mod resource;
 pub mod session;

@@ -3,6 +3,7 @@
 use super::account::{Account, Quantity};
 use super::call::{Call, InServer};
 use super::channel::{Channel, Served};
+use super::dma_domain::{Attachment, OfProcess};
 use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
 use super::thread::{InProcess, Thread};
@@ -12,7 +13,7 @@ use crate::kernel::Kernel;
 use crate::list::{Link, List, Which};
 use abi::process::Registers;
 use abi::{Error, ExitReason, ExitRecord};
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 /// Most threads of one process: death stops them all at once.
 pub const MOST_THREADS: u32 = 128;
@@ -68,8 +69,8 @@ pub struct Process {
     pub incarnation: Cell<u64>,
     /// Its handles.
     pub handles: HandleTable,
-    /// Its address space. Empty only between the free of one and the making of the next.
-    pub space: RefCell<Option<AddressSpace>>,
+    /// Its address space. Closed when it ends for good.
+    pub space: AddressSpace,
     /// Its threads, in order of creation; of a corpse, the dead ones.
     pub threads: List<Thread, InProcess>,
     /// Threads that have not ended.
@@ -78,6 +79,8 @@ pub struct Process {
     pub served: List<Channel, Served>,
     /// Calls that it keeps.
     pub kept: List<Call, InServer>,
+    /// Memory that it attached to DmaDomains.
+    pub attached: List<Attachment, OfProcess>,
     /// Calls that it has received and not answered: current and kept ones, without the parked.
     pub active_calls: Cell<u32>,
     /// A suspect call that has to be alone, while it is current or kept.
@@ -125,8 +128,6 @@ impl Process {
         name: [u8; 16],
     ) -> Result<Ref<Process>, Error> {
         account.charge(Quantity::Processes, 1)?;
-        let uncharge = |_: &Error| account.uncharge(Quantity::Processes, 1);
-        let space = AddressSpace::new(kernel, account).inspect_err(uncharge)?;
         let process = slab::create(
             kernel,
             account,
@@ -137,11 +138,12 @@ impl Process {
                 state: Cell::new(State::New),
                 incarnation: Cell::new(1),
                 handles: HandleTable::new(),
-                space: RefCell::new(None),
+                space: AddressSpace::closed(account.to_ref()),
                 threads: List::new(),
                 alive: Cell::new(0),
                 served: List::new(),
                 kept: List::new(),
+                attached: List::new(),
                 active_calls: Cell::new(0),
                 alone: Slot::empty(),
                 orphans: Cell::new(0),
@@ -160,16 +162,9 @@ impl Process {
                 all: Link::new(),
                 reaping: Link::new(),
             },
-        );
-        let process = match process {
-            Ok(process) => process,
-            Err(error) => {
-                space.destroy_empty(kernel);
-                uncharge(&error);
-                return Err(error);
-            }
-        };
-        *process.space.borrow_mut() = Some(space);
+        )
+        .inspect_err(|_| account.uncharge(Quantity::Processes, 1))?;
+        process.space.open(kernel)?;
         kernel.processes.push_back(process.clone());
         Ok(process)
     }
@@ -225,9 +220,7 @@ impl Type for Process {
 
     fn finalize(&self, kernel: &Kernel) {
         self.handles.free(kernel, self.account.get(kernel));
-        if let Some(space) = self.space.borrow_mut().take() {
-            space.destroy_empty(kernel);
-        }
+        self.space.close(kernel);
         self.account.uncharge(Quantity::Processes, 1);
     }
 }

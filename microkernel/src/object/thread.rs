@@ -3,17 +3,20 @@
 use super::account::{Account, Quantity};
 use super::channel::Channel;
 use super::memory::Memory;
-use super::process::Process;
+use super::process::{MOST_THREADS, Process};
 use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::call::Call;
-use crate::arch::Context;
+use super::slab;
+use crate::address_space::Placement;
+use crate::arch::{self, Context};
 use crate::ipc::Flight;
 use crate::kernel::Kernel;
 use crate::list::{Link, Which};
-use crate::shootdown::Ticket;
+use crate::shootdown::{Progress, Ticket};
 use crate::tree::{self, Node};
+use abi::memory::{MemoryKind, Protection};
 use abi::schedule::Parameters;
-use abi::{Handle, Header, MessagePage, Policy};
+use abi::{Error, Handle, Header, MessagePage, Policy, Rights};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -40,6 +43,9 @@ pub enum State {
     /// Ended.
     Ended,
 }
+
+/// Bytes of a thread's two message pages.
+const PAGES_BYTES: u64 = 2 * abi::PAGE_BYTES as u64;
 
 /// Highest number of calls in a chain.
 pub const MAX_DEPTH: u8 = 8;
@@ -119,28 +125,94 @@ pub struct Thread {
 
     /// What it waits for in `Flushing`.
     pub(crate) ticket: Cell<Option<Ticket>>,
+    /// It ends once it need not wait any more.
+    pub(crate) is_exiting: Cell<bool>,
     /// Whom to signal when it has ended.
     pub(crate) on_exit: Slot<Channel>,
     pub(crate) on_exit_bits: Cell<u64>,
 }
 
 impl Thread {
-    /// A thread with its message pages made and placed. The caller maps them, and puts it among its process's.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn new(
-        process: Ref<Process>,
-        account: Ref<Account>,
+    /// Makes a thread of a process, with its message pages mapped, in state `New`.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `BadAddress`, `BadState`, `NoSlot` (the process has 128 threads).
+    pub fn create(
+        kernel: &Kernel,
+        process: &Object<Process>,
+        account: &Object<Account>,
+        context: Context,
+        pages_address: u64,
+    ) -> Result<Ref<Thread>, Error> {
+        if !process.can_be_changed() {
+            return Err(Error::BadState);
+        }
+        if process.threads.len() >= MOST_THREADS {
+            return Err(Error::NoSlot);
+        }
+        if pages_address == 0 {
+            return Err(Error::BadAddress);
+        }
+        account.charge(Quantity::Threads, 1)?;
+        let uncharge = |_: &Error| account.uncharge(Quantity::Threads, 1);
+        let pages =
+            Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
+        let at = |page| NonNull::new(arch::direct_map(pages.place(kernel, page))).expect("not at zero").cast();
+        let places = [at(0), at(1)];
+        let placement = Placement {
+            address: pages_address,
+            offset: 0,
+            bytes: PAGES_BYTES,
+            word: (Protection::READ | Protection::WRITE).bits() as u64,
+            rights: Rights::READ | Rights::WRITE,
+        };
+        process.space.map(kernel, pages.get(kernel), placement).inspect_err(uncharge)?;
+        let new = Thread::new(process, account, context, pages, pages_address, u64::MAX, places);
+        let thread = match slab::create(kernel, account, new) {
+            Ok(thread) => thread,
+            Err(error) => {
+                uncharge(&error);
+                let _ = process.space.unmap(kernel, pages_address);
+                return Err(error);
+            }
+        };
+        process.space.populate(kernel, pages_address, PAGES_BYTES / abi::PAGE_BYTES as u64);
+        process.threads.push_back(thread.clone());
+        process.alive.set(process.alive.get() + 1);
+        Ok(thread)
+    }
+
+    /// Undoes [`Thread::create`] for a thread that has not run.
+    pub fn undo_create(kernel: &Kernel, thread: &Object<Thread>) {
+        let process = thread.process.get(kernel);
+        thread.state.set(State::Ended);
+        process.threads.remove(thread);
+        process.alive.set(process.alive.get() - 1);
+        let _ = Thread::unmap_pages(kernel, thread);
+    }
+
+    /// Takes a thread's message pages out of its address space. Returns what to wait for, until nothing of that is left on any CPU.
+    pub fn unmap_pages(kernel: &Kernel, thread: &Object<Thread>) -> Option<Ticket> {
+        match thread.process.space.unmap(kernel, thread.pages_address) {
+            Ok(Progress::Done(ticket)) if !kernel.shootdown.is_done(ticket) => Some(ticket),
+            // Two pages are one step; where user space took the mapping out itself, there is nothing to do.
+            _ => None,
+        }
+    }
+
+    fn new(
+        process: &Object<Process>,
+        account: &Object<Account>,
         context: Context,
         pages: Ref<Memory>,
         pages_address: u64,
-        call_page: NonNull<MessagePage>,
-        serve_page: NonNull<MessagePage>,
         affinity: u64,
+        [call_page, serve_page]: [NonNull<MessagePage>; 2],
     ) -> Thread {
         Thread {
             context,
-            process,
-            account,
+            process: process.to_ref(),
+            account: account.to_ref(),
             pages,
             call_page,
             serve_page,
@@ -173,6 +245,7 @@ impl Thread {
             cpu: Cell::new(0),
             run_time: Cell::new(0),
             ticket: Cell::new(None),
+            is_exiting: Cell::new(false),
             on_exit: Slot::empty(),
             on_exit_bits: Cell::new(0),
         }

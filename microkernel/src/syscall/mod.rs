@@ -126,7 +126,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
         Syscall::ProcessRead => results(process::read(kernel, thread)),
         Syscall::ThreadCreate => results(process::create_thread(kernel, thread)),
         Syscall::ThreadSchedule => nothing(process::schedule(kernel, thread)),
-        Syscall::ThreadAffinity => nothing(process::affinity(kernel, cpu, thread)),
+        Syscall::ThreadAffinity => nothing(process::affinity(kernel, thread)),
         Syscall::ThreadCancel => nothing(process::cancel(kernel, thread)),
         Syscall::ThreadExit => process::exit_thread(kernel, cpu, thread),
         Syscall::ThreadYield => {
@@ -136,7 +136,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
 
         Syscall::MemoryCreate => results(memory::create(kernel, thread)),
         Syscall::MemoryDevice => results(device::memory(kernel, thread)),
-        Syscall::MemoryMap => results(memory::map(kernel, thread)),
+        Syscall::MemoryMap => memory::map(kernel, thread),
         Syscall::MemoryUnmap => memory::unmap(kernel, cpu, thread),
         Syscall::MemoryProtect => memory::protect(kernel, cpu, thread),
         Syscall::MemorySeal => memory::seal(kernel, cpu, thread),

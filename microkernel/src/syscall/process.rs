@@ -14,7 +14,10 @@ use crate::object::thread::State as ThreadState;
 use crate::object::{Object, Process, Resource, Thread};
 use crate::{death, schedule};
 use abi::boot::ResourceKind;
-use abi::{Error, ExitReason, Handle, PAYLOAD_BYTES, Parameters, Policy, Rights};
+use abi::{Error, ExitReason, PAYLOAD_BYTES, Parameters, Policy, Rights};
+
+/// Bytes that `ProcessRead` copies at once, by way of the kernel's stack.
+const READ_STEP: usize = 512;
 
 /// [`abi::Syscall::ProcessCreate`].
 ///
@@ -124,18 +127,19 @@ pub fn read(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> 
     if bytes as usize > PAYLOAD_BYTES {
         return Err(Error::BadArgument);
     }
-    let space = process.space.borrow();
-    let space = space.as_ref().ok_or(Error::BadState)?;
-    let page = thread.call_page();
-    let mut done = 0;
-    while done < bytes {
-        let Some(here) = address.checked_add(done) else { break };
-        let in_page = (abi::PAGE_BYTES as u64 - here % abi::PAGE_BYTES as u64).min(bytes - done);
-        let Some(chunk) = space.read_chunk(kernel, here, in_page as usize) else { break };
-        page.write_payload(done as usize, chunk);
-        done += in_page;
+    let mut buffer = [0; READ_STEP];
+    let (page, mut done) = (thread.call_page(), 0);
+    while done < bytes as usize {
+        let wanted = READ_STEP.min(bytes as usize - done);
+        let Some(here) = address.checked_add(done as u64) else { break };
+        let got = process.space.read(kernel, here, &mut buffer[..wanted]);
+        page.write_payload(done, &buffer[..got]);
+        done += got;
+        if got < wanted {
+            break;
+        }
     }
-    if done == 0 && bytes > 0 { Err(Error::BadAddress) } else { Ok(one(done)) }
+    if done == 0 && bytes > 0 { Err(Error::BadAddress) } else { Ok(one(done as u64)) }
 }
 
 /// [`abi::Syscall::ThreadCreate`].
@@ -192,14 +196,14 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 ///
 /// # Errors
 /// See there.
-pub fn affinity(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<(), Error> {
+pub fn affinity(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let target = managed_thread(kernel, thread, 0)?;
     let set = argument(thread, 1);
     let exists = kernel.cpus().iter().any(|cpu| cpu.online.get() && set >> cpu.index() & 1 != 0);
     if !exists {
         return Err(Error::BadArgument);
     }
-    schedule::set_affinity(kernel, cpu, target, set);
+    schedule::set_affinity(kernel, target, set);
     Ok(())
 }
 
@@ -226,9 +230,9 @@ pub fn exit_thread(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Resul
     thread.on_exit.set(channel.map(Object::to_ref));
     thread.on_exit_bits.set(argument(thread, 1));
     schedule::take_off_cpu(kernel, cpu, thread, ThreadState::Ended);
-    let pending = Thread::unmap_pages(kernel, thread);
-    match pending {
+    match Thread::unmap_pages(kernel, thread) {
         Some(ticket) => {
+            thread.is_exiting.set(true);
             thread.ticket.set(Some(ticket));
             thread.state.set(ThreadState::Flushing);
             kernel.flushing.push_back(thread.to_ref());

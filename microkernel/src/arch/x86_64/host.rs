@@ -126,3 +126,14 @@ pub fn triple_fault() -> ! {
 pub fn halt() -> ! {
     panic!("the processor halted")
 }
+
+#[allow(missing_docs)]
+pub fn flush_page(_page: VirtAddr) {}
+
+#[allow(missing_docs)]
+pub fn flush_all() {}
+
+#[allow(missing_docs)]
+pub fn return_to_user() -> ! {
+    unreachable!("there is no user mode on the host")
+}

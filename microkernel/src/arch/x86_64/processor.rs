@@ -80,6 +80,17 @@ pub unsafe fn set_page_table(table: PhysAddr) {
     unsafe { asm!("mov cr3, {}", in(reg) table.as_u64(), options(nostack, preserves_flags)) };
 }
 
+/// Forgets the translations of one page.
+#[inline(always)]
+pub fn flush_page(page: VirtAddr) {
+    x86_64::instructions::tlb::flush(page);
+}
+
+/// Forgets all translations but the kernel's.
+pub fn flush_all() {
+    x86_64::instructions::tlb::flush_all();
+}
+
 /// The loaded top-level page table.
 pub fn page_table() -> PhysAddr {
     x86_64::registers::control::Cr3::read().0.start_address()
@@ -154,4 +165,13 @@ pub fn halt() -> ! {
         // SAFETY: with interrupts off only an NMI ends the HLT, and that leads back here.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
+}
+
+/// Goes to the common exit code (`syscall.rs`), which takes everything from the current thread's frame.
+pub fn return_to_user() -> ! {
+    unsafe extern "C" {
+        fn return_to_user() -> !;
+    }
+    // SAFETY: the exit code needs GS base and a current frame, which whoever runs in the core has; it leaves this stack.
+    unsafe { return_to_user() }
 }
