@@ -4,3 +4,6 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod arch;
+pub mod kernel;
+pub mod list;
+pub mod object;

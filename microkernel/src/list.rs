@@ -1,0 +1,195 @@
+//! Intrusive lists of objects: no allocation to join one, constant time to leave it.
+//!
+//! A list keeps its members: joining takes a [`Ref`], leaving gives it back. An object that can be in
+//! several lists at once has one [`Link`] for each, told apart by the `Which` type.
+
+use crate::kernel::Kernel;
+use crate::object::reference::{Object, Ref, Type};
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+/// An object's place in one list.
+pub struct Link<T> {
+    previous: Cell<Option<NonNull<Object<T>>>>,
+    next: Cell<Option<NonNull<Object<T>>>>,
+    list: Cell<*const ()>,
+}
+
+impl<T> Link<T> {
+    /// The link of an object that is in no list.
+    pub const fn new() -> Link<T> {
+        Link { previous: Cell::new(None), next: Cell::new(None), list: Cell::new(core::ptr::null()) }
+    }
+
+    /// Whether the object is in a list.
+    #[inline]
+    pub fn is_linked(&self) -> bool {
+        !self.list.get().is_null()
+    }
+}
+
+impl<T> Default for Link<T> {
+    fn default() -> Link<T> {
+        Link::new()
+    }
+}
+
+/// Says which link of `T` a list goes through.
+pub trait Which<T> {
+    /// That link.
+    fn link(object: &T) -> &Link<T>;
+}
+
+/// A list of objects through one of their links.
+pub struct List<T: Type, W: Which<T>> {
+    first: Cell<Option<NonNull<Object<T>>>>,
+    last: Cell<Option<NonNull<Object<T>>>>,
+    length: Cell<u32>,
+    which: PhantomData<W>,
+}
+
+impl<T: Type, W: Which<T>> List<T, W> {
+    /// An empty list.
+    pub const fn new() -> List<T, W> {
+        List { first: Cell::new(None), last: Cell::new(None), length: Cell::new(0), which: PhantomData }
+    }
+
+    /// Members.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.length.get()
+    }
+
+    /// Whether it has no member.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
+
+    #[inline]
+    fn identity(&self) -> *const () {
+        core::ptr::from_ref(self).cast()
+    }
+
+    #[inline]
+    fn link(pointer: &NonNull<Object<T>>) -> &Link<T> {
+        // SAFETY: members are kept by the list, so the pointer is to a live object.
+        W::link(unsafe { pointer.as_ref() })
+    }
+
+    /// Whether the object is in this list.
+    #[inline]
+    pub fn contains(&self, object: &Object<T>) -> bool {
+        W::link(object).list.get() == self.identity()
+    }
+
+    /// The first member.
+    #[inline]
+    pub fn front<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
+        // SAFETY: a member is kept by the list, and objects outlive the borrow of the kernel.
+        self.first.get().map(|first| unsafe { first.as_ref() })
+    }
+
+    /// The member after this one.
+    #[inline]
+    pub fn after<'k>(&self, _kernel: &'k Kernel, object: &Object<T>) -> Option<&'k Object<T>> {
+        debug_assert!(self.contains(object));
+        // SAFETY: as in `front`.
+        W::link(object).next.get().map(|next| unsafe { next.as_ref() })
+    }
+
+    /// Joins before `next`, or at the end where that is `None`. The object is in no list of this link.
+    pub fn insert_before(&self, object: Ref<T>, next: Option<&Object<T>>) {
+        let pointer = object.into_raw();
+        let link = Self::link(&pointer);
+        assert!(!link.is_linked(), "an object joins one list at a time");
+        let next = next.map(NonNull::from);
+        let previous = match &next {
+            Some(next) => Self::link(next).previous.replace(Some(pointer)),
+            None => self.last.replace(Some(pointer)),
+        };
+        match &previous {
+            Some(previous) => Self::link(previous).next.set(Some(pointer)),
+            None => self.first.set(Some(pointer)),
+        }
+        link.previous.set(previous);
+        link.next.set(next);
+        link.list.set(self.identity());
+        self.length.set(self.length.get() + 1);
+    }
+
+    /// Joins at the end.
+    #[inline]
+    pub fn push_back(&self, object: Ref<T>) {
+        self.insert_before(object, None);
+    }
+
+    /// Joins at the front.
+    #[inline]
+    pub fn push_front(&self, object: Ref<T>) {
+        let pointer = object.into_raw();
+        let link = Self::link(&pointer);
+        assert!(!link.is_linked(), "an object joins one list at a time");
+        let next = self.first.replace(Some(pointer));
+        match &next {
+            Some(next) => Self::link(next).previous.set(Some(pointer)),
+            None => self.last.set(Some(pointer)),
+        }
+        link.next.set(next);
+        link.list.set(self.identity());
+        self.length.set(self.length.get() + 1);
+    }
+
+    /// Leaves: gives the list's reference back, or `None` where the object is not in this list.
+    #[inline]
+    pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
+        if !self.contains(object) {
+            return None;
+        }
+        let link = W::link(object);
+        let (previous, next) = (link.previous.take(), link.next.take());
+        match &previous {
+            Some(previous) => Self::link(previous).next.set(next),
+            None => self.first.set(next),
+        }
+        match &next {
+            Some(next) => Self::link(next).previous.set(previous),
+            None => self.last.set(previous),
+        }
+        link.list.set(core::ptr::null());
+        self.length.set(self.length.get() - 1);
+        // SAFETY: joining gave this reference up; the link was just cleared, so it is taken back once.
+        Some(unsafe { Ref::from_raw(NonNull::from(object)) })
+    }
+
+    /// Takes the first member out.
+    #[inline]
+    pub fn pop_front(&self) -> Option<Ref<T>> {
+        let first = self.first.get()?;
+        // SAFETY: a member is kept by the list.
+        self.remove(unsafe { first.as_ref() })
+    }
+
+    /// All members. None may leave meanwhile but the one just given.
+    pub fn iter<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<T>> {
+        let mut next = self.front(kernel);
+        core::iter::from_fn(move || {
+            let here = next?;
+            next = self.after(kernel, here);
+            Some(here)
+        })
+    }
+}
+
+impl<T: Type, W: Which<T>> Default for List<T, W> {
+    fn default() -> List<T, W> {
+        List::new()
+    }
+}
+
+impl<T: Type, W: Which<T>> Drop for List<T, W> {
+    fn drop(&mut self) {
+        while self.pop_front().is_some() {}
+    }
+}

@@ -1,0 +1,173 @@
+//! Account: what everything is charged to.
+//!
+//! A sub-account's limits are promised by its parent when it is made: they count as used there. So a charge looks at
+//! one account only, and what was promised can always be had.
+
+use super::reference::{Object, ObjectType, Ref, Slot, Type};
+use super::slab::{self, Slab};
+use crate::kernel::Kernel;
+use abi::{Error, Limits, Usage};
+use core::cell::Cell;
+use x86_64::PhysAddr;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[allow(missing_docs)]
+pub enum Quantity {
+    Frames = 0,
+    Handles = 1,
+    Threads = 2,
+    Sessions = 3,
+    Processes = 4,
+}
+
+const QUANTITIES: usize = 5;
+
+fn to_array(limits: Limits) -> [u64; QUANTITIES] {
+    [limits.frames, limits.handles, limits.threads, limits.sessions, limits.processes]
+}
+
+fn to_limits(quantities: [u64; QUANTITIES]) -> Limits {
+    let [frames, handles, threads, sessions, processes] = quantities;
+    Limits { frames, handles, threads, sessions, processes }
+}
+
+/// An account.
+pub struct Account {
+    parent: Slot<Account>,
+    limits: [u64; QUANTITIES],
+    used: [Cell<u64>; QUANTITIES],
+    revoked: Cell<bool>,
+    slabs: [Slab; ObjectType::COUNT],
+}
+
+impl Account {
+    /// The account of everything that the machine has.
+    pub(crate) fn root(limits: Limits) -> Account {
+        Account::with(Slot::empty(), limits)
+    }
+
+    fn with(parent: Slot<Account>, limits: Limits) -> Account {
+        Account {
+            parent,
+            limits: to_array(limits),
+            used: [const { Cell::new(0) }; QUANTITIES],
+            revoked: Cell::new(false),
+            slabs: [const { Slab::new() }; ObjectType::COUNT],
+        }
+    }
+
+    pub(super) fn slab(&self, object_type: ObjectType) -> &Slab {
+        &self.slabs[object_type as usize]
+    }
+
+    /// Charges `amount`.
+    ///
+    /// # Errors
+    /// `AccountExhausted` when that is over the limit, or the account was revoked.
+    #[inline]
+    pub fn charge(&self, quantity: Quantity, amount: u64) -> Result<(), Error> {
+        let (used, limit) = (&self.used[quantity as usize], self.limits[quantity as usize]);
+        match used.get().checked_add(amount) {
+            Some(total) if total <= limit && !self.revoked.get() => {
+                used.set(total);
+                Ok(())
+            }
+            _ => Err(Error::AccountExhausted),
+        }
+    }
+
+    /// Takes a charge back.
+    #[inline]
+    pub fn uncharge(&self, quantity: Quantity, amount: u64) {
+        let used = &self.used[quantity as usize];
+        debug_assert!(used.get() >= amount, "{quantity:?} uncharged twice");
+        used.set(used.get() - amount);
+    }
+
+    /// One frame, charged; its contents are whatever they were.
+    ///
+    /// # Errors
+    /// `AccountExhausted`.
+    pub fn allocate_frame(&self, kernel: &Kernel) -> Result<PhysAddr, Error> {
+        self.charge(Quantity::Frames, 1)?;
+        Ok(kernel.frames.allocate(0).expect("what is charged is promised"))
+    }
+
+    /// Gives back a frame of [`Account::allocate_frame`].
+    pub fn free_frame(&self, kernel: &Kernel, frame: PhysAddr) {
+        kernel.frames.free(frame, 0);
+        self.uncharge(Quantity::Frames, 1);
+    }
+
+    /// Limits and use.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            limits: to_limits(self.limits),
+            used: to_limits(core::array::from_fn(|index| self.used[index].get())),
+            revoked: self.revoked.get() as u64,
+        }
+    }
+
+    /// Whether it was revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.get()
+    }
+
+    /// Refuses further charges. Killing what is charged to it is the reaper's work.
+    pub(crate) fn set_revoked(&self) {
+        self.revoked.set(true);
+    }
+
+    /// Whether this is `other` or below it.
+    pub(crate) fn is_within(&self, kernel: &Kernel, other: &Object<Account>) -> bool {
+        let mut account: Option<&Account> = Some(self);
+        while let Some(here) = account {
+            if core::ptr::eq(here, &**other) {
+                return true;
+            }
+            account = here.parent.get(kernel).map(|parent| &**parent);
+        }
+        false
+    }
+}
+
+impl Object<Account> {
+    /// Makes a sub-account, with its limits promised.
+    ///
+    /// # Errors
+    /// `AccountExhausted`.
+    pub fn split(&self, kernel: &Kernel, limits: Limits) -> Result<Ref<Account>, Error> {
+        const KINDS: [Quantity; QUANTITIES] =
+            [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
+        let amounts = to_array(limits);
+        for (index, quantity) in KINDS.into_iter().enumerate() {
+            if let Err(error) = self.charge(quantity, amounts[index]) {
+                for (index, quantity) in KINDS.into_iter().enumerate().take(index) {
+                    self.uncharge(quantity, amounts[index]);
+                }
+                return Err(error);
+            }
+        }
+        // From here on dropping the value gives the promise back.
+        slab::create(kernel, self, Account::with(Slot::with(self.to_ref()), limits))
+    }
+}
+
+impl Type for Account {
+    const TYPE: ObjectType = ObjectType::Account;
+
+    fn finalize(&self, _kernel: &Kernel) {}
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        debug_assert!(self.used.iter().all(|used| used.get() == 0), "an account ends with charges");
+        if let Some(parent) = self.parent.take() {
+            for (index, used) in parent.used.iter().enumerate() {
+                used.set(used.get() - self.limits[index]);
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Kernel objects, counted references to them, and when they may be freed.
+//!
+//! All objects live in slabs ([`super::slab`]), are reached under the one kernel lock, and change through
+//! [`Cell`]s. Three ways to name one:
+//!
+//! - [`Ref<T>`] is counted: it keeps the object.
+//! - [`Slot<T>`] is a field that holds a `Ref` or nothing.
+//! - `&'k Object<T>`, with the lifetime of a borrow of the [`Kernel`], costs nothing. It cannot dangle, since an
+//!   object whose count fell to zero is only put on a list ([`Doomed`]), and emptying the list
+//!   ([`Kernel::reap`]) takes the kernel exclusively: no such borrow is left then.
+
+use super::slab::{self, SlabPage};
+use crate::kernel::Kernel;
+use core::cell::Cell;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+/// Types of objects that live in slabs: those that handles name, and parts of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum ObjectType {
+    Account,
+    Process,
+    Thread,
+    Memory,
+    Channel,
+    Session,
+    SessionUse,
+    Call,
+    Interrupt,
+    IoPorts,
+    DmaDomain,
+    Attachment,
+    Mapping,
+    Resource,
+}
+
+impl ObjectType {
+    /// How many there are.
+    pub const COUNT: usize = 14;
+}
+
+/// A type whose values live in slabs.
+pub trait Type: Sized {
+    /// Which one.
+    const TYPE: ObjectType;
+
+    /// Undoes what the object is part of, when nothing refers to it any more and before its fields are
+    /// dropped. Runs under the kernel lock, in bounded time; it may make other objects doomed.
+    fn finalize(&self, kernel: &Kernel);
+}
+
+/// What stands before every object.
+#[repr(C, align(16))]
+pub struct Header {
+    count: Cell<u32>,
+    object_type: Cell<ObjectType>,
+    number: Cell<u64>,
+    next_doomed: Cell<Option<NonNull<Header>>>,
+}
+
+/// An object in its slab.
+#[repr(C)]
+pub struct Object<T> {
+    header: Header,
+    value: T,
+}
+
+impl<T: Type> Object<T> {
+    /// Puts a value into its slot of a slab, with one reference.
+    ///
+    /// # Safety
+    /// `at` is a free slot, large enough and aligned for `Object<T>`, of a slab page for `T`.
+    pub(super) unsafe fn emplace(at: NonNull<Object<T>>, number: u64, value: T) -> Ref<T> {
+        let header = Header {
+            count: Cell::new(1),
+            object_type: Cell::new(T::TYPE),
+            number: Cell::new(number),
+            next_doomed: Cell::new(None),
+        };
+        // SAFETY: the caller gives a free slot of the right size and alignment.
+        unsafe { at.as_ptr().write(Object { header, value }) };
+        Ref(at)
+    }
+
+    /// A number that no other object has until the next boot.
+    pub fn number(&self) -> u64 {
+        self.header.number.get()
+    }
+
+    /// A counted reference.
+    #[inline]
+    pub fn to_ref(&self) -> Ref<T> {
+        self.header.count.set(self.header.count.get() + 1);
+        Ref(NonNull::from(self))
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn is(&self, other: &Object<T>) -> bool {
+        core::ptr::eq(self, other)
+    }
+
+    /// References now.
+    pub fn references(&self) -> u32 {
+        self.header.count.get()
+    }
+}
+
+impl<T> Deref for Object<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A counted reference to an object.
+pub struct Ref<T: Type>(NonNull<Object<T>>);
+
+impl<T: Type> Ref<T> {
+    /// Gives the reference up as a pointer, to be taken back by [`Ref::from_raw`].
+    #[inline]
+    pub fn into_raw(self) -> NonNull<Object<T>> {
+        let pointer = self.0;
+        core::mem::forget(self);
+        pointer
+    }
+
+    /// Takes back what [`Ref::into_raw`] gave up.
+    ///
+    /// # Safety
+    /// `pointer` is from `into_raw` of the same type, and taken back once.
+    #[inline]
+    pub unsafe fn from_raw(pointer: NonNull<Object<T>>) -> Ref<T> {
+        Ref(pointer)
+    }
+
+    /// The object, for as long as the kernel is borrowed.
+    #[inline]
+    pub fn get<'k>(&self, _kernel: &'k Kernel) -> &'k Object<T> {
+        // SAFETY: this reference keeps the object now, and after the reference is gone it stays
+        // until `reap`, which needs the kernel exclusively.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: Type> Deref for Ref<T> {
+    type Target = Object<T>;
+    #[inline]
+    fn deref(&self) -> &Object<T> {
+        // SAFETY: the reference keeps the object.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: Type> Clone for Ref<T> {
+    #[inline]
+    fn clone(&self) -> Ref<T> {
+        self.to_ref()
+    }
+}
+
+impl<T: Type> Drop for Ref<T> {
+    #[inline]
+    fn drop(&mut self) {
+        let header = &self.header;
+        let count = header.count.get() - 1;
+        header.count.set(count);
+        if count == 0 {
+            doom(NonNull::from(header));
+        }
+    }
+}
+
+/// Puts an object whose count fell to zero on its kernel's list.
+#[cold]
+fn doom(header: NonNull<Header>) {
+    // SAFETY: every object lies in a slab page, whose header knows the list; the list outlives it.
+    let doomed = unsafe { SlabPage::of(header).doomed() };
+    doomed.push(header);
+}
+
+/// A field that holds a counted reference, or nothing.
+pub struct Slot<T: Type>(Cell<Option<NonNull<Object<T>>>>);
+
+impl<T: Type> Slot<T> {
+    /// A slot with nothing.
+    pub const fn empty() -> Slot<T> {
+        Slot(Cell::new(None))
+    }
+
+    /// A slot with a reference.
+    pub fn with(reference: Ref<T>) -> Slot<T> {
+        Slot(Cell::new(Some(reference.into_raw())))
+    }
+
+    /// The object, for as long as the kernel is borrowed.
+    #[inline]
+    pub fn get<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
+        // SAFETY: as `Ref::get`: the slot's reference keeps it now, the borrow of the kernel later.
+        self.0.get().map(|pointer| unsafe { pointer.as_ref() })
+    }
+
+    /// Whether it holds something.
+    #[inline]
+    pub fn is_some(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Whether it holds this object.
+    #[inline]
+    pub fn holds(&self, object: &Object<T>) -> bool {
+        self.0.get() == Some(NonNull::from(object))
+    }
+
+    /// Takes the reference out.
+    #[inline]
+    pub fn take(&self) -> Option<Ref<T>> {
+        self.0.take().map(Ref)
+    }
+
+    /// Puts a reference in; what was there is dropped.
+    #[inline]
+    pub fn set(&self, reference: Option<Ref<T>>) {
+        drop(self.0.replace(reference.map(Ref::into_raw)).map(Ref));
+    }
+}
+
+impl<T: Type> Drop for Slot<T> {
+    fn drop(&mut self) {
+        self.set(None);
+    }
+}
+
+/// Objects that nothing refers to any more, until they are reaped.
+pub struct Doomed {
+    first: Cell<Option<NonNull<Header>>>,
+}
+
+impl Doomed {
+    /// An empty list.
+    pub const fn new() -> Doomed {
+        Doomed { first: Cell::new(None) }
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
+
+    fn push(&self, header: NonNull<Header>) {
+        // SAFETY: the object stays in its slab until it is reaped.
+        unsafe { header.as_ref() }.next_doomed.set(self.first.replace(Some(header)));
+    }
+
+    fn pop(&self) -> Option<NonNull<Header>> {
+        let header = self.first.get()?;
+        // SAFETY: as in `push`.
+        self.first.set(unsafe { header.as_ref() }.next_doomed.take());
+        Some(header)
+    }
+}
+
+impl Default for Doomed {
+    fn default() -> Doomed {
+        Doomed::new()
+    }
+}
+
+/// Frees up to `most` doomed objects; the rest waits for the next time.
+pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
+    for _ in 0..most {
+        let Some(header) = kernel.doomed.pop() else { return };
+        // SAFETY: the count is zero and, as the kernel is ours alone, no borrow of the object is
+        // left; its slot holds a value of the type that its header says.
+        unsafe {
+            match header.as_ref().object_type.get() {
+                ObjectType::Account => free::<super::Account>(kernel, header),
+                ObjectType::Process => free::<super::Process>(kernel, header),
+                ObjectType::Thread => free::<super::Thread>(kernel, header),
+                ObjectType::Memory => free::<super::Memory>(kernel, header),
+                ObjectType::Channel => free::<super::Channel>(kernel, header),
+                ObjectType::Session => free::<super::Session>(kernel, header),
+                ObjectType::SessionUse => free::<super::SessionUse>(kernel, header),
+                ObjectType::Call => free::<super::Call>(kernel, header),
+                ObjectType::Interrupt => free::<super::Interrupt>(kernel, header),
+                ObjectType::IoPorts => free::<super::IoPorts>(kernel, header),
+                ObjectType::DmaDomain => free::<super::DmaDomain>(kernel, header),
+                ObjectType::Attachment => free::<super::Attachment>(kernel, header),
+                ObjectType::Resource => free::<super::Resource>(kernel, header),
+                ObjectType::Mapping => free::<super::Mapping>(kernel, header),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `header` starts an `Object<T>` whose count is zero, to which no borrow is left.
+unsafe fn free<T: Type>(kernel: &Kernel, header: NonNull<Header>) {
+    let object = header.cast::<Object<T>>();
+    // SAFETY: it is alive until the drop below.
+    unsafe { object.as_ref() }.value.finalize(kernel);
+    // SAFETY: nothing refers to it; it is dropped once.
+    unsafe { object.as_ptr().drop_in_place() };
+    // SAFETY: the slot is free now.
+    unsafe { slab::release::<T>(kernel, object) };
+}
