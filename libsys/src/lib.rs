@@ -15,7 +15,14 @@ extern crate alloc;
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
+extern crate self as libsys;
+
 pub use abi;
+pub use libsys_macros::protocol;
+
+pub mod client;
+pub mod service;
+pub mod wire;
 
 pub mod message;
 pub mod object;
@@ -35,6 +42,8 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
+pub mod shim;
+pub use shim::{env, sync, time};
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 

@@ -2,8 +2,13 @@
 
 use crate::parse::{Argument, Method, Protocol};
 use crate::travel::Travel;
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
+
+/// A name of ours in a method's body, which an argument's name cannot meet.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
 
 /// `struct NameClient` with the protocol's methods.
 pub fn generate(protocol: &Protocol) -> TokenStream {
@@ -52,14 +57,20 @@ fn method(protocol: &Protocol, index: usize, method: &Method) -> TokenStream {
     let value = value_type(method);
     let encode = encode(method);
     let decode = decode(method);
+    let (outgoing, incoming, room) = (local("outgoing"), local("incoming"), local("room"));
+    let measure = arguments.iter().find(|argument| matches!(argument.travel, Travel::Room)).map(|argument| {
+        let buffer = &argument.name;
+        quote!(let #room = ::libsys::wire::room(#buffer);)
+    });
     quote! {
         #(#attributes)*
         #[inline]
         pub fn #name(&self, #(#parameters),*) -> ::core::result::Result<#value, ::libsys::client::CallError<#error>> {
+            #measure
             self.link.call(
                 const { &<dyn #protocol>::METHODS[#index] },
-                |outgoing: &mut ::libsys::wire::Outgoing<::libsys::message::CallPage>| { #encode },
-                |incoming: &mut ::libsys::wire::Incoming| { #decode },
+                |#outgoing: &mut ::libsys::wire::Outgoing<::libsys::message::CallPage>| { #encode },
+                |#incoming: &mut ::libsys::wire::Incoming| { #decode },
             )
         }
     }
@@ -67,7 +78,7 @@ fn method(protocol: &Protocol, index: usize, method: &Method) -> TokenStream {
 
 /// An argument of the client's method: as written, but handles are lent, as requests duplicate them.
 fn parameter(argument: &Argument) -> TokenStream {
-    let Argument { name, ty, travel } = argument;
+    let Argument { name, ty, travel, .. } = argument;
     match travel {
         Travel::Handle | Travel::Shared => quote!(#name: &#ty),
         Travel::OptionalHandle(handle) => quote!(#name: ::core::option::Option<&#handle>),
@@ -86,12 +97,13 @@ fn value_type(method: &Method) -> TokenStream {
 }
 
 fn encode(method: &Method) -> TokenStream {
+    let outgoing = local("outgoing");
     let data = if method.asks_in_words() { words(method) } else { payload(method) };
     let handles = method.arguments.iter().filter_map(|Argument { name, travel, .. }| match travel {
-        Travel::Handle => Some(quote!(outgoing.lend(#name);)),
-        Travel::Shared => Some(quote!(outgoing.lend(&#name.memory);)),
+        Travel::Handle => Some(quote!(#outgoing.lend(#name);)),
+        Travel::Shared => Some(quote!(#outgoing.lend(&#name.memory);)),
         Travel::OptionalHandle(_) => Some(quote! {
-            if let ::core::option::Option::Some(handle) = #name { outgoing.lend(handle); }
+            if let ::core::option::Option::Some(handle) = #name { #outgoing.lend(handle); }
         }),
         _ => None,
     });
@@ -103,16 +115,18 @@ fn encode(method: &Method) -> TokenStream {
 }
 
 fn words(method: &Method) -> TokenStream {
+    let room = local("room");
+    let outgoing = local("outgoing");
     let mut index = 0usize;
     let mut statements = Vec::new();
     let mut put = |value: TokenStream| {
-        statements.push(quote!(outgoing.word(#index, #value);));
+        statements.push(quote!(#outgoing.word(#index, #value);));
         index += 1;
     };
     for Argument { name, travel, .. } in &method.arguments {
         match travel {
             Travel::Word => put(quote!(#name)),
-            Travel::Room => put(quote!(::libsys::wire::room(#name))),
+            Travel::Room => put(quote!(#room)),
             Travel::Shared => {
                 put(quote!(#name.offset));
                 put(quote!(#name.bytes));
@@ -124,6 +138,8 @@ fn words(method: &Method) -> TokenStream {
 }
 
 fn payload(method: &Method) -> TokenStream {
+    let room = local("room");
+    let outgoing = local("outgoing");
     let items = method.arguments.iter().filter_map(|Argument { name, travel, .. }| {
         Some(match travel {
             Travel::Word | Travel::Data => quote!(&#name),
@@ -131,20 +147,21 @@ fn payload(method: &Method) -> TokenStream {
             Travel::ByteVec => quote!(::libsys::wire::Bytes(&#name)),
             Travel::Text => quote!(#name),
             Travel::Lent(_) => quote!(#name),
-            Travel::Room => quote!(::libsys::wire::room(#name)),
+            Travel::Room => quote!(#room),
             Travel::Shared => quote!((#name.offset, #name.bytes)),
             Travel::Handle | Travel::OptionalHandle(_) => return None,
         })
     });
-    quote!(outgoing.data(&(#(#items,)*))?;)
+    quote!(#outgoing.data(&(#(#items,)*))?;)
 }
 
 fn decode(method: &Method) -> TokenStream {
+    let incoming = local("incoming");
     let result = &method.result;
     if result.is_count {
         let room = method.arguments.iter().find(|argument| matches!(argument.travel, Travel::Room));
-        let room = room.map(|argument| &argument.name);
-        return quote!(incoming.bytes_into(#room));
+        let buffer = room.map(|argument| &argument.name);
+        return quote!(#incoming.bytes_into(#buffer));
     }
     let names: Vec<_> = (0..result.parts.len()).map(|index| format_ident!("part{index}")).collect();
     let handles = handles(method, &names);
@@ -157,14 +174,15 @@ fn decode(method: &Method) -> TokenStream {
     }
 }
 
-fn handles(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
+fn handles(method: &Method, names: &[Ident]) -> TokenStream {
+    let incoming = local("incoming");
     let mut index = 0usize;
     let mut statements = Vec::new();
     for ((ty, travel), name) in method.result.parts.iter().zip(names) {
         match travel {
-            Travel::Handle => statements.push(quote!(let #name: #ty = incoming.handle(#index)?;)),
-            Travel::Shared => statements.push(quote!(let #name = incoming.handle(#index)?;)),
-            Travel::OptionalHandle(_) => statements.push(quote!(let #name: #ty = incoming.optional_handle(#index)?;)),
+            Travel::Handle => statements.push(quote!(let #name: #ty = #incoming.handle(#index)?;)),
+            Travel::Shared => statements.push(quote!(let #name = #incoming.handle(#index)?;)),
+            Travel::OptionalHandle(_) => statements.push(quote!(let #name: #ty = #incoming.optional_handle(#index)?;)),
             _ => continue,
         }
         index += 1;
@@ -172,17 +190,18 @@ fn handles(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
     quote!(#(#statements)*)
 }
 
-fn read_words(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
+fn read_words(method: &Method, names: &[Ident]) -> TokenStream {
+    let incoming = local("incoming");
     let mut index = 0usize;
     let mut statements = Vec::new();
     for ((ty, travel), name) in method.result.parts.iter().zip(names) {
         match travel {
-            Travel::Word => statements.push(quote!(let #name: #ty = incoming.word(#index)?;)),
+            Travel::Word => statements.push(quote!(let #name: #ty = #incoming.word(#index)?;)),
             Travel::Shared => {
                 let next = index + 1;
                 statements.push(quote! {
                     let #name = ::libsys::wire::Shared {
-                        memory: #name, offset: incoming.word(#index)?, bytes: incoming.word(#next)?,
+                        memory: #name, offset: #incoming.word(#index)?, bytes: #incoming.word(#next)?,
                     };
                 });
                 index += 1;
@@ -194,7 +213,8 @@ fn read_words(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
     quote!(#(#statements)*)
 }
 
-fn read_payload(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
+fn read_payload(method: &Method, names: &[Ident]) -> TokenStream {
+    let incoming = local("incoming");
     let parts = method.result.parts.iter().zip(names).filter(|((_, travel), _)| travel.is_data());
     let (mut patterns, mut types, mut after) = (Vec::new(), Vec::new(), Vec::new());
     for ((ty, travel), name) in parts {
@@ -217,7 +237,7 @@ fn read_payload(method: &Method, names: &[proc_macro2::Ident]) -> TokenStream {
         }
     }
     quote! {
-        let (#(#patterns,)*) = incoming.data::<(#(#types,)*)>()?;
+        let (#(#patterns,)*) = #incoming.data::<(#(#types,)*)>()?;
         #(#after)*
     }
 }

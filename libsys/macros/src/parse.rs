@@ -59,6 +59,8 @@ pub struct Method {
 /// An argument that travels.
 pub struct Argument {
     pub name: Ident,
+    /// Its name in the dispatch, which no other name meets.
+    pub local: Ident,
     pub ty: Type,
     pub travel: Travel,
 }
@@ -161,7 +163,8 @@ fn method(protocol: &str, function: &mut TraitItemFn) -> syn::Result<Method> {
                 other => return Err(syn::Error::new_spanned(other, "an argument has a name")),
             };
             let travel = Travel::of_argument(&input.ty)?;
-            arguments.push(Argument { name, ty: (*input.ty).clone(), travel });
+            let local = quote::format_ident!("argument{}", arguments.len());
+            arguments.push(Argument { name, local, ty: (*input.ty).clone(), travel });
         }
     }
     let is_deferred = deferred.is_some();

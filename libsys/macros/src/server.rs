@@ -100,7 +100,7 @@ fn arm(protocol: &Ident, index: usize, method: &Method) -> TokenStream {
 fn handles(method: &Method) -> TokenStream {
     let mut index = 0usize;
     let mut statements = Vec::new();
-    for Argument { name, ty, travel } in &method.arguments {
+    for Argument { local: name, ty, travel, .. } in &method.arguments {
         let (ty, get) = match travel {
             Travel::Handle => (quote!(#ty), quote!(handle)),
             Travel::Shared => (quote!(_), quote!(handle)),
@@ -145,7 +145,7 @@ fn data(method: &Method) -> TokenStream {
         }
     };
     let room = method.arguments.iter().find(|argument| matches!(argument.travel, Travel::Room)).map(|argument| {
-        let name = &argument.name;
+        let name = &argument.local;
         quote! {
             let #name = ::libsys::wire::limit(room, #name);
             let capacity = #name.len();
@@ -157,7 +157,7 @@ fn data(method: &Method) -> TokenStream {
 fn words(method: &Method, malformed: &TokenStream) -> TokenStream {
     let mut index = 0usize;
     let mut statements = Vec::new();
-    for Argument { name, ty, travel } in &method.arguments {
+    for Argument { local: name, ty, travel, .. } in &method.arguments {
         let ty = match travel {
             Travel::Word => quote!(#ty),
             Travel::Room => quote!(u32),
@@ -183,7 +183,7 @@ fn words(method: &Method, malformed: &TokenStream) -> TokenStream {
 
 fn payload(method: &Method, malformed: &TokenStream) -> (Vec<TokenStream>, Vec<TokenStream>, Vec<TokenStream>) {
     let (mut patterns, mut types, mut after) = (Vec::new(), Vec::new(), Vec::new());
-    for Argument { name, ty, travel } in &method.arguments {
+    for Argument { local: name, ty, travel, .. } in &method.arguments {
         let (pattern, ty) = match travel {
             Travel::Word | Travel::Data => (quote!(#name), quote!(#ty)),
             Travel::Bytes => (quote!(::libsys::wire::Bytes(#name)), quote!(::libsys::wire::Bytes<'_>)),
@@ -217,7 +217,7 @@ fn travel_name(element: &syn::Type) -> bool {
 
 /// An argument as the server's method takes it.
 fn argument(argument: &Argument) -> TokenStream {
-    let name = &argument.name;
+    let name = &argument.local;
     match argument.travel {
         Travel::Lent(_) => quote!(&#name),
         _ => quote!(#name),

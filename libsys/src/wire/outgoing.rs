@@ -72,6 +72,12 @@ impl<P: Side> Outgoing<P> {
         Ok(())
     }
 
+    /// Fills the payload with bytes as they are, as many as fit.
+    pub(crate) fn raw(&mut self, bytes: impl Iterator<Item = u8>) {
+        let count = P::with_payload(|payload| payload.iter_mut().zip(bytes).map(|(to, from)| *to = from).count());
+        self.header = self.header.with_payload(count);
+    }
+
     /// Sends a handle along; the sender keeps its own.
     pub fn lend(&mut self, object: &impl Object) {
         self.push(object.handle());
