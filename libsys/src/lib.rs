@@ -21,6 +21,7 @@ pub use abi;
 pub use libsys_macros::protocol;
 
 pub mod client;
+pub mod protocol;
 pub mod service;
 pub mod wire;
 

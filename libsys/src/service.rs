@@ -24,7 +24,7 @@ mod start;
 mod statistics;
 mod subscribers;
 
-pub use context::Context;
+pub use context::{CONTROL, Context};
 pub use entry::distinct;
 pub use parked::Parked;
 pub use reply::{Kept, Reply, Slot};

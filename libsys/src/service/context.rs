@@ -12,6 +12,10 @@ pub struct Context {
     stamp: Stamp,
 }
 
+/// Bit of a badge: the session may control what is served, not only use it. By agreement between init, which mints the
+/// manifest's sessions, and the servers; a server that mints sessions itself keeps to it.
+pub const CONTROL: u64 = 1 << 63;
+
 impl Context {
     /// The context of a call.
     pub fn new(badge: u64, header: Header, stamp: Stamp) -> Context {
@@ -21,6 +25,11 @@ impl Context {
     /// What the session was minted with. Clients cannot choose or see it.
     pub fn badge(&self) -> u64 {
         self.badge
+    }
+
+    /// Whether the session may control what is served ([`CONTROL`]): settings, other clients' affairs, the device itself.
+    pub fn may_control(&self) -> bool {
+        self.badge & CONTROL != 0
     }
 
     /// Number of the client process, as the kernel says.
