@@ -21,6 +21,7 @@ pub use abi;
 pub use libsys_macros::protocol;
 
 pub mod client;
+pub mod env;
 pub mod protocol;
 pub mod service;
 pub mod wire;
@@ -43,8 +44,6 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod shim;
-pub use shim::{env, sync, time};
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 

@@ -9,7 +9,7 @@
 //! | [`Sessions`] | something for each session, gone with its close |
 //! | [`Subscribers`] | channels to signal when something is ready |
 //! | [`Reply`], [`Kept`], [`Parked`] | calls that are answered later |
-//! | [`crate::time::Timers`] | timers, lent to the loop by [`Server::timers`] |
+//! | [`Timers`] | timers, lent to the loop by [`Server::timers`] |
 //!
 //! Whatever a client sends, the loop goes on: what does not decode is refused and counted ([`Statistics`]).
 
@@ -23,6 +23,7 @@ mod sessions;
 mod start;
 mod statistics;
 mod subscribers;
+mod timers;
 
 pub use context::{CONTROL, Context};
 pub use entry::distinct;
@@ -33,9 +34,11 @@ pub use sessions::Sessions;
 pub use start::{Result, StartError};
 pub use statistics::Statistics;
 pub use subscribers::Subscribers;
+pub use timers::{TimerId, Timers};
+
+pub(crate) use outbox::Outbox;
 
 use crate::env::Env;
-use crate::time::{TimerId, Timers};
 use crate::wire::{Answer, Method, Request};
 use crate::{Channel, Handle};
 

@@ -70,6 +70,7 @@ impl<E> CallError<E> {
             Refusal::Malformed => CallError::Malformed,
             Refusal::Unsupported => CallError::Unsupported(method),
             Refusal::Deadly => CallError::Deadly,
+            Refusal::Interrupted => CallError::PeerDied,
             other => CallError::Refused(other),
         }
     }
@@ -141,6 +142,7 @@ impl Refusal {
             Refusal::WrongHandles => "missing or wrong handles",
             Refusal::Deadly => "the request killed its server",
             Refusal::Unencodable => "the result does not fit in a message",
+            Refusal::Interrupted => "the server died",
         }
     }
 }

@@ -96,7 +96,7 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T: Send + 'static> Kept<T> {
+impl<T: 'static> Kept<T> {
     /// Answers the call. Error: `CallerGone`. Inside a method that borrows from its request the answer is
     /// sent when the method returns, as both use the thread's serve page; then the result is always `Ok`.
     pub fn reply(self, value: T) -> Result<(), Error> {

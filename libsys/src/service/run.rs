@@ -4,8 +4,7 @@ use super::statistics::Counters;
 use super::{Serve, outbox};
 use crate::message::ServePage;
 use crate::sys::{Event, Words};
-use crate::time;
-use crate::wire::{Answer, Header, Method, Refusal, Request};
+use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
 use crate::{Channel, Error};
 use alloc::sync::Arc;
 
@@ -53,7 +52,7 @@ impl<S: Serve> Service<S> {
             };
             // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
             let deadline = self.deadline();
-            let is_due = deadline.is_some_and(|deadline| deadline <= time::now());
+            let is_due = deadline.is_some_and(|deadline| deadline <= now());
             event = match answer {
                 Some((header, words)) if !is_due && !outbox::is_waiting() => {
                     channel.reply_receive(header, words, deadline)
@@ -66,8 +65,10 @@ impl<S: Serve> Service<S> {
     /// Dispatches a request: its reply, unless it was kept or let go.
     #[inline(always)]
     pub fn answer(&mut self, request: &Request) -> Option<(Header, Words)> {
-        if request.header().is_replayed() && is_deadly() {
-            return Some(self.refuse(request, Refusal::Deadly));
+        if request.header().is_replayed()
+            && let Some(refusal) = refusal_of_replayed(request)
+        {
+            return Some(self.refuse(request, refusal));
         }
         match self.server.dispatch(request) {
             Answer::Reply(header, words) => Some((header, words)),
@@ -82,7 +83,7 @@ impl<S: Serve> Service<S> {
             Answer::Reply(header, words) => Some((header, words)),
             Answer::Refused(refusal) => Some(self.refuse(request, refusal)),
             Answer::NoSuchMethod => match request.method() {
-                Method::IDENTITIES => Some(identities(S::PROTOCOLS, request)),
+                Method::IDENTITIES => Some(self.identities(request)),
                 Method::STATISTICS => Some(self.counters.answer(request)),
                 _ => Some(self.refuse(request, Refusal::Unsupported)),
             },
@@ -100,6 +101,23 @@ impl<S: Serve> Service<S> {
         self.counters.refused(refusal);
         request.close_handles();
         Answer::refusal(refusal)
+    }
+
+    /// Answers whether all methods of a list are there: 0, or one more than the index of the first that is not.
+    fn identities(&self, request: &Request) -> (Header, Words) {
+        let missing = {
+            let page = ServePage::take();
+            let (wanted, rest) = page.received(request.header().payload_bytes()).as_chunks::<4>();
+            let is_missing = |bytes: &[u8; 4]| !serves::<S>(u32::from_le_bytes(*bytes));
+            rest.is_empty().then(|| wanted.iter().position(is_missing))
+        };
+        match missing {
+            None => self.refuse(request, Refusal::Malformed),
+            Some(missing) => {
+                request.close_handles();
+                (Header(0), [missing.map_or(0, |index| index as u64 + 1), 0, 0, 0, 0, 0, 0, 0])
+            }
+        }
     }
 
     /// Everything that is no call.
@@ -135,7 +153,7 @@ impl<S: Serve> Service<S> {
 
     /// Runs timers that have expired, a bounded number, so that a timer that is set to the past cannot keep calls away.
     fn run_timers(&mut self) {
-        let now = time::now();
+        let now = now();
         for _ in 0..TIMERS_AT_ONCE {
             match self.server.timers().and_then(|timers| timers.expired(now)) {
                 Some(timer) => self.server.timer(timer),
@@ -150,22 +168,23 @@ impl<S: Serve> Service<S> {
     }
 }
 
-/// Whether the current request was there at too many deaths.
+/// Why a request that an earlier incarnation had received is not tried again, if it is not.
 #[cold]
-fn is_deadly() -> bool {
+fn refusal_of_replayed(request: &Request) -> Option<Refusal> {
     let stamp = ServePage::take().stamp();
-    stamp.faults.saturating_add(stamp.hangs) >= DEADLY
+    if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
+        return Some(Refusal::Deadly);
+    }
+    // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
+    (request.header().class() == Some(Class::Once)).then_some(Refusal::Interrupted)
 }
 
-/// Answers whether all methods of a list are there: 0, or one more than the index of the first that is not.
-fn identities(protocols: &[&[Method]], request: &Request) -> (Header, Words) {
-    request.close_handles();
-    let page = ServePage::take();
-    let (wanted, rest) = page.received(request.header().payload_bytes()).as_chunks::<4>();
-    if !rest.is_empty() {
-        return Answer::refusal(Refusal::Malformed);
-    }
-    let is_there = |identity: u32| protocols.iter().flat_map(|methods| methods.iter()).any(|method| method.identity == identity);
-    let missing = wanted.iter().position(|bytes| !is_there(u32::from_le_bytes(*bytes)));
-    (Header(0), [missing.map_or(0, |index| index as u64 + 1), 0, 0, 0, 0, 0, 0, 0])
+/// The monotonic clock.
+fn now() -> u64 {
+    crate::sys::clock_read().nanoseconds
+}
+
+/// Whether a server has a method of this identity.
+fn serves<S: Serve>(identity: u32) -> bool {
+    S::PROTOCOLS.iter().flat_map(|methods| methods.iter()).any(|method| method.identity == identity)
 }

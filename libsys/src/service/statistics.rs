@@ -23,6 +23,8 @@ pub struct Statistics {
     pub deadly: u64,
     /// Results that did not fit in a message.
     pub unencodable: u64,
+    /// `once` requests that an earlier incarnation may have carried out.
+    pub interrupted: u64,
     /// Calls that a method let go without an answer.
     pub dropped: u64,
     /// Answers whose caller was gone.
@@ -54,7 +56,7 @@ pub(super) struct Counters {
     gone: AtomicU64,
 }
 
-const REFUSALS: usize = Refusal::Unencodable as usize + 1;
+const REFUSALS: usize = Refusal::Interrupted as usize + 1;
 
 impl Counters {
     #[cold]
@@ -81,6 +83,7 @@ impl Counters {
             wrong_handles: refused(Refusal::WrongHandles),
             deadly: refused(Refusal::Deadly),
             unencodable: refused(Refusal::Unencodable),
+            interrupted: refused(Refusal::Interrupted),
             dropped: self.dropped.load(Ordering::Relaxed),
             gone: self.gone.load(Ordering::Relaxed),
         }
@@ -90,7 +93,7 @@ impl Counters {
     pub(super) fn answer(&self, request: &Request) -> (Header, Words) {
         request.close_handles();
         let mut outgoing = Outgoing::<ServePage>::new(Header(0));
-        // Eight numbers always fit.
+        // Nine numbers always fit.
         let _ = outgoing.data(&self.read());
         (outgoing.header, outgoing.words)
     }

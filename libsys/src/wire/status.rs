@@ -29,6 +29,8 @@ pub enum Refusal {
     Deadly = 6,
     /// The result does not fit in a message.
     Unencodable = 7,
+    /// An earlier incarnation of the server died while it had this `once` request, which may have taken effect.
+    Interrupted = 8,
 }
 
 impl Status {
@@ -54,6 +56,7 @@ impl Status {
             5 => Status::Refused(Refusal::WrongHandles),
             6 => Status::Refused(Refusal::Deadly),
             7 => Status::Refused(Refusal::Unencodable),
+            8 => Status::Refused(Refusal::Interrupted),
             _ => return None,
         })
     }
@@ -69,9 +72,9 @@ mod tests {
 
     #[test]
     fn numbers_round_trip() {
-        for number in 0..8 {
+        for number in 0..9 {
             assert_eq!(Status::from_number(number).map(Status::to_number), Some(number));
         }
-        assert_eq!(Status::from_number(8), None);
+        assert_eq!(Status::from_number(9), None);
     }
 }

@@ -1,6 +1,6 @@
 //! A protocol with every kind of argument and result, and a server of it.
 
-use libsys::service::{Context, Kept, Parked, Reply, Result, Server, Sessions};
+use libsys::service::{Context, Parked, Reply, Result, Server, Sessions, Subscribers, TimerId, Timers};
 use libsys::wire::Shared;
 use libsys::{Channel, Handle, Memory, Session, env::Env, protocol};
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,22 @@ pub trait Every {
     #[fail]
     fn wake(&mut self, message: &str) -> u32;
 
+    /// What the server has seen, and how many sessions it keeps something for.
+    #[replay]
+    fn seen(&self) -> (Seen, u32);
+
+    /// Dies if it is asked for the first time.
+    #[replay]
+    fn die(&mut self, cx: &Context, deaths: u32) -> u32;
+
+    /// The same as a method that changes something.
+    #[once]
+    fn die_once(&mut self) -> u32;
+
+    /// Sets a timer so many nanoseconds ahead.
+    #[replay]
+    fn set_timer(&mut self, timer: u32, nanoseconds: u64);
+
     /// Nothing in, nothing out.
     #[fail]
     fn nothing(&self);
@@ -96,11 +112,19 @@ pub trait Every {
 pub struct Shop {
     pub orders: Sessions<u64>,
     pub waiting: Parked<std::result::Result<Order, EveryError>, u32>,
-    pub kept: Vec<Kept<u32>>,
+    pub subscribers: Subscribers,
+    pub seen: Seen,
+    pub timers: Timers,
+}
+
+/// What the server has seen besides.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
     pub signals: u64,
     pub closes: Vec<(u64, u64, bool)>,
     pub withdrawn: u32,
-    pub sequences: Vec<u64>,
+    pub sequences: Vec<(u64, u64)>,
+    pub timers: Vec<u32>,
 }
 
 pub fn an_order() -> Order {
@@ -113,17 +137,30 @@ impl Server for Shop {
     }
 
     fn signal(&mut self, bits: u64) {
-        self.signals |= bits;
+        self.seen.signals |= bits;
+    }
+
+    fn timers(&mut self) -> Option<&mut Timers> {
+        Some(&mut self.timers)
+    }
+
+    fn timer(&mut self, timer: TimerId) {
+        self.seen.timers.push(timer);
+        // An answer from here must not meet the one that the loop is about to send.
+        while let Some((call, number)) = self.waiting.next() {
+            let _ = call.reply(Ok(Order { item: number, ..an_order() }));
+        }
     }
 
     fn close(&mut self, badge: u64, client: u64, last: bool) {
         self.orders.close(badge, last);
-        self.closes.push((badge, client, last));
+        self.subscribers.close(badge, last);
+        self.seen.closes.push((badge, client, last));
     }
 
     fn withdrawn(&mut self, call: Handle) {
         assert!(self.waiting.withdraw(call), "a call that nobody keeps");
-        self.withdrawn += 1;
+        self.seen.withdrawn += 1;
     }
 }
 
@@ -138,7 +175,8 @@ impl Every for Shop {
 
     fn divide(&mut self, cx: &Context, dividend: i64, divisor: i64) -> std::result::Result<i64, EveryError> {
         *self.orders.get_or_default(cx) += 1;
-        self.sequences.push(cx.key().expect("a once method has a key").sequence);
+        let key = cx.key().expect("a once method has a key");
+        self.seen.sequences.push((key.lane, key.sequence));
         dividend.checked_div(divisor).ok_or(EveryError::Empty)
     }
 
@@ -201,6 +239,23 @@ impl Every for Shop {
         count
     }
 
+    fn seen(&self) -> (Seen, u32) {
+        (self.seen.clone(), self.orders.len() as u32)
+    }
+
+    fn die(&mut self, cx: &Context, deaths: u32) -> u32 {
+        assert!(cx.faults() >= deaths, "it is to die");
+        cx.faults()
+    }
+
+    fn die_once(&mut self) -> u32 {
+        panic!("it is to die")
+    }
+
+    fn set_timer(&mut self, timer: u32, nanoseconds: u64) {
+        self.timers.set(timer, libsys::sys::clock_read().nanoseconds + nanoseconds);
+    }
+
     fn nothing(&self) {}
 
     fn fill(&mut self, bytes: u32) -> Vec<u8> {
@@ -208,12 +263,26 @@ impl Every for Shop {
     }
 }
 
-libsys::serves!(Shop: Every);
-
 /// A second protocol on the same channel.
 #[protocol]
 pub trait Control {
     /// Names a channel to signal.
     #[once]
-    fn notify(&mut self, channel: Channel, bits: u64);
+    fn notify(&mut self, cx: &Context, channel: Channel, bits: u64);
+
+    /// Signals it.
+    #[fail]
+    fn strike(&mut self);
 }
+
+impl Control for Shop {
+    fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) {
+        self.subscribers.subscribe(cx, channel, bits);
+    }
+
+    fn strike(&mut self) {
+        self.subscribers.notify();
+    }
+}
+
+libsys::serves!(Shop: Every, Control);
