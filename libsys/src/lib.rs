@@ -15,7 +15,16 @@ extern crate alloc;
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
+extern crate self as libsys;
+
 pub use abi;
+pub use libsys_macros::protocol;
+
+pub mod client;
+pub mod env;
+pub mod protocol;
+pub mod service;
+pub mod wire;
 
 pub mod message;
 pub mod object;

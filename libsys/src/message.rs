@@ -18,6 +18,12 @@ pub enum Page {
     Serve = 2,
 }
 
+/// Whether no guard of the page is alive in this thread.
+#[inline(always)]
+pub(crate) fn is_free(page: Page) -> bool {
+    block::current().pages_taken.get() & page as u64 == 0
+}
+
 /// Panics when a guard of the page is alive in this thread.
 #[inline(always)]
 pub(crate) fn assert_free(page: Page) {

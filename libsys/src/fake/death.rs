@@ -70,8 +70,9 @@ impl State {
                 self.calls.remove(&number);
                 sent.into_iter().for_each(|entry| self.release(entry));
             } else if call.state == CallState::Parked || call.class != Class::Fail {
+                // Nothing was done for a parked call: to its next server it is new.
+                call.replayed |= call.state != CallState::Parked;
                 call.state = CallState::Queued;
-                call.replayed = true;
                 again.push((call.channel, number));
             } else {
                 self.finish(number, Err(Error::PeerDied));

@@ -19,6 +19,10 @@ pub(crate) struct ThreadBlock {
     pub(crate) shared: Cell<*const super::Shared>,
     /// Rank among the waiters of a lock: see [`crate::sync`].
     pub(crate) rank: Cell<u8>,
+    /// Answers that a server's loop has put off: see [`crate::service`].
+    pub(crate) outbox: crate::service::Outbox,
+    /// Lane of its `once` requests; 0 until it makes one: see [`crate::client`].
+    pub(crate) lane: Cell<u64>,
     /// Lowest address of the stack, where a backtrace stops; 0 when unknown.
     pub(crate) stack_start: usize,
     /// End of the stack.
@@ -36,6 +40,8 @@ impl ThreadBlock {
             parking: Cell::new(0),
             shared: Cell::new(core::ptr::null()),
             rank: Cell::new(0),
+            outbox: crate::service::Outbox::new(),
+            lane: Cell::new(0),
             stack_start,
             stack_end,
         }
