@@ -26,6 +26,6 @@ pub mod schedule;
 pub mod shootdown;
 pub mod syscall;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod timer;
 pub mod tree;

@@ -48,8 +48,7 @@ struct Ring {
 
 const _: () = assert!(core::mem::offset_of!(Ring, data) as u64 == LOG_RING_HEADER && CAPACITY.is_power_of_two());
 
-static RING: Ring =
-    Ring { magic: LOG_MAGIC, capacity: CAPACITY as u64, head: AtomicU64::new(0), oldest: AtomicU64::new(0), data: [const { AtomicU64::new(0) }; CAPACITY / 8] };
+static RING: Ring = Ring::new();
 static WRITER: Mutex<Text> = Mutex::new(Text::new());
 static ECHO: AtomicBool = AtomicBool::new(false);
 
@@ -79,6 +78,11 @@ pub fn write(level: Level, text: fmt::Arguments) {
 }
 
 impl Ring {
+    const fn new() -> Ring {
+        let data = [const { AtomicU64::new(0) }; CAPACITY / 8];
+        Ring { magic: LOG_MAGIC, capacity: CAPACITY as u64, head: AtomicU64::new(0), oldest: AtomicU64::new(0), data }
+    }
+
     /// Puts a record in; the caller is the only writer.
     fn put(&self, time: u64, level: u8, text: &[u8]) {
         let bytes = LOG_RECORD_HEADER + text.len().next_multiple_of(8) as u64;
@@ -159,9 +163,51 @@ impl Text {
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.bytes.len() - self.length;
-        let cut = text.floor_char_boundary(room);
+        let cut = (0..=room.min(text.len())).rev().find(|&cut| text.is_char_boundary(cut)).unwrap_or(0);
         self.bytes[self.length..self.length + cut].copy_from_slice(&text.as_bytes()[..cut]);
         self.length += cut;
         if cut < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts in the ring, as a reader finds them.
+    fn texts(ring: &Ring) -> Vec<Vec<u8>> {
+        let (mut at, head) = (ring.oldest.load(Relaxed), ring.head.load(Relaxed));
+        let mut texts = Vec::new();
+        while at < head {
+            let second = if CAPACITY as u64 - at % CAPACITY as u64 >= LOG_RECORD_HEADER { ring.word(at + 8).load(Relaxed) } else { u64::MAX };
+            if second >> 16 & 0xff != u64::from(LOG_SKIP) {
+                let words = (second & 0xffff).div_ceil(8);
+                let mut text: Vec<u8> = (0..words).flat_map(|n| ring.word(at + LOG_RECORD_HEADER + 8 * n).load(Relaxed).to_le_bytes()).collect();
+                text.truncate(second as usize & 0xffff);
+                texts.push(text);
+            }
+            at += ring.length(at);
+        }
+        assert_eq!(at, head, "the last record ends at the head");
+        texts
+    }
+
+    #[test]
+    fn a_full_ring_keeps_the_newest_whole_records() {
+        let ring = Box::new(Ring::new());
+        let text = |n: usize| vec![n as u8; n * 37 % 1001];
+        for n in 0..2000 {
+            ring.put(n as u64, 6, &text(n));
+            let held = texts(&ring);
+            assert!(held.iter().rev().zip((0..=n).rev()).all(|(held, n)| *held == text(n)));
+            assert!(n < 200 || held.len() > 100);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let mut text = Text::new();
+        assert!(write!(text, "{}é", "x".repeat(LOG_TEXT_BYTES - 1)).is_err());
+        assert_eq!(text.bytes().len(), LOG_TEXT_BYTES - 1);
     }
 }

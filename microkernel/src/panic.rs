@@ -33,37 +33,37 @@ pub fn at(frame: &Frame, text: Arguments) -> ! {
     if !cfg!(target_os = "none") {
         panic!("{text}");
     }
-    report(text, Some(frame), frame.rip.get(), frame.rbp.get(), frame.rsp.get())
+    report(text, Some(frame), frame.rip.get(), frame.rbp.get())
 }
 
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
-    let (frame_pointer, stack_pointer): (u64, u64);
-    // SAFETY: reads two registers.
-    unsafe { core::arch::asm!("mov {}, rbp", "mov {}, rsp", out(reg) frame_pointer, out(reg) stack_pointer, options(nomem, nostack)) };
+    let frame_pointer: u64;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("mov {}, rbp", out(reg) frame_pointer, options(nomem, nostack, preserves_flags)) };
     let place = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
-    report(format_args!("{} at {}:{}", info.message(), place.0, place.1), None, panic as *const () as u64, frame_pointer, stack_pointer)
+    report(format_args!("{} at {}:{}", info.message(), place.0, place.1), None, panic as *const () as u64, frame_pointer)
 }
 
-fn report(text: Arguments, frame: Option<&Frame>, rip: u64, frame_pointer: u64, stack_pointer: u64) -> ! {
+fn report(text: Arguments, frame: Option<&Frame>, rip: u64, frame_pointer: u64) -> ! {
     if PANICKING.swap(true, AcqRel) {
         // Another CPU was first, or this one panicked again: either way it is being said.
         power::debug_exit(PANIC_EXIT);
         processor::halt();
     }
-    let stack = stacks::containing(stack_pointer);
-    if stack.is_some() {
-        // On its final stack, the APIC is mapped too.
+    let mut out = serial::Serial;
+    if stacks::containing((&raw const out) as u64).is_some() {
+        // On its final stack, so the APIC is mapped too.
         apic::stop_others();
     }
-    let mut out = serial::Serial;
     let _ = writeln!(out, "\nKERNEL PANIC: {text}");
     if let Some(frame) = frame {
         print_registers(&mut out, frame);
     }
     let _ = writeln!(out, "backtrace:\n  #0 {rip:#018x}");
-    let stack = stack.map_or(0..0, |(_, stack)| stack);
+    // The stack of what was interrupted, which can be another than this.
+    let stack = stacks::containing(frame_pointer).map_or(0..0, |(_, stack)| stack);
     for (n, address) in callers(frame_pointer, stack).enumerate() {
         let _ = writeln!(out, "  #{} {address:#018x}", n + 1);
     }
@@ -94,7 +94,7 @@ fn print_registers(out: &mut impl Write, frame: &Frame) {
 /// The return addresses that the frame pointers lead to, as long as they lead upwards in this stack.
 fn callers(mut frame_pointer: u64, stack: Range<u64>) -> impl Iterator<Item = u64> {
     let next = move || {
-        if frame_pointer % 8 != 0 || frame_pointer < stack.start || frame_pointer + 16 > stack.end {
+        if !frame_pointer.is_multiple_of(8) || frame_pointer < stack.start || frame_pointer + 16 > stack.end {
             return None;
         }
         // SAFETY: both words are on a mapped stack of this CPU, whatever they mean.

@@ -15,6 +15,8 @@ const ROOT_ENTRIES: usize = 256;
 /// The root of the tables.
 pub struct Tables<'a, M> {
     memory: &'a M,
+    /// Physical address of the RSDP.
+    pub rsdp: u64,
     root: &'a [u8],
     entry_bytes: usize,
 }
@@ -22,10 +24,11 @@ pub struct Tables<'a, M> {
 impl<'a, M: BootMemory> Tables<'a, M> {
     /// The tables of the RSDP at `address`, or, if that is 0, of the one where BIOSes leave it (§5.2.5.1).
     pub fn find(memory: &'a M, address: u64) -> Option<Tables<'a, M>> {
-        let rsdp = if address != 0 { rsdp(memory, address)? } else { (0xe0000..0x10_0000).step_by(16).find_map(|at| rsdp(memory, at))? };
+        let candidates = if address != 0 { address..address.saturating_add(1) } else { 0xe0000..0x10_0000 };
+        let (at, rsdp) = candidates.step_by(16).find_map(|at| Some((at, rsdp(memory, at)?)))?;
         // Revision 2 has the XSDT, whose entries are 64 bits wide.
         let (root, signature, entry_bytes) = if rsdp[15] >= 2 { (little(rsdp, 24, 8)?, b"XSDT", 8) } else { (little(rsdp, 16, 4)?, b"RSDT", 4) };
-        Some(Tables { memory, root: verified(memory, root, signature)?, entry_bytes })
+        Some(Tables { memory, rsdp: at, root: verified(memory, root, signature)?, entry_bytes })
     }
 
     /// The first table with this signature whose checksum is right.
@@ -73,7 +76,7 @@ fn verified<'a, M: BootMemory>(memory: &'a M, address: u64, signature: &[u8; 4])
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     extern crate std;
     use std::vec::Vec;
@@ -115,7 +118,7 @@ pub mod tests {
             let memory = memory(revision, &[&table(b"FACP", &[1, 2]), &table(b"APIC", &[3])]);
             for rsdp in [0, 0xf0010] {
                 let tables = Tables::find(&memory, rsdp).unwrap();
-                assert_eq!(tables.table(b"APIC").unwrap()[HEADER..], [3]);
+                assert_eq!((tables.rsdp, &tables.table(b"APIC").unwrap()[HEADER..]), (0xf0010, &[3][..]));
                 assert!(tables.table(b"MCFG").is_none());
             }
         }

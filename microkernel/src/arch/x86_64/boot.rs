@@ -24,7 +24,7 @@ pub struct BootInformation {
     pub archive: Range<PhysAddr>,
     /// The kernel's own image.
     pub kernel_image: Range<PhysAddr>,
-    /// The ACPI RSDP as the boot loader gave it, or 0. It and the tables are not in the direct map.
+    /// The ACPI RSDP, or 0. It and the tables are not in the direct map.
     pub rsdp: PhysAddr,
     /// Time-stamp counter at the kernel's first instruction.
     pub boot_tsc: u64,
@@ -77,7 +77,8 @@ pub extern "C" fn start(start_info: u64, boot_tsc: u64) -> ! {
     if info.command_line.split(|&byte| byte == b' ').any(|word| word == b"log=serial") {
         crate::log::echo_to_serial();
     }
-    let (madt, fadt) = firmware(&memory, info.rsdp);
+    let (madt, fadt, rsdp) = firmware(&memory, info.rsdp);
+    let info = StartInfo { rsdp, ..info };
     if info.low_memory {
         smp::place_trampoline();
     }
@@ -90,16 +91,16 @@ pub extern "C" fn start(start_info: u64, boot_tsc: u64) -> ! {
     stacks::continue_on(stacks::top(0), finish)
 }
 
-/// What the ACPI tables say, as far as there are any.
-fn firmware(memory: &FirstGigabytes, rsdp: u64) -> (Madt, Fadt) {
+/// What the ACPI tables say, as far as there are any, and where their root is, or 0.
+fn firmware(memory: &FirstGigabytes, rsdp: u64) -> (Madt, Fadt, u64) {
     let Some(tables) = Tables::find(memory, rsdp) else {
-        return (Madt::absent(), Fadt::default());
+        return (Madt::absent(), Fadt::default(), 0);
     };
     let fadt = tables.table(b"FACP").map(|table| {
         let dsdt = fadt::dsdt(table).and_then(|address| tables.table_at(address, b"DSDT"));
         Fadt::parse(table, dsdt)
     });
-    (tables.table(b"APIC").map_or_else(Madt::absent, Madt::parse), fadt.unwrap_or_default())
+    (tables.table(b"APIC").map_or_else(Madt::absent, Madt::parse), fadt.unwrap_or_default(), tables.rsdp)
 }
 
 /// Makes the final page tables and stacks, and says what is left.

@@ -33,7 +33,7 @@ pub fn tsc_hertz() -> u64 {
 /// `value * scale / 2^32`, with the product in full.
 #[inline(always)]
 pub fn scaled(value: u64, scale: u64) -> u64 {
-    (u128::from(value) * u128::from(scale) >> 32) as u64
+    ((u128::from(value) * u128::from(scale)) >> 32) as u64
 }
 
 /// Starts clock and timer, with the frequencies that CPUID gives, or as measured. On the boot CPU, whose APIC is enabled.

@@ -52,7 +52,7 @@ pub struct Frame {
     pub ss: Cell<u64>,
 }
 
-const _: () = assert!(size_of::<Frame>() == 22 * 8 && size_of::<Frame>() % 16 == 0);
+const _: () = assert!(size_of::<Frame>() == 22 * 8 && size_of::<Frame>().is_multiple_of(16));
 
 /// Everything of a thread that the processor holds while it runs.
 #[repr(C, align(16))]

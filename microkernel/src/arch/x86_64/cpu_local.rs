@@ -37,7 +37,7 @@ pub struct CpuLocal {
     segments: UnsafeCell<GlobalDescriptorTable>,
 }
 
-const _: () = assert!(FRAME_END % 8 == 0 && FRAME_END < 64);
+const _: () = assert!(FRAME_END.is_multiple_of(8) && FRAME_END < 64);
 
 // SAFETY: `install` runs once, on the CPU that it is for, before anything else uses the fields; afterwards only
 // that CPU writes, with interrupts off, and others only read `index`.

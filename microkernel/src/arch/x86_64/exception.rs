@@ -1,11 +1,14 @@
 //! Processor exceptions (Intel SDM vol. 3A §7.15): what they mean for a process, and the end when they happen in the kernel.
 
 use super::context::Frame;
-use super::{processor, vectors};
+use super::{processor, stacks, vectors};
 use abi::process::ExitReason;
 
 /// Page fault: the exception that the core may answer.
 pub const PAGE_FAULT: u64 = 14;
+
+/// Double fault.
+const DOUBLE_FAULT: u64 = 8;
 
 /// Bits of a page fault's error code (Intel SDM vol. 3A §5.7).
 pub mod page_fault {
@@ -62,7 +65,12 @@ pub extern "C" fn in_kernel(frame: &Frame, vector: u64, address: u64) -> ! {
     if vector == u64::from(vectors::NMI) && crate::panic::is_panicking() {
         processor::halt();
     }
-    let name = NAMES.get(vector as usize).unwrap_or(&"reserved exception");
+    let name = match NAMES.get(vector as usize) {
+        // The processor could not push the page fault's frame.
+        Some(_) if vector == DOUBLE_FAULT && stacks::is_guard(address) => "kernel stack overflow",
+        Some(name) => name,
+        None => "reserved exception",
+    };
     let (error, rip) = (frame.error.get(), frame.rip.get());
     crate::panic::at(frame, format_args!("{name} (error code {error:#x}, address {address:#x}) at {rip:#x}"))
 }

@@ -128,12 +128,6 @@ pub fn halt() -> ! {
 }
 
 #[allow(missing_docs)]
-pub fn flush_page(_page: VirtAddr) {}
-
-#[allow(missing_docs)]
-pub fn flush_all() {}
-
-#[allow(missing_docs)]
 pub fn return_to_user() -> ! {
     unreachable!("there is no user mode on the host")
 }

@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use x86_64::PhysAddr;
 use x86_64::structures::paging::{PageTable, PageTableFlags as Flags};
 
-/// The boot tables, and so what can be reached before these are loaded, end here.
-pub const BOOT_END: u64 = 1 << 32;
+/// The boot tables, and so what can be reached before these are loaded, end here. On the host, everything can be reached.
+pub const BOOT_END: u64 = if cfg!(target_os = "none") { 1 << 32 } else { 1 << 47 };
 
 const READ: Flags = Flags::PRESENT.union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
 const WRITE: Flags = READ.union(Flags::WRITABLE);
@@ -95,7 +95,7 @@ impl Tables<'_> {
     /// Maps a range with the largest pages that fit; all of it is a multiple of 4 KiB.
     fn map(&mut self, mut address: u64, mut physical: u64, mut bytes: u64, flags: Flags) -> Result<(), TooLittleMemory> {
         while bytes > 0 {
-            let fits = |size: u64| (address | physical) % size == 0 && bytes >= size;
+            let fits = |size: u64| (address | physical).is_multiple_of(size) && bytes >= size;
             let (level, size) = match () {
                 () if self.gigabytes && fits(1 << 30) => (3, 1 << 30),
                 () if fits(1 << 21) => (2, 1 << 21),
@@ -145,3 +145,54 @@ pub fn image_range(image: &Image) -> Range<PhysAddr> {
 }
 
 const _: () = assert!(layout::PHYSICAL_END <= DEVICES_BASE - PHYSICAL_BASE);
+
+#[cfg(all(test, not(target_os = "none")))]
+mod tests {
+    use super::*;
+
+    /// Where the tables lead, and with which flags (of the last level).
+    fn translate(address: u64) -> Option<(u64, Flags)> {
+        let mut frame = table();
+        for level in (1..=4).rev() {
+            // SAFETY: on the host, the tables are where their addresses say.
+            let table = unsafe { &*direct_map(frame).cast::<PageTable>() };
+            let entry = &table[index(address, level)];
+            if entry.is_unused() {
+                return None;
+            }
+            let last = level == 1 || entry.flags().contains(Flags::HUGE_PAGE);
+            if last {
+                let size = 1u64 << (3 + 9 * level);
+                return Some((entry.addr().as_u64() + address % size, entry.flags()));
+            }
+            frame = entry.addr();
+        }
+        None
+    }
+
+    #[test]
+    fn everything_is_where_the_layout_says_and_never_writable_and_executable() {
+        let megabyte = 1u64 << 20;
+        let pool = Vec::leak(vec![0u8; 2 << 20]).as_ptr() as u64;
+        let range = |start: u64, end: u64| PhysAddr::new(start)..PhysAddr::new(end);
+        let mut usable = Ranges::new();
+        usable.add(range(pool, pool + 2 * megabyte)).unwrap();
+        let mut ram = Ranges::new();
+        ram.add(range(megabyte, 5 << 30)).unwrap();
+        let text = KERNEL_BASE + megabyte;
+        let image = Image { text: text..text + 0x3000, constants: text + 0x3000..text + 0x4000, data: text + 0x4000..text + 0x9000 };
+        build(&mut usable, &ram, image, 2, [(0, 0xfee0_0000), (1, 0xfec0_0400)].into_iter()).unwrap();
+        let at = |address| translate(address).map(|(to, flags)| (to, flags.contains(Flags::WRITABLE), !flags.contains(Flags::NO_EXECUTE)));
+        for page in (megabyte..5 << 30).step_by(0x1000 * 501) {
+            let fixed = (megabyte..megabyte + 0x4000).contains(&page);
+            assert_eq!(at(PHYSICAL_BASE + page), Some((page, !fixed, false)), "{page:#x}");
+        }
+        for (offset, writable, executable) in [(0x2fff, false, true), (0x3000, false, false), (0x8fff, true, false)] {
+            assert_eq!(at(text + offset), Some((megabyte + offset, writable, executable)));
+        }
+        assert_eq!((at(PHYSICAL_BASE + megabyte - 1), at(PHYSICAL_BASE + (5 << 30)), at(text + 0x9000), at(0)), (None, None, None, None));
+        assert_eq!(at(DEVICES_BASE + 0x1400), Some((0xfec0_0400, true, false)));
+        assert!(at(stacks::top(1) - 1).is_some() && at(stacks::top(1)).is_none() && at(stacks::top(2) - 1).is_none());
+        assert_eq!(usable.as_slice().len(), 1);
+    }
+}

@@ -35,6 +35,7 @@ pub mod start_info;
 pub mod switch;
 pub mod syscall;
 pub mod timer;
+pub mod tlb;
 pub mod vectors;
 
 pub use boot::BootInformation;
@@ -42,5 +43,6 @@ pub use context::{Context, Frame};
 pub use cpu_local::CpuLocal;
 pub use kernel_space::{load as load_kernel_space, table as kernel_table};
 pub use layout::{MAX_CPUS, PHYSICAL_BASE, direct_map, image_physical, physical};
-pub use processor::{cpu_local, flush_all, flush_page};
+pub use processor::cpu_local;
 pub use switch::{idle, leave, load_space, resume, switch};
+pub use tlb::{flush_all, flush_page};

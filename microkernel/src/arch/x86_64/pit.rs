@@ -1,7 +1,7 @@
 //! The 8254 interval timer (Intel 8254 data sheet), used once: to measure how fast the time-stamp counter and the APIC timer run.
 //!
-//! Two edges of its 1.19 MHz clock are timed, 1.8 ms apart, each by the closest pair of readings of sixteen; so being interrupted by
-//! a hypervisor costs no precision, except in both readings at once.
+//! Two edges of its 1.19 MHz clock are timed, 1.8 ms apart, each by the best of sixteen tries; so being interrupted by a
+//! hypervisor costs no precision, unless it happens in all of them.
 
 use super::processor::{port_read, port_write, tsc};
 use super::apic;
@@ -19,7 +19,9 @@ const NULL_COUNT: u32 = 1 << 6;
 
 /// Counts between the two edges.
 const SPAN: u64 = 2150;
-const READINGS: usize = 16;
+const EDGES: usize = 16;
+/// Readings until a new count counts.
+const LOADING: usize = 16;
 const ATTEMPTS: usize = 3;
 
 #[derive(Clone, Copy)]
@@ -54,12 +56,15 @@ fn attempt() -> Option<(u64, u64)> {
 fn edge() -> Option<Reading> {
     let mut before = read()?;
     let mut best: Option<(u64, Reading)> = None;
-    for _ in 0..READINGS {
-        let after = read()?;
+    for _ in 0..EDGES {
+        let mut after = read()?;
+        while after.count == before.count {
+            (before, after) = (after, read()?);
+        }
         let apart = after.tsc - before.tsc;
-        if before.count != after.count && best.is_none_or(|(closest, _)| apart < closest) {
-            let middle = |a: u64, b: u64| a.midpoint(b);
-            best = Some((apart, Reading { count: after.count, tsc: middle(before.tsc, after.tsc), timer: middle(before.timer, after.timer) }));
+        if best.is_none_or(|(closest, _)| apart < closest) {
+            let (tsc, timer) = (before.tsc.midpoint(after.tsc), before.timer.midpoint(after.timer));
+            best = Some((apart, Reading { count: after.count, tsc, timer }));
         }
         before = after;
     }
@@ -68,7 +73,7 @@ fn edge() -> Option<Reading> {
 
 /// Fails when the counter has passed 0, or is not there: then all bits read as 1.
 fn read() -> Option<Reading> {
-    for _ in 0..READINGS {
+    for _ in 0..LOADING {
         port_write(CONTROL, 1, LATCH);
         let (tsc, timer) = (tsc(), apic::timer_count().into());
         let [status, low, high] = [(); 3].map(|()| port_read(COUNTER_0, 1));

@@ -80,17 +80,6 @@ pub unsafe fn set_page_table(table: PhysAddr) {
     unsafe { asm!("mov cr3, {}", in(reg) table.as_u64(), options(nostack, preserves_flags)) };
 }
 
-/// Forgets the translations of one page.
-#[inline(always)]
-pub fn flush_page(page: VirtAddr) {
-    x86_64::instructions::tlb::flush(page);
-}
-
-/// Forgets all translations but the kernel's.
-pub fn flush_all() {
-    x86_64::instructions::tlb::flush_all();
-}
-
 /// The loaded top-level page table.
 pub fn page_table() -> PhysAddr {
     x86_64::registers::control::Cr3::read().0.start_address()

@@ -41,6 +41,11 @@ pub fn containing(address: u64) -> Option<(usize, Range<u64>)> {
     Some((cpu, slot + pages.start * 4096..slot + pages.end * 4096))
 }
 
+/// Whether an address is in the stack window, and on no stack.
+pub fn is_guard(address: u64) -> bool {
+    (STACKS_BASE..STACKS_BASE + MAX_CPUS as u64 * SLOT_BYTES).contains(&address) && containing(address).is_none()
+}
+
 /// Leaves the current stack for good and goes on in `next`, on the stack that starts at `top`.
 pub fn continue_on(top: u64, next: extern "C" fn() -> !) -> ! {
     // SAFETY: the stack is the running CPU's own and nothing is on it; nobody returns to the old one. A zero frame
@@ -56,6 +61,7 @@ mod tests {
     fn guard_pages_are_on_no_stack() {
         assert_eq!(containing(top(3) - 1), Some((3, top(3) - 4 * 4096..top(3))));
         assert_eq!(containing(top(3)), None);
+        assert!(is_guard(top(3)) && !is_guard(top(3) - 1) && !is_guard(0));
         assert_eq!(containing(interrupt_top(63, 2) - 8).map(|(cpu, _)| cpu), Some(63));
         assert_eq!(containing(STACKS_BASE + 64 * SLOT_BYTES + 4096), None);
         assert_eq!(containing(0), None);

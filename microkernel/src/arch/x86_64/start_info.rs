@@ -131,7 +131,7 @@ fn command_line(memory: &impl BootMemory, address: u64) -> Result<&[u8], &'stati
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     extern crate std;
     use std::vec::Vec;
@@ -187,7 +187,7 @@ pub mod tests {
         assert_eq!(broken(0x128, u64::MAX - 8), "the memory map cannot be read");
         assert_eq!(broken(0x300, 0x1ff_f000), "the boot archive lies outside of memory");
         assert_eq!(broken(0x308, u64::MAX), "the boot archive lies outside of memory");
-        assert_eq!(broken(0x118, 0x4fd), "the command line cannot be read");
+        assert_eq!(broken(0x118, 0x500), "the command line cannot be read");
     }
 
     #[test]

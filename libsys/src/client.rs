@@ -1,0 +1,66 @@
+//! Typed clients: what the clients that `#[protocol]` makes have in common.
+//!
+//! ```ignore
+//! let rtc: RtcClient = client::open(session)?;      // checks that the server has all methods
+//! let now = rtc.now()?;                             // Err(CallError<RtcError>)
+//! ```
+//!
+//! Neighbours: [`crate::wire`] says what travels, [`crate::service`] is the other side.
+
+mod complaint;
+mod error;
+mod key;
+mod link;
+
+pub use complaint::{Complaint, Verdict, on_bad_reply};
+pub use error::{CallError, OpenError};
+pub use key::Key;
+pub use link::Link;
+
+use crate::service::Statistics;
+use crate::wire::Method;
+use crate::Session;
+use core::time::Duration;
+
+/// A client of a protocol.
+pub trait Client: Sized {
+    /// Name of the protocol's trait.
+    const PROTOCOL: &'static str;
+
+    /// The methods that the client was built with.
+    const METHODS: &'static [Method];
+
+    /// A client over a link, unchecked.
+    fn over(link: Link) -> Self;
+
+    /// Its link.
+    fn link(&self) -> &Link;
+
+    /// Its link, to change.
+    fn link_mut(&mut self) -> &mut Link;
+}
+
+/// A client over a session, once the server said that it has every method the client was built with. A
+/// server may have more of them.
+pub fn open<C: Client>(session: Session) -> Result<C, OpenError> {
+    let link = Link::new(session);
+    link.check(C::METHODS)?;
+    Ok(C::over(link))
+}
+
+/// A client over a session, unchecked: a method that the server lacks ends with [`CallError::Unsupported`].
+pub fn unchecked<C: Client>(session: Session) -> C {
+    C::over(Link::new(session))
+}
+
+/// The same client, each of whose calls gives up after a time: with [`CallError::NotStarted`], or with
+/// [`CallError::Unknown`] where a server had the request already.
+pub fn with_timeout<C: Client>(mut client: C, timeout: Duration) -> C {
+    client.link_mut().set_timeout(Some(timeout));
+    client
+}
+
+/// What the server behind a session has counted.
+pub fn statistics(session: &Session) -> Result<Statistics, CallError<crate::wire::NoError>> {
+    Statistics::of(session)
+}

@@ -1,0 +1,48 @@
+//! What to do about a reply that does not decode. It is the server's fault: somebody should tell
+//! init's registry, and ask again, under the same key, the server that takes its place.
+
+use crate::Session;
+use crate::wire::Method;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+/// A reply that does not decode.
+#[derive(Debug)]
+pub struct Complaint<'a> {
+    /// The session that it came over.
+    pub session: &'a Session,
+    /// What was asked for.
+    pub method: &'static Method,
+    /// How many replies to this one request were bad, this one included.
+    pub bad_replies: u32,
+}
+
+/// What becomes of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ask again, under the same key.
+    AskAgain,
+    /// It ends with [`super::CallError::BadReply`].
+    GiveUp,
+}
+
+/// A function that complains and decides.
+pub type Hook = fn(&Complaint<'_>) -> Verdict;
+
+static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Names the function that hears of bad replies in this process. Without one, calls end with `BadReply`.
+/// It may call over other sessions.
+pub fn on_bad_reply(hook: Hook) {
+    HOOK.store(hook as *mut (), Ordering::Release);
+}
+
+#[cold]
+pub(super) fn complain(complaint: &Complaint<'_>) -> Verdict {
+    let hook = HOOK.load(Ordering::Acquire);
+    if hook.is_null() {
+        return Verdict::GiveUp;
+    }
+    // SAFETY: nothing but `on_bad_reply` writes it, and that writes a `Hook`.
+    let hook = unsafe { core::mem::transmute::<*mut (), Hook>(hook) };
+    hook(complaint)
+}

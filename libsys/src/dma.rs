@@ -1,0 +1,51 @@
+//! DMA domains: a device's view of memory.
+
+use crate::object::{Object, object};
+use crate::{Account, Channel, Memory, Resource, sys};
+use abi::{Error, Handle};
+use alloc::vec::Vec;
+
+pub use sys::DmaSegment;
+
+/// A device's view of memory, owned by the bus server.
+pub struct DmaDomain(Handle);
+
+object!(DmaDomain, DmaDomain);
+
+/// Memory that a device can reach. It stays pinned until the domain's owner releases it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its number in the domain.
+    pub number: u64,
+    /// Where the device sees it, in order.
+    pub segments: Vec<DmaSegment>,
+}
+
+/// Segments that a payload holds.
+const SEGMENTS: usize = abi::PAYLOAD_BYTES / size_of::<DmaSegment>();
+
+impl DmaDomain {
+    /// The domain of the device with this requester number (bus, device, function); `signal` tells of the death of
+    /// a process that attached Memory. Needs `MANAGE` of the resource. Error: `Busy`.
+    pub fn create(resource: &Resource, requester: u16, account: &Account, signal: Option<(&Channel, u64)>) -> Result<DmaDomain, Error> {
+        let (channel, bits) = signal.map_or((Handle::NONE, 0), |(channel, bits)| (channel.handle(), bits));
+        sys::dma_domain_create(resource.handle(), requester, account.handle(), channel, bits).map(DmaDomain::from_handle)
+    }
+
+    /// Lets the device reach Memory. Needs `INSPECT`, and `READ` and `WRITE` of the Memory. Error: `Unsupported`
+    /// (more pieces than one message lists: use contiguous Memory).
+    pub fn attach(&self, memory: &Memory) -> Result<Attachment, Error> {
+        let mut segments = alloc::vec![DmaSegment::default(); SEGMENTS];
+        let (count, number) = sys::dma_attach(self.0, memory.handle(), &mut segments)?;
+        if count > SEGMENTS {
+            return Err(Error::Unsupported);
+        }
+        segments.truncate(count);
+        Ok(Attachment { number, segments })
+    }
+
+    /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`.
+    pub fn release(&self, attachment: Option<u64>) -> Result<(), Error> {
+        sys::dma_release(self.0, attachment.unwrap_or(0))
+    }
+}

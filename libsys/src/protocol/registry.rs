@@ -1,0 +1,195 @@
+//! `registry`: init, as everybody sees it: services by name, programs, their logs, and the end of it all.
+//!
+//! Every program that init starts has a session to it, called `init` in its environment. init calls nobody: news goes
+//! out as signals. A *service* is an entry of init's manifest; its state outlives its processes.
+
+use crate::service::{Context, Reply};
+use crate::{Channel, Memory, Session};
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys_macros::protocol;
+use serde::{Deserialize, Serialize};
+
+/// What init does for others.
+#[protocol]
+pub trait Registry {
+    /// Says that the calling service has started and serves: who waits to connect to it is answered.
+    ///
+    /// Rights: the session of a service. Error: `NotAService`. *replay*: ready twice is ready.
+    #[replay]
+    fn ready(&mut self, cx: &Context) -> Result<(), RegistryError>;
+
+    /// Gives the calling service another name: `uart` is `com1` as well. With a channel, which needs `MINT`, those who connect to
+    /// that name get sessions of it in place of the service's own channel.
+    ///
+    /// Rights: the session of a service. Errors: `NotAService`, `BadName`, `Taken` (by another service), `Exhausted`. *replay*: named twice by the same
+    /// service it is the same; the later channel counts.
+    #[replay]
+    fn publish(&mut self, cx: &Context, name: &str, channel: Option<Channel>) -> Result<(), RegistryError>;
+
+    /// A session to a service. It is charged to the caller, and stays what it is when the service restarts. `wait`: until the service is ready, as
+    /// long as that may take; else `NotReady` is an error.
+    ///
+    /// Rights: any session whose program the manifest lets connect to that name. Errors: `NoSuchName`, `Denied`, `NotReady`, `GivenUp`, `Exhausted`.
+    /// *replay*: a session that was made and never delivered is closed.
+    #[replay]
+    fn connect(&mut self, cx: &Context, name: &str, wait: bool, reply: Reply<'_, Result<Session, RegistryError>>);
+
+    /// Signals `bits` of `channel` whenever the state of a service changes. It replaces what the session asked for with this name before; `bits`
+    /// of 0 end it. Returned is the state now.
+    ///
+    /// Rights: any session; the channel with `SIGNAL` for the bits. Error: `NoSuchName`. *replay*: asked twice it is the same.
+    #[replay]
+    fn watch(&mut self, cx: &Context, name: &str, channel: Channel, bits: u64) -> Result<State, RegistryError>;
+
+    /// Services in the order of the manifest, from the one at `first` on, as many as a message holds; none at the end.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn list(&mut self, first: u32) -> Vec<Service>;
+
+    /// One service.
+    ///
+    /// Rights: any session. Error: `NoSuchName`. *replay*: it only reads.
+    #[replay]
+    fn info(&mut self, name: &str) -> Result<Service, RegistryError>;
+
+    /// Changes what a service does. It has begun when this returns; [`Registry::watch`] tells when it is done.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `NoSuchName`, `NotPossible` (in its state; or others depend on it). *once*: a second
+    /// restart would be another one.
+    #[once]
+    fn control(&mut self, cx: &Context, name: &str, action: Action) -> Result<(), RegistryError>;
+
+    /// Says that a server's reply did not decode. init counts it against the service, if it is one of the manifest's,
+    /// and replaces a server that has more than a few such complaints of different clients. `session` is the one the reply came over.
+    ///
+    /// Rights: any session. *replay*: init counts clients, not complaints.
+    #[replay]
+    fn complain(&mut self, cx: &Context, session: Session, method: u32);
+
+    /// A program of the boot archive: its sealed ELF file, and how many bytes of the Memory it has.
+    ///
+    /// Rights: any session. Errors: `NoSuchName`, `Exhausted`. *replay*: it only reads.
+    #[replay]
+    fn program(&mut self, name: &str) -> Result<(Memory, u64), RegistryError>;
+
+    /// Names of the programs of the boot archive, from the one at `first` on, as many as a message holds; none at the end.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn programs(&mut self, first: u32) -> Vec<String>;
+
+    /// The log ring of a process that init started ([`abi::ring::LogRing`], to be read only): the one at `index`, 0 being the kernel's. The
+    /// order stays, new ones come at the end, and the ring of a service stays the same when it restarts.
+    ///
+    /// Rights: the session of the service that the manifest says collects logs. Errors: `Denied`, `NoSuchName` (behind the last). *replay*: it only reads.
+    #[replay]
+    fn log_ring(&mut self, cx: &Context, index: u32) -> Result<(LogSource, Memory), RegistryError>;
+
+    /// Signals `bits` of `channel` when there is another log ring, and whenever a process with one has died. `bits` of 0 end it.
+    ///
+    /// Rights: as [`Registry::log_ring`]; the channel with `SIGNAL` for the bits. Error: `Denied`. *replay*: asked twice it is the same.
+    #[replay]
+    fn watch_log_rings(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), RegistryError>;
+
+    /// Adds the ring of a process that the caller started itself to those that are collected, until the caller's session is closed.
+    ///
+    /// Rights: any session; the Memory with `READ` and `INSPECT`. Errors: `BadName`, `Exhausted`. *replay*: the same Memory is
+    /// added once.
+    #[replay]
+    fn add_log_ring(&mut self, cx: &Context, source: LogSource, ring: Memory) -> Result<(), RegistryError>;
+
+    /// Stops all services in order, then the machine: off, with `status` for an emulator, or to start again. It has begun when this returns.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Error: `Denied`. *replay*: the machine goes down once.
+    #[replay]
+    fn shut_down(&mut self, cx: &Context, restart: bool, status: u8) -> Result<(), RegistryError>;
+}
+
+/// Where a service stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It is not to run.
+    Stopped,
+    /// It waits for services that it depends on.
+    Waiting,
+    /// Its process runs, and has not said that it serves.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It has died, and starts again: at once, or at this time of the monotonic clock, in nanoseconds.
+    Restarting(u64),
+    /// It was told to end.
+    Stopping,
+    /// It died too often: its channel is closed until somebody starts it.
+    GivenUp,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name in the manifest.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// Number of its process; 0 before its first start.
+    pub process: u64,
+    /// Which incarnation that is in, from 1.
+    pub incarnation: u64,
+    /// Deaths that it caused itself.
+    pub faults: u32,
+    /// Replies of it that did not decode.
+    pub complaints: u32,
+    /// How the incarnation before ended: an [`abi::ExitReason`], 0 if there was none.
+    pub last_exit: u32,
+    /// The code of that exit.
+    pub last_code: u64,
+    /// When the incarnation started, in nanoseconds of the monotonic clock.
+    pub started: u64,
+}
+
+/// What can be done to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Lets it run, after it was stopped or given up.
+    Start,
+    /// Ends it, politely and then by force, and leaves it stopped.
+    Stop,
+    /// Ends it, politely and then by force, and starts it again.
+    Restart,
+    /// Kills it where it stands; the restart policy of the manifest says what comes next.
+    Kill,
+}
+
+/// Whose a log ring is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSource {
+    /// Name of the program.
+    pub name: String,
+    /// Number of the process; 0 for the kernel.
+    pub process: u64,
+}
+
+/// Why init did not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RegistryError {
+    /// Nothing has this name, or there is nothing at this index.
+    NoSuchName,
+    /// A name is 1 to 16 of `a`–`z`, `0`–`9` and `-`.
+    BadName,
+    /// Another service has the name.
+    Taken,
+    /// The service is not ready.
+    NotReady,
+    /// The service died too often and is stopped.
+    GivenUp,
+    /// The service's state does not allow it, or others depend on it.
+    NotPossible,
+    /// The session is not that of a service.
+    NotAService,
+    /// The session may not do this.
+    Denied,
+    /// An account is exhausted: the caller's, or init's.
+    Exhausted,
+}

@@ -1,0 +1,90 @@
+//! The loop of every server: receive, dispatch, reply, with signals, timers and closes in the same loop.
+//!
+//! A server is a type that implements [`Server`] and the traits of its protocols; [`crate::serve!`] names both
+//! and makes the program's entry. One instance answers everything, one thing at a time, so its methods take
+//! `&mut self` and need no locks. What it may hold on to:
+//!
+//! | type | for |
+//! |---|---|
+//! | [`Sessions`] | something for each session, gone with its close |
+//! | [`Subscribers`] | channels to signal when something is ready |
+//! | [`Reply`], [`Kept`], [`Parked`] | calls that are answered later |
+//! | [`Timers`] | timers, lent to the loop by [`Server::timers`] |
+//!
+//! Whatever a client sends, the loop goes on: what does not decode is refused and counted ([`Statistics`]).
+
+mod context;
+mod entry;
+mod outbox;
+mod parked;
+mod reply;
+mod run;
+mod sessions;
+mod start;
+mod statistics;
+mod subscribers;
+mod timers;
+
+pub use context::{CONTROL, Context};
+pub use entry::distinct;
+pub use parked::Parked;
+pub use reply::{Kept, Reply, Slot};
+pub use run::Service;
+pub use sessions::Sessions;
+pub use start::{Result, StartError};
+pub use statistics::Statistics;
+pub use subscribers::Subscribers;
+pub use timers::{TimerId, Timers};
+
+pub(crate) use outbox::Outbox;
+
+use crate::env::Env;
+use crate::wire::{Answer, Method, Request};
+use crate::{Channel, Handle};
+
+/// A server: how it starts, and what it does besides answering calls.
+pub trait Server: Sized {
+    /// Makes the server from what the manifest gave it. An error is logged and ends the process.
+    fn start(env: &Env) -> Result<Self>;
+
+    /// Signal bits arrived: interrupts, peers, exits. In a server that was restarted, all bits are set
+    /// once at first, as the last ones before a death are lost: look, and bear that there is nothing.
+    fn signal(&mut self, bits: u64) {
+        let _ = bits;
+    }
+
+    /// The server's timers, if it has any: the loop wakes up for them.
+    fn timers(&mut self) -> Option<&mut Timers> {
+        None
+    }
+
+    /// A timer has expired.
+    fn timer(&mut self, timer: TimerId) {
+        let _ = timer;
+    }
+
+    /// A client process closed a session; with `last`, no process has it any more. The loop acknowledges
+    /// the close when this returns. After a restart it may come for sessions that this instance never saw.
+    fn close(&mut self, badge: u64, client: u64, last: bool) {
+        let _ = (badge, client, last);
+    }
+
+    /// The caller of a kept call is gone: let go of the [`Kept`] whose [`Kept::is`] says so.
+    fn withdrawn(&mut self, call: Handle) {
+        let _ = call;
+    }
+}
+
+/// A server with its protocols: what [`crate::serves!`] and [`crate::serve!`] implement.
+pub trait Serve: Server {
+    /// The methods of each protocol.
+    const PROTOCOLS: &'static [&'static [Method]];
+
+    /// Runs the method that a request asks for.
+    fn dispatch(&mut self, request: &Request) -> Answer;
+}
+
+/// Runs a server on a channel, in the calling thread, until the channel is closed.
+pub fn run<S: Serve>(server: S, channel: &Channel) -> core::result::Result<(), crate::Error> {
+    Service::new(server).run(channel)
+}

@@ -1,0 +1,65 @@
+//! What a method can know about the call that it answers.
+
+use crate::client::Key;
+use crate::message::Stamp;
+use abi::{Class, Header};
+
+/// The circumstances of a call. A method of a protocol that wants them has `cx: &Context` as its first argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    header: Header,
+    badge: u64,
+    stamp: Stamp,
+}
+
+/// Bit of a badge: the session may control what is served, not only use it. By agreement between init, which mints the
+/// manifest's sessions, and the servers; a server that mints sessions itself keeps to it.
+pub const CONTROL: u64 = 1 << 63;
+
+impl Context {
+    /// The context of a call.
+    pub fn new(badge: u64, header: Header, stamp: Stamp) -> Context {
+        Context { header, badge, stamp }
+    }
+
+    /// What the session was minted with. Clients cannot choose or see it.
+    pub fn badge(&self) -> u64 {
+        self.badge
+    }
+
+    /// Whether the session may control what is served ([`CONTROL`]): settings, other clients' affairs, the device itself.
+    pub fn may_control(&self) -> bool {
+        self.badge & CONTROL != 0
+    }
+
+    /// Number of the client process, as the kernel says.
+    pub fn client(&self) -> u64 {
+        self.stamp.client
+    }
+
+    /// Identity of the method.
+    pub fn method(&self) -> u32 {
+        self.header.method()
+    }
+
+    /// Whether an earlier delivery of this call ended without an answer.
+    pub fn is_replayed(&self) -> bool {
+        self.header.is_replayed()
+    }
+
+    /// How often a fault of the server struck while this call was current.
+    pub fn faults(&self) -> u32 {
+        self.stamp.faults
+    }
+
+    /// How often the server was killed for hanging while this call was current.
+    pub fn hangs(&self) -> u32 {
+        self.stamp.hangs
+    }
+
+    /// The key of a `once` request, within its session and client.
+    pub fn key(&self) -> Option<Key> {
+        let Stamp { lane, sequence, .. } = self.stamp;
+        (self.header.class() == Some(Class::Once)).then_some(Key { lane, sequence })
+    }
+}

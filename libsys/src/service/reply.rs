@@ -1,0 +1,123 @@
+//! Calls that are answered later.
+//!
+//! A method of a protocol whose last argument is `reply: Reply<'_, T>` answers through it: at once with
+//! [`Reply::send`], or after [`Reply::keep`] with [`Kept::reply`], from wherever. A token that is dropped lets
+//! the call go: its caller gets `Abandoned`.
+
+use super::outbox;
+use crate::message::ServePage;
+use crate::wire::{Answer, Header, Outgoing, Refusal, Request, Unencodable};
+use crate::{Error, Handle, KeptCall, Object};
+
+/// Encodes what a method answers.
+pub(crate) type Encode<T> = fn(T, &mut Outgoing<ServePage>) -> Result<(), Unencodable>;
+
+/// What a method did with its [`Reply`]: used by the code of `#[protocol]`.
+#[derive(Debug)]
+pub struct Slot<T> {
+    state: State<T>,
+    encode: Encode<T>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Dropped,
+    Answered(T),
+    Kept,
+}
+
+impl<T> Slot<T> {
+    /// A slot that nothing was done with.
+    #[inline(always)]
+    pub fn new(encode: Encode<T>) -> Slot<T> {
+        Slot { state: State::Dropped, encode }
+    }
+
+    /// What the loop is to do.
+    #[inline]
+    pub fn finish(self, request: &Request) -> Answer {
+        match self.state {
+            State::Answered(value) => request.answer(value, self.encode),
+            State::Kept => Answer::Kept,
+            State::Dropped => Answer::Dropped,
+        }
+    }
+}
+
+/// The right to answer the current call.
+#[derive(Debug)]
+pub struct Reply<'a, T> {
+    slot: &'a mut Slot<T>,
+}
+
+impl<'a, T> Reply<'a, T> {
+    /// Used by the code of `#[protocol]`.
+    #[inline(always)]
+    pub fn new(slot: &'a mut Slot<T>) -> Reply<'a, T> {
+        Reply { slot }
+    }
+
+    /// Answers, when the method returns.
+    #[inline]
+    pub fn send(self, value: T) {
+        self.slot.state = State::Answered(value);
+    }
+
+    /// Keeps the call, to answer it later. Errors: `NoSlot`, `AccountExhausted`; the call is then let go.
+    pub fn keep(self) -> Result<Kept<T>, Error> {
+        let call = KeptCall::keep()?;
+        self.slot.state = State::Kept;
+        Ok(Kept { call, encode: self.slot.encode })
+    }
+}
+
+/// A call that is answered later.
+#[derive(Debug)]
+pub struct Kept<T> {
+    call: KeptCall,
+    encode: Encode<T>,
+}
+
+impl<T> Kept<T> {
+    /// Says that the call waits for an event, and nothing was done for it yet: its age does not count,
+    /// and if the server dies it goes back into the queue, whatever its class.
+    pub fn park(&self) -> Result<(), Error> {
+        self.call.park()
+    }
+
+    /// Says that work on the call goes on: its age starts anew.
+    pub fn progress(&self) -> Result<(), Error> {
+        self.call.progress()
+    }
+
+    /// Whether this is the call that [`super::Server::withdrawn`] names.
+    pub fn is(&self, call: Handle) -> bool {
+        self.call.handle() == call
+    }
+}
+
+impl<T: 'static> Kept<T> {
+    /// Answers the call. Error: `CallerGone`. Inside a method that borrows from its request the answer is
+    /// sent when the method returns, as both use the thread's serve page; then the result is always `Ok`.
+    pub fn reply(self, value: T) -> Result<(), Error> {
+        if outbox::can_send() {
+            return self.send(value);
+        }
+        outbox::put(move || {
+            // The caller may be gone meanwhile; there is nobody left to tell.
+            let _ = self.send(value);
+        });
+        Ok(())
+    }
+
+    fn send(self, value: T) -> Result<(), Error> {
+        let mut outgoing = Outgoing::new(Header(0));
+        match (self.encode)(value, &mut outgoing) {
+            Ok(()) => self.call.reply(outgoing.header, outgoing.words),
+            Err(Unencodable) => {
+                let (header, words) = Answer::refusal(Refusal::Unencodable);
+                self.call.reply(header, words)
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The loop itself.
+
+use super::statistics::Counters;
+use super::{Serve, outbox};
+use crate::message::ServePage;
+use crate::sys::{Event, Words};
+use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
+use crate::{Channel, Error};
+use alloc::sync::Arc;
+
+/// A request that was current at this many deaths of the server is refused.
+const DEADLY: u32 = 3;
+
+/// Timers that are run before the next receive.
+const TIMERS_AT_ONCE: usize = 64;
+
+/// A server in its loop.
+#[derive(Debug)]
+pub struct Service<S> {
+    server: S,
+    counters: Arc<Counters>,
+}
+
+impl<S: Serve> Service<S> {
+    /// A service that has counted nothing yet.
+    pub fn new(server: S) -> Service<S> {
+        Service { server, counters: Arc::default() }
+    }
+
+    /// The server.
+    pub fn server(&mut self) -> &mut S {
+        &mut self.server
+    }
+
+    /// Runs the loop until the channel is closed. Errors: those of a receive that mean that the channel is not ours to serve.
+    pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
+        let mut event = channel.receive(self.deadline());
+        loop {
+            let answer = match event {
+                Ok(Event::Call { badge, header, words }) => self.answer(&Request::new(badge, header, words)),
+                Ok(other) => {
+                    self.happen(channel, other);
+                    None
+                }
+                Err(Error::TimedOut) => None,
+                Err(Error::CallerGone) => {
+                    self.counters.gone();
+                    None
+                }
+                Err(Error::Closed) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
+            let deadline = self.deadline();
+            let is_due = deadline.is_some_and(|deadline| deadline <= now());
+            event = match answer {
+                Some((header, words)) if !is_due && !outbox::is_waiting() => {
+                    channel.reply_receive(header, words, deadline)
+                }
+                answer => self.receive_slowly(channel, answer),
+            };
+        }
+    }
+
+    /// Dispatches a request: its reply, unless it was kept or let go.
+    #[inline(always)]
+    pub fn answer(&mut self, request: &Request) -> Option<(Header, Words)> {
+        if request.header().is_replayed()
+            && let Some(refusal) = refusal_of_replayed(request)
+        {
+            return Some(self.refuse(request, refusal));
+        }
+        match self.server.dispatch(request) {
+            Answer::Reply(header, words) => Some((header, words)),
+            other => self.answer_slowly(request, other),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn answer_slowly(&mut self, request: &Request, answer: Answer) -> Option<(Header, Words)> {
+        match answer {
+            Answer::Reply(header, words) => Some((header, words)),
+            Answer::Refused(refusal) => Some(self.refuse(request, refusal)),
+            Answer::NoSuchMethod => match request.method() {
+                Method::IDENTITIES => Some(self.identities(request)),
+                Method::STATISTICS => Some(self.counters.answer(request)),
+                _ => Some(self.refuse(request, Refusal::Unsupported)),
+            },
+            Answer::Kept => None,
+            Answer::Dropped => {
+                self.counters.dropped();
+                // Fails only where there is no current call, which is what is wanted.
+                let _ = crate::sys::call_abandon(crate::Handle::NONE);
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, request: &Request, refusal: Refusal) -> (Header, Words) {
+        self.counters.refused(refusal);
+        request.close_handles();
+        Answer::refusal(refusal)
+    }
+
+    /// Answers whether all methods of a list are there: 0, or one more than the index of the first that is not.
+    fn identities(&self, request: &Request) -> (Header, Words) {
+        let missing = {
+            let page = ServePage::take();
+            let (wanted, rest) = page.received(request.header().payload_bytes()).as_chunks::<4>();
+            let is_missing = |bytes: &[u8; 4]| !serves::<S>(u32::from_le_bytes(*bytes));
+            rest.is_empty().then(|| wanted.iter().position(is_missing))
+        };
+        match missing {
+            None => self.refuse(request, Refusal::Malformed),
+            Some(missing) => {
+                request.close_handles();
+                (Header(0), [missing.map_or(0, |index| index as u64 + 1), 0, 0, 0, 0, 0, 0, 0])
+            }
+        }
+    }
+
+    /// Everything that is no call.
+    #[cold]
+    fn happen(&mut self, channel: &Channel, event: Event) {
+        match event {
+            Event::Call { .. } => {}
+            Event::Signals(bits) => self.server.signal(bits),
+            Event::Close { badge, client, last } => {
+                self.server.close(badge, client, last);
+                // A close that is acknowledged already (by another thread of the service) needs nothing more.
+                let _ = channel.acknowledge_close(badge, client);
+            }
+            Event::Withdrawn(call) => self.server.withdrawn(call),
+        }
+    }
+
+    /// Sends a reply, does what waited for that, and only then receives.
+    #[cold]
+    #[inline(never)]
+    fn receive_slowly(&mut self, channel: &Channel, answer: Option<(Header, Words)>) -> Result<Event, Error> {
+        if let Some((header, words)) = answer
+            && crate::sys::reply(header, words).is_err()
+        {
+            self.counters.gone();
+        }
+        self.run_timers();
+        while outbox::is_waiting() {
+            outbox::send();
+        }
+        channel.receive(self.deadline())
+    }
+
+    /// Runs timers that have expired, a bounded number, so that a timer that is set to the past cannot keep calls away.
+    fn run_timers(&mut self) {
+        let now = now();
+        for _ in 0..TIMERS_AT_ONCE {
+            match self.server.timers().and_then(|timers| timers.expired(now)) {
+                Some(timer) => self.server.timer(timer),
+                None => break,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn deadline(&mut self) -> Option<u64> {
+        self.server.timers().and_then(|timers| timers.next_deadline())
+    }
+}
+
+/// Why a request that an earlier incarnation had received is not tried again, if it is not.
+#[cold]
+fn refusal_of_replayed(request: &Request) -> Option<Refusal> {
+    let stamp = ServePage::take().stamp();
+    if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
+        return Some(Refusal::Deadly);
+    }
+    // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
+    (request.header().class() == Some(Class::Once)).then_some(Refusal::Interrupted)
+}
+
+/// The monotonic clock.
+fn now() -> u64 {
+    crate::sys::clock_read().nanoseconds
+}
+
+/// Whether a server has a method of this identity.
+fn serves<S: Serve>(identity: u32) -> bool {
+    S::PROTOCOLS.iter().flat_map(|methods| methods.iter()).any(|method| method.identity == identity)
+}

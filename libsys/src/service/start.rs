@@ -1,0 +1,63 @@
+//! How a server starts, or fails to.
+
+use crate::Error;
+use crate::client::{CallError, OpenError};
+use crate::wire::Refusal;
+use alloc::string::String;
+use core::fmt;
+
+/// What [`super::Server::start`] returns.
+pub type Result<T> = core::result::Result<T, StartError>;
+
+/// Why a server could not start: one line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The manifest did not give it something, or not of that kind: what.
+    Missing(&'static str, String),
+    /// A parameter does not read: its name and value.
+    BadParameter(String, String),
+    /// The device does not answer as it should: in what.
+    Device(&'static str),
+    /// A system call was refused.
+    Kernel(Error),
+    /// A server below refused.
+    Peer(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Missing(kind, name) => write!(f, "no {kind} `{name}` in the manifest"),
+            StartError::BadParameter(name, value) => write!(f, "parameter {name}={value} does not read"),
+            StartError::Device(what) => write!(f, "the device is not what it should be: {what}"),
+            StartError::Kernel(error) => write!(f, "{error}"),
+            StartError::Peer(reason) => write!(f, "a server below: {reason}"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        StartError::Kernel(error)
+    }
+}
+
+impl<E: fmt::Debug> From<CallError<E>> for StartError {
+    fn from(error: CallError<E>) -> Self {
+        StartError::Peer(alloc::format!("{error}"))
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        StartError::Peer(alloc::format!("{error}"))
+    }
+}
+
+impl From<Refusal> for StartError {
+    fn from(refusal: Refusal) -> Self {
+        StartError::Peer(refusal.text().into())
+    }
+}

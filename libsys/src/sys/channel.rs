@@ -1,0 +1,33 @@
+//! System calls on channels and sessions.
+
+use super::entry::{brief, check, control};
+use crate::message::CallPage;
+use abi::inspect::SessionRecord;
+use abi::{Error, Handle, Syscall};
+
+/// Makes a channel that `process` (none: the caller's) serves. Errors: `AccountExhausted`, `NoSlot`.
+pub fn channel_create(account: Handle, process: Handle) -> Result<Handle, Error> {
+    Ok(Handle(control(Syscall::ChannelCreate, [account.0, process.0])?[0]))
+}
+
+/// Closes a channel for good: its callers get `Closed`.
+pub fn channel_close(channel: Handle) -> Result<(), Error> {
+    check(brief(Syscall::ChannelClose, channel.0, 0))
+}
+
+/// Makes a session with a badge. Errors: `AccountExhausted`, `NoSlot`, `Closed`.
+pub fn session_mint(channel: Handle, badge: u64, account: Handle) -> Result<Handle, Error> {
+    Ok(Handle(control(Syscall::SessionMint, [channel.0, badge, account.0])?[0]))
+}
+
+/// Reads records of live sessions after skipping some: how many stand in `into`, 0 at the end.
+pub fn session_list(channel: Handle, skip: u64, into: &mut [SessionRecord]) -> Result<usize, Error> {
+    let page = CallPage::take();
+    let [count, ..] = control(Syscall::SessionList, [channel.0, skip])?;
+    Ok(page.records(count, into))
+}
+
+/// Acknowledges a delivered close. Error: `BadState`.
+pub fn session_acknowledge(channel: Handle, badge: u64, client: u64) -> Result<(), Error> {
+    control(Syscall::SessionAcknowledge, [channel.0, badge, client]).map(drop)
+}

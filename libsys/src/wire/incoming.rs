@@ -1,0 +1,88 @@
+//! A reply as the client got it. What does not decode is the server's fault.
+
+use super::{Status, Word, decode};
+use crate::message::CallPage;
+use crate::object::Object;
+use crate::sys::{self, Words};
+use abi::{Handle, Header};
+use serde::de::DeserializeOwned;
+
+/// A reply in the calling thread's call page.
+#[derive(Debug)]
+pub struct Incoming {
+    header: Header,
+    words: Words,
+    /// Handles that were taken out already: a bit each.
+    taken: u8,
+}
+
+impl Incoming {
+    #[inline(always)]
+    pub(crate) fn new(header: Header, words: Words) -> Incoming {
+        Incoming { header, words, taken: 0 }
+    }
+
+    /// How the request ended; `None` for a number of no meaning.
+    #[inline(always)]
+    pub(crate) fn status(&self) -> Option<Status> {
+        Status::from_number(self.header.method())
+    }
+
+    /// A scalar result.
+    #[inline(always)]
+    pub fn word<W: Word>(&self, index: usize) -> Option<W> {
+        W::from_word(self.words[index])
+    }
+
+    /// The results that came as data.
+    #[inline]
+    pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
+        let page = CallPage::take();
+        decode(page.received(self.header.payload_bytes()))
+    }
+
+    /// Copies the reply's bytes: how many. `None` when they are more than fit.
+    #[inline]
+    pub fn bytes_into(&self, buffer: &mut [u8]) -> Option<usize> {
+        let page = CallPage::take();
+        let bytes = page.received(self.header.payload_bytes());
+        buffer.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(bytes.len())
+    }
+
+    /// Takes a handle out of the reply; `None` when it is missing or of another kind.
+    pub fn handle<T: Object>(&mut self, index: usize) -> Option<T> {
+        if index >= self.header.handles() || self.taken & 1 << index != 0 {
+            return None;
+        }
+        let handle = CallPage::take().handles()[index];
+        let kind = sys::handle_inspect(handle).ok()?.kind;
+        if kind != T::KIND {
+            return None;
+        }
+        self.taken |= 1 << index;
+        Some(T::from_handle(handle))
+    }
+
+    /// The same of a handle that may have been left out.
+    pub fn optional_handle<T: Object>(&mut self, index: usize) -> Option<Option<T>> {
+        if index == self.header.handles() { Some(None) } else { self.handle(index).map(Some) }
+    }
+
+    /// Closes the handles that nobody took.
+    #[inline(always)]
+    pub(crate) fn close_rest(&self) {
+        if self.header.handles() != self.taken.count_ones() as usize {
+            self.close_rest_slowly();
+        }
+    }
+
+    #[cold]
+    fn close_rest_slowly(&self) {
+        for index in (0..self.header.handles()).filter(|index| self.taken & 1 << index == 0) {
+            let handle = CallPage::take().handles().get(index).copied().unwrap_or(Handle::NONE);
+            // It may be none, where the kernel could not deliver it: then there is nothing to close.
+            let _ = sys::handle_close(handle);
+        }
+    }
+}
