@@ -137,11 +137,12 @@ impl Shootdown {
 
     /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
     pub fn flush_here(&self, space: &AddressSpace, address: u64, pages: u64) {
-        if space.loaded.get() & 1 << self.here.get() == 0 {
-        } else if pages <= SINGLE_FLUSHES {
-            (0..pages).for_each(|page| arch::flush_page(VirtAddr::new_truncate(address + (page << 12))));
-        } else {
-            arch::flush_all();
+        match space.loaded.get() & 1 << self.here.get() {
+            0 => {}
+            _ if pages <= SINGLE_FLUSHES => {
+                (0..pages).for_each(|page| arch::flush_page(VirtAddr::new_truncate(address + (page << 12))));
+            }
+            _ => arch::flush_all(),
         }
     }
 
