@@ -365,6 +365,11 @@ impl AddressSpace {
         Progress::Done(mapping.ticket.get())
     }
 
+    /// Whether a mapping of this Memory starts at an address.
+    pub fn shows(&self, kernel: &Kernel, address: u64, memory: &Object<Memory>) -> bool {
+        self.starting_at(kernel, address).is_ok_and(|(_, mapping)| mapping.memory.is(memory))
+    }
+
     /// Changes the protection of a mapping: one step.
     ///
     /// # Errors
