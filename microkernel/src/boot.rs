@@ -33,6 +33,9 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
         // SAFETY: the boot code found this memory usable, direct-mapped it, and took out what it uses itself.
         unsafe { kernel.frames.add(range.clone()) };
     }
+    for range in information.ram.as_slice() {
+        kernel.ranges.add_ram(range.clone());
+    }
     kernel.boot.set(Some(information));
     let limits = Limits {
         frames: kernel.frames.free_frames(),

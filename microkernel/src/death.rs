@@ -10,7 +10,7 @@ use crate::ipc::{self, end, flight, reply};
 use crate::kernel::Kernel;
 use crate::object::process::{Exit, State};
 use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Thread, interrupt};
+use crate::object::{Object, Process, Thread, dma_domain, interrupt};
 use crate::shootdown::Progress;
 use crate::{schedule, timer};
 use abi::process::Registers;
@@ -193,6 +193,9 @@ pub fn step(kernel: &Kernel) -> bool {
 
 /// Closes handles; then, once no orphan is left, the process is dead.
 fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
+    if dma_domain::process_died(kernel, process) {
+        return true;
+    }
     for _ in 0..HANDLES_A_STEP {
         let Some(next) = process.handles.next_from(kernel, process.drain_slot.get()) else { break };
         process.drain_slot.set(next.handle.slot() + 1);

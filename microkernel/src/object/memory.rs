@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 use crate::list::List;
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
 use crate::shootdown::{Progress, Ticket};
+use abi::boot::ResourceKind;
 use abi::memory::{Caching, LARGEST, MemoryKind, Protection};
 use abi::{Error, PAGE_BYTES};
 use core::cell::Cell;
@@ -423,7 +424,12 @@ impl Type for Memory {
             Backing::Page(frame) => kernel.frames.free(frame.get(), 0),
             Backing::Tree(tree) => kernel.frames.free(tree.root(), 0),
             Backing::Run(start) => kernel.frames.free_run(*start, self.pages),
-            Backing::Foreign(_) => return,
+            Backing::Foreign(start) => {
+                if self.kind == MemoryKind::Device {
+                    kernel.ranges.release(kernel, ResourceKind::Physical, start.as_u64());
+                }
+                return;
+            }
         }
         self.account.uncharge(Quantity::Frames, price(self.kind, self.pages));
     }

@@ -16,8 +16,8 @@ use core::cell::Cell;
 use core::ops::Range;
 use x86_64::PhysAddr;
 
-/// Most ranges of RAM.
-pub const MOST_RAM: usize = 64;
+/// Most ranges of RAM: as many as the boot code finds.
+const MOST_RAM: usize = crate::arch::ranges::CAPACITY;
 
 /// A range in use. Its last number is the key of its node.
 pub struct Claim {
@@ -49,14 +49,12 @@ impl Ranges {
 
     /// Notes a range of RAM: at boot.
     ///
-    /// # Errors
-    /// `NoSlot`, when there are too many.
-    pub fn add_ram(&self, range: Range<PhysAddr>) -> Result<(), Error> {
+    /// # Panics
+    /// When there are more than the boot code can find.
+    pub fn add_ram(&self, range: Range<PhysAddr>) {
         let count = self.ram_count.get();
-        let slot = self.ram.get(count).ok_or(Error::NoSlot)?;
-        slot.set((range.start.as_u64(), range.end.as_u64()));
+        self.ram[count].set((range.start.as_u64(), range.end.as_u64()));
         self.ram_count.set(count + 1);
-        Ok(())
     }
 
     fn ram(&self) -> impl Iterator<Item = (u64, u64)> {

@@ -373,14 +373,13 @@ fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor:
 /// The cursor is a slot.
 fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
     let mut slot = u32::try_from(cursor).unwrap_or(u32::MAX);
-    while let Some(found) = process.handles.next_from(slot) {
+    while let Some(found) = process.handles.next_from(kernel, slot) {
         slot = found.handle.slot();
-        let Ok(capability) = process.handles.copy(found.handle, Rights::empty()) else { return 0 };
-        let session = capability.object.get::<SessionUse>(kernel);
+        let session = process.handles.get::<SessionUse>(kernel, found.handle, Rights::empty()).ok();
         let record = HandleRecord {
             handle: found.handle.0,
-            object: capability.object.number(),
-            kind: capability.object.kind() as u8,
+            object: found.object,
+            kind: found.kind as u8,
             keep: found.keep.into(),
             reserved: 0,
             rights: found.rights.bits(),
