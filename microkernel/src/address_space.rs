@@ -7,8 +7,8 @@
 //! Unmapping, changing protection and clearing are done in steps. After each step everything is consistent, and the
 //! call that is repeated continues where the last one stopped.
 
-use crate::arch::paging::{self, LEVELS, TABLE_FLAGS};
 use crate::arch;
+use crate::arch::paging::{self, LEVELS, TABLE_FLAGS};
 use crate::frames;
 use crate::kernel::Kernel;
 use crate::object::mapping::Mapping;
@@ -216,7 +216,8 @@ impl AddressSpace {
     #[inline]
     fn position(&self, page: u64) -> usize {
         // SAFETY: as in `mapping`.
-        self.index().partition_point(|entry| entry.get().is_some_and(|mapping| unsafe { mapping.as_ref() }.start <= page))
+        self.index()
+            .partition_point(|entry| entry.get().is_some_and(|mapping| unsafe { mapping.as_ref() }.start <= page))
     }
 
     /// The mapping of a page.
@@ -328,6 +329,7 @@ impl AddressSpace {
     fn shrink(&self, kernel: &Kernel, number: usize) -> Progress {
         let mapping = self.mapping(kernel, number).expect("a mapping with this number");
         let (kept, old_end) = (self.kept(kernel, number, number + 1), mapping.end.get());
+        // Where no other CPU is asked, tables are free before this one has flushed: that is done before anybody gets them.
         let ticket = kernel.shootdown.announce(self);
         let (mut cleared, mut tables) = (0, 0);
         let end = self.tree().cut(
@@ -361,6 +363,11 @@ impl AddressSpace {
         // SAFETY: `map` gave this reference up to the entry, which is gone.
         kernel.shootdown.hold_mapping(unsafe { Ref::from_raw(raw) });
         Progress::Done(mapping.ticket.get())
+    }
+
+    /// Whether a mapping of this Memory starts at an address.
+    pub fn shows(&self, kernel: &Kernel, address: u64, memory: &Object<Memory>) -> bool {
+        self.starting_at(kernel, address).is_ok_and(|(_, mapping)| mapping.memory.is(memory))
     }
 
     /// Changes the protection of a mapping: one step.
@@ -487,6 +494,7 @@ impl AddressSpace {
     pub fn populate(&self, kernel: &Kernel, address: u64, pages: u64) {
         for page in address / PAGE..address / PAGE + pages {
             let mapping = self.find(kernel, page).expect("only what is mapped is populated");
+            debug_assert!(mapping.protection().contains(Protection::READ));
             self.enter(kernel, mapping, page);
         }
     }

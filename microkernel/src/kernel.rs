@@ -126,6 +126,7 @@ impl Kernel {
     #[inline(always)]
     pub fn enter(&self, cpu: &'static Cpu) {
         self.this_cpu.set(Some(cpu));
+        self.shootdown.set_here(cpu.index() as usize);
     }
 
     /// The CPU that has the lock.

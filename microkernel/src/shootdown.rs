@@ -89,11 +89,17 @@ impl Shootdown {
         }
     }
 
-    /// To be called by each CPU right after it took the kernel lock: says which CPU it is, and flushes where that is
-    /// asked for. True when tickets may have become done.
+    /// Says which CPU has taken the kernel lock: before anything else here is called.
+    #[inline]
+    pub fn set_here(&self, cpu: usize) {
+        self.here.set(cpu as u32);
+    }
+
+    /// To be called by each CPU after it took the kernel lock, at the latest at the interrupt with which it was kicked:
+    /// flushes where that is asked for. True when tickets may have become done.
     #[inline]
     pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
-        self.here.set(cpu as u32);
+        self.set_here(cpu);
         if self.pending.get() & 1 << cpu == 0 {
             return false;
         }
@@ -137,11 +143,12 @@ impl Shootdown {
 
     /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
     pub fn flush_here(&self, space: &AddressSpace, address: u64, pages: u64) {
-        if space.loaded.get() & 1 << self.here.get() == 0 {
-        } else if pages <= SINGLE_FLUSHES {
-            (0..pages).for_each(|page| arch::flush_page(VirtAddr::new_truncate(address + (page << 12))));
-        } else {
-            arch::flush_all();
+        match space.loaded.get() & 1 << self.here.get() {
+            0 => {}
+            _ if pages <= SINGLE_FLUSHES => {
+                (0..pages).for_each(|page| arch::flush_page(VirtAddr::new_truncate(address + (page << 12))));
+            }
+            _ => arch::flush_all(),
         }
     }
 

@@ -193,9 +193,13 @@ impl Thread {
 
     /// Takes a thread's message pages out of its address space. Returns what to wait for, until nothing of that is left on any CPU.
     pub fn unmap_pages(kernel: &Kernel, thread: &Object<Thread>) -> Option<Ticket> {
+        if !thread.process.space.shows(kernel, thread.pages_address, thread.pages.get(kernel)) {
+            // User code took the mapping out itself.
+            return None;
+        }
         match thread.process.space.unmap(kernel, thread.pages_address) {
             Ok(Progress::Done(ticket)) if !kernel.shootdown.is_done(ticket) => Some(ticket),
-            // Two pages are one step; where user space took the mapping out itself, there is nothing to do.
+            // Two pages are one step.
             _ => None,
         }
     }

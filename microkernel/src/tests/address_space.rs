@@ -121,8 +121,8 @@ fn the_rules_of_mapping() {
         (Placement { bytes: 4097, ..good }, Error::BadArgument),
         (Placement { bytes: 17 * PAGE, ..good }, Error::BadArgument),
         (Placement { offset: 13 * PAGE, ..good }, Error::BadArgument),
-        (Placement { offset: u64::MAX & !4095, ..good }, Error::BadArgument),
-        (Placement { offset: PAGE, bytes: u64::MAX & !4095, ..good }, Error::BadArgument),
+        (Placement { offset: !4095, ..good }, Error::BadArgument),
+        (Placement { offset: PAGE, bytes: !4095, ..good }, Error::BadArgument),
         (Placement { word: 1 << 3, ..good }, Error::BadArgument),
         (Placement { word: 1 << 12, ..good }, Error::BadArgument),
         (Placement { word: 1 << 32, ..good }, Error::BadArgument),
@@ -138,7 +138,7 @@ fn the_rules_of_mapping() {
         (Placement { address: END_ADDRESS - 3 * PAGE, ..good }, Error::BadAddress),
         (Placement { address: END_ADDRESS, ..good }, Error::BadAddress),
         (Placement { address: 0xffff_8000_0000_0000, ..good }, Error::BadAddress),
-        (Placement { address: u64::MAX & !4095, ..good }, Error::BadAddress),
+        (Placement { address: !4095, ..good }, Error::BadAddress),
         (Placement { address: taken, ..good }, Error::BadAddress),
         (Placement { address: taken - 3 * PAGE, ..good }, Error::BadAddress),
         (Placement { address: taken + 3 * PAGE, ..good }, Error::BadAddress),
@@ -171,7 +171,7 @@ fn the_kernel_chooses_the_first_room_between_guard_pages() {
     let fixture = Fixture::new(200);
     let memory = fixture.memory(16);
     let base = 0x1_0000_0000;
-    let mut choose = |pages| fixture.map(&memory, at(0, pages, READ));
+    let choose = |pages| fixture.map(&memory, at(0, pages, READ));
     assert_eq!(choose(4), Ok(base));
     assert_eq!(choose(1), Ok(base + 5 * PAGE));
     assert_eq!(choose(2), Ok(base + 7 * PAGE));
@@ -349,7 +349,10 @@ fn there_are_so_many_mappings() {
         assert_eq!(fixture.fault(0x10_0000 + number * 2 * PAGE, FAULT_READ), Ok(()));
         assert_eq!(fixture.fault(0x10_1000 + number * 2 * PAGE, FAULT_READ), Err(FaultKind::NotMapped));
         let record = fixture.space.record(&fixture.machine.kernel, number as usize).unwrap();
-        assert_eq!((record.address, record.bytes, record.memory), (0x10_0000 + number * 2 * PAGE, PAGE, memory.number()));
+        assert_eq!(
+            (record.address, record.bytes, record.memory),
+            (0x10_0000 + number * 2 * PAGE, PAGE, memory.number())
+        );
     }
     drop(memory);
     fixture.finish();
@@ -391,7 +394,8 @@ enum Step {
 
 /// Pages around the borders of tables.
 fn place() -> impl Strategy<Value = u64> {
-    (prop_oneof![Just(0x200u64), Just(0x3_ffe0), Just(0x800_0000 - 40)], 0u64..1200).prop_map(|(base, offset)| base + offset)
+    (prop_oneof![Just(0x200u64), Just(0x3_ffe0), Just(0x800_0000 - 40)], 0u64..1200)
+        .prop_map(|(base, offset)| base + offset)
 }
 
 fn word() -> impl Strategy<Value = u64> {

@@ -57,9 +57,13 @@ proptest! {
                     if let Step::Allocate(order) = step {
                         prop_assert!(start.is_aligned(PAGE << order));
                     }
-                    for number in index(start.as_u64())..index(start.as_u64()) + count as usize {
-                        prop_assert!(!std::mem::replace(&mut owner[number], true), "given twice");
-                        prop_assert!((cuts.0..cuts.1).contains(&number) || (cuts.2..cuts.3).contains(&number));
+                    let first = index(start.as_u64());
+                    let numbers = first..first + count as usize;
+                    let within = |cut: std::ops::Range<usize>| cut.start <= numbers.start && numbers.end <= cut.end;
+                    prop_assert!(within(cuts.0..cuts.1) || within(cuts.2..cuts.3));
+                    prop_assert!(owner[numbers.clone()].iter().all(|owned| !owned), "given twice");
+                    owner[numbers.clone()].fill(true);
+                    for number in numbers {
                         // SAFETY: the frame was just given to us.
                         unsafe { crate::frames::zero(arena.frame(number)) };
                     }

@@ -40,7 +40,9 @@ fn exceeds(old: u64, entry: u64) -> bool {
 
 fn actions() -> Vec<Action> {
     use Action::*;
-    (0..CPUS).flat_map(|cpu| [Interrupt, Load, Unload, Touch, Map, Unmap, Protect, Seal].map(|action| action(cpu))).collect()
+    (0..CPUS)
+        .flat_map(|cpu| [Interrupt, Load, Unload, Touch, Map, Unmap, Protect, Seal].map(|action| action(cpu)))
+        .collect()
 }
 
 struct World {
@@ -64,7 +66,16 @@ impl World {
         let space = Box::new(AddressSpace::new(&machine.kernel, account.get(&machine.kernel)).unwrap());
         arch::tlb::record::take();
         let tlb = [const { None::<HashSet<u64>> }; CPUS].map(|_| HashSet::new());
-        World { machine, space, account, memory: None, is_mapped: false, loaded: [false; CPUS], tlb, tickets: Vec::new() }
+        World {
+            machine,
+            space,
+            account,
+            memory: None,
+            is_mapped: false,
+            loaded: [false; CPUS],
+            tlb,
+            tickets: Vec::new(),
+        }
     }
 
     fn entry(&self) -> u64 {
@@ -207,7 +218,10 @@ impl World {
         let pending = kernel.shootdown.pending();
         for cpu in 0..CPUS {
             for old in &self.tlb[cpu] {
-                assert!(!kernel.frames.is_free(PhysAddr::new(old & ADDRESS)), "a frame is free that CPU {cpu} can reach");
+                assert!(
+                    !kernel.frames.is_free(PhysAddr::new(old & ADDRESS)),
+                    "a frame is free that CPU {cpu} can reach"
+                );
                 assert!(!exceeds(*old, entry) || pending & 1 << cpu != 0, "CPU {cpu} is not asked to forget");
                 if let Some(memory) = &self.memory {
                     let same = memory.frame(0).is_some_and(|frame| frame.as_u64() == old & ADDRESS);
@@ -277,7 +291,10 @@ fn every_state_of_three_cpus_is_safe() {
             }
             world.check();
             // Three mappings in limbo at once show all that there is.
-            if world.machine.kernel.counts.of(ObjectType::Mapping) <= 2 && world.tickets.len() <= 3 && seen.insert(world.state()) {
+            if world.machine.kernel.counts.of(ObjectType::Mapping) <= 2
+                && world.tickets.len() <= 3
+                && seen.insert(world.state())
+            {
                 let mut path = path.clone();
                 path.push(action);
                 paths.push_back(path);
@@ -294,7 +311,9 @@ fn nobody_is_interrupted_for_what_nobody_has() {
         assert!(world.act(action));
     }
     assert_eq!(world.machine.kernel.shootdown.take_kicks(), 0);
-    for action in [Action::Load(2), Action::Map(1), Action::Touch(2), Action::Unmap(1), Action::Map(1), Action::Unmap(1)] {
+    for action in
+        [Action::Load(2), Action::Map(1), Action::Touch(2), Action::Unmap(1), Action::Map(1), Action::Unmap(1)]
+    {
         assert!(world.act(action));
     }
     assert_eq!(world.machine.kernel.shootdown.take_kicks(), 1 << 2);
