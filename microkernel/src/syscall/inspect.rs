@@ -172,7 +172,7 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
         let record = CpuRecord {
             cpu: cpu.index().into(),
-            busy: nanoseconds(cpu.busy_time.get()),
+            busy: nanoseconds(cpu.counted_until.get().saturating_sub(cpu.idle_time.get())),
             idle: nanoseconds(cpu.idle_time.get()),
             switches: cpu.switches.get(),
             interrupts: cpu.interrupts.get(),
