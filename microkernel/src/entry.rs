@@ -140,7 +140,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
         }
         interrupts::KICK_VECTOR => apic::end_of_interrupt(),
         interrupts::SPURIOUS_VECTOR => {}
-        vector => interrupt::deliver(&kernel, cpu, vector),
+        vector => interrupt::deliver(&kernel, vector),
     }
     leave(kernel, cpu);
 }

@@ -49,7 +49,7 @@ impl Setup {
     /// Strikes; gives the signals of the channel.
     fn strike(&self, handle: u64) -> u64 {
         let (kernel, before) = (self.caller.kernel(), ended_interrupts());
-        deliver(kernel, kernel.cpu(0), self.record(handle).vector as u8);
+        deliver(kernel, self.record(handle).vector as u8);
         assert_eq!(ended_interrupts(), before + 1);
         self.channel.signals.take()
     }
@@ -161,7 +161,7 @@ fn messages_have_vectors_until_there_are_none() {
     setup.caller.close(all[77].0);
     let before = ended_interrupts();
     let kernel = setup.caller.kernel();
-    deliver(kernel, kernel.cpu(0), all[77].1 as u8);
+    deliver(kernel, all[77].1 as u8);
     assert_eq!((ended_interrupts(), setup.channel.signals.take()), (before + 1, 0), "a late one is nobody's");
     assert_eq!(setup.create(MSI, Trigger::Firmware, 1).unwrap()[2], all[77].1);
 }
