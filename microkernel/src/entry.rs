@@ -64,24 +64,36 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
     arch::resume()
 }
 
-/// A system call of the current thread.
-pub extern "C" fn syscall(cpu: &'static Cpu) {
-    let kernel = lock::acquire();
-    if cpu.attention.get() == 0
-        && let Some(thread) = cpu.current.get(&kernel)
-    {
-        let number = thread.context.frame.rax.get();
-        if number == Syscall::Null as u64 {
-            return fast::null(thread);
-        }
-        kernel.enter(cpu);
-        if number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
-            || number == Syscall::ReplyReceive as u64 && fast::reply_receive(&kernel, cpu, thread)
-        {
-            return;
-        }
+/// A system call of the current thread. Each way on is a function of its own, so that none pays for another's registers.
+pub extern "C" fn syscall(cpu: &'static Cpu, number: u64) {
+    const CALL: u64 = Syscall::Call as u64;
+    const REPLY_RECEIVE: u64 = Syscall::ReplyReceive as u64;
+    const NULL: u64 = Syscall::Null as u64;
+    match number {
+        CALL => call(cpu),
+        REPLY_RECEIVE => reply_receive(cpu),
+        // Its status, 0, is already in the register that held its number, 0.
+        NULL => {}
+        _ => slow_syscall(lock::acquire(), cpu),
     }
-    slow_syscall(kernel, cpu);
+}
+
+#[inline(never)]
+fn call(cpu: &'static Cpu) {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    if !fast::call(&kernel, cpu) {
+        slow_syscall(kernel, cpu);
+    }
+}
+
+#[inline(never)]
+fn reply_receive(cpu: &'static Cpu) {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    if !fast::reply_receive(&kernel, cpu) {
+        slow_syscall(kernel, cpu);
+    }
 }
 
 #[inline(never)]

@@ -39,7 +39,8 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
             if client.was_delivered.get() { Error::Unknown } else { Error::NotStarted }
         }
         State::Current => {
-            if let Some(server) = client.server.take() {
+            if let Some(server) = client.server.get(kernel) {
+                client.server.clear();
                 server.current.set(None);
                 become_orphan(client);
                 server.orphan.set(Some(client.process.clone()));
@@ -85,7 +86,7 @@ pub fn cancel(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 
 /// Ends a receive.
 fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Error) {
-    if let Some(channel) = thread.channel.take() {
+    if let Some(channel) = thread.serving.take() {
         channel.receivers.remove(thread);
     }
     timer::clear(kernel, thread);

@@ -13,15 +13,10 @@ use crate::object::{Channel, Object, SessionUse, Thread};
 use crate::schedule;
 use abi::{Delivery, Handle, Header, OK, Rights};
 
-/// The call that does nothing.
-#[inline(always)]
-pub fn null(thread: &Thread) {
-    thread.set_status(OK);
-}
-
 /// A call to a server that waits.
 #[inline(always)]
-pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> bool {
+pub fn call(kernel: &Kernel, cpu: &Cpu) -> bool {
+    let Some(caller) = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0) else { return false };
     let from = &caller.context.frame;
     let header = Header(from.rsi.get());
     let Ok(session) = caller.process.handles.get::<SessionUse>(kernel, Handle(from.rdi.get()), Rights::CALL) else {
@@ -32,7 +27,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> bool {
     let server = receiver.process.get(kernel);
     let is_common = header.is_plain()
         && !server.has_suspect.get()
-        && !server.is_init.get()
+        && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
         && !receiver.timer.is_linked()
         && receiver.affinity.get() >> cpu.index() & 1 != 0;
@@ -46,9 +41,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> bool {
     }
     receiver.serve_page().set_client(caller.process.number());
     let to = &receiver.context.frame;
-    for (from, to) in from.words().into_iter().zip(to.words()) {
-        to.set(from.get());
-    }
+    from.copy_words(to);
     to.rax.set(Delivery::CALL_STATUS);
     to.rdi.set(session.badge);
     to.rsi.set(header.0);
@@ -56,16 +49,16 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> bool {
     let now = clock::tsc();
     caller.request.set(header);
     caller.badge.set(session.badge);
-    caller.channel.set(Some(channel.to_ref()));
     caller.faults.set(0);
     caller.hangs.set(0);
     caller.was_delivered.set(true);
-    caller.delivered_order.set(kernel.next_number());
+    caller.delivered_order.set(now);
     caller.call_since.set(now);
     channel.delivered.set(channel.delivered.get() + 1);
     server.active_calls.set(server.active_calls.get() + 1);
     caller.state.set(State::Current);
-    caller.server.fill(receiver.to_ref());
+    // SAFETY: the receiver clears this field before it ends (`death`, `ipc::reply`).
+    unsafe { caller.server.set(receiver) };
     receiver.depth.set(caller.depth.get() + 1);
     receiver.rank.set(receiver.base_rank().max(caller.rank.get()));
     let (running, next) = (cpu.current.take(), channel.receivers.pop_front());
@@ -79,7 +72,8 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> bool {
 
 /// A reply when nothing else waits on the channel, after which the caller goes on here.
 #[inline(always)]
-pub fn reply_receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> bool {
+pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> bool {
+    let Some(thread) = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0) else { return false };
     let from = &thread.context.frame;
     let header = Header(from.rsi.get());
     let server = thread.process.get(kernel);
@@ -89,9 +83,10 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> boo
     let Some(client) = thread.current.get(kernel) else { return false };
     let is_common = header.is_plain()
         && channel.is_quiet()
-        && channel.server.holds(server)
+        && thread.serving.holds(channel)
+        && !client.channel.is_some()
         && !server.has_suspect.get()
-        && !server.is_init.get()
+        && !channel.is_watched.get()
         && client.request.get().handles() | client.reserved.get() as usize == 0
         && !client.timer.is_linked()
         && !cpu.queue.has_above(client.rank.get())
@@ -105,18 +100,12 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> boo
         thread.serve_page().copy_payload(client.call_page(), bytes);
     }
     let to = &client.context.frame;
-    for (from, to) in from.words().into_iter().zip(to.words()) {
-        to.set(from.get());
-    }
+    from.copy_words(to);
     to.rax.set(OK);
     to.rsi.set(header.0);
 
     let now = clock::tsc();
-    if !thread.channel.holds(channel) {
-        thread.channel.set(Some(channel.to_ref()));
-    }
-    client.channel.set(None);
-    client.server.set(None);
+    client.server.clear();
     server.active_calls.set(server.active_calls.get() - 1);
     thread.depth.set(0);
     thread.rank.set(thread.base_rank());
@@ -136,8 +125,6 @@ fn switch(kernel: &Kernel, cpu: &Cpu, from: &Object<Thread>, to: &Object<Thread>
     schedule::count_time(cpu, from, now);
     cpu.switches.set(cpu.switches.get() + 1);
     arch::leave(&from.context);
-    from.process.on_cpu.set(from.process.on_cpu.get() - 1);
-    to.process.on_cpu.set(to.process.on_cpu.get() + 1);
     to.state.set(State::Running);
     to.cpu.set(cpu.index());
     schedule::load_space(kernel, cpu, to.process.get(kernel));

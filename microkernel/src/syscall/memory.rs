@@ -115,7 +115,7 @@ fn again(thread: &Thread) -> Outcome {
 
 /// Lets a thread wait until no CPU has stale translations.
 fn wait_for(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, ticket: Ticket) {
-    schedule::take_off_cpu(kernel, cpu, thread, State::Flushing);
+    schedule::take_off_cpu(cpu, thread, State::Flushing);
     thread.ticket.set(Some(ticket));
     kernel.flushing.push_back(thread.to_ref());
 }

@@ -68,6 +68,7 @@ unsafe extern "C" fn entry() {
         "mov [rsp + {rbp}], rbp",
         "mov qword ptr [rsp + {entry}], 0",
         "mov rdi, gs:[0]",
+        "mov rsi, rax",
         "mov rsp, gs:[{stack_top}]",
         "call {syscall}",
         // Leaving, as the current frame says. Interrupts are off and the GS base is the kernel's.
