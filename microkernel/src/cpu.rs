@@ -202,6 +202,12 @@ impl Cpu {
         self.arch.index() as u32
     }
 
+    /// Its bit in sets of CPUs.
+    #[inline(always)]
+    pub fn bit(&self) -> u64 {
+        1 << self.index()
+    }
+
     /// Whether no thread runs on it.
     pub fn is_idle(&self) -> bool {
         !self.current.is_some()

@@ -84,6 +84,7 @@ fn return_call(kernel: &Kernel, process: &Object<Process>, client: &Object<Threa
     let channel = client.called_channel(kernel).expect("a caller has a channel");
     client.server.clear();
     client.channel.set(Some(channel.to_ref()));
+    client.is_fast.set(false);
     end::server_died(kernel, channel, client, parked);
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
-use abi::{ExitReason, Syscall};
+use abi::ExitReason;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static REFERENCES: [&Cpu; MAX_CPUS] = {
@@ -64,36 +64,29 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
     arch::resume()
 }
 
-/// A system call of the current thread. Each way on is a function of its own, so that none pays for another's registers.
-pub extern "C" fn syscall(cpu: &'static Cpu, number: u64) {
-    const CALL: u64 = Syscall::Call as u64;
-    const REPLY_RECEIVE: u64 = Syscall::ReplyReceive as u64;
-    const NULL: u64 = Syscall::Null as u64;
-    match number {
-        CALL => call(cpu),
-        REPLY_RECEIVE => reply_receive(cpu),
-        // Its status, 0, is already in the register that held its number, 0.
-        NULL => {}
-        _ => slow_syscall(lock::acquire(), cpu),
-    }
+/// A system call of the current thread, of the kinds that have no entry of their own.
+pub extern "C" fn syscall(cpu: &'static Cpu) {
+    slow_syscall(lock::acquire(), cpu);
 }
 
-#[inline(never)]
-fn call(cpu: &'static Cpu) {
+/// A call of the current thread.
+pub extern "C" fn call(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    if !fast::call(&kernel, cpu) {
-        slow_syscall(kernel, cpu);
+    if let Some(passed) = fast::call(&kernel, cpu) {
+        kernel.return_with_words(passed);
     }
+    slow_syscall(kernel, cpu);
+    arch::resume()
 }
 
-#[inline(never)]
-fn reply_receive(cpu: &'static Cpu) {
+/// A reply-and-receive of the current thread.
+pub extern "C" fn reply_receive(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    if !fast::reply_receive(&kernel, cpu) {
-        slow_syscall(kernel, cpu);
+    if let Some(passed) = fast::reply_receive(&kernel, cpu) {
+        kernel.return_with_words(passed);
     }
+    slow_syscall(kernel, cpu);
+    arch::resume()
 }
 
 #[inline(never)]

@@ -1,6 +1,8 @@
 //! The kernel lock: one for all state (DESIGN §3). It is taken at each entry of the kernel and given up before the kernel is
 //! left, with interrupts off all the while; nothing else is locked while it is held, but the log.
 
+use crate::arch::Context;
+use crate::arch::syscall::return_with_words;
 use crate::kernel::Kernel;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -36,6 +38,29 @@ fn wait() {
     while LOCK.is_held.load(Ordering::Relaxed) {
         core::hint::spin_loop();
     }
+}
+
+impl Guard {
+    /// Returns to the current thread with the words of a message and these results, and gives the lock up once the words are read: the
+    /// thread that they are from may be woken by another CPU as soon as the lock is free. See `arch::syscall::return_with_words`.
+    #[inline(always)]
+    pub fn return_with_words(self, message: Passed) -> ! {
+        core::mem::forget(self);
+        // SAFETY: the lock is held, as this guard was; the fast path passes messages only to threads that wait in a system call.
+        unsafe { return_with_words(&(*message.from).frame, message.status, message.r0, message.r1, &LOCK.is_held) }
+    }
+}
+
+/// A message passed to the current thread: where its words are, and its results.
+pub struct Passed {
+    /// The thread whose frame has the words.
+    pub from: *const Context,
+    /// Status.
+    pub status: u64,
+    /// Result 0.
+    pub r0: u64,
+    /// Result 1.
+    pub r1: u64,
 }
 
 impl Deref for Guard {

@@ -325,8 +325,14 @@ fn run(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
 #[inline(always)]
 pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
     if !cpu.loaded.names(process) {
-        let from = cpu.loaded.get(kernel).map(|process| &process.space);
-        kernel.shootdown.switch(kernel, from, Some(&process.space));
+        let bit = cpu.bit();
+        if let Some(from) = cpu.loaded.get(kernel) {
+            from.space.loaded.set(from.space.loaded.get() & !bit);
+        }
+        process.space.loaded.set(process.space.loaded.get() | bit);
+        // SAFETY: the process lives, as a thread of it is to run. A flush that other CPUs wait for is done by this, but acknowledged only
+        // when the interrupt comes that asks for it.
+        unsafe { arch::load_space(process.space.root()) };
         // SAFETY: a process ends for good only after every CPU has left its address space (`Kernel::leave_space`).
         unsafe { cpu.loaded.set(process) };
     }

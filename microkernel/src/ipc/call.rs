@@ -42,6 +42,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     }
 
     caller.reserved.set(reply_handles as u8);
+    caller.is_fast.set(false);
     caller.request.set(header);
     caller.badge.set(session.badge);
     caller.channel.set(Some(channel.to_ref()));
@@ -150,7 +151,6 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
         delivered = delivered.with_replayed();
     } else {
         caller.was_delivered.set(true);
-        caller.delivered_order.set(clock::tsc());
     }
     if request.class() == Some(Class::Once) {
         page.set_lane(caller.call_page().lane());

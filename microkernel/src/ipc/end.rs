@@ -1,7 +1,6 @@
 //! Calls that end without a reply, and channels that close for good.
 
 use super::{receive, reply};
-use crate::arch::clock;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Process, Thread};
@@ -115,7 +114,6 @@ pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<T
         finish(kernel, client, Error::Closed as u64);
     } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
         client.state.set(State::Queued);
-        client.call_since.set(clock::tsc());
         channel.enqueue(kernel, client);
     } else {
         finish(kernel, client, Error::PeerDied as u64);

@@ -189,6 +189,7 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
     stop_serving(thread);
     client.server.clear();
     client.channel.set(Some(channel.to_ref()));
+    client.is_fast.set(false);
     client.state.set(State::Kept);
     client.kept.set(Some(call.clone()));
     server.kept.push_back(call);

@@ -124,8 +124,8 @@ impl Channel {
                 self.real_time.insert_before(reference, next);
             }
             Lane::Replay => {
-                let order = caller.delivered_order.get();
-                let next = self.replays.iter(kernel).find(|other| other.delivered_order.get() > order);
+                let order = caller.call_since.get();
+                let next = self.replays.iter(kernel).find(|other| other.call_since.get() > order);
                 self.replays.insert_before(reference, next);
             }
         }

@@ -238,6 +238,15 @@ impl<T: Type> Slot<T> {
         self.0.set(Some(reference.into_raw()));
     }
 
+    /// Puts a reference in, in exchange for the one that is there.
+    ///
+    /// # Panics
+    /// If nothing is there.
+    #[inline(always)]
+    pub fn exchange(&self, reference: Ref<T>) -> Ref<T> {
+        self.0.replace(Some(reference.into_raw())).map(Ref).expect("something is there")
+    }
+
     /// Puts a reference in; what was there is dropped.
     #[inline]
     pub fn set(&self, reference: Option<Ref<T>>) {

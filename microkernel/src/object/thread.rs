@@ -86,7 +86,7 @@ pub struct Thread {
     pub request: Cell<Header>,
     /// Handles that the request carries, until the call ends.
     pub(crate) sent: Flight,
-    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed.
+    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed. Replays queue by it.
     pub call_since: Cell<u64>,
     /// Downtime of the channel (see [`Channel::downtime`]) when the deadline was set.
     pub downtime_seen: Cell<u64>,
@@ -96,8 +96,8 @@ pub struct Thread {
     pub hangs: Cell<u32>,
     /// Whether an incarnation has received the call before.
     pub was_delivered: Cell<bool>,
-    /// Time-stamp counter at the first delivery: replays queue by it.
-    pub delivered_order: Cell<u64>,
+    /// It took the fast path: no handles either way, and the channel is the serving thread's.
+    pub is_fast: Cell<bool>,
     /// Slots reserved for the reply's handles.
     pub reserved: Cell<u8>,
 
@@ -239,7 +239,7 @@ impl Thread {
             faults: Cell::new(0),
             hangs: Cell::new(0),
             was_delivered: Cell::new(false),
-            delivered_order: Cell::new(0),
+            is_fast: Cell::new(false),
             reserved: Cell::new(0),
             serving: Slot::empty(),
             current: Slot::empty(),
@@ -288,8 +288,7 @@ impl Thread {
 
     /// The channel that it calls.
     pub fn called_channel<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Channel>> {
-        // The fast path leaves it to the serving thread, whose channel it is.
-        self.channel.get(kernel).or_else(|| self.server.get(kernel)?.serving.get(kernel))
+        if self.is_fast.get() { self.server.get(kernel)?.serving.get(kernel) } else { self.channel.get(kernel) }
     }
 
     /// Whether its call is one that struck a server before.

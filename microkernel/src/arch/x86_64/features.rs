@@ -93,7 +93,6 @@ pub fn enable() {
         (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-        (PKU, Cr4Flags::PROTECTION_KEY_USER),
         (XSAVE, Cr4Flags::OSXSAVE),
     ];
     for (feature, flag) in optional {
@@ -110,10 +109,6 @@ pub fn enable() {
         }
     }
     set_page_attributes();
-    if cr4.contains(Cr4Flags::PROTECTION_KEY_USER) {
-        PROTECTION_KEYS.store(true, Relaxed);
-        processor::set_protection_keys(0);
-    }
 }
 
 /// The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.
