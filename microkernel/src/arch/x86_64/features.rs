@@ -1,6 +1,5 @@
 //! What the processor can do: what the kernel cannot do without, and what it uses where it is there.
 
-use super::processor;
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -33,7 +32,6 @@ const XSAVE: Feature = Feature(1, ECX, 26);
 const SMEP: Feature = Feature(7, EBX, 7);
 const SMAP: Feature = Feature(7, EBX, 20);
 const UMIP: Feature = Feature(7, ECX, 2);
-const PKU: Feature = Feature(7, ECX, 3);
 const GIGABYTE_PAGES: Feature = Feature(0x8000_0001, EDX, 26);
 
 /// What the kernel cannot do without, and what to say where it is missing.
