@@ -20,7 +20,11 @@ pub use abi;
 pub mod message;
 pub mod object;
 pub mod sys;
+
+pub mod env;
+pub mod sync;
 pub mod thread;
+pub mod time;
 
 pub mod account;
 pub mod channel;
