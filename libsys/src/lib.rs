@@ -22,7 +22,10 @@ pub mod object;
 pub mod sys;
 
 pub mod env;
+pub mod heap;
 pub mod log;
+pub mod panic;
+pub mod start;
 pub mod sync;
 pub mod thread;
 pub mod time;
@@ -40,13 +43,16 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
+pub mod inspect;
+pub mod program;
+pub mod random;
 pub mod ring;
 
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 
 pub use abi::{Class, Error, Handle, Header, Rights};
-pub use account::Account;
+pub use account::{Account, Limits};
 pub use channel::Channel;
 pub use dma::DmaDomain;
 pub use interrupt::Interrupt;
@@ -58,4 +64,5 @@ pub use ports::Ports;
 pub use process::Process;
 pub use resource::Resource;
 pub use session::Session;
+pub use start::{ExitStatus, exit};
 pub use thread_object::ThreadObject;
