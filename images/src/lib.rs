@@ -1,1 +1,55 @@
-//! Host tool.
+//! The host side of Skink: everything between a checkout and a shell prompt.
+//!
+//! | module | noun | does |
+//! |---|---|---|
+//! | [`workspace`] | `Workspace` | where things are, which packages run on the target |
+//! | [`toolchain`] | `Toolchain` | a compiler and linker for `x86_64-unknown-none`, found or made |
+//! | [`compile`] | `Artifacts` | the one cargo build of everything that runs on the target |
+//! | [`archive`], [`strip`] | `BootArchive` | the boot archive |
+//! | [`image`] | `Image` | the result of a build: kernel, archive, programs with symbols |
+//! | [`machine`], [`disk`], [`accelerator`] | `Machine` | which machine QEMU makes |
+//! | [`qemu`], [`emulator`] | `Emulator` | QEMU found or installed; one running QEMU |
+//! | [`exec`], [`frame`] | `ExecResult` | commands in, their output and status out |
+//! | [`terminal`] | `RawTerminal` | a person at the shell |
+//! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
+//! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
+//! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
+//! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
+//!
+//! Every process that is started here is bounded in time or ended by a person, and is gone
+//! when its owner is dropped.
+
+pub mod accelerator;
+pub mod apt;
+pub mod archive;
+pub mod compile;
+pub mod crash;
+pub mod disk;
+pub mod emulator;
+pub mod end;
+pub mod exec;
+pub mod frame;
+pub mod image;
+pub mod linker;
+pub mod lock;
+pub mod machine;
+pub mod percent;
+pub mod progress;
+pub mod qemu;
+pub mod qmp;
+pub mod serial_log;
+pub mod session;
+pub mod signals;
+pub mod strip;
+pub mod symbols;
+pub mod terminal;
+pub mod toolchain;
+pub mod workspace;
+
+pub use disk::{Disk, DiskBus};
+pub use end::End;
+pub use exec::ExecResult;
+pub use image::{Image, build};
+pub use machine::{Machine, MachineKind};
+pub use session::Session;
+pub use symbols::Symbols;

@@ -1,2 +1,137 @@
-//! Host tool.
-fn main() {}
+//! `cargo run`: builds Skink and boots it in QEMU.
+
+mod cli;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run};
+use images::exec::Interruption;
+use images::image::build_with;
+use images::machine::GDB_ADDRESS;
+use images::progress::Progress;
+use images::workspace::Workspace;
+use images::{End, Image, Machine, qemu};
+
+/// The exit status when the tool itself fails.
+const FAILED: u8 = 100;
+
+/// How long `bench` may take.
+const BENCH_TIMEOUT: Duration = Duration::from_secs(600);
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command() {
+        Command::Run(options) => run(&options),
+        Command::Build => build(),
+        Command::Bench(options) => bench(&options),
+        Command::Fuzz(options) => fuzz(&options),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("skink: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Everything that a boot needs.
+fn prepare() -> Result<Image> {
+    let progress = Progress::for_stderr();
+    qemu::find(&progress)?;
+    let image = build_with(&Workspace::locate()?, &progress)?;
+    progress.finish();
+    Ok(image)
+}
+
+fn run(options: &Run) -> Result<u8> {
+    let image = prepare()?;
+    let mut machine = machine(&image, &options.machine)
+        .icount(options.icount)
+        .gdb(options.gdb);
+    if let Some(timeout) = options.timeout {
+        machine = machine.timeout(timeout);
+    }
+    if options.gdb {
+        eprintln!(
+            "skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'",
+            image.kernel.display()
+        );
+    }
+    if let Some(commands) = &options.exec {
+        return exec(&machine, commands);
+    }
+    eprintln!("skink: booting; Ctrl-A X ends QEMU");
+    let end = machine.run_on_terminal()?;
+    if !end.is_orderly() {
+        eprintln!("\nskink: {end}");
+    }
+    Ok(end.exit_code())
+}
+
+fn build() -> Result<u8> {
+    let progress = Progress::for_stderr();
+    let image = build_with(&Workspace::locate()?, &progress)?;
+    progress.finish();
+    eprint!("{}", image.warnings);
+    println!("kernel  {}", image.kernel.display());
+    println!("archive {}", image.archive.display());
+    Ok(0)
+}
+
+fn bench(options: &Bench) -> Result<u8> {
+    let machine = Machine::new(&prepare()?)
+        .smp(options.smp)
+        .icount(!options.wall)
+        .timeout(BENCH_TIMEOUT);
+    let mut commands = "bench".to_string();
+    if options.json {
+        commands.push_str(" --json");
+    }
+    for name in &options.names {
+        commands.push(' ');
+        commands.push_str(name);
+    }
+    exec(&machine, &commands)
+}
+
+fn fuzz(options: &Fuzz) -> Result<u8> {
+    let machine = Machine::new(&prepare()?)
+        .smp(options.smp)
+        .icount(options.smp == 1)
+        .timeout(options.timeout);
+    exec(
+        &machine,
+        &format!("fuzz {} {}", options.calls, options.seed),
+    )
+}
+
+/// Runs `commands`, and says on stderr what went wrong if they did not come to their end.
+fn exec(machine: &Machine, commands: &str) -> Result<u8> {
+    let (end, log) = machine.stream_exec(commands, &mut io::stdout().lock(), Interruption::Ends)?;
+    if !end.is_orderly() {
+        if !log.is_empty() && !matches!(end, End::Signal(_)) {
+            eprintln!("{}", log.trim_end());
+        }
+        eprintln!("skink: {end}");
+    }
+    Ok(end.exit_code())
+}
+
+fn machine(image: &Image, options: &MachineOptions) -> Machine {
+    let mut machine = Machine::new(image)
+        .smp(options.smp)
+        .memory(options.memory)
+        .kind(options.machine);
+    for text in &options.append {
+        machine = machine.append(text);
+    }
+    for disk in &options.disk {
+        machine = machine.disk(disk.clone());
+    }
+    machine
+}

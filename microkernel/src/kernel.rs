@@ -1,9 +1,23 @@
 //! The kernel's state. There is one in the running system, under one lock ([`crate::lock`]); host tests make
 //! their own. Whoever has a borrow of it holds the lock: so it is passed wherever state is touched.
 
+use crate::arch::BootInformation;
+use crate::cpu::{Cpu, attention};
+use crate::death;
 use crate::frames::Frames;
+use crate::list::List;
+use crate::object::process::{AllProcesses, Reaping};
 use crate::object::reference::{self, Doomed, ObjectType};
+use crate::object::resource::Ranges;
+use crate::object::interrupt::Vectors;
+use crate::object::thread::{InQueue, InTimers};
+use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
+use crate::schedule;
+use crate::shootdown::Shootdown;
+use crate::tree::Tree;
 use core::cell::Cell;
+use core::marker::PhantomPinned;
+use x86_64::PhysAddr;
 
 /// Objects freed at the end of one kernel entry, at most: what is left waits for the next.
 const REAP_BATCH: usize = 32;
@@ -17,19 +31,141 @@ pub struct Kernel {
     /// How many objects there are.
     pub counts: Counts,
     last_number: Cell<u64>,
+    cpus: Cell<&'static [&'static Cpu]>,
+    this_cpu: Cell<Option<&'static Cpu>>,
+    /// The account of everything.
+    pub root_account: Slot<Account>,
+    /// All processes.
+    pub processes: List<Process, AllProcesses>,
+    /// Processes for which there is something to do: see [`death`].
+    pub(crate) reaping: List<Process, Reaping>,
+    /// Invalidation of translations.
+    pub(crate) shootdown: Shootdown,
+    /// Threads that wait for it.
+    pub(crate) flushing: List<Thread, InQueue>,
+    /// Deadlines of waiting threads.
+    pub(crate) timers: Tree<Thread, InTimers>,
+    /// Ports and device memory in use.
+    pub ranges: Ranges,
+    /// Who gets which interrupt.
+    pub vectors: Vectors,
+    /// What the boot code found.
+    pub boot: Cell<Option<&'static BootInformation>>,
+    /// init.
+    pub init: Slot<Process>,
+    /// The channel that init serves from the start.
+    pub init_channel: Slot<Channel>,
+    /// What is mapped in init: the page about the machine, and the boot archive.
+    pub(crate) init_memory: Cell<Option<(Ref<Memory>, Ref<Memory>)>>,
+    /// Deaths of init since it waited in receive last.
+    pub init_early_deaths: Cell<u64>,
+    /// When init is taken for hung, in nanoseconds; `u64::MAX` while it waits.
+    pub watchdog: Cell<u64>,
+    /// The page table without user half, whose upper half every address space has. Set once, at boot.
+    pub kernel_table: Cell<PhysAddr>,
+    /// Slab pages point to `doomed`: so an exclusive borrow of the kernel is not the only way to it, which this says.
+    _pinned: PhantomPinned,
 }
 
 impl Kernel {
     /// A kernel without memory, processes or CPUs. It must not move once it has objects.
     pub const fn new() -> Kernel {
-        Kernel { frames: Frames::new(), doomed: Doomed::new(), counts: Counts::new(), last_number: Cell::new(0) }
+        Kernel {
+            frames: Frames::new(),
+            doomed: Doomed::new(),
+            counts: Counts::new(),
+            last_number: Cell::new(0),
+            cpus: Cell::new(&[]),
+            this_cpu: Cell::new(None),
+            root_account: Slot::empty(),
+            processes: List::new(),
+            reaping: List::new(),
+            shootdown: Shootdown::new(),
+            flushing: List::new(),
+            timers: Tree::new(),
+            ranges: Ranges::new(),
+            vectors: Vectors::new(),
+            boot: Cell::new(None),
+            init: Slot::empty(),
+            init_channel: Slot::empty(),
+            init_memory: Cell::new(None),
+            init_early_deaths: Cell::new(0),
+            watchdog: Cell::new(u64::MAX),
+            kernel_table: Cell::new(PhysAddr::zero()),
+            _pinned: PhantomPinned,
+        }
     }
 
     /// A number that was never given before.
+    #[inline]
     pub fn next_number(&self) -> u64 {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         number
+    }
+
+    /// Says which CPUs there are.
+    pub fn set_cpus(&self, cpus: &'static [&'static Cpu]) {
+        self.cpus.set(cpus);
+    }
+
+    /// All CPUs, in order of their numbers.
+    #[inline]
+    pub fn cpus(&self) -> &'static [&'static Cpu] {
+        self.cpus.get()
+    }
+
+    /// The CPU with this number; the first where there is none.
+    #[inline]
+    pub fn cpu(&self, index: u32) -> &'static Cpu {
+        let cpus = self.cpus.get();
+        cpus.get(index as usize).copied().unwrap_or(cpus[0])
+    }
+
+    /// Says which CPU has the lock.
+    #[inline(always)]
+    pub fn enter(&self, cpu: &'static Cpu) {
+        self.this_cpu.set(Some(cpu));
+    }
+
+    /// The CPU that has the lock.
+    #[inline]
+    pub fn this_cpu(&self) -> &'static Cpu {
+        self.this_cpu.get().expect("who has the lock has said who he is")
+    }
+
+    /// Makes the CPUs on which a dead process's address space is still loaded leave it: this one now, others soon. Returns whether
+    /// none has it loaded.
+    pub fn leave_space(&self, process: &Object<Process>) -> bool {
+        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.holds(process)) {
+            if core::ptr::eq(*cpu, self.this_cpu()) {
+                self.load_kernel_space(cpu);
+            } else {
+                schedule::notify(self, cpu, attention::LEAVE);
+            }
+        }
+        !self.cpus().iter().any(|cpu| cpu.loaded.holds(process))
+    }
+
+    /// Loads the address space without user memory on this CPU.
+    pub fn load_kernel_space(&self, cpu: &Cpu) {
+        let from = cpu.loaded.get(self);
+        self.shootdown.switch(self, from.map(|process| &process.space), None);
+        cpu.loaded.set(None);
+    }
+
+    /// Whether there is work that nobody waits for.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        !self.doomed.is_empty() || !self.reaping.is_empty() || self.shootdown.has_garbage(self)
+    }
+
+    /// Does a bounded part of that work.
+    pub fn work(&mut self) {
+        self.reap();
+        death::step(self);
+        self.shootdown.collect(self);
+        self.reap();
     }
 
     /// Frees objects that nothing refers to: a bounded number of them.
@@ -38,6 +174,11 @@ impl Kernel {
         if !self.doomed.is_empty() {
             reference::reap(self, REAP_BATCH);
         }
+    }
+
+    /// The process with a number.
+    pub fn process(&self, number: u64) -> Option<&Object<Process>> {
+        self.processes.iter(self).find(|process| process.number() == number)
     }
 }
 

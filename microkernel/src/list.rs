@@ -172,7 +172,10 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// All members. None may leave meanwhile but the one just given.
-    pub fn iter<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<T>> {
+    pub fn iter<'k>(&self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<T>>
+    where
+        T: 'k,
+    {
         let mut next = self.front(kernel);
         core::iter::from_fn(move || {
             let here = next?;

@@ -1,1 +1,66 @@
-//! Tests.
+//! What tests that boot Skink are written with.
+//!
+//! ```no_run
+//! use tests::{Shell, exec, machine};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! // Commands on a fresh machine; fails with the kernel's log if they do not end with 0.
+//! assert_eq!(exec(&machine().smp(2), "echo hello")?, "hello\n");
+//!
+//! // A person at the shell.
+//! let mut shell = Shell::boot(&machine())?;
+//! assert_eq!(shell.run("echo hello")?, "hello\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every machine is bounded in time and gone when the test ends, also when it fails.
+
+mod shell;
+
+use std::sync::OnceLock;
+
+use anyhow::{Result, bail};
+use images::{End, Image, Machine};
+
+pub use shell::{PROMPT, Shell};
+
+/// Numbers of processors that a test of the kernel runs on.
+pub const CPUS: [u32; 3] = [1, 2, 4];
+
+/// The image under test: built by the first test that asks.
+///
+/// # Panics
+/// The build fails; the message has what the compiler said.
+pub fn image() -> &'static Image {
+    static IMAGE: OnceLock<Result<Image>> = OnceLock::new();
+    match IMAGE.get_or_init(images::build) {
+        Ok(image) => image,
+        Err(error) => panic!("the image cannot be built: {error:#}"),
+    }
+}
+
+/// A machine for the image under test, with one processor.
+///
+/// # Panics
+/// As [`image`].
+pub fn machine() -> Machine {
+    Machine::new(image())
+}
+
+/// Runs `commands` on `machine` and returns what they printed.
+///
+/// # Errors
+/// The last one's status is not 0, or the machine did not come to its end in order: the
+/// message has the output and the kernel's log.
+pub fn exec(machine: &Machine, commands: &str) -> Result<String> {
+    let result = machine.run_exec(commands)?;
+    if result.end != End::Status(0) {
+        let (text, log) = (result.text(), &result.log);
+        bail!(
+            "`{commands}`: {}\n--- output\n{text}\n--- log\n{log}\n---",
+            result.end
+        );
+    }
+    Ok(result.text())
+}

@@ -36,7 +36,7 @@ pub mod schedule;
 pub mod syscall;
 
 pub use account::{Limits, Usage};
-pub use error::{Error, Status};
+pub use error::{Error, OK, Status};
 pub use handle::{Handle, Kind, Rights};
 pub use header::{Class, Header};
 pub use message::{MessagePage, PAYLOAD_BYTES, WORDS};

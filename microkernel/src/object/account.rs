@@ -43,9 +43,11 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of everything that the machine has.
-    pub(crate) fn root(limits: Limits) -> Account {
-        Account::with(Slot::empty(), limits)
+    /// Makes the account of everything that the machine has: once, at boot.
+    pub(crate) fn root(kernel: &Kernel, limits: Limits) -> Ref<Account> {
+        let root = slab::create_root(kernel, Account::with(Slot::empty(), limits));
+        root.charge(Quantity::Frames, 1).expect("the root account holds at least itself");
+        root
     }
 
     fn with(parent: Slot<Account>, limits: Limits) -> Account {
@@ -113,6 +115,18 @@ impl Account {
     /// Whether it was revoked.
     pub fn is_revoked(&self) -> bool {
         self.revoked.get()
+    }
+
+    /// Whether it, or one above it, was revoked.
+    pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
+        let mut account: Option<&Account> = Some(self);
+        while let Some(here) = account {
+            if here.revoked.get() {
+                return true;
+            }
+            account = here.parent.get(kernel).map(|parent| &**parent);
+        }
+        false
     }
 
     /// Refuses further charges. Killing what is charged to it is the reaper's work.

@@ -34,17 +34,24 @@ pub enum ObjectType {
     Attachment,
     Mapping,
     Resource,
+    Claim,
 }
 
 impl ObjectType {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 }
 
 /// A type whose values live in slabs.
 pub trait Type: Sized {
     /// Which one.
     const TYPE: ObjectType;
+
+    /// One step of what is long about undoing the object, when nothing refers to it any more: called until it gives `true`,
+    /// before [`Type::finalize`]. The object, its account and its charges stay meanwhile.
+    fn dismantle(&self, _kernel: &Kernel) -> bool {
+        true
+    }
 
     /// Undoes what the object is part of, when nothing refers to it any more and before its fields are
     /// dropped. Runs under the kernel lock, in bounded time; it may make other objects doomed.
@@ -56,6 +63,8 @@ pub trait Type: Sized {
 pub struct Header {
     count: Cell<u32>,
     object_type: Cell<ObjectType>,
+    /// Whether it is on the list of objects to be freed.
+    is_doomed: Cell<bool>,
     number: Cell<u64>,
     next_doomed: Cell<Option<NonNull<Header>>>,
 }
@@ -76,6 +85,7 @@ impl<T: Type> Object<T> {
         let header = Header {
             count: Cell::new(1),
             object_type: Cell::new(T::TYPE),
+            is_doomed: Cell::new(false),
             number: Cell::new(number),
             next_doomed: Cell::new(None),
         };
@@ -234,15 +244,16 @@ impl<T: Type> Drop for Slot<T> {
     }
 }
 
-/// Objects that nothing refers to any more, until they are reaped.
+/// Objects that nothing refers to any more, until they are reaped: first come, first freed.
 pub struct Doomed {
     first: Cell<Option<NonNull<Header>>>,
+    last: Cell<Option<NonNull<Header>>>,
 }
 
 impl Doomed {
     /// An empty list.
     pub const fn new() -> Doomed {
-        Doomed { first: Cell::new(None) }
+        Doomed { first: Cell::new(None), last: Cell::new(None) }
     }
 
     /// Whether nothing waits.
@@ -251,16 +262,31 @@ impl Doomed {
         self.first.get().is_none()
     }
 
-    fn push(&self, header: NonNull<Header>) {
-        // SAFETY: the object stays in its slab until it is reaped.
-        unsafe { header.as_ref() }.next_doomed.set(self.first.replace(Some(header)));
+    /// An object that a borrow took a new reference of while it was on the list, and that loses it again, is there once.
+    fn push(&self, pointer: NonNull<Header>) {
+        // SAFETY: objects stay in their slabs until they are reaped.
+        let header = unsafe { pointer.as_ref() };
+        if header.is_doomed.replace(true) {
+            return;
+        }
+        match self.last.replace(Some(pointer)) {
+            // SAFETY: as above.
+            Some(last) => unsafe { last.as_ref() }.next_doomed.set(Some(pointer)),
+            None => self.first.set(Some(pointer)),
+        }
     }
 
     fn pop(&self) -> Option<NonNull<Header>> {
-        let header = self.first.get()?;
+        let pointer = self.first.get()?;
         // SAFETY: as in `push`.
-        self.first.set(unsafe { header.as_ref() }.next_doomed.take());
-        Some(header)
+        let header = unsafe { pointer.as_ref() };
+        header.is_doomed.set(false);
+        let next = header.next_doomed.take();
+        self.first.set(next);
+        if next.is_none() {
+            self.last.set(None);
+        }
+        Some(pointer)
     }
 }
 
@@ -270,13 +296,21 @@ impl Default for Doomed {
     }
 }
 
+/// What a step of dismantling counts for, in objects freed.
+const STEP_COST: usize = 16;
+
 /// Frees up to `most` doomed objects; the rest waits for the next time.
 pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
-    for _ in 0..most {
+    let mut left = most;
+    while left > 0 {
         let Some(header) = kernel.doomed.pop() else { return };
+        // SAFETY: it stays in its slab until it is freed below.
+        if unsafe { header.as_ref() }.count.get() != 0 {
+            continue;
+        }
         // SAFETY: the count is zero and, as the kernel is ours alone, no borrow of the object is
         // left; its slot holds a value of the type that its header says.
-        unsafe {
+        let done = unsafe {
             match header.as_ref().object_type.get() {
                 ObjectType::Account => free::<super::Account>(kernel, header),
                 ObjectType::Process => free::<super::Process>(kernel, header),
@@ -292,19 +326,29 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
                 ObjectType::Attachment => free::<super::Attachment>(kernel, header),
                 ObjectType::Resource => free::<super::Resource>(kernel, header),
                 ObjectType::Mapping => free::<super::Mapping>(kernel, header),
+                ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
             }
-        }
+        };
+        left = left.saturating_sub(if done { 1 } else { STEP_COST });
     }
 }
 
+/// Frees an object, or makes one step towards that and puts it back on the list.
+///
 /// # Safety
 /// `header` starts an `Object<T>` whose count is zero, to which no borrow is left.
-unsafe fn free<T: Type>(kernel: &Kernel, header: NonNull<Header>) {
+unsafe fn free<T: Type>(kernel: &Kernel, header: NonNull<Header>) -> bool {
     let object = header.cast::<Object<T>>();
     // SAFETY: it is alive until the drop below.
-    unsafe { object.as_ref() }.value.finalize(kernel);
+    let value = unsafe { &object.as_ref().value };
+    if !value.dismantle(kernel) {
+        kernel.doomed.push(header);
+        return false;
+    }
+    value.finalize(kernel);
     // SAFETY: nothing refers to it; it is dropped once.
     unsafe { object.as_ptr().drop_in_place() };
     // SAFETY: the slot is free now.
     unsafe { slab::release::<T>(kernel, object) };
+    true
 }

@@ -5,12 +5,13 @@
 //! the list of their [`Slab`]; a page without objects is given back at once.
 
 use super::account::Account;
-use super::reference::{Doomed, Header, Object, Ref, Type};
+use super::reference::{Doomed, Header, Object, ObjectType, Ref, Type};
 use crate::arch;
 use crate::kernel::Kernel;
 use abi::{Error, PAGE_BYTES};
 use core::cell::Cell;
 use core::ptr::NonNull;
+use x86_64::PhysAddr;
 
 /// An account's slab pages of one type that have a free slot.
 pub struct Slab {
@@ -123,11 +124,45 @@ pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> 
     Ok(unsafe { Object::emplace(slot.cast(), kernel.next_number(), value) })
 }
 
+/// Makes the root account, in a frame that is charged to itself. It never ends.
+pub(super) fn create_root(kernel: &Kernel, root: Account) -> Ref<Account> {
+    let frame = kernel.frames.allocate(0).expect("a machine without memory does not come this far");
+    let page = page_at(frame);
+    // SAFETY: the frame is ours alone. The page keeps the account that lies in its own first slot, from here on.
+    let root = unsafe {
+        let slot = page.cast::<u8>().add(size_of::<SlabPage>()).cast::<Object<Account>>();
+        format::<Account>(kernel, page, slot);
+        let head = page.as_ref();
+        let free = head.free.get().expect("a new page has free slots");
+        head.free.set(free.as_ref().next.get());
+        head.live.set(1);
+        debug_assert_eq!(free.cast(), slot);
+        Object::emplace(slot, kernel.next_number(), root)
+    };
+    kernel.counts.made(ObjectType::Account);
+    root.slab(ObjectType::Account).link(page);
+    core::mem::forget(root.clone());
+    root
+}
+
+fn page_at(frame: PhysAddr) -> NonNull<SlabPage> {
+    NonNull::new(arch::direct_map(frame)).expect("the direct map is not at zero").cast()
+}
+
 fn new_page<T: Type>(kernel: &Kernel, account: &Object<Account>) -> Result<NonNull<SlabPage>, Error> {
+    let page = page_at(account.allocate_frame(kernel)?);
+    // SAFETY: the frame is ours alone.
+    unsafe { format::<T>(kernel, page, account.to_ref().into_raw()) };
+    Ok(page)
+}
+
+/// Makes a frame a slab page for `T`.
+///
+/// # Safety
+/// The frame is the caller's. `account` is a reference that the page keeps.
+unsafe fn format<T: Type>(kernel: &Kernel, page: NonNull<SlabPage>, account: NonNull<Object<Account>>) {
     const { assert!(slots::<T>() >= 2) };
-    let frame = account.allocate_frame(kernel)?;
-    let page = NonNull::new(arch::direct_map(frame)).expect("the direct map is not at zero").cast::<SlabPage>();
-    // SAFETY: the frame is ours alone, and large enough for the header and the slots.
+    // SAFETY: the frame is large enough for the header and the slots.
     unsafe {
         let mut free = None;
         for index in (0..slots::<T>()).rev() {
@@ -136,7 +171,7 @@ fn new_page<T: Type>(kernel: &Kernel, account: &Object<Account>) -> Result<NonNu
             free = Some(slot);
         }
         page.write(SlabPage {
-            account: account.to_ref().into_raw(),
+            account,
             doomed: NonNull::from(&kernel.doomed),
             next: Cell::new(None),
             previous: Cell::new(None),
@@ -144,7 +179,6 @@ fn new_page<T: Type>(kernel: &Kernel, account: &Object<Account>) -> Result<NonNu
             live: Cell::new(0),
         });
     }
-    Ok(page)
 }
 
 /// Frees the slot of an object.

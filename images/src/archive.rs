@@ -1,0 +1,178 @@
+//! The boot archive: a plain ustar with what is needed until a disk is reached.
+//!
+//! | entry | what |
+//! |---|---|
+//! | `init` | the supervisor's ELF |
+//! | `manifest` | the services, as text |
+//! | `bin/NAME` | every other program's ELF |
+//!
+//! The same contents give the same bytes: no times, owners or modes of the host get in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use tar::{Builder, EntryType, Header};
+
+/// A boot archive in the making.
+#[derive(Debug, Clone, Default)]
+pub struct BootArchive {
+    /// By path in the archive. `init` and `manifest` come first: the kernel looks for `init`.
+    entries: BTreeMap<(u8, String), Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    mode: u32,
+    data: Vec<u8>,
+}
+
+impl BootArchive {
+    /// Adds the supervisor's ELF file.
+    pub fn init(&mut self, elf: Vec<u8>) {
+        self.entries.insert(
+            (0, "init".to_string()),
+            Entry {
+                mode: 0o755,
+                data: elf,
+            },
+        );
+    }
+
+    /// Adds the text that says which services there are.
+    pub fn manifest(&mut self, text: Vec<u8>) {
+        self.entries.insert(
+            (1, "manifest".to_string()),
+            Entry {
+                mode: 0o644,
+                data: text,
+            },
+        );
+    }
+
+    /// Adds a program's ELF file.
+    ///
+    /// # Errors
+    /// There is a program of that name already, or the name is too long for the format.
+    pub fn program(&mut self, name: &str, elf: Vec<u8>) -> Result<()> {
+        let path = format!("bin/{name}");
+        let entry = Entry {
+            mode: 0o755,
+            data: elf,
+        };
+        if self.entries.insert((2, path), entry).is_some() {
+            bail!("two programs are called {name}: rename the binary of one of the packages");
+        }
+        Ok(())
+    }
+
+    /// The archive's bytes.
+    ///
+    /// # Errors
+    /// A name that ustar cannot hold.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let mut builder = Builder::new(Vec::new());
+        for ((_, path), entry) in &self.entries {
+            let mut header = Header::new_ustar();
+            header
+                .set_path(path)
+                .with_context(|| format!("{path} does not fit into the archive"))?;
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(entry.data.len() as u64);
+            header.set_mode(entry.mode);
+            header.set_mtime(0);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_cksum();
+            builder.append(&header, entry.data.as_slice())?;
+        }
+        Ok(builder.into_inner()?)
+    }
+
+    /// Writes the archive to `path`, unless the file has these bytes already. It is replaced
+    /// as a whole, so a machine that is booting from it is not disturbed.
+    ///
+    /// # Errors
+    /// The disk is full or not writable.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self.bytes()?;
+        if fs::read(path).is_ok_and(|old| old == bytes) {
+            return Ok(());
+        }
+        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        fs::write(&partial, &bytes)
+            .and_then(|()| fs::rename(&partial, path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn sample(order: &[&str]) -> BootArchive {
+        let mut archive = BootArchive::default();
+        for name in order {
+            archive.program(name, name.as_bytes().to_vec()).unwrap();
+        }
+        archive.manifest(b"service uart".to_vec());
+        archive.init(b"ELF".to_vec());
+        archive
+    }
+
+    #[test]
+    fn the_same_contents_give_the_same_bytes() {
+        assert_eq!(
+            sample(&["uart", "console"]).bytes().unwrap(),
+            sample(&["console", "uart"]).bytes().unwrap()
+        );
+    }
+
+    #[test]
+    fn holds_what_was_added_in_order() {
+        let bytes = sample(&["uart", "console"]).bytes().unwrap();
+        let mut read = Vec::new();
+        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            assert_eq!(entry.header().mtime().unwrap(), 0);
+            read.push((entry.path().unwrap().display().to_string(), text));
+        }
+        let expected = [
+            ("init", "ELF"),
+            ("manifest", "service uart"),
+            ("bin/console", "console"),
+            ("bin/uart", "uart"),
+        ];
+        assert_eq!(
+            read,
+            expected.map(|(path, text)| (path.to_string(), text.to_string()))
+        );
+    }
+
+    #[test]
+    fn refuses_two_of_a_name() {
+        let mut archive = sample(&["uart"]);
+        assert!(archive.program("uart", Vec::new()).is_err());
+    }
+
+    #[test]
+    fn is_written_only_when_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("boot.tar");
+        let archive = sample(&["uart"]);
+        archive.write(&path).unwrap();
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        archive.write(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        sample(&["uart", "log"]).write(&path).unwrap();
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            sample(&["uart", "log"]).bytes().unwrap()
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! The command line of the tool.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use images::{Disk, MachineKind};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo run                                      build, and boot to the shell
+  cargo run -- run --smp 4 --memory 1024         the same, on a larger machine
+  cargo run -- run --exec 'ps; free'             print what the commands print, and end
+  cargo run -- run --disk disk.img,nvme          with a disk
+  cargo run -- run --gdb                         wait for a debugger
+  cargo run -- build                             build only
+  cargo run -- bench --json                      measure
+  cargo run -- fuzz --calls 1000000 --seed 7     random system calls
+
+In the terminal, Ctrl-A X ends QEMU.
+
+Exit status with --exec: the last command's; 101 after a kernel panic, 102 if Skink cannot
+boot, 103 if QEMU ended by itself, 124 if nothing ended in time. 100: the tool itself failed.";
+
+/// Builds Skink and boots it in QEMU.
+#[derive(Debug, Parser)]
+#[command(name = "skink", bin_name = "cargo run --", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build, and boot to the shell (the default)
+    Run(Run),
+    /// Build the kernel, the programs and the boot archive
+    Build,
+    /// Measure, in instructions, and print each figure beside other systems'
+    Bench(Bench),
+    /// Make random system calls
+    Fuzz(Fuzz),
+}
+
+/// Options of `run`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  cargo run -- run --exec 'echo hello; false'    prints hello and ends with status 1
+  cargo run -- run --machine microvm --smp 2
+  cargo run -- run --append 'log=debug' --disk root.img --disk data.img,nvme,ro")]
+pub struct Run {
+    /// Run these shell commands, print only what they print, and end with the last's status
+    #[arg(long, value_name = "COMMANDS")]
+    pub exec: Option<String>,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// Wait for a debugger before the first instruction
+    #[arg(long)]
+    pub gdb: bool,
+    /// Count virtual time in instructions: every run takes the same
+    #[arg(long)]
+    pub icount: bool,
+    /// End the machine after so many seconds [default: 60 with --exec, else none]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Options that make the machine.
+#[derive(Debug, Args)]
+pub struct MachineOptions {
+    /// Processors
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub smp: u32,
+    /// Memory in MiB
+    #[arg(long, default_value_t = images::machine::DEFAULT_MEMORY_MIB, value_name = "MIB")]
+    pub memory: u32,
+    /// The board: q35, pc or microvm
+    #[arg(long, default_value = "q35", value_name = "KIND")]
+    pub machine: MachineKind,
+    /// Add to the kernel's command line
+    #[arg(long, value_name = "TEXT")]
+    pub append: Vec<String>,
+    /// Add a disk: FILE[,virtio|nvme][,ro]
+    #[arg(long, value_name = "DISK")]
+    pub disk: Vec<Disk>,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Measure wall time instead of instructions
+    #[arg(long)]
+    pub wall: bool,
+    /// Processors
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub smp: u32,
+    /// Only these figures, such as call_0w
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Options of `fuzz`.
+#[derive(Debug, Args)]
+pub struct Fuzz {
+    /// System calls to make
+    #[arg(long, value_name = "N")]
+    pub calls: u64,
+    /// Where the random numbers begin: the same seed makes the same calls
+    #[arg(long, value_name = "S")]
+    pub seed: u64,
+    /// Processors
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub smp: u32,
+    /// End the machine after so many seconds
+    #[arg(long, default_value = "86400", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Duration,
+}
+
+impl Cli {
+    /// What to do; without a command, boot to the shell.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Run(Run::default()))
+    }
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        Self {
+            smp: 1,
+            memory: images::machine::DEFAULT_MEMORY_MIB,
+            machine: MachineKind::default(),
+            append: Vec::new(),
+            disk: Vec::new(),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number of seconds above 0".to_string()),
+        Ok(number) => Ok(Duration::from_secs(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn is_consistent() {
+        Cli::command_for_test().debug_assert();
+    }
+
+    impl Cli {
+        fn command_for_test() -> clap::Command {
+            <Self as CommandFactory>::command()
+        }
+    }
+
+    #[test]
+    fn nothing_means_run_with_the_defaults() {
+        let nothing = format!("{:?}", Cli::parse_from(["x"]).command());
+        let run = format!("{:?}", Cli::parse_from(["x", "run"]).command());
+        assert_eq!(nothing, run);
+    }
+
+    #[test]
+    fn disks_and_numbers() {
+        let arguments = [
+            "x", "run", "--disk", "a,ro", "--disk", "b,nvme", "--smp", "4",
+        ];
+        let Command::Run(run) = Cli::parse_from(arguments).command() else {
+            panic!("not run")
+        };
+        assert_eq!((run.machine.disk.len(), run.machine.smp), (2, 4));
+        assert!(Cli::try_parse_from(["x", "run", "--smp", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "run", "--machine", "vax"]).is_err());
+        assert!(Cli::try_parse_from(["x", "run", "--timeout", "0"]).is_err());
+    }
+}

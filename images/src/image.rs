@@ -1,0 +1,104 @@
+//! What a build gives: a kernel to boot, an archive to boot it with, and symbols for all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::archive::BootArchive;
+use crate::compile::{Artifacts, compile};
+use crate::lock::FileLock;
+use crate::progress::Progress;
+use crate::strip::strip;
+use crate::symbols::Symbols;
+use crate::toolchain::Toolchain;
+use crate::workspace::{Role, Workspace};
+
+/// A system that is ready to boot.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The kernel's ELF file, with a PVH note and with symbols.
+    pub kernel: PathBuf,
+    /// The boot archive.
+    pub archive: PathBuf,
+    /// The ELF file with symbols of each program, by its name in the archive; the supervisor
+    /// is `init`.
+    pub programs: BTreeMap<String, PathBuf>,
+    /// The compiler's warnings, empty when there are none.
+    pub warnings: String,
+}
+
+impl Image {
+    /// The symbols of the program `name`, for its crash reports.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn symbols(&self, name: &str) -> Result<Symbols> {
+        let elf = self
+            .programs
+            .get(name)
+            .with_context(|| format!("the boot archive has no program {name}"))?;
+        Symbols::open(elf)
+    }
+}
+
+/// Builds everything for the target and says nothing. Several processes may call it at once.
+///
+/// # Errors
+/// No toolchain, or the build fails: the message holds what the compiler said.
+pub fn build() -> Result<Image> {
+    build_with(&Workspace::locate()?, &Progress::Silent)
+}
+
+/// Builds everything for the target, and shows how far it is.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_with(workspace: &Workspace, progress: &Progress) -> Result<Image> {
+    let toolchain = Toolchain::find(workspace, progress)?;
+    let packages = workspace.target_packages(toolchain.cargo())?;
+    let _lock = FileLock::acquire(&workspace.target_build().join("build.lock"), progress)?;
+    progress.detail("looking for what has changed");
+    let artifacts = compile(workspace, &toolchain, &packages, progress)?;
+    progress.detail("packing the boot archive");
+    assemble(workspace, artifacts)
+}
+
+/// Packs the boot archive.
+fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
+    let mut archive = BootArchive::default();
+    let mut programs = BTreeMap::new();
+    let mut kernel = None;
+    for program in artifacts.programs {
+        if program.role == Role::Kernel {
+            kernel = Some(program.elf);
+            continue;
+        }
+        let stripped = fs::read(&program.elf)
+            .map_err(anyhow::Error::from)
+            .and_then(|elf| strip(&elf))
+            .with_context(|| format!("cannot pack {}", program.elf.display()))?;
+        match program.role {
+            Role::Init => archive.init(stripped),
+            _ => archive.program(&program.name, stripped)?,
+        }
+        programs.insert(program.name, program.elf);
+    }
+    let manifest = workspace.root().join("init/manifest");
+    if manifest.is_file() {
+        let text =
+            fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        archive.manifest(text);
+    }
+    let path = workspace.target_build().join("boot.tar");
+    archive.write(&path)?;
+    Ok(Image {
+        kernel: kernel.context(
+            "the package in microkernel/ has no program: it needs [[bin]] name = \"skink\"",
+        )?,
+        archive: path,
+        programs,
+        warnings: artifacts.warnings,
+    })
+}

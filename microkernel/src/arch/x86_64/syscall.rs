@@ -1,0 +1,155 @@
+//! Entering the kernel by `syscall`, and leaving it: every thread returns to user mode through `return_to_user`.
+//!
+//! `syscall` (Intel SDM vol. 3A §5.8.8) leaves RIP in RCX and RFLAGS in R11 and touches no stack. What is kept is in the ABI; the rest of
+//! the frame keeps what it held. A `sysret` to an address that is not canonical would fault in ring 0: it cannot happen, as the
+//! highest page of the user's half is never mapped (`abi::memory::END_ADDRESS`), and so no `syscall` instruction ends there.
+
+use super::context::{ENTRY_SYSCALL, Frame, USER_DATA};
+use super::cpu_local::{FRAME_END, KERNEL_CODE, KERNEL_DATA, SCRATCH, STACK_TOP};
+use core::arch::naked_asm;
+use core::mem::{offset_of, size_of};
+
+/// Where a register of the frame is from the end of the frame.
+macro_rules! from_end {
+    ($field:ident) => {
+        offset_of!(Frame, $field) as isize - size_of::<Frame>() as isize
+    };
+}
+
+/// The same, after the three uppermost words but CS were pushed.
+macro_rules! pushed {
+    ($field:ident) => {
+        from_end!($field) + 24
+    };
+}
+
+const _: () = assert!(ENTRY_SYSCALL == 0 && pushed!(rflags) == 0);
+
+/// Flags that are cleared on entry: TF, IF, DF, IOPL, NT, AC.
+const FLAGS_CLEARED: u64 = 0x4_7700;
+
+/// Sets where `syscall` goes. Once for each CPU.
+pub fn enable() {
+    use x86_64::registers::model_specific::{LStar, SFMask, Star};
+    use x86_64::registers::rflags::RFlags;
+    if !cfg!(target_os = "none") {
+        return;
+    }
+    // `sysret` adds 16 and 8 to the selector for CS and SS (AMD APM vol. 2 §6.1.1).
+    // SAFETY: the selectors are those of `CpuLocal::install`, and the entry is the code below.
+    unsafe { Star::write_raw(KERNEL_DATA | 3, KERNEL_CODE) };
+    LStar::write(x86_64::VirtAddr::new(entry as *const () as u64));
+    SFMask::write(RFlags::from_bits_retain(FLAGS_CLEARED));
+}
+
+/// The entry. Interrupts are off, the stack is the user's, GS base too.
+#[unsafe(naked)]
+unsafe extern "C" fn entry() {
+    naked_asm!(
+        "swapgs",
+        "mov gs:[{scratch}], rsp",
+        "mov rsp, gs:[{frame_end}]",
+        "push {user_data}",
+        "push qword ptr gs:[{scratch}]",
+        "push r11",
+        "mov [rsp + {rip}], rcx",
+        "mov [rsp + {rax}], rax",
+        "mov [rsp + {rdi}], rdi",
+        "mov [rsp + {rsi}], rsi",
+        "mov [rsp + {rdx}], rdx",
+        "mov [rsp + {r8}], r8",
+        "mov [rsp + {r9}], r9",
+        "mov [rsp + {r10}], r10",
+        "mov [rsp + {r12}], r12",
+        "mov [rsp + {r13}], r13",
+        "mov [rsp + {r14}], r14",
+        "mov [rsp + {r15}], r15",
+        "mov [rsp + {rbx}], rbx",
+        "mov [rsp + {rbp}], rbp",
+        "mov qword ptr [rsp + {entry}], 0",
+        "mov rdi, gs:[0]",
+        "mov rsp, gs:[{stack_top}]",
+        "call {syscall}",
+        // Leaving, as the current frame says. Interrupts are off and the GS base is the kernel's.
+        ".global return_to_user",
+        "return_to_user:",
+        "mov rsp, gs:[{frame_end}]",
+        "cmp qword ptr [rsp + {end_entry}], 0",
+        "jne 2f",
+        "mov rcx, [rsp + {end_rip}]",
+        "mov r11, [rsp + {end_rflags}]",
+        "mov rax, [rsp + {end_rax}]",
+        "mov rdi, [rsp + {end_rdi}]",
+        "mov rsi, [rsp + {end_rsi}]",
+        "mov rdx, [rsp + {end_rdx}]",
+        "mov r8, [rsp + {end_r8}]",
+        "mov r9, [rsp + {end_r9}]",
+        "mov r10, [rsp + {end_r10}]",
+        "mov r12, [rsp + {end_r12}]",
+        "mov r13, [rsp + {end_r13}]",
+        "mov r14, [rsp + {end_r14}]",
+        "mov r15, [rsp + {end_r15}]",
+        "mov rbx, [rsp + {end_rbx}]",
+        "mov rbp, [rsp + {end_rbp}]",
+        "mov rsp, [rsp + {end_rsp}]",
+        "swapgs",
+        "sysretq",
+        "2: sub rsp, {frame_bytes}",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        "pop rax",
+        "pop rbx",
+        "pop rbp",
+        "pop rcx",
+        "pop r11",
+        "add rsp, 16",
+        "swapgs",
+        "iretq",
+        scratch = const SCRATCH,
+        frame_end = const FRAME_END,
+        stack_top = const STACK_TOP,
+        frame_bytes = const size_of::<Frame>(),
+        user_data = const USER_DATA,
+        syscall = sym crate::entry::syscall,
+        rip = const pushed!(rip),
+        rax = const pushed!(rax),
+        rdi = const pushed!(rdi),
+        rsi = const pushed!(rsi),
+        rdx = const pushed!(rdx),
+        r8 = const pushed!(r8),
+        r9 = const pushed!(r9),
+        r10 = const pushed!(r10),
+        r12 = const pushed!(r12),
+        r13 = const pushed!(r13),
+        r14 = const pushed!(r14),
+        r15 = const pushed!(r15),
+        rbx = const pushed!(rbx),
+        rbp = const pushed!(rbp),
+        entry = const pushed!(entry),
+        end_entry = const from_end!(entry),
+        end_rip = const from_end!(rip),
+        end_rflags = const from_end!(rflags),
+        end_rsp = const from_end!(rsp),
+        end_rax = const from_end!(rax),
+        end_rdi = const from_end!(rdi),
+        end_rsi = const from_end!(rsi),
+        end_rdx = const from_end!(rdx),
+        end_r8 = const from_end!(r8),
+        end_r9 = const from_end!(r9),
+        end_r10 = const from_end!(r10),
+        end_r12 = const from_end!(r12),
+        end_r13 = const from_end!(r13),
+        end_r14 = const from_end!(r14),
+        end_r15 = const from_end!(r15),
+        end_rbx = const from_end!(rbx),
+        end_rbp = const from_end!(rbp),
+    )
+}

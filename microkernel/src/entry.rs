@@ -1,0 +1,180 @@
+//! Where `arch` enters the core: at boot, by system calls, by exceptions of user code and by interrupts.
+//!
+//! Each entry takes the kernel lock, does what is asked, settles which thread runs next, and gives the lock up. The exit code then
+//! returns to the thread that is current, or the CPU waits for an interrupt.
+
+use crate::arch::{self, BootInformation, MAX_CPUS, apic, clock, exception, interrupts, smp};
+use crate::cpu::{Cpu, attention};
+use crate::ipc::fast;
+use crate::kernel::Kernel;
+use crate::lock::{self, Guard};
+use crate::object::interrupt;
+use crate::{boot, death, log, schedule, syscall, timer};
+use abi::{ExitReason, Syscall};
+
+static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
+static REFERENCES: [&Cpu; MAX_CPUS] = {
+    let mut references = [&CPUS[0]; MAX_CPUS];
+    let mut index = 0;
+    while index < MAX_CPUS {
+        references[index] = &CPUS[index];
+        index += 1;
+    }
+    references
+};
+
+/// Steps of work that nobody waits for, done at the end of an entry.
+const WORK_STEPS: usize = 2;
+
+/// The CPU with a number below [`MAX_CPUS`].
+pub fn cpu(index: usize) -> &'static Cpu {
+    &CPUS[index]
+}
+
+/// The boot CPU, once the architecture is set up: makes the first processes, starts the other CPUs, and runs init.
+pub fn main(information: &'static BootInformation) -> ! {
+    let mut kernel = lock::acquire();
+    let here = &CPUS[0];
+    kernel.set_cpus(&REFERENCES[..apic::present_cpus().min(MAX_CPUS)]);
+    kernel.enter(here);
+    here.online.set(true);
+    boot::start(&kernel, information);
+    if kernel.cpus().len() > 1 {
+        drop(kernel);
+        smp::start_others();
+        kernel = lock::acquire();
+        kernel.enter(here);
+    }
+    boot::start_init(&kernel);
+    log!(Info, "{} CPUs, {} MiB", kernel.cpus().len(), kernel.frames.total_frames() >> 8);
+    leave(kernel, here);
+    // `leave` returns when a thread is current: the first one.
+    arch::resume()
+}
+
+/// Another CPU, once it is set up.
+pub fn ap_main(cpu: &'static Cpu) -> ! {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    cpu.online.set(true);
+    cpu.counted_until.set(clock::tsc());
+    leave(kernel, cpu);
+    arch::resume()
+}
+
+/// A system call of the current thread.
+pub extern "C" fn syscall(cpu: &'static Cpu) {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
+    if cpu.attention.get() == 0 {
+        let number = thread.context.frame.rax.get();
+        let done = number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
+            || number == Syscall::ReplyReceive as u64 && fast::reply_receive(&kernel, cpu, thread)
+            || number == Syscall::Null as u64 && fast::null(thread);
+        if done {
+            return;
+        }
+    }
+    slow_syscall(kernel, cpu);
+}
+
+#[inline(never)]
+fn slow_syscall(kernel: Guard, cpu: &'static Cpu) {
+    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
+    if thread.process.is_running() {
+        syscall::dispatch(&kernel, cpu, thread);
+    } else {
+        cpu.ask(attention::STOP);
+    }
+    leave(kernel, cpu);
+}
+
+/// An exception of user code.
+pub extern "C" fn trap(cpu: &'static Cpu, vector: u64, error: u64, address: u64) {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    let thread = cpu.current.get(&kernel).expect("an exception of user code comes from a thread");
+    let process = thread.process.get(&kernel);
+    if process.is_running() {
+        let (mut reason, code) = exception::reason(vector, error);
+        let fault = match vector {
+            exception::PAGE_FAULT => process.space.fault(&kernel, address, error).err(),
+            _ => Some(crate::address_space::FaultKind::Protection),
+        };
+        if let Some(kind) = fault {
+            if kind == crate::address_space::FaultKind::StackOverflow {
+                reason = ExitReason::StackOverflow;
+            }
+            let address = if vector == exception::PAGE_FAULT { address } else { thread.context.frame.rip.get() };
+            death::kill(&kernel, process, Some(thread), reason, code, address);
+        }
+    } else {
+        cpu.ask(attention::STOP);
+    }
+    leave(kernel, cpu);
+}
+
+/// An interrupt of user code, or of an idle CPU.
+pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
+    let kernel = lock::acquire();
+    kernel.enter(cpu);
+    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    cpu.interrupts.set(cpu.interrupts.get() + 1);
+    match vector as u8 {
+        interrupts::TIMER_VECTOR => {
+            apic::end_of_interrupt();
+            cpu.armed.set(u64::MAX);
+            cpu.ask(attention::RESCHEDULE | attention::TIMER);
+            let now = clock::now();
+            timer::expire(&kernel, now);
+            boot::watch_init(&kernel, now);
+        }
+        interrupts::KICK_VECTOR => apic::end_of_interrupt(),
+        interrupts::SPURIOUS_VECTOR => {}
+        vector => interrupt::deliver(&kernel, cpu, vector),
+    }
+    leave(kernel, cpu);
+}
+
+/// Does some work that waits, settles what runs next, and gives the lock up. Returns when a thread is current.
+fn leave(mut kernel: Guard, cpu: &'static Cpu) {
+    for _ in 0..WORK_STEPS {
+        if !kernel.has_work() {
+            break;
+        }
+        kernel.work();
+    }
+    boot::restart_init(&kernel);
+    schedule::wake_flushed(&kernel);
+    while !schedule::settle(&kernel, cpu) {
+        if !kernel.has_work() {
+            send_kicks(&kernel);
+            drop(kernel);
+            arch::idle(&cpu.arch);
+        }
+        // Nobody wants this CPU: it works off what waits, and lets the others in between the steps.
+        kernel.work();
+        send_kicks(&kernel);
+        drop(kernel);
+        kernel = lock::acquire();
+        kernel.enter(cpu);
+        kernel.shootdown.enter(&kernel, cpu.index() as usize);
+        boot::restart_init(&kernel);
+        schedule::wake_flushed(&kernel);
+    }
+    kernel.reap();
+    send_kicks(&kernel);
+}
+
+/// Interrupts the CPUs that have to flush translations.
+fn send_kicks(kernel: &Kernel) {
+    let mut kicks = kernel.shootdown.take_kicks();
+    while kicks != 0 {
+        apic::kick(kicks.trailing_zeros() as usize);
+        kicks &= kicks - 1;
+    }
+}
+

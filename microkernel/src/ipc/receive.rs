@@ -1,0 +1,125 @@
+//! A server thread takes what arrived on a channel, or waits for it.
+
+use super::call::{deliver, may_deliver};
+use crate::arch::clock;
+use crate::cpu::Cpu;
+use crate::kernel::Kernel;
+use crate::object::thread::State;
+use crate::object::{Channel, Object, Thread};
+use crate::{schedule, timer};
+use abi::{Delivery, Error, Handle, Header, OK, Rights};
+
+/// The system call.
+///
+/// # Errors
+/// As [`abi::Syscall::Receive`] says.
+pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<(), Error> {
+    let channel = decode(kernel, thread, Handle(thread.context.frame.rdi.get()))?;
+    if thread.current.is_some() || thread.orphan.is_some() {
+        return Err(Error::BadState);
+    }
+    let header = Header(thread.context.frame.rsi.get());
+    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
+    wait(kernel, cpu, thread, channel, deadline)
+}
+
+/// The channel of a receive.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `Closed`, `BadState` (another process serves it).
+pub fn decode<'k>(kernel: &'k Kernel, thread: &Object<Thread>, handle: Handle) -> Result<&'k Object<Channel>, Error> {
+    let process = thread.process.get(kernel);
+    let channel: &Object<Channel> = process.handles.get(kernel, handle, Rights::RECEIVE)?;
+    if channel.is_closed() {
+        return Err(Error::Closed);
+    }
+    if !channel.server.holds(process) {
+        return Err(Error::BadState);
+    }
+    Ok(channel)
+}
+
+/// Takes what is there, or waits.
+///
+/// # Errors
+/// `TimedOut` when the deadline has passed already.
+pub fn wait(
+    kernel: &Kernel,
+    cpu: &Cpu,
+    thread: &Object<Thread>,
+    channel: &Object<Channel>,
+    deadline: Option<u64>,
+) -> Result<(), Error> {
+    // Ranks that were inherited for earlier work end here.
+    thread.rank.set(thread.base_rank());
+    thread.depth.set(0);
+    if take_news(kernel, channel, thread) || take_call(kernel, channel, thread) {
+        return Ok(());
+    }
+    if deadline.is_some_and(|deadline| deadline <= clock::now()) {
+        return Err(Error::TimedOut);
+    }
+    schedule::take_off_cpu(kernel, cpu, thread, State::Receiving);
+    thread.channel.set(Some(channel.to_ref()));
+    channel.receivers.push_front(thread.to_ref());
+    if let Some(deadline) = deadline {
+        timer::set(kernel, thread, deadline);
+    }
+    Ok(())
+}
+
+/// Gives a thread the signals, withdrawn calls or closes that wait, one kind at a time.
+fn take_news(kernel: &Kernel, channel: &Object<Channel>, thread: &Thread) -> bool {
+    if !channel.has_news() {
+        return false;
+    }
+    let frame = &thread.context.frame;
+    let news = |delivery: Delivery, words: [u64; 3]| {
+        frame.rax.set(OK);
+        frame.rdi.set(delivery as u64);
+        frame.rsi.set(0);
+        for (register, word) in frame.words().into_iter().zip(words) {
+            register.set(word);
+        }
+    };
+    let bits = channel.signals.take();
+    if bits != 0 {
+        news(Delivery::Signals, [bits, 0, 0]);
+    } else if let Some(call) = channel.withdrawn.pop_front() {
+        news(Delivery::Withdrawn, [call.handle.get().0, 0, 0]);
+    } else if let Some(close) = channel.closes.pop_front() {
+        news(Delivery::Close, [close.badge, close.client, close.is_last() as u64]);
+        channel.delivered_closes.push_back(close.get(kernel).to_ref());
+    }
+    true
+}
+
+/// Gives a thread the first call that may be delivered. The thread is in no list.
+fn take_call(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
+    while let Some(caller) = channel.first_caller(kernel) {
+        if !may_deliver(kernel, thread.process.get(kernel), caller) {
+            return false;
+        }
+        channel.dequeue(caller);
+        if deliver(kernel, channel, caller, thread) {
+            let queued = channel.best_rank(kernel);
+            thread.rank.set(thread.rank.get().max(queued));
+            return true;
+        }
+    }
+    false
+}
+
+/// Something arrived: gives it to a waiting thread, which becomes ready.
+pub fn wake_receiver(kernel: &Kernel, channel: &Object<Channel>) {
+    while let Some(receiver) = channel.receivers.front(kernel) {
+        let waiting = channel.receivers.remove(receiver).expect("the front is a member");
+        if take_news(kernel, channel, receiver) || take_call(kernel, channel, receiver) {
+            timer::clear(kernel, receiver);
+            schedule::make_ready(kernel, receiver);
+        } else {
+            channel.receivers.push_front(waiting);
+            return;
+        }
+    }
+}

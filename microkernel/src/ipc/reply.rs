@@ -1,0 +1,310 @@
+//! Answering calls: at once, or kept for later.
+
+use super::call::make_current;
+use super::{end, flight, receive};
+use crate::arch::clock;
+use crate::cpu::Cpu;
+use crate::handle_table::Capability;
+use crate::kernel::Kernel;
+use crate::object::any::AnyRef;
+use crate::object::thread::State;
+use crate::object::{Call, Object, Process, Ref, Thread, slab};
+use crate::{death, schedule};
+use abi::message::HANDLES;
+use abi::{Error, Handle, Header, OK, Rights};
+
+/// Answers the current call, then receives.
+///
+/// # Errors
+/// As [`abi::Syscall::ReplyReceive`] says; after `CallerGone` nothing was received.
+pub fn reply_receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<(), Error> {
+    let frame = &thread.context.frame;
+    let channel = receive::decode(kernel, thread, Handle(frame.rdi.get()))?;
+    let header = Header(frame.rsi.get());
+    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
+    let client = answer_current(kernel, thread, header)?;
+    schedule::hand_over(kernel, cpu, client);
+    receive::wait(kernel, cpu, thread, channel, deadline)
+}
+
+/// Answers the current call.
+///
+/// # Errors
+/// `BadState`, `BadMessage`, `CallerGone`.
+pub fn reply(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+    let client = answer_current(kernel, thread, Header(thread.context.frame.rsi.get()))?;
+    schedule::make_ready(kernel, client.get(kernel));
+    Ok(())
+}
+
+/// Gives the current call's caller its answer. It is ready then, but in no queue.
+fn answer_current(kernel: &Kernel, thread: &Object<Thread>, header: Header) -> Result<Ref<Thread>, Error> {
+    if !header.is_valid() {
+        return Err(Error::BadMessage);
+    }
+    let server = thread.process.get(kernel);
+    if thread.orphan.is_some() {
+        consume_handles(kernel, thread, server, header);
+        end_current_orphan(kernel, thread);
+        return Err(Error::CallerGone);
+    }
+    let client = thread.current.take().ok_or(Error::BadState)?;
+    stop_serving(thread);
+    client.server.set(None);
+    transfer(kernel, thread, client.get(kernel), header);
+    finished(kernel, server, client.get(kernel));
+    Ok(client)
+}
+
+/// Answers a kept call.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `BadMessage`, `CallerGone`.
+pub fn call_reply(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+    let frame = &thread.context.frame;
+    let server = thread.process.get(kernel);
+    let (handle, header) = (Handle(frame.rdi.get()), Header(frame.rsi.get()));
+    let call: &Object<Call> = server.handles.get(kernel, handle, Rights::MANAGE)?;
+    if !header.is_valid() {
+        return Err(Error::BadMessage);
+    }
+    let Some(client) = release_kept(kernel, call) else {
+        consume_handles(kernel, thread, server, header);
+        flight::close(kernel, server, handle)?;
+        return Err(Error::CallerGone);
+    };
+    transfer(kernel, thread, client.get(kernel), header);
+    finished(kernel, server, client.get(kernel));
+    schedule::make_ready(kernel, client.get(kernel));
+    flight::close(kernel, server, handle)
+}
+
+/// Copies a reply to its caller.
+fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, header: Header) {
+    thread.serve_page().copy_payload(client.call_page(), header.payload_bytes());
+    let room = client.reserved.get() as usize;
+    let count = header.handles();
+    if count > 0 || room > 0 {
+        let (server, receiver) = (thread.process.get(kernel), client.process.get(kernel));
+        let mut landed = [Handle::NONE; HANDLES];
+        let handles = thread.serve_page().handles();
+        for index in 0..count {
+            let Ok(capability) = flight::take_out(kernel, server, handles[index]) else { continue };
+            if index < room {
+                move_session_charge(kernel, &capability, receiver);
+                landed[index] = flight::land_reserved(kernel, receiver, capability).unwrap_or(Handle::NONE);
+                client.reserved.set(client.reserved.get() - 1);
+            } else {
+                flight::drop_flying(kernel, capability);
+            }
+        }
+        client.call_page().set_handles(landed);
+    }
+    let (from, to) = (&thread.context.frame, &client.context.frame);
+    for (from, to) in from.words().into_iter().zip(to.words()) {
+        to.set(from.get());
+    }
+    to.rsi.set(header.0);
+    to.rax.set(OK);
+    end::release(kernel, client);
+}
+
+/// A session that a reply moves is charged to its receiver from then on, if that has room; else it stays with its minter.
+fn move_session_charge(kernel: &Kernel, capability: &Capability, receiver: &Object<Process>) {
+    if let Some(session) = capability.object.get::<crate::object::Session>(kernel) {
+        let _ = session.move_charge(&receiver.account);
+    }
+}
+
+/// Closes the handles of a reply that reaches nobody.
+fn consume_handles(kernel: &Kernel, thread: &Object<Thread>, server: &Object<Process>, header: Header) {
+    for handle in thread.serve_page().handles().into_iter().take(header.handles()) {
+        let _ = flight::close(kernel, server, handle);
+    }
+}
+
+/// The thread serves no call any more.
+pub(super) fn stop_serving(thread: &Object<Thread>) {
+    thread.depth.set(0);
+    thread.rank.set(thread.base_rank());
+}
+
+/// A call that a server had received is over: what waited for that is looked at again.
+pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
+    server.active_calls.set(server.active_calls.get() - 1);
+    if server.alone.holds(client) {
+        server.alone.set(None);
+    }
+    dispatch_blocked(kernel, server);
+}
+
+/// Looks at callers that had to wait for a suspect, or as one.
+fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
+    for channel in server.served.iter(kernel) {
+        if channel.has_callers() && !channel.receivers.is_empty() {
+            receive::wake_receiver(kernel, channel);
+        }
+    }
+}
+
+/// The work of a thread for a caller that left is over.
+pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
+    stop_serving(thread);
+    if let Some(process) = thread.orphan.take() {
+        orphan_over(kernel, thread.process.get(kernel), process.get(kernel));
+    }
+}
+
+/// One orphan less of `process`, in `server`.
+fn orphan_over(kernel: &Kernel, server: &Object<Process>, process: &Object<Process>) {
+    server.active_calls.set(server.active_calls.get() - 1);
+    // A suspect that was alone may have been this one: its thread has left.
+    if server.alone.get(kernel).is_some_and(|alone| !alone.is_calling()) || server.active_calls.get() == 0 {
+        server.alone.set(None);
+    }
+    process.orphans.set(process.orphans.get() - 1);
+    death::progress(kernel, process);
+    dispatch_blocked(kernel, server);
+}
+
+/// Makes a handle of the current call. Returns its number.
+///
+/// # Errors
+/// `BadState`, `CallerGone`, `NoSlot`, `AccountExhausted`: the call stays current, but for `CallerGone`.
+pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
+    let server = thread.process.get(kernel);
+    if thread.orphan.is_some() {
+        end_current_orphan(kernel, thread);
+        return Err(Error::CallerGone);
+    }
+    let client = thread.current.get(kernel).ok_or(Error::BadState)?;
+    let channel = client.channel.get(kernel).expect("a caller has a channel");
+    let call = Call::new(client.to_ref(), server.to_ref(), channel.to_ref());
+    let call = slab::create(kernel, &server.account, call)?;
+    let handle = flight::land_new(kernel, server, AnyRef::new(call.clone()), 0)?;
+    call.handle.set(handle);
+    thread.current.set(None);
+    stop_serving(thread);
+    client.server.set(None);
+    client.state.set(State::Kept);
+    client.kept.set(Some(call.clone()));
+    server.kept.push_back(call);
+    Ok(handle)
+}
+
+/// Makes a kept call current again.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `BadState`, `CallerGone` (the handle is consumed).
+pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Result<(), Error> {
+    let server = thread.process.get(kernel);
+    let call: &Object<Call> = server.handles.get(kernel, handle, Rights::MANAGE)?;
+    if thread.current.is_some() || thread.orphan.is_some() {
+        return Err(Error::BadState);
+    }
+    let client = release_kept(kernel, call);
+    flight::close(kernel, server, handle)?;
+    let client = client.ok_or(Error::CallerGone)?;
+    client.state.set(State::Current);
+    client.server.set(Some(thread.to_ref()));
+    client.call_since.set(clock::tsc());
+    make_current(client.get(kernel), thread);
+    Ok(())
+}
+
+/// Takes the caller out of a kept call that still has one; it counts as active then, parked or not.
+/// `None`: the caller left; its orphan is over with this.
+fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
+    call.channel.withdrawn.remove(call);
+    call.server.kept.remove(call);
+    let Some(client) = call.client.take() else {
+        if let Some(process) = call.orphan.take() {
+            orphan_over(kernel, call.server.get(kernel), process.get(kernel));
+        }
+        return None;
+    };
+    client.kept.set(None);
+    if call.parked.take() {
+        call.server.active_calls.set(call.server.active_calls.get() + 1);
+        if client.is_suspect() {
+            call.server.alone.set(Some(client.clone()));
+        }
+    }
+    Some(client)
+}
+
+/// Parks a kept call.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `CallerGone` (the handle stays).
+pub fn park(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Result<(), Error> {
+    let server = thread.process.get(kernel);
+    let call: &Object<Call> = server.handles.get(kernel, handle, Rights::MANAGE)?;
+    let client = call.client.get(kernel).ok_or(Error::CallerGone)?;
+    if !call.parked.replace(true) {
+        finished(kernel, server, client);
+    }
+    Ok(())
+}
+
+/// Says that work on a call goes on.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `BadState`, `CallerGone`.
+pub fn progress(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Result<(), Error> {
+    let client = if handle.is_none() {
+        if thread.orphan.is_some() {
+            return Err(Error::CallerGone);
+        }
+        thread.current.get(kernel).ok_or(Error::BadState)?
+    } else {
+        let call: &Object<Call> = thread.process.get(kernel).handles.get(kernel, handle, Rights::MANAGE)?;
+        call.client.get(kernel).ok_or(Error::CallerGone)?
+    };
+    client.call_since.set(clock::tsc());
+    Ok(())
+}
+
+/// Lets a call go.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `BadState`.
+pub fn abandon(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Result<(), Error> {
+    let server = thread.process.get(kernel);
+    if !handle.is_none() {
+        let _: &Object<Call> = server.handles.get(kernel, handle, Rights::MANAGE)?;
+        return flight::close(kernel, server, handle);
+    }
+    if thread.orphan.is_some() {
+        end_current_orphan(kernel, thread);
+        return Ok(());
+    }
+    let client = thread.current.take().ok_or(Error::BadState)?;
+    stop_serving(thread);
+    client.server.set(None);
+    finished(kernel, server, client.get(kernel));
+    end::finish(kernel, client.get(kernel), Error::Abandoned as u64);
+    Ok(())
+}
+
+/// The handle of a kept call was closed: if it was not answered, it is abandoned.
+pub fn handle_of_call_closed(kernel: &Kernel, call: &Object<Call>) {
+    let server = call.server.get(kernel);
+    if !server.kept.contains(call) {
+        return;
+    }
+    if let Some(client) = release_kept(kernel, call) {
+        finished(kernel, server, client.get(kernel));
+        end::finish(kernel, client.get(kernel), Error::Abandoned as u64);
+    }
+}
+
+/// Ends the call of a caller that a kept call still has, with an error. The Call handle stays, without a caller.
+pub(super) fn give_up_kept(kernel: &Kernel, call: &Object<Call>, error: Error) {
+    let Some(client) = call.client.take() else { return };
+    client.kept.set(None);
+    if !call.parked.get() {
+        finished(kernel, call.server.get(kernel), client.get(kernel));
+    }
+    end::finish(kernel, client.get(kernel), error as u64);
+}

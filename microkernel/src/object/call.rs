@@ -1,0 +1,66 @@
+//! Call: stands for a call that a server keeps, to answer it later. The states are in `docs/states.md`.
+
+use super::channel::Channel;
+use super::process::Process;
+use super::reference::{ObjectType, Ref, Slot, Type};
+use super::thread::Thread;
+use crate::kernel::Kernel;
+use crate::list::{Link, Which};
+use abi::Handle;
+use core::cell::Cell;
+
+/// A kept call.
+pub struct Call {
+    /// The caller; `None` once it left, or the call ended.
+    pub client: Slot<Thread>,
+    /// The process that serves it.
+    pub server: Ref<Process>,
+    /// The channel that it came by.
+    pub channel: Ref<Channel>,
+    /// The process of a caller that left before the call was answered, unless it was parked.
+    pub orphan: Slot<Process>,
+    /// Whether it waits for an event, with nothing done.
+    pub parked: Cell<bool>,
+    /// Its number in the server's handle table.
+    pub handle: Cell<Handle>,
+    pub(crate) in_withdrawn: Link<Call>,
+    pub(crate) in_server: Link<Call>,
+}
+
+impl Call {
+    /// A call that was just kept.
+    pub(crate) fn new(client: Ref<Thread>, server: Ref<Process>, channel: Ref<Channel>) -> Call {
+        Call {
+            client: Slot::with(client),
+            server,
+            channel,
+            orphan: Slot::empty(),
+            parked: Cell::new(false),
+            handle: Cell::new(Handle::NONE),
+            in_withdrawn: Link::new(),
+            in_server: Link::new(),
+        }
+    }
+}
+
+impl Type for Call {
+    const TYPE: ObjectType = ObjectType::Call;
+
+    fn finalize(&self, _kernel: &Kernel) {}
+}
+
+/// Links of a call among those whose callers left.
+pub struct InWithdrawn;
+impl Which<Call> for InWithdrawn {
+    fn link(call: &Call) -> &Link<Call> {
+        &call.in_withdrawn
+    }
+}
+
+/// Links of a call among those that a process keeps.
+pub struct InServer;
+impl Which<Call> for InServer {
+    fn link(call: &Call) -> &Link<Call> {
+        &call.in_server
+    }
+}

@@ -1,0 +1,312 @@
+//! Interrupt: a line, or a message that a device sends, bound to signal bits of a channel.
+//!
+//! A level line is masked when it strikes and unmasked when the driver acknowledges: so it cannot strike
+//! without end. An edge or a message cannot be lost that way and is not masked, unless it strikes [`STORM`] times
+//! without being acknowledged. What strikes while it is masked is signalled when it is opened again.
+
+use super::account::Account;
+use super::channel::Channel;
+use super::process::Process;
+use super::reference::{Object, ObjectType, Ref, Type};
+use super::slab;
+use crate::arch::interrupts::{DEVICE_VECTORS, msi};
+use crate::arch::{apic, clock, ioapic};
+use crate::cpu::Cpu;
+use crate::ipc;
+use crate::kernel::Kernel;
+use abi::Error;
+use abi::inspect::InterruptRecord;
+use abi::ports::{MSI, Trigger};
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// Strikes without an acknowledge, after which an edge or a message is masked.
+pub const STORM: u64 = 4096;
+
+/// Vectors for devices.
+const VECTORS: usize = (DEVICE_VECTORS.end - DEVICE_VECTORS.start) as usize;
+const WORDS: usize = VECTORS.div_ceil(64);
+
+/// Whether an interrupt gets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Yes.
+    Open,
+    /// The kernel masked it, until the driver acknowledges: its process died, or it was a storm.
+    Held,
+    /// The driver masked it, until it unmasks.
+    Masked,
+}
+
+/// An interrupt.
+pub struct Interrupt {
+    vector: u8,
+    /// The global system interrupt; `None` for messages.
+    line: Option<u32>,
+    is_level: bool,
+    /// The CPU that gets it.
+    cpu: u32,
+    channel: Ref<Channel>,
+    bits: u64,
+    gate: Cell<Gate>,
+    /// Struck while masked.
+    is_pending: Cell<bool>,
+    count: Cell<u64>,
+    /// Strikes since the last acknowledge, and when the first of them was, in nanoseconds.
+    outstanding: Cell<u64>,
+    struck: Cell<u64>,
+    longest: Cell<u64>,
+    total: Cell<u64>,
+    acknowledged: Cell<u64>,
+}
+
+impl Interrupt {
+    /// Binds a line, or a message where `line` is [`MSI`], to bits of a channel. It gets through at once.
+    ///
+    /// # Errors
+    /// `BadArgument` (no such line), `Busy`, `Unsupported` (no vector is left), `AccountExhausted`.
+    pub fn create(
+        kernel: &Kernel,
+        account: &Object<Account>,
+        line: u64,
+        trigger: Trigger,
+        channel: &Object<Channel>,
+        bits: u64,
+    ) -> Result<Ref<Interrupt>, Error> {
+        let line = if line == MSI { None } else { Some(u32::try_from(line).map_err(|_| Error::BadArgument)?) };
+        if let Some(line) = line {
+            if !ioapic::exists(line) {
+                return Err(Error::BadArgument);
+            }
+            if kernel.vectors.iter(kernel).any(|other| other.line == Some(line)) {
+                return Err(Error::Busy);
+            }
+        }
+        let vector = kernel.vectors.unused().ok_or(Error::Unsupported)?;
+        let cpu = kernel.this_cpu().index();
+        let is_level = matches!(trigger, Trigger::LevelHigh | Trigger::LevelLow);
+        let mut value = Interrupt {
+            vector,
+            line,
+            is_level,
+            cpu,
+            channel: channel.to_ref(),
+            bits,
+            gate: Cell::new(Gate::Open),
+            is_pending: Cell::new(false),
+            count: Cell::new(0),
+            outstanding: Cell::new(0),
+            struck: Cell::new(0),
+            longest: Cell::new(0),
+            total: Cell::new(0),
+            acknowledged: Cell::new(0),
+        };
+        if let Some(line) = line {
+            // It stays masked; where this fails below, the next who binds the line configures it anew.
+            ioapic::configure(line, vector, trigger, cpu as usize);
+            value.is_level = ioapic::is_level(line);
+        }
+        let interrupt = slab::create(kernel, account, value)?;
+        kernel.vectors.bind(interrupt.get(kernel));
+        if let Some(line) = line {
+            ioapic::unmask(line);
+        }
+        Ok(interrupt)
+    }
+
+    /// What a device has to write, and where, to send a message; `None` for lines.
+    pub fn message(&self) -> Option<(u64, u32)> {
+        self.line.is_none().then(|| {
+            let (address, data) = msi(self.vector, self.cpu as usize);
+            (address.as_u64(), data)
+        })
+    }
+
+    /// The driver has handled what struck: a level line strikes again if its device is not satisfied.
+    pub fn acknowledge(&self, kernel: &Kernel) {
+        if self.outstanding.take() > 0 {
+            let latency = clock::now().saturating_sub(self.struck.get());
+            self.longest.set(self.longest.get().max(latency));
+            self.total.set(self.total.get() + latency);
+            self.acknowledged.set(self.acknowledged.get() + 1);
+            if self.is_level && self.gate.get() == Gate::Open {
+                self.unmask_line();
+            }
+        }
+        if self.gate.get() == Gate::Held {
+            self.open(kernel);
+        }
+    }
+
+    /// Masks, or unmasks: then it need not be acknowledged.
+    pub fn set_masked(&self, kernel: &Kernel, masked: bool) {
+        if masked {
+            self.close(Gate::Masked);
+        } else {
+            self.outstanding.set(0);
+            self.open(kernel);
+        }
+    }
+
+    fn open(&self, kernel: &Kernel) {
+        self.gate.set(Gate::Open);
+        if self.is_pending.take() {
+            let _ = ipc::signal(kernel, self.channel.get(kernel), self.bits);
+        }
+        self.unmask_line();
+    }
+
+    /// An edge on a masked line is lost (82093AA data sheet §3.2.4): so it counts as struck.
+    fn close(&self, gate: Gate) {
+        self.gate.set(gate);
+        if let Some(line) = self.line {
+            ioapic::mask(line);
+            self.is_pending.set(!self.is_level);
+        }
+    }
+
+    fn unmask_line(&self) {
+        if let Some(line) = self.line {
+            ioapic::unmask(line);
+        }
+    }
+
+    /// What there is to say about it.
+    pub fn record(&self, kernel: &Kernel) -> InterruptRecord {
+        InterruptRecord {
+            line: self.line.map_or(MSI, u64::from),
+            vector: self.vector as u64,
+            process: self.channel.server.get(kernel).map_or(0, Object::number),
+            count: self.count.get(),
+            masked: (self.gate.get() != Gate::Open) as u64,
+            longest_latency: self.longest.get(),
+            total_latency: self.total.get(),
+            acknowledged: self.acknowledged.get(),
+        }
+    }
+}
+
+impl Type for Interrupt {
+    const TYPE: ObjectType = ObjectType::Interrupt;
+
+    fn finalize(&self, kernel: &Kernel) {
+        if let Some(line) = self.line {
+            ioapic::mask(line);
+        }
+        kernel.vectors.unbind(self);
+    }
+}
+
+/// A device's vector struck on this CPU: the kernel was entered for it.
+#[inline]
+pub fn deliver(kernel: &Kernel, cpu: &Cpu, vector: u8) {
+    cpu.interrupts.set(cpu.interrupts.get() + 1);
+    let Some(interrupt) = kernel.vectors.get(kernel, vector) else {
+        // It was on its way when its interrupt was unbound.
+        return apic::end_of_interrupt();
+    };
+    // A level line is masked before the end of the interrupt, at which it would strike again.
+    if let (true, Some(line)) = (interrupt.is_level, interrupt.line) {
+        ioapic::mask(line);
+    }
+    apic::end_of_interrupt();
+    interrupt.count.set(interrupt.count.get() + 1);
+    if interrupt.gate.get() != Gate::Open {
+        interrupt.is_pending.set(!interrupt.is_level);
+        return;
+    }
+    let outstanding = interrupt.outstanding.get() + 1;
+    interrupt.outstanding.set(outstanding);
+    if outstanding == 1 {
+        interrupt.struck.set(clock::now());
+    }
+    if outstanding == STORM && !interrupt.is_level {
+        storm(interrupt);
+    }
+    let _ = ipc::signal(kernel, interrupt.channel.get(kernel), interrupt.bits);
+}
+
+#[cold]
+fn storm(interrupt: &Interrupt) {
+    crate::log!(Warning, "vector {} struck {STORM} times without an acknowledge: masked", interrupt.vector);
+    interrupt.close(Gate::Held);
+}
+
+/// Masks all interrupts of a process that died, until its next incarnation acknowledges or unmasks them.
+pub fn mask_all_of(kernel: &Kernel, process: &Object<Process>) {
+    for interrupt in kernel.vectors.iter(kernel).filter(|interrupt| interrupt.channel.server.holds(process)) {
+        interrupt.outstanding.set(0);
+        interrupt.close(Gate::Held);
+    }
+}
+
+/// Who gets which vector.
+pub struct Vectors {
+    bound: [Cell<Option<NonNull<Object<Interrupt>>>>; VECTORS],
+    /// Which of them are bound, as a bit set.
+    used: [Cell<u64>; WORDS],
+}
+
+impl Vectors {
+    /// Nobody gets any.
+    pub const fn new() -> Vectors {
+        Vectors { bound: [const { Cell::new(None) }; VECTORS], used: [const { Cell::new(0) }; WORDS] }
+    }
+
+    /// The interrupt of a vector.
+    #[inline]
+    pub fn get<'k>(&self, _kernel: &'k Kernel, vector: u8) -> Option<&'k Object<Interrupt>> {
+        let pointer = self.bound.get(vector.wrapping_sub(DEVICE_VECTORS.start) as usize)?.get()?;
+        // SAFETY: `finalize` takes an interrupt out of here before it is freed, which needs the kernel exclusively.
+        Some(unsafe { pointer.as_ref() })
+    }
+
+    /// All interrupts, by vector.
+    pub fn iter<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<Interrupt>> {
+        self.from(kernel, 0)
+    }
+
+    /// Interrupts from a vector on.
+    pub fn from<'k>(&'k self, kernel: &'k Kernel, vector: u8) -> impl Iterator<Item = &'k Object<Interrupt>> {
+        let mut index = vector.saturating_sub(DEVICE_VECTORS.start) as usize;
+        core::iter::from_fn(move || {
+            while index < VECTORS {
+                let rest = self.used[index / 64].get() >> (index % 64);
+                if rest != 0 {
+                    index += rest.trailing_zeros() as usize + 1;
+                    return self.get(kernel, DEVICE_VECTORS.start + (index - 1) as u8);
+                }
+                index = (index / 64 + 1) * 64;
+            }
+            None
+        })
+    }
+
+    fn unused(&self) -> Option<u8> {
+        let index = self.used.iter().enumerate().find_map(|(word, used)| {
+            (used.get() != u64::MAX).then(|| word * 64 + used.get().trailing_ones() as usize)
+        })?;
+        (index < VECTORS).then(|| DEVICE_VECTORS.start + index as u8)
+    }
+
+    fn set(&self, vector: u8, interrupt: Option<NonNull<Object<Interrupt>>>) {
+        let index = (vector - DEVICE_VECTORS.start) as usize;
+        self.bound[index].set(interrupt);
+        let (word, bit) = (&self.used[index / 64], 1 << (index % 64));
+        word.set(if interrupt.is_some() { word.get() | bit } else { word.get() & !bit });
+    }
+
+    fn bind(&self, interrupt: &Object<Interrupt>) {
+        self.set(interrupt.vector, Some(NonNull::from(interrupt)));
+    }
+
+    fn unbind(&self, interrupt: &Interrupt) {
+        self.set(interrupt.vector, None);
+    }
+}
+
+impl Default for Vectors {
+    fn default() -> Vectors {
+        Vectors::new()
+    }
+}

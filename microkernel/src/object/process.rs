@@ -1,0 +1,242 @@
+//! Process: an identity that outlives its incarnations. The states are in `docs/states.md`.
+
+use super::account::{Account, Quantity};
+use super::call::{Call, InServer};
+use super::channel::{Channel, Served};
+use super::dma_domain::{Attachment, OfProcess};
+use super::reference::{Object, ObjectType, Ref, Slot, Type};
+use super::slab;
+use super::thread::{InProcess, Thread};
+use crate::address_space::AddressSpace;
+use crate::handle_table::HandleTable;
+use crate::kernel::Kernel;
+use crate::list::{Link, List, Which};
+use abi::process::Registers;
+use abi::{Error, ExitReason, ExitRecord};
+use core::cell::Cell;
+
+/// Most threads of one process: death stops them all at once.
+pub const MOST_THREADS: u32 = 128;
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Made or reset, not started.
+    New,
+    /// Its threads run.
+    Running,
+    /// Died; being drained.
+    Draining,
+    /// Drained; its corpse can be read.
+    Dead,
+    /// Its address space and threads are being freed.
+    Resetting,
+}
+
+/// How an incarnation ended.
+#[derive(Clone, Copy)]
+pub struct Exit {
+    /// Why.
+    pub reason: ExitReason,
+    /// See the reason.
+    pub code: u64,
+    /// See the reason.
+    pub address: u64,
+    /// The thread that died first; 0 for none.
+    pub thread: u64,
+    /// When.
+    pub time: u64,
+    /// Header of the call that was current in it.
+    pub call: u64,
+    /// Client of that call.
+    pub client: u64,
+    /// Its registers.
+    pub registers: Registers,
+}
+
+/// A process.
+pub struct Process {
+    /// What it and its handles are charged to.
+    pub account: Ref<Account>,
+    /// Number of the process that made it.
+    pub parent: u64,
+    /// Its name, padded with zeros.
+    pub name: [u8; 16],
+    /// Where it is in its life.
+    pub state: Cell<State>,
+    /// Which incarnation it is; the first is 1.
+    pub incarnation: Cell<u64>,
+    /// Its handles.
+    pub handles: HandleTable,
+    /// Its address space. Closed when it ends for good.
+    pub space: AddressSpace,
+    /// Its threads, in order of creation; of a corpse, the dead ones.
+    pub threads: List<Thread, InProcess>,
+    /// Threads that have not ended.
+    pub alive: Cell<u32>,
+    /// Channels that it serves.
+    pub served: List<Channel, Served>,
+    /// Calls that it keeps.
+    pub kept: List<Call, InServer>,
+    /// Memory that it attached to DmaDomains.
+    pub attached: List<Attachment, OfProcess>,
+    /// Calls that it has received and not answered: current and kept ones, without the parked.
+    pub active_calls: Cell<u32>,
+    /// A suspect call that has to be alone, while it is current or kept.
+    pub alone: Slot<Thread>,
+    /// Work that goes on in servers for calls that it left.
+    pub orphans: Cell<u32>,
+    /// Handles to it outside of its own table.
+    pub outside_handles: Cell<u32>,
+    /// Threads of it that are on a CPU.
+    pub on_cpu: Cell<u32>,
+    /// How it ended last.
+    pub exit: Cell<Option<Exit>>,
+    /// Whom to signal at its death.
+    pub watcher: Slot<Channel>,
+    /// With which bits.
+    pub watcher_bits: Cell<u64>,
+    /// Whether a reset was asked for.
+    pub reset_asked: Cell<bool>,
+    /// Whom to signal when the reset is done.
+    pub reset_channel: Slot<Channel>,
+    /// With which bits.
+    pub reset_bits: Cell<u64>,
+    /// Its last handle is gone: it ends for good once it is dead.
+    pub abandoned: Cell<bool>,
+    /// Next slot of the handle table to look at while draining.
+    pub drain_slot: Cell<u32>,
+    /// When it was started.
+    pub started: Cell<u64>,
+    /// Time-stamp counts for which its ended threads ran.
+    pub past_run_time: Cell<u64>,
+    pub(crate) all: Link<Process>,
+    /// Its place on the reaper's list.
+    pub(crate) reaping: Link<Process>,
+}
+
+impl Process {
+    /// Makes a process with an empty address space.
+    ///
+    /// # Errors
+    /// `AccountExhausted`.
+    pub fn create(
+        kernel: &Kernel,
+        account: &Object<Account>,
+        parent: u64,
+        name: [u8; 16],
+    ) -> Result<Ref<Process>, Error> {
+        account.charge(Quantity::Processes, 1)?;
+        let process = slab::create(
+            kernel,
+            account,
+            Process {
+                account: account.to_ref(),
+                parent,
+                name,
+                state: Cell::new(State::New),
+                incarnation: Cell::new(1),
+                handles: HandleTable::new(),
+                space: AddressSpace::closed(account.to_ref()),
+                threads: List::new(),
+                alive: Cell::new(0),
+                served: List::new(),
+                kept: List::new(),
+                attached: List::new(),
+                active_calls: Cell::new(0),
+                alone: Slot::empty(),
+                orphans: Cell::new(0),
+                outside_handles: Cell::new(0),
+                on_cpu: Cell::new(0),
+                exit: Cell::new(None),
+                watcher: Slot::empty(),
+                watcher_bits: Cell::new(0),
+                reset_asked: Cell::new(false),
+                reset_channel: Slot::empty(),
+                reset_bits: Cell::new(0),
+                abandoned: Cell::new(false),
+                drain_slot: Cell::new(0),
+                started: Cell::new(0),
+                past_run_time: Cell::new(0),
+                all: Link::new(),
+                reaping: Link::new(),
+            },
+        )
+        .inspect_err(|_| account.uncharge(Quantity::Processes, 1))?;
+        process.space.open(kernel)?;
+        kernel.processes.push_back(process.clone());
+        Ok(process)
+    }
+
+    /// Whether it can be given memory, handles and threads.
+    pub fn can_be_changed(&self) -> bool {
+        matches!(self.state.get(), State::New | State::Running)
+    }
+
+    /// Whether its threads may run.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.state.get() == State::Running
+    }
+
+    /// Whether it died: nothing of it runs any more, or is being stopped.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state.get(), State::Draining | State::Dead | State::Resetting)
+    }
+}
+
+impl Object<Process> {
+    /// The exit record, or what there is of it while it lives.
+    pub fn record(&self) -> ExitRecord {
+        let state = match self.state.get() {
+            State::New => abi::process::ProcessState::New,
+            State::Running => abi::process::ProcessState::Running,
+            State::Draining => abi::process::ProcessState::Draining,
+            State::Dead | State::Resetting => abi::process::ProcessState::Dead,
+        };
+        let mut record = ExitRecord {
+            process: self.number(),
+            incarnation: self.incarnation.get(),
+            state: state as u32,
+            ..ExitRecord::default()
+        };
+        if let Some(exit) = self.exit.get() {
+            record.reason = exit.reason as u32;
+            record.code = exit.code;
+            record.address = exit.address;
+            record.thread = exit.thread;
+            record.time = exit.time;
+            record.call = exit.call;
+            record.client = exit.client;
+            record.registers = exit.registers;
+        }
+        record
+    }
+}
+
+impl Type for Process {
+    const TYPE: ObjectType = ObjectType::Process;
+
+    fn finalize(&self, kernel: &Kernel) {
+        self.handles.free(kernel, self.account.get(kernel));
+        self.space.close(kernel);
+        self.account.uncharge(Quantity::Processes, 1);
+    }
+}
+
+/// Links of a process among all.
+pub struct AllProcesses;
+impl Which<Process> for AllProcesses {
+    fn link(process: &Process) -> &Link<Process> {
+        &process.all
+    }
+}
+
+/// Links of a process on the reaper's list.
+pub struct Reaping;
+impl Which<Process> for Reaping {
+    fn link(process: &Process) -> &Link<Process> {
+        &process.reaping
+    }
+}

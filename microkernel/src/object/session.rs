@@ -1,0 +1,234 @@
+//! Session: a client's connection to a channel. Each process that has handles to it is one use of it.
+//!
+//! The states are in `docs/states.md`. Nobody's use: a session in flight, in a message.
+
+use super::account::{Account, Quantity};
+use super::channel::Channel;
+use super::process::Process;
+use super::reference::{Object, ObjectType, Ref, Slot, Type};
+use super::slab;
+use crate::ipc;
+use crate::kernel::Kernel;
+use crate::list::{Link, List, Which};
+use abi::Error;
+use core::cell::Cell;
+
+/// Most processes that can share a session: finding a process's use takes that many steps at most.
+const MOST_USES: u32 = 64;
+
+/// A connection.
+pub struct Session {
+    /// The channel that it leads to.
+    pub channel: Ref<Channel>,
+    /// What the server knows it by.
+    pub badge: u64,
+    account: Slot<Account>,
+    /// Uses, and flights: with the last of them it is closed.
+    holds: Cell<u32>,
+    uses: List<SessionUse, InSession>,
+    in_channel: Link<Session>,
+}
+
+/// A process's use of a session: what its handles name.
+pub struct SessionUse {
+    /// The session.
+    pub session: Ref<Session>,
+    /// The channel that it leads to, for calls.
+    pub channel: Ref<Channel>,
+    /// The process, while it exists.
+    pub process: Slot<Process>,
+    /// The process's number.
+    pub client: u64,
+    /// The badge, for calls.
+    pub badge: u64,
+    /// Handles that the process has.
+    pub handles: Cell<u32>,
+    last: Cell<bool>,
+    in_session: Link<SessionUse>,
+    in_closes: Link<SessionUse>,
+}
+
+impl Session {
+    /// Makes a session that is in flight once.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `Closed`.
+    pub fn mint(
+        kernel: &Kernel,
+        account: &Object<Account>,
+        channel: &Object<Channel>,
+        badge: u64,
+    ) -> Result<Ref<Session>, Error> {
+        if channel.is_closed() {
+            return Err(Error::Closed);
+        }
+        account.charge(Quantity::Sessions, 1)?;
+        let session = slab::create(
+            kernel,
+            account,
+            Session {
+                channel: channel.to_ref(),
+                badge,
+                account: Slot::with(account.to_ref()),
+                holds: Cell::new(1),
+                uses: List::new(),
+                in_channel: Link::new(),
+            },
+        )
+        .inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
+        channel.sessions.push_back(session.clone());
+        Ok(session)
+    }
+
+    /// Moves the charge for the session to the account of its receiver.
+    ///
+    /// # Errors
+    /// `AccountExhausted`: it stays where it was.
+    pub fn move_charge(&self, to: &Object<Account>) -> Result<(), Error> {
+        to.charge(Quantity::Sessions, 1)?;
+        if let Some(from) = self.account.take() {
+            from.uncharge(Quantity::Sessions, 1);
+        }
+        self.account.set(Some(to.to_ref()));
+        Ok(())
+    }
+
+    /// Its uses: at most 64.
+    pub fn uses<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<SessionUse>> {
+        self.uses.iter(kernel)
+    }
+}
+
+impl Object<Session> {
+    /// A flight begins: a handle was put into a message.
+    pub fn take_flight(&self) {
+        self.holds.set(self.holds.get() + 1);
+    }
+
+    /// A flight ends without a receiver.
+    pub fn end_flight(&self) {
+        self.release_hold();
+    }
+
+    /// The use of a process, for one more handle of it: a new one, or the one that it has.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `NoSlot` (64 processes use it).
+    pub fn use_by(&self, kernel: &Kernel, process: &Object<Process>) -> Result<Ref<SessionUse>, Error> {
+        let open = self.uses.iter(kernel).find(|one| one.process.holds(process) && one.handles.get() > 0);
+        if let Some(open) = open {
+            open.handles.set(open.handles.get() + 1);
+            return Ok(open.to_ref());
+        }
+        if self.uses.len() >= MOST_USES {
+            return Err(Error::NoSlot);
+        }
+        let new = slab::create(
+            kernel,
+            &process.account,
+            SessionUse {
+                session: self.to_ref(),
+                channel: self.channel.clone(),
+                process: Slot::with(process.to_ref()),
+                client: process.number(),
+                badge: self.badge,
+                handles: Cell::new(1),
+                last: Cell::new(false),
+                in_session: Link::new(),
+                in_closes: Link::new(),
+            },
+        )?;
+        self.uses.push_back(new.clone());
+        self.holds.set(self.holds.get() + 1);
+        Ok(new)
+    }
+
+    /// Whether that was the last hold.
+    fn release_hold(&self) -> bool {
+        let left = self.holds.get() - 1;
+        self.holds.set(left);
+        if left == 0 {
+            // No use is left to tell the server, or the caller's use does: a session that ended in flight
+            // was never anybody's.
+            self.channel.sessions.remove(self);
+        }
+        left == 0
+    }
+}
+
+impl Object<SessionUse> {
+    /// One handle more of the same process.
+    pub fn opened(&self) {
+        self.handles.set(self.handles.get() + 1);
+    }
+
+    /// One handle of the process is closed. With the last one, the server is told.
+    pub fn closed(&self, kernel: &Kernel) {
+        let left = self.handles.get() - 1;
+        self.handles.set(left);
+        if left > 0 {
+            return;
+        }
+        self.process.set(None);
+        let last = self.session.release_hold();
+        self.last.set(last);
+        if self.channel.is_closed() {
+            self.forget();
+        } else {
+            self.channel.closes.push_back(self.to_ref());
+            ipc::wake_receiver(kernel, self.channel.get(kernel));
+        }
+    }
+
+    /// Whether no process has the session any more.
+    pub fn is_last(&self) -> bool {
+        self.last.get()
+    }
+
+    /// The close is acknowledged, or nobody is left to tell: the use is gone.
+    pub fn forget(&self) {
+        self.channel.closes.remove(self);
+        self.channel.delivered_closes.remove(self);
+        self.session.uses.remove(self);
+    }
+}
+
+impl Type for Session {
+    const TYPE: ObjectType = ObjectType::Session;
+
+    fn finalize(&self, _kernel: &Kernel) {
+        if let Some(account) = self.account.take() {
+            account.uncharge(Quantity::Sessions, 1);
+        }
+    }
+}
+
+impl Type for SessionUse {
+    const TYPE: ObjectType = ObjectType::SessionUse;
+
+    fn finalize(&self, _kernel: &Kernel) {}
+}
+
+/// Links of a session among those of its channel.
+pub struct InChannel;
+impl Which<Session> for InChannel {
+    fn link(session: &Session) -> &Link<Session> {
+        &session.in_channel
+    }
+}
+
+/// Links of a use among those of its session.
+pub struct InSession;
+impl Which<SessionUse> for InSession {
+    fn link(one: &SessionUse) -> &Link<SessionUse> {
+        &one.in_session
+    }
+}
+
+/// Links of a use among the closes of its channel.
+pub struct InCloses;
+impl Which<SessionUse> for InCloses {
+    fn link(one: &SessionUse) -> &Link<SessionUse> {
+        &one.in_closes
+    }
+}

@@ -1,0 +1,413 @@
+//! Thread: what is scheduled. It has two message pages, and at most one call under way.
+
+use super::account::{Account, Quantity};
+use super::channel::Channel;
+use super::memory::Memory;
+use super::process::{MOST_THREADS, Process};
+use super::reference::{Object, ObjectType, Ref, Slot, Type};
+use super::call::Call;
+use super::slab;
+use crate::address_space::Placement;
+use crate::arch::{self, Context};
+use crate::ipc::Flight;
+use crate::kernel::Kernel;
+use crate::list::{Link, Which};
+use crate::shootdown::{Progress, Ticket};
+use crate::tree::{self, Node};
+use abi::memory::{MemoryKind, Protection};
+use abi::schedule::Parameters;
+use abi::{Error, Handle, Header, MessagePage, Policy, Rights};
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// What a thread does or waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Its process is not started.
+    New,
+    /// In a run queue.
+    Ready,
+    /// On a CPU.
+    Running,
+    /// Waits in receive, in its channel's list.
+    Receiving,
+    /// Its call is queued on a channel.
+    Queued,
+    /// Its call is current in a server thread: `server`.
+    Current,
+    /// Its call is kept: `kept`.
+    Kept,
+    /// Waits until no CPU has a stale translation: `ticket`.
+    Flushing,
+    /// Ended.
+    Ended,
+}
+
+/// Bytes of a thread's two message pages.
+const PAGES_BYTES: u64 = 2 * abi::PAGE_BYTES as u64;
+
+/// Highest number of calls in a chain.
+pub const MAX_DEPTH: u8 = 8;
+
+/// A thread.
+pub struct Thread {
+    /// What the processor needs; first, so that its alignment is that of the object.
+    pub context: Context,
+    /// The process that it belongs to.
+    pub process: Ref<Process>,
+    account: Ref<Account>,
+    pages: Ref<Memory>,
+    call_page: NonNull<MessagePage>,
+    serve_page: NonNull<MessagePage>,
+    /// Where the message pages are mapped.
+    pub pages_address: u64,
+    /// What it does.
+    pub state: Cell<State>,
+    /// Its place in a run queue, a channel's receivers or a channel's callers: a thread waits for one thing.
+    pub(crate) queue: Link<Thread>,
+    /// Its place among the threads of its process.
+    pub(crate) siblings: Link<Thread>,
+    /// Its place among the timers, and the deadline as key.
+    pub(crate) timer: Node<Thread>,
+    /// Its place among the fair ready threads.
+    pub(crate) fair: Node<Thread>,
+
+    // As a client -----------------------------------------------------------------------------
+    /// The channel that it receives on or calls.
+    pub channel: Slot<Channel>,
+    /// The badge of the session that it calls.
+    pub badge: Cell<u64>,
+    /// The thread in which its call is current.
+    pub server: Slot<Thread>,
+    /// The Call object that stands for its call.
+    pub kept: Slot<Call>,
+    /// The request's header word: the register of the frame is overwritten only by the reply.
+    pub request: Cell<Header>,
+    /// Handles that the request carries, until the call ends.
+    pub(crate) sent: Flight,
+    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed.
+    pub call_since: Cell<u64>,
+    /// Downtime of the channel (see [`Channel::downtime`]) when the deadline was set.
+    pub downtime_seen: Cell<u64>,
+    /// Faults of servers that struck while the call was current.
+    pub faults: Cell<u32>,
+    /// Kills of servers for hanging while the call was current.
+    pub hangs: Cell<u32>,
+    /// Whether an incarnation has received the call before.
+    pub was_delivered: Cell<bool>,
+    /// Order of first delivery: replays queue by it.
+    pub delivered_order: Cell<u64>,
+    /// Slots reserved for the reply's handles.
+    pub reserved: Cell<u8>,
+
+    // As a server -----------------------------------------------------------------------------
+    /// The client whose call is current.
+    pub current: Slot<Thread>,
+    /// The process of a client that left while its call was current here.
+    pub orphan: Slot<Process>,
+    /// Length of the chain of calls that ends here: 0 when it serves none.
+    pub depth: Cell<u8>,
+
+    // Scheduling ------------------------------------------------------------------------------
+    /// Its own parameters.
+    pub parameters: Cell<Parameters>,
+    /// Rank at which it is scheduled: its own priority, or one that it inherited. 0 is fair.
+    pub rank: Cell<u8>,
+    /// Virtual run time among fair threads.
+    pub virtual_time: Cell<u64>,
+    /// Set of CPUs on which it may run.
+    pub affinity: Cell<u64>,
+    /// CPU on which it ran last.
+    pub cpu: Cell<u32>,
+    /// Time-stamp counts for which it ran.
+    pub run_time: Cell<u64>,
+
+    /// What it waits for in `Flushing`.
+    pub(crate) ticket: Cell<Option<Ticket>>,
+    /// It ends once it need not wait any more.
+    pub(crate) is_exiting: Cell<bool>,
+    /// Whom to signal when it has ended.
+    pub(crate) on_exit: Slot<Channel>,
+    pub(crate) on_exit_bits: Cell<u64>,
+}
+
+impl Thread {
+    /// Makes a thread of a process, with its message pages mapped, in state `New`.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `BadAddress`, `BadState`, `NoSlot` (the process has 128 threads).
+    pub fn create(
+        kernel: &Kernel,
+        process: &Object<Process>,
+        account: &Object<Account>,
+        context: Context,
+        pages_address: u64,
+    ) -> Result<Ref<Thread>, Error> {
+        if !process.can_be_changed() {
+            return Err(Error::BadState);
+        }
+        if process.threads.len() >= MOST_THREADS {
+            return Err(Error::NoSlot);
+        }
+        if pages_address == 0 {
+            return Err(Error::BadAddress);
+        }
+        account.charge(Quantity::Threads, 1)?;
+        let uncharge = |_: &Error| account.uncharge(Quantity::Threads, 1);
+        let pages =
+            Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
+        let at = |page| NonNull::new(arch::direct_map(pages.place(kernel, page))).expect("not at zero").cast();
+        let places = [at(0), at(1)];
+        let placement = Placement {
+            address: pages_address,
+            offset: 0,
+            bytes: PAGES_BYTES,
+            word: (Protection::READ | Protection::WRITE).bits() as u64,
+            rights: Rights::READ | Rights::WRITE,
+        };
+        process.space.map(kernel, pages.get(kernel), placement).inspect_err(uncharge)?;
+        let new = Thread::new(process, account, context, pages, pages_address, u64::MAX, places);
+        let thread = match slab::create(kernel, account, new) {
+            Ok(thread) => thread,
+            Err(error) => {
+                uncharge(&error);
+                let _ = process.space.unmap(kernel, pages_address);
+                return Err(error);
+            }
+        };
+        process.space.populate(kernel, pages_address, PAGES_BYTES / abi::PAGE_BYTES as u64);
+        process.threads.push_back(thread.clone());
+        process.alive.set(process.alive.get() + 1);
+        Ok(thread)
+    }
+
+    /// Undoes [`Thread::create`] for a thread that has not run.
+    pub fn undo_create(kernel: &Kernel, thread: &Object<Thread>) {
+        let process = thread.process.get(kernel);
+        thread.state.set(State::Ended);
+        process.threads.remove(thread);
+        process.alive.set(process.alive.get() - 1);
+        let _ = Thread::unmap_pages(kernel, thread);
+    }
+
+    /// Takes a thread's message pages out of its address space. Returns what to wait for, until nothing of that is left on any CPU.
+    pub fn unmap_pages(kernel: &Kernel, thread: &Object<Thread>) -> Option<Ticket> {
+        match thread.process.space.unmap(kernel, thread.pages_address) {
+            Ok(Progress::Done(ticket)) if !kernel.shootdown.is_done(ticket) => Some(ticket),
+            // Two pages are one step; where user space took the mapping out itself, there is nothing to do.
+            _ => None,
+        }
+    }
+
+    fn new(
+        process: &Object<Process>,
+        account: &Object<Account>,
+        context: Context,
+        pages: Ref<Memory>,
+        pages_address: u64,
+        affinity: u64,
+        [call_page, serve_page]: [NonNull<MessagePage>; 2],
+    ) -> Thread {
+        Thread {
+            context,
+            process: process.to_ref(),
+            account: account.to_ref(),
+            pages,
+            call_page,
+            serve_page,
+            pages_address,
+            state: Cell::new(State::New),
+            queue: Link::new(),
+            siblings: Link::new(),
+            timer: Node::new(),
+            fair: Node::new(),
+            channel: Slot::empty(),
+            badge: Cell::new(0),
+            server: Slot::empty(),
+            kept: Slot::empty(),
+            request: Cell::new(Header::default()),
+            sent: Flight::new(),
+            call_since: Cell::new(0),
+            downtime_seen: Cell::new(0),
+            faults: Cell::new(0),
+            hangs: Cell::new(0),
+            was_delivered: Cell::new(false),
+            delivered_order: Cell::new(0),
+            reserved: Cell::new(0),
+            current: Slot::empty(),
+            orphan: Slot::empty(),
+            depth: Cell::new(0),
+            parameters: Cell::new(Parameters::DEFAULT),
+            rank: Cell::new(0),
+            virtual_time: Cell::new(0),
+            affinity: Cell::new(affinity),
+            cpu: Cell::new(0),
+            run_time: Cell::new(0),
+            ticket: Cell::new(None),
+            is_exiting: Cell::new(false),
+            on_exit: Slot::empty(),
+            on_exit_bits: Cell::new(0),
+        }
+    }
+
+    /// The page of calls that it makes.
+    #[inline]
+    pub fn call_page(&self) -> Page {
+        Page(self.call_page)
+    }
+
+    /// The page of calls that it serves.
+    #[inline]
+    pub fn serve_page(&self) -> Page {
+        Page(self.serve_page)
+    }
+
+    /// The Memory of both pages.
+    pub fn pages(&self) -> &Ref<Memory> {
+        &self.pages
+    }
+
+    /// Its own rank: what it has without inheritance.
+    #[inline]
+    pub fn base_rank(&self) -> u8 {
+        self.parameters.get().priority
+    }
+
+    /// Whether it takes turns with others of its rank.
+    pub fn takes_turns(&self) -> bool {
+        self.parameters.get().policy != Policy::Fifo
+    }
+
+    /// Whether its call is one that struck a server before.
+    #[inline]
+    pub fn is_suspect(&self) -> bool {
+        self.faults.get() | self.hangs.get() != 0
+    }
+
+    /// Whether it waits for the reply to a call.
+    pub fn is_calling(&self) -> bool {
+        matches!(self.state.get(), State::Queued | State::Current | State::Kept)
+    }
+
+    /// Sets `rax`, the status of the system call that it is in.
+    #[inline]
+    pub fn set_status(&self, status: u64) {
+        self.context.frame.rax.set(status);
+    }
+}
+
+impl Type for Thread {
+    const TYPE: ObjectType = ObjectType::Thread;
+
+    fn finalize(&self, _kernel: &Kernel) {
+        self.account.uncharge(Quantity::Threads, 1);
+    }
+}
+
+/// Links of a thread in queues of channels and CPUs.
+pub struct InQueue;
+impl Which<Thread> for InQueue {
+    #[inline]
+    fn link(thread: &Thread) -> &Link<Thread> {
+        &thread.queue
+    }
+}
+
+/// Links of a thread among those of its process.
+pub struct InProcess;
+impl Which<Thread> for InProcess {
+    fn link(thread: &Thread) -> &Link<Thread> {
+        &thread.siblings
+    }
+}
+
+/// Nodes of a thread among the timers.
+pub struct InTimers;
+impl tree::Which<Thread> for InTimers {
+    fn node(thread: &Thread) -> &Node<Thread> {
+        &thread.timer
+    }
+}
+
+/// Nodes of a thread among the fair ready threads.
+pub struct InFair;
+impl tree::Which<Thread> for InFair {
+    fn node(thread: &Thread) -> &Node<Thread> {
+        &thread.fair
+    }
+}
+
+/// The kernel's view of a message page. User space may change the page at any time: so every read is of a
+/// copy, and nothing read here is believed before it was checked.
+#[derive(Clone, Copy)]
+pub struct Page(NonNull<MessagePage>);
+
+macro_rules! fields {
+    ($($read:ident $write:ident $field:ident: $type:ty;)*) => {
+        $(
+            /// The field as it stands now.
+            #[inline]
+            pub fn $read(self) -> $type {
+                // SAFETY: the page is pinned as long as its thread is, and `Page`s do not outlive an entry.
+                unsafe { (&raw const (*self.0.as_ptr()).$field).read_volatile() }
+            }
+
+            /// Sets the field.
+            #[inline]
+            pub fn $write(self, value: $type) {
+                // SAFETY: as for reading; the kernel holds no reference into the page.
+                unsafe { (&raw mut (*self.0.as_ptr()).$field).write_volatile(value) }
+            }
+        )*
+    };
+}
+
+impl Page {
+    fields! {
+        handles set_handles handles: [Handle; abi::message::HANDLES];
+        deadline set_deadline deadline: u64;
+        lane set_lane lane: u64;
+        sequence set_sequence sequence: u64;
+        client set_client client: u64;
+        faults set_faults faults: u32;
+        hangs set_hangs hangs: u32;
+    }
+
+    /// Copies the first `bytes` of the payload, at most all, to another page.
+    #[inline]
+    pub fn copy_payload(self, to: Page, bytes: usize) {
+        let words = bytes.min(abi::PAYLOAD_BYTES).div_ceil(8);
+        // SAFETY: both payloads are pinned and at least this long, as PAYLOAD_BYTES is a multiple of 8; the
+        // pages are distinct or the copy is of a page onto itself, which `copy` allows.
+        unsafe {
+            let source = (&raw const (*self.0.as_ptr()).payload).cast::<u64>();
+            let target = (&raw mut (*to.0.as_ptr()).payload).cast::<u64>();
+            core::ptr::copy(source, target, words);
+        }
+    }
+
+    /// Writes bytes at an offset of the payload.
+    ///
+    /// # Panics
+    /// If they do not fit: records are sized by the kernel.
+    pub fn write_payload(self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= abi::PAYLOAD_BYTES);
+        // SAFETY: in bounds as just checked; the page is pinned.
+        unsafe {
+            let target = (&raw mut (*self.0.as_ptr()).payload).cast::<u8>().add(offset);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
+        }
+    }
+}
+
+impl Object<Thread> {
+    /// The thread that its call chain came from first: the one whose slice is used.
+    pub fn chain_head<'k>(&'k self, kernel: &'k Kernel) -> &'k Object<Thread> {
+        let mut head = self;
+        while let Some(client) = head.current.get(kernel) {
+            head = client;
+        }
+        head
+    }
+}

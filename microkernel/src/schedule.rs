@@ -1,0 +1,384 @@
+//! Which thread runs where.
+//!
+//! Real-time threads by rank, before fair ones by virtual time (as in Linux's CFS: the thread that has had least, by weight). A caller
+//! hands its CPU and the rest of its slice to the server thread, and gets both back with the reply: the
+//! *owner* of a slice is the thread at the head of the chain of calls, and its virtual time pays.
+
+use crate::arch::{self, clock};
+use crate::cpu::{Cpu, attention};
+use crate::kernel::Kernel;
+use crate::object::thread::State;
+use crate::object::{Object, Ref, Thread};
+use crate::timer;
+use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
+
+/// How far a fair thread that wakes may be ahead of those that ran meanwhile, in time-stamp counts of virtual time.
+const WAKE_BONUS: u64 = 4_000_000;
+
+/// How much less virtual time than the running thread's makes a waking thread preempt it.
+const WAKE_GRANULARITY: u64 = 1_000_000;
+
+/// Counts the running thread's time up to now.
+#[inline]
+fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
+    let ran = now.saturating_sub(cpu.counted_until.replace(now));
+    thread.run_time.set(thread.run_time.get() + ran);
+    cpu.busy_time.set(cpu.busy_time.get() + ran);
+}
+
+/// Charges the time since the last charge to the owner of the slice.
+fn charge_owner(kernel: &Kernel, cpu: &Cpu, now: u64) {
+    let ran = now.saturating_sub(cpu.charged_until.replace(now));
+    if let Some(owner) = cpu.owner.get(kernel) {
+        let weight = owner.parameters.get().weight as u64;
+        owner.virtual_time.set(owner.virtual_time.get() + ran * DEFAULT_WEIGHT as u64 / weight);
+        let passed = cpu.queue.least_virtual(kernel).map_or(owner.virtual_time.get(), |least| {
+            least.min(owner.virtual_time.get())
+        });
+        cpu.queue.virtual_now.set(cpu.queue.virtual_now.get().max(passed));
+    }
+}
+
+/// Takes the running thread off its CPU, to wait in `state`.
+pub fn take_off_cpu(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, state: State) {
+    debug_assert!(cpu.current.holds(thread));
+    count_time(cpu, thread, clock::tsc());
+    arch::leave(&thread.context);
+    thread.state.set(state);
+    thread.process.on_cpu.set(thread.process.on_cpu.get() - 1);
+    let _ = kernel;
+    cpu.current.set(None);
+}
+
+/// Makes a thread run next on this CPU, on what is left of the slice.
+pub fn hand_over(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
+    let thread = thread.get(kernel);
+    let allowed = thread.affinity.get() >> cpu.index() & 1 != 0;
+    if !thread.process.is_running() {
+        return;
+    }
+    if !allowed || cpu.handoff.is_some() {
+        make_ready(kernel, thread);
+        return;
+    }
+    thread.state.set(State::Ready);
+    thread.cpu.set(cpu.index());
+    cpu.handoff.set(Some(thread.to_ref()));
+}
+
+/// Makes a waiting thread ready, on the CPU that suits it best. One whose process is not running stays as it is.
+pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
+    if !thread.process.is_running() {
+        return;
+    }
+    thread.state.set(State::Ready);
+    let cpu = choose_cpu(kernel, thread);
+    thread.cpu.set(cpu.index());
+    let floor = cpu.queue.virtual_now.get().saturating_sub(WAKE_BONUS);
+    thread.virtual_time.set(thread.virtual_time.get().max(floor));
+    enqueue(kernel, cpu, thread, false);
+}
+
+/// Puts a ready thread in a CPU's queue, and tells the CPU where that matters.
+fn enqueue(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, first: bool) {
+    cpu.queue.insert(thread, first);
+    match cpu.current.get(kernel) {
+        None => notify(kernel, cpu, attention::RESCHEDULE),
+        Some(current) => {
+            let (rank, running) = (thread.rank.get(), current.rank.get());
+            let is_behind = || thread.virtual_time.get() + WAKE_GRANULARITY < current.virtual_time.get();
+            if rank > running || rank == 0 && running == 0 && !first && is_behind() {
+                notify(kernel, cpu, attention::RESCHEDULE);
+            } else {
+                // A slice has an end only while somebody waits for it.
+                notify(kernel, cpu, attention::TIMER);
+            }
+        }
+    }
+}
+
+/// Asks a CPU to look up, by an interrupt where it is another one.
+pub fn notify(kernel: &Kernel, cpu: &Cpu, what: u32) {
+    let had = cpu.attention.get();
+    cpu.ask(what);
+    if had & what == 0 && !core::ptr::eq(cpu, kernel.this_cpu()) {
+        arch::apic::kick(cpu.index() as usize);
+    }
+}
+
+/// The CPU for a thread that becomes ready: the one it ran on, unless another is idle.
+fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
+    let affinity = thread.affinity.get();
+    let allowed = |cpu: &Cpu| cpu.online.get() && affinity >> cpu.index() & 1 != 0;
+    let free = |cpu: &Cpu| cpu.is_idle() && cpu.queue.is_empty() && !cpu.handoff.is_some();
+    let here = kernel.this_cpu();
+    let last = kernel.cpu(thread.cpu.get());
+    if allowed(last) && free(last) {
+        return last;
+    }
+    if allowed(here) && free(here) {
+        return here;
+    }
+    let cpus = || kernel.cpus().iter().copied();
+    if let Some(idle) = cpus().find(|cpu| allowed(cpu) && free(cpu)) {
+        return idle;
+    }
+    if allowed(last) {
+        return last;
+    }
+    if allowed(here) {
+        return here;
+    }
+    cpus().find(|cpu| allowed(cpu)).unwrap_or(here)
+}
+
+/// Takes a ready thread out of whatever queue it is in.
+pub fn dequeue(kernel: &Kernel, thread: &Object<Thread>) {
+    let cpu = kernel.cpu(thread.cpu.get());
+    if cpu.handoff.holds(thread) {
+        cpu.handoff.set(None);
+    } else {
+        cpu.queue.remove(thread);
+    }
+}
+
+/// Changes the rank at which a thread is scheduled.
+pub fn set_rank(kernel: &Kernel, thread: &Object<Thread>, rank: u8) {
+    let old = thread.rank.get();
+    if old == rank {
+        return;
+    }
+    let cpu = kernel.cpu(thread.cpu.get());
+    match thread.state.get() {
+        State::Ready if !cpu.handoff.holds(thread) => {
+            cpu.queue.remove(thread);
+            thread.rank.set(rank);
+            enqueue(kernel, cpu, thread, false);
+        }
+        State::Queued => {
+            let channel = thread.channel.get(kernel).expect("a queued caller has a channel");
+            channel.dequeue(thread);
+            thread.rank.set(rank);
+            channel.enqueue(kernel, thread);
+        }
+        State::Running => {
+            thread.rank.set(rank);
+            if cpu.queue.has_above(rank) {
+                notify(kernel, cpu, attention::RESCHEDULE);
+            }
+        }
+        _ => thread.rank.set(rank),
+    }
+}
+
+/// Puts the running thread back among the ready ones: the slice is over, it yields, or a higher rank is ready.
+fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
+    charge_owner(kernel, cpu, clock::tsc());
+    let is_over = now >= cpu.slice_end.get() && thread.takes_turns();
+    if is_over && thread.current.is_some() {
+        // A server whose caller's slice is over goes on by its own rank, or its best caller's.
+        let caller = thread.current.get(kernel).map_or(0, |caller| caller.rank.get());
+        thread.rank.set(thread.base_rank().max(caller));
+        let floor = cpu.queue.virtual_now.get();
+        thread.virtual_time.set(thread.virtual_time.get().max(floor));
+    }
+    take_off_cpu(kernel, cpu, thread, State::Ready);
+    let first = thread.rank.get() > 0 && !is_over;
+    cpu.queue.insert(thread, first);
+}
+
+/// The running thread lets others of its rank run.
+pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
+    if !cpu.queue.has_equal_or_above(thread.rank.get()) {
+        return;
+    }
+    charge_owner(kernel, cpu, clock::tsc());
+    if thread.rank.get() == 0
+        && let Some(least) = cpu.queue.least_virtual(kernel)
+    {
+        // Behind the first of the others.
+        thread.virtual_time.set(thread.virtual_time.get().max(least + 1));
+    }
+    take_off_cpu(kernel, cpu, thread, State::Ready);
+    cpu.queue.insert(thread, false);
+}
+
+/// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
+pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
+    let asked = cpu.attention.replace(0);
+    if let Some(current) = cpu.current.get(kernel) {
+        if asked & attention::STOP != 0 && !current.process.is_running() {
+            stop_here(kernel, cpu, current);
+        } else if asked & attention::MOVE != 0 && current.affinity.get() >> cpu.index() & 1 == 0 {
+            take_off_cpu(kernel, cpu, current, State::Ready);
+            make_ready(kernel, current);
+        } else if asked & attention::RESCHEDULE != 0 {
+            preempt(kernel, cpu, current);
+        }
+    }
+    if asked & attention::LEAVE != 0
+        && cpu.loaded.get(kernel).is_some_and(|process| process.is_dead())
+        && !cpu.current.is_some()
+    {
+        kernel.load_kernel_space(cpu);
+    }
+    if let (Some(handoff), true) = (cpu.handoff.get(kernel), cpu.current.is_some()) {
+        cpu.handoff.set(None);
+        enqueue(kernel, cpu, handoff, true);
+        if let Some(current) = cpu.current.get(kernel)
+            && cpu.queue.has_above(current.rank.get())
+        {
+            preempt(kernel, cpu, current);
+        }
+    }
+    let mut switched = false;
+    if !cpu.current.is_some() {
+        switched = true;
+        match next(kernel, cpu) {
+            Some(next) => run(kernel, cpu, next),
+            None => {
+                timer::arm(kernel, cpu);
+                return false;
+            }
+        }
+    }
+    if switched || asked != 0 || kernel.has_work() {
+        cpu.attention.set(cpu.attention.get() & !attention::TIMER);
+        timer::arm(kernel, cpu);
+    }
+    true
+}
+
+/// Puts the running thread back if another should run.
+fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
+    let now = clock::now();
+    let rank = current.rank.get();
+    let slice_over = now >= cpu.slice_end.get() && current.takes_turns() && cpu.queue.has_equal_or_above(rank);
+    let is_behind = || {
+        charge_owner(kernel, cpu, clock::tsc());
+        rank == 0
+            && cpu.queue.least_virtual(kernel).is_some_and(|least| least + WAKE_GRANULARITY < current.virtual_time.get())
+    };
+    if cpu.queue.has_above(rank) || slice_over || is_behind() {
+        put_back(kernel, cpu, current, now);
+    } else if now >= cpu.slice_end.get() {
+        cpu.slice_end.set(now + SLICE);
+    }
+}
+
+/// The running thread's process died: it stops here.
+fn stop_here(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
+    take_off_cpu(kernel, cpu, current, State::Ended);
+    crate::death::progress(kernel, current.process.get(kernel));
+}
+
+/// Takes the thread that should run next: the one that was handed the CPU, the best ready one, or one of another CPU.
+fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
+    if let Some(handoff) = cpu.handoff.take() {
+        if !cpu.queue.has_above(handoff.rank.get()) {
+            return Some(handoff);
+        }
+        cpu.queue.insert(handoff.get(kernel), true);
+    }
+    charge_owner(kernel, cpu, clock::tsc());
+    let thread = match cpu.queue.best(kernel) {
+        Some(best) => {
+            let best = best.to_ref();
+            cpu.queue.remove(best.get(kernel));
+            best
+        }
+        None => steal(kernel, cpu)?,
+    };
+    cpu.slice_end.set(clock::now() + SLICE);
+    let head = thread.get(kernel).chain_head(kernel);
+    cpu.owner.set(Some(head.to_ref()));
+    Some(thread)
+}
+
+/// Takes a ready thread of another CPU.
+fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
+    let victim = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu)).max_by_key(|other| other.queue.len())?;
+    let thread = victim.queue.best_for(kernel, cpu.index())?.to_ref();
+    victim.queue.remove(thread.get(kernel));
+    // Virtual times of two CPUs have nothing to do with each other.
+    let ahead = thread.virtual_time.get().saturating_sub(victim.queue.virtual_now.get());
+    thread.virtual_time.set(cpu.queue.virtual_now.get() + ahead);
+    cpu.stolen.set(cpu.stolen.get() + 1);
+    Some(thread)
+}
+
+/// Runs a thread on this CPU.
+fn run(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
+    let now = clock::tsc();
+    let idle = now.saturating_sub(cpu.counted_until.replace(now));
+    cpu.idle_time.set(cpu.idle_time.get() + idle);
+    cpu.switches.set(cpu.switches.get() + 1);
+    thread.state.set(State::Running);
+    thread.cpu.set(cpu.index());
+    let process = thread.process.get(kernel);
+    process.on_cpu.set(process.on_cpu.get() + 1);
+    if !cpu.loaded.holds(process) {
+        let from = cpu.loaded.get(kernel).map(|process| &process.space);
+        kernel.shootdown.switch(kernel, from, Some(&process.space));
+        cpu.loaded.set(Some(process.to_ref()));
+    }
+    arch::switch(&cpu.arch, &thread.context);
+    cpu.current.set(Some(thread));
+}
+
+/// Sets a thread's own parameters. `inherited` is the rank that its current caller lends it.
+pub fn set_parameters(kernel: &Kernel, thread: &Object<Thread>, parameters: Parameters, inherited: u8) {
+    let queued = thread.state.get() == State::Ready && thread.rank.get() == 0;
+    if queued {
+        dequeue(kernel, thread);
+    }
+    thread.parameters.set(parameters);
+    let rank = parameters.priority.max(inherited);
+    if queued {
+        thread.rank.set(rank);
+        make_ready(kernel, thread);
+    } else {
+        set_rank(kernel, thread, rank);
+    }
+}
+
+/// Sets the CPUs on which a thread may run; one that runs or waits elsewhere moves.
+pub fn set_affinity(kernel: &Kernel, thread: &Object<Thread>, set: u64) {
+    thread.affinity.set(set);
+    if set >> thread.cpu.get() & 1 != 0 {
+        return;
+    }
+    match thread.state.get() {
+        State::Ready => {
+            dequeue(kernel, thread);
+            make_ready(kernel, thread);
+        }
+        State::Running => notify(kernel, kernel.cpu(thread.cpu.get()), attention::MOVE),
+        _ => {}
+    }
+}
+
+/// Wakes threads whose translations are flushed everywhere.
+#[inline]
+pub fn wake_flushed(kernel: &Kernel) {
+    if !kernel.flushing.is_empty() {
+        wake_some_flushed(kernel);
+    }
+}
+
+#[cold]
+fn wake_some_flushed(kernel: &Kernel) {
+    let mut next = kernel.flushing.front(kernel);
+    while let Some(thread) = next {
+        next = kernel.flushing.after(kernel, thread);
+        if thread.ticket.get().is_none_or(|ticket| kernel.shootdown.is_done(ticket)) {
+            kernel.flushing.remove(thread);
+            if thread.is_exiting.get() {
+                thread.state.set(State::Ended);
+                crate::death::thread_ended(kernel, thread);
+            } else {
+                make_ready(kernel, thread);
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Shoot-down: taking translations out of the TLBs of all CPUs, without any CPU waiting for another.
+//!
+//! Who has taken rights out of page tables *requests* a shoot-down: the CPUs that have the address space loaded become
+//! *pending* and are kicked. A pending CPU flushes its TLB at its next entry into the kernel or switch of address spaces. The
+//! request gives a [`Ticket`]; the *thread* that asked waits until it is done. What other CPUs may still reach stays in
+//! *limbo* until then: page tables that were taken out, and mappings, which keep their Memory.
+//!
+//! All state is under the kernel lock. So page tables, requests and acknowledgements have one order: a CPU that flushes
+//! sees every change made before, and answers all requests so far at once.
+
+use crate::address_space::AddressSpace;
+use crate::arch;
+use crate::kernel::Kernel;
+use crate::list::List;
+use crate::object::mapping::{InLimbo, Mapping};
+use crate::object::{Account, Object, Ref};
+use core::cell::Cell;
+use core::ptr::NonNull;
+use x86_64::{PhysAddr, VirtAddr};
+
+/// Most CPUs: sets of them are words.
+pub const CPUS: usize = 64;
+
+/// Frames and mappings taken from limbo at once.
+const BATCH: usize = 32;
+
+/// Up to so many pages are flushed one by one; above, all at once.
+const SINGLE_FLUSHES: u64 = 16;
+
+/// How far a long operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// One step was made; call again.
+    More,
+    /// All is done, and in effect on every CPU once the ticket is done.
+    Done(Ticket),
+}
+
+/// A request for a shoot-down. Later requests have greater tickets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// Nothing to wait for.
+    pub const DONE: Ticket = Ticket(0);
+}
+
+/// Who has to flush, and what waits for it.
+pub struct Shootdown {
+    /// The CPU that holds the kernel lock.
+    here: Cell<u32>,
+    last: Cell<Ticket>,
+    /// CPUs that have to flush, as a bit set.
+    pending: Cell<u64>,
+    /// Of these, the ones to which no interrupt was sent yet.
+    kicks: Cell<u64>,
+    /// For each pending CPU, the first request that it has not answered.
+    oldest: [Cell<Ticket>; CPUS],
+    /// Every ticket below is done.
+    frontier: Cell<Ticket>,
+    first_table: Cell<Option<NonNull<LimboTable>>>,
+    last_table: Cell<Option<NonNull<LimboTable>>>,
+    mappings: List<Mapping, InLimbo>,
+}
+
+/// A page table in limbo. Other CPUs may still walk through it: so its words stay «not present», which they are with
+/// bit 0 clear.
+#[repr(C)]
+struct LimboTable {
+    next: Cell<Option<NonNull<LimboTable>>>,
+    account: Cell<NonNull<Object<Account>>>,
+    /// The ticket, doubled.
+    ticket: Cell<u64>,
+}
+
+impl Shootdown {
+    /// Nobody has to flush.
+    pub const fn new() -> Shootdown {
+        Shootdown {
+            here: Cell::new(0),
+            last: Cell::new(Ticket::DONE),
+            pending: Cell::new(0),
+            kicks: Cell::new(0),
+            oldest: [const { Cell::new(Ticket::DONE) }; CPUS],
+            frontier: Cell::new(Ticket(u64::MAX)),
+            first_table: Cell::new(None),
+            last_table: Cell::new(None),
+            mappings: List::new(),
+        }
+    }
+
+    /// To be called by each CPU right after it took the kernel lock: says which CPU it is, and flushes where that is
+    /// asked for. True when tickets may have become done.
+    #[inline]
+    pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
+        self.here.set(cpu as u32);
+        if self.pending.get() & 1 << cpu == 0 {
+            return false;
+        }
+        arch::flush_all();
+        self.acknowledge(kernel)
+    }
+
+    /// Loads another address space, or none, on this CPU. True when tickets may have become done.
+    #[inline]
+    pub fn switch(&self, kernel: &Kernel, from: Option<&AddressSpace>, to: Option<&AddressSpace>) -> bool {
+        let here = 1 << self.here.get();
+        let table = match to {
+            Some(to) => {
+                to.loaded.set(to.loaded.get() | here);
+                to.root()
+            }
+            None => kernel.kernel_table.get(),
+        };
+        // SAFETY: every address space has the kernel's upper half. It flushes all translations of user pages, as these
+        // are not global (Intel SDM vol. 3A §4.10.4.1).
+        unsafe { arch::load_space(table) };
+        if let Some(from) = from
+            && to.is_none_or(|to| !core::ptr::eq(from, to))
+        {
+            from.loaded.set(from.loaded.get() & !here);
+        }
+        self.pending.get() & here != 0 && self.acknowledge(kernel)
+    }
+
+    /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
+    #[inline]
+    pub fn take_kicks(&self) -> u64 {
+        self.kicks.take()
+    }
+
+    /// Whether a request is answered by all.
+    #[inline]
+    pub fn is_done(&self, ticket: Ticket) -> bool {
+        ticket < self.frontier.get()
+    }
+
+    /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
+    pub fn flush_here(&self, space: &AddressSpace, address: u64, pages: u64) {
+        if space.loaded.get() & 1 << self.here.get() == 0 {
+        } else if pages <= SINGLE_FLUSHES {
+            (0..pages).for_each(|page| arch::flush_page(VirtAddr::new_truncate(address + (page << 12))));
+        } else {
+            arch::flush_all();
+        }
+    }
+
+    /// Asks the other CPUs that have the address space loaded to flush. The page tables are changed under the same hold of the
+    /// lock, before or after.
+    pub fn announce(&self, space: &AddressSpace) -> Ticket {
+        let (loaded, here) = (space.loaded.get(), 1 << self.here.get());
+        let others = loaded & !here;
+        if others == 0 {
+            return Ticket::DONE;
+        }
+        let ticket = Ticket(self.last.get().0 + 1);
+        self.last.set(ticket);
+        let fresh = others & !self.pending.get();
+        let mut rest = fresh;
+        while rest != 0 {
+            self.oldest[rest.trailing_zeros() as usize].set(ticket);
+            rest &= rest - 1;
+        }
+        self.pending.set(self.pending.get() | fresh);
+        self.kicks.set(self.kicks.get() | fresh);
+        self.frontier.set(self.frontier.get().min(ticket));
+        ticket
+    }
+
+    /// The CPUs that have to flush.
+    #[cfg(test)]
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.get()
+    }
+
+    /// This CPU has flushed everything.
+    #[cold]
+    fn acknowledge(&self, kernel: &Kernel) -> bool {
+        let pending = self.pending.get() & !(1 << self.here.get());
+        self.pending.set(pending);
+        self.kicks.set(self.kicks.get() & pending);
+        let mut frontier = Ticket(u64::MAX);
+        let mut rest = pending;
+        while rest != 0 {
+            frontier = frontier.min(self.oldest[rest.trailing_zeros() as usize].get());
+            rest &= rest - 1;
+        }
+        let advanced = frontier > self.frontier.replace(frontier);
+        self.collect(kernel);
+        advanced
+    }
+
+    /// Keeps a page table until the ticket is done, then frees and uncharges it.
+    pub(crate) fn hold_table(&self, kernel: &Kernel, table: PhysAddr, account: &Object<Account>, ticket: Ticket) {
+        if self.is_done(ticket) {
+            account.free_frame(kernel, table);
+            return;
+        }
+        let this: NonNull<LimboTable> =
+            NonNull::new(arch::direct_map(table).cast()).expect("the direct map is not at zero");
+        // SAFETY: the table is ours alone but for the walks of other CPUs, to which these words are not present:
+        // pointers are aligned and the ticket is doubled.
+        unsafe {
+            this.write(LimboTable {
+                next: Cell::new(None),
+                account: Cell::new(account.to_ref().into_raw()),
+                ticket: Cell::new(ticket.0 << 1),
+            });
+            match self.last_table.replace(Some(this)) {
+                Some(last) => last.as_ref().next.set(Some(this)),
+                None => self.first_table.set(Some(this)),
+            }
+        }
+    }
+
+    /// Keeps a mapping, and so its Memory, until its ticket is done.
+    pub(crate) fn hold_mapping(&self, mapping: Ref<Mapping>) {
+        if !self.is_done(mapping.ticket.get()) {
+            self.mappings.push_back(mapping);
+        }
+    }
+
+    /// Whether [`Shootdown::collect`] has work: limbo holds something that is done.
+    pub fn has_garbage(&self, kernel: &Kernel) -> bool {
+        self.mappings.front(kernel).is_some_and(|mapping| self.is_done(mapping.ticket.get()))
+            // SAFETY: tables in limbo hold a `LimboTable`.
+            || self.first_table.get().is_some_and(|table| self.is_done(Ticket(unsafe { table.as_ref() }.ticket.get() >> 1)))
+    }
+
+    /// Frees a bounded number of what is done in limbo. Both queues are in the order of their tickets.
+    pub fn collect(&self, kernel: &Kernel) {
+        for _ in 0..BATCH {
+            let Some(mapping) = self.mappings.front(kernel).filter(|mapping| self.is_done(mapping.ticket.get())) else {
+                break;
+            };
+            drop(self.mappings.remove(mapping));
+        }
+        for _ in 0..BATCH {
+            let Some(first) = self.first_table.get() else { break };
+            // SAFETY: tables in limbo hold a `LimboTable`.
+            let table = unsafe { first.as_ref() };
+            if !self.is_done(Ticket(table.ticket.get() >> 1)) {
+                break;
+            }
+            self.first_table.set(table.next.get());
+            if table.next.get().is_none() {
+                self.last_table.set(None);
+            }
+            // SAFETY: `hold_table` gave this reference up to the table.
+            let account = unsafe { Ref::from_raw(table.account.get()) };
+            account.free_frame(kernel, arch::physical(first.as_ptr().cast()));
+        }
+    }
+}
+
+impl Default for Shootdown {
+    fn default() -> Shootdown {
+        Shootdown::new()
+    }
+}

@@ -1,0 +1,74 @@
+//! System calls of channels and sessions.
+
+use super::{Results, argument, charged_account, managed_process, object, one, signalled_channel};
+use crate::ipc::{self, flight};
+use crate::kernel::Kernel;
+use crate::object::any::AnyRef;
+use crate::object::{Channel, Object, Session, Thread};
+use abi::{Error, Handle, Rights};
+
+/// [`abi::Syscall::ChannelCreate`].
+///
+/// # Errors
+/// See there.
+pub fn create(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let account = charged_account(kernel, thread, 0)?;
+    let server = managed_process(kernel, thread, 1)?;
+    if server.is_dead() {
+        return Err(Error::BadState);
+    }
+    let channel = Channel::create(kernel, account, server)?;
+    match flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(channel.clone()), u64::MAX) {
+        Ok(handle) => Ok(one(handle.0)),
+        Err(error) => {
+            ipc::close_channel(kernel, channel.get(kernel));
+            Err(error)
+        }
+    }
+}
+
+/// [`abi::Syscall::ChannelClose`].
+///
+/// # Errors
+/// See there.
+pub fn close(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+    ipc::close_channel(kernel, object(kernel, thread, 0, Rights::MANAGE)?);
+    Ok(())
+}
+
+/// [`abi::Syscall::Signal`].
+///
+/// # Errors
+/// See there.
+pub fn signal(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+    let channel = signalled_channel(kernel, thread, 0)?.ok_or(Error::BadHandle)?;
+    ipc::signal(kernel, channel, argument(thread, 1))
+}
+
+/// [`abi::Syscall::SessionMint`].
+///
+/// # Errors
+/// See there.
+pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let channel: &Object<Channel> = object(kernel, thread, 0, Rights::MINT)?;
+    let account = charged_account(kernel, thread, 2)?;
+    let session = Session::mint(kernel, account, channel, argument(thread, 1))?;
+    let handle = flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(session), 0)?;
+    Ok(one(handle.0))
+}
+
+/// [`abi::Syscall::SessionAcknowledge`].
+///
+/// # Errors
+/// See there.
+pub fn acknowledge(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+    let channel = ipc::receive::decode(kernel, thread, Handle(argument(thread, 0)))?;
+    let (badge, client) = (argument(thread, 1), argument(thread, 2));
+    let delivered = channel
+        .delivered_closes
+        .iter(kernel)
+        .find(|close| close.badge == badge && close.client == client)
+        .ok_or(Error::BadState)?;
+    delivered.forget();
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! System calls. Each one first decodes: handles, rights, ranges; then acts, which cannot fail half-way.
+//!
+//! | file | calls |
+//! |---|---|
+//! | [`channel`] | channels, sessions, signals |
+//! | [`handle`] | handles and accounts |
+//! | [`process`] | processes and threads |
+//! | [`memory`] | Memory and mappings |
+//! | [`device`] | interrupts, ports, DMA, resources, power |
+//! | [`inspect`] | clocks and views of the system |
+//!
+//! Calls, replies and receives are in [`crate::ipc`].
+
+pub mod channel;
+pub mod device;
+pub mod handle;
+pub mod inspect;
+pub mod memory;
+pub mod process;
+
+use crate::cpu::Cpu;
+use crate::ipc::{call, receive, reply};
+use crate::kernel::Kernel;
+use crate::object::any::Named;
+use crate::object::{Account, Object, Process, Thread};
+use crate::schedule;
+use abi::{Error, Handle, OK, Rights, Syscall};
+
+/// Results of a system call: `r0` to `r4`.
+pub type Results = [u64; 5];
+
+/// No results.
+pub const NOTHING: Results = [0; 5];
+
+/// One result.
+pub const fn one(result: u64) -> Results {
+    [result, 0, 0, 0, 0]
+}
+
+/// Carries out the system call that a thread asked for, and leaves its outcome in the thread's registers, unless the thread
+/// waits now.
+pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
+    let frame = &thread.context.frame;
+    let Some(number) = Syscall::from_number(frame.rax.get()) else {
+        return thread.set_status(Error::BadSyscall as u64);
+    };
+    // Calls, replies and receives set registers themselves where they succeed: those of the thread that goes on.
+    let passed_on = match number {
+        Syscall::Call => Some(call::call(kernel, cpu, thread)),
+        Syscall::ReplyReceive => Some(reply::reply_receive(kernel, cpu, thread)),
+        Syscall::Receive => Some(receive::receive(kernel, cpu, thread)),
+        _ => None,
+    };
+    match passed_on {
+        Some(Ok(())) => return,
+        Some(Err(error)) => return thread.set_status(error as u64),
+        None => {}
+    }
+    match invoke(kernel, cpu, thread, number) {
+        Ok(Outcome::Results(results)) => {
+            for (index, result) in results.into_iter().enumerate() {
+                frame.argument(index).set(result);
+            }
+            thread.set_status(OK);
+        }
+        Ok(Outcome::Done) => {}
+        Err(error) => thread.set_status(error as u64),
+    }
+}
+
+/// How a system call went that did not fail.
+pub enum Outcome {
+    /// With these results.
+    Results(Results),
+    /// The registers are as they should be: the thread waits, ended, or makes the same call again.
+    Done,
+}
+
+fn results(results: Result<Results, Error>) -> Result<Outcome, Error> {
+    results.map(Outcome::Results)
+}
+
+fn nothing(result: Result<(), Error>) -> Result<Outcome, Error> {
+    result.map(|()| Outcome::Results(NOTHING))
+}
+
+fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) -> Result<Outcome, Error> {
+    let handle = Handle(thread.context.frame.rdi.get());
+    match number {
+        Syscall::Null => Ok(Outcome::Results(NOTHING)),
+        Syscall::Call | Syscall::ReplyReceive | Syscall::Receive => unreachable!("passed on by dispatch"),
+        Syscall::Reply => {
+            // The header is where other calls have argument 1, and this one's argument 0 is unused.
+            nothing(reply::reply(kernel, thread))
+        }
+        Syscall::CallKeep => reply::keep(kernel, thread).map(|handle| Outcome::Results(one(handle.0))),
+        Syscall::CallReply => nothing(reply::call_reply(kernel, thread)),
+        Syscall::CallResume => nothing(reply::resume(kernel, thread, handle)),
+        Syscall::CallProgress => nothing(reply::progress(kernel, thread, handle)),
+        Syscall::CallPark => nothing(reply::park(kernel, thread, handle)),
+        Syscall::CallAbandon => nothing(reply::abandon(kernel, thread, handle)),
+
+        Syscall::ChannelCreate => results(channel::create(kernel, thread)),
+        Syscall::ChannelClose => nothing(channel::close(kernel, thread)),
+        Syscall::Signal => nothing(channel::signal(kernel, thread)),
+        Syscall::SessionMint => results(channel::mint(kernel, thread)),
+        Syscall::SessionList => results(inspect::sessions(kernel, thread)),
+        Syscall::SessionAcknowledge => nothing(channel::acknowledge(kernel, thread)),
+
+        Syscall::HandleDuplicate => results(handle::duplicate(kernel, thread)),
+        Syscall::HandleClose => nothing(handle::close(kernel, thread)),
+        Syscall::HandleInspect => results(handle::inspect(kernel, thread)),
+        Syscall::HandleKeep => nothing(handle::keep(kernel, thread)),
+        Syscall::HandleGrant => results(handle::grant(kernel, thread)),
+
+        Syscall::AccountSplit => results(handle::split_account(kernel, thread)),
+        Syscall::AccountRead => results(inspect::account(kernel, thread)),
+        Syscall::AccountRevoke => nothing(handle::revoke_account(kernel, thread)),
+
+        Syscall::ProcessCreate => results(process::create(kernel, thread)),
+        Syscall::ProcessStart => nothing(process::start(kernel, thread)),
+        Syscall::ProcessKill => nothing(process::kill(kernel, thread)),
+        Syscall::ProcessReset => nothing(process::reset(kernel, thread)),
+        Syscall::ProcessInspect => results(inspect::process(kernel, thread)),
+        Syscall::ProcessWatch => nothing(process::watch(kernel, thread)),
+        Syscall::ProcessRead => results(process::read(kernel, thread)),
+        Syscall::ThreadCreate => results(process::create_thread(kernel, thread)),
+        Syscall::ThreadSchedule => nothing(process::schedule(kernel, thread)),
+        Syscall::ThreadAffinity => nothing(process::affinity(kernel, thread)),
+        Syscall::ThreadCancel => nothing(process::cancel(kernel, thread)),
+        Syscall::ThreadExit => process::exit_thread(kernel, cpu, thread),
+        Syscall::ThreadYield => {
+            schedule::yield_now(kernel, cpu, thread);
+            Ok(Outcome::Results(NOTHING))
+        }
+
+        Syscall::MemoryCreate => results(memory::create(kernel, thread)),
+        Syscall::MemoryDevice => results(device::memory(kernel, thread)),
+        Syscall::MemoryMap => memory::map(kernel, thread),
+        Syscall::MemoryUnmap => memory::unmap(kernel, cpu, thread),
+        Syscall::MemoryProtect => memory::protect(kernel, cpu, thread),
+        Syscall::MemorySeal => memory::seal(kernel, cpu, thread),
+        Syscall::MemoryInspect => results(memory::inspect(kernel, thread)),
+
+        Syscall::InterruptCreate => results(device::create_interrupt(kernel, thread)),
+        Syscall::InterruptAcknowledge => results(device::acknowledge_interrupt(kernel, thread)),
+        Syscall::InterruptMask => results(device::mask_interrupt(kernel, thread)),
+        Syscall::PortsCreate => results(device::create_ports(kernel, thread)),
+        Syscall::PortIn => results(device::port_in(kernel, thread)),
+        Syscall::PortOut => results(device::port_out(kernel, thread)),
+        Syscall::PortsDrain => results(device::drain_ports(kernel, thread)),
+        Syscall::PortsFill => results(device::fill_ports(kernel, thread)),
+        Syscall::DmaDomainCreate => results(device::create_dma_domain(kernel, thread)),
+        Syscall::DmaAttach => results(device::attach_dma(kernel, thread)),
+        Syscall::DmaRelease => results(device::release_dma(kernel, thread)),
+        Syscall::ResourceSplit => results(device::split_resource(kernel, thread)),
+
+        Syscall::ClockRead => results(inspect::clock(kernel, thread)),
+        Syscall::SystemInspect => results(inspect::system(kernel, thread)),
+        Syscall::SystemPower => results(device::power(kernel, thread)),
+        Syscall::Identify => results(inspect::identify(kernel, thread)),
+    }
+}
+
+/// Argument `n` of the system call that a thread is in.
+#[inline]
+pub fn argument(thread: &Thread, n: usize) -> u64 {
+    thread.context.frame.argument(n).get()
+}
+
+/// The object that argument `n` names.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`.
+pub fn object<'k, T: Named>(
+    kernel: &'k Kernel,
+    thread: &Object<Thread>,
+    n: usize,
+    rights: Rights,
+) -> Result<&'k Object<T>, Error> {
+    thread.process.handles.get(kernel, Handle(argument(thread, n)), rights)
+}
+
+/// The account that argument `n` names, to charge something to.
+///
+/// # Errors
+/// As [`object`]; `AccountExhausted` where it, or one above it, was revoked.
+pub fn charged_account<'k>(
+    kernel: &'k Kernel,
+    thread: &Object<Thread>,
+    n: usize,
+) -> Result<&'k Object<Account>, Error> {
+    let account: &Object<Account> = object(kernel, thread, n, Rights::CHARGE)?;
+    if account.is_revoked_above(kernel) { Err(Error::AccountExhausted) } else { Ok(account) }
+}
+
+/// The process that argument `n` names, to change it; the caller's own where it is none.
+///
+/// # Errors
+/// As [`object`].
+pub fn managed_process<'k>(
+    kernel: &'k Kernel,
+    thread: &Object<Thread>,
+    n: usize,
+) -> Result<&'k Object<Process>, Error> {
+    if argument(thread, n) == Handle::NONE.0 {
+        return Ok(thread.process.get(kernel));
+    }
+    object(kernel, thread, n, Rights::MANAGE)
+}
+
+/// The thread that argument `n` names, to change it; the caller where it is none.
+///
+/// # Errors
+/// As [`object`].
+pub fn managed_thread<'k>(
+    kernel: &'k Kernel,
+    thread: &'k Object<Thread>,
+    n: usize,
+) -> Result<&'k Object<Thread>, Error> {
+    if argument(thread, n) == Handle::NONE.0 {
+        return Ok(thread);
+    }
+    object(kernel, thread, n, Rights::MANAGE)
+}
+
+/// The channel that argument `n` names, to signal it with the bits of argument `n + 1`; `None` where it is none.
+///
+/// # Errors
+/// As [`object`]; `Denied` where a bit is outside of the handle's mask.
+pub fn signalled_channel<'k>(
+    kernel: &'k Kernel,
+    thread: &Object<Thread>,
+    n: usize,
+) -> Result<Option<&'k Object<crate::object::Channel>>, Error> {
+    let handle = Handle(argument(thread, n));
+    if handle.is_none() {
+        return Ok(None);
+    }
+    let (channel, mask) = thread.process.handles.get_masked(kernel, handle, Rights::SIGNAL)?;
+    if argument(thread, n + 1) & !mask != 0 { Err(Error::Denied) } else { Ok(Some(channel)) }
+}

@@ -1,0 +1,1 @@
+//! Host tests: a machine of leaked memory.

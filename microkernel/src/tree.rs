@@ -1,0 +1,278 @@
+//! Intrusive ordered trees of objects: for timers (by deadline) and fair run queues (by virtual run time).
+//!
+//! A treap (Seidel and Aragon, «Randomized search trees», 1996): joining, leaving and finding the least take a
+//! logarithmic number of steps whatever the order of the keys, as the priorities are random. The tree keeps its
+//! members as [`crate::list::List`] does. Equal keys stay in order of arrival.
+
+use crate::kernel::Kernel;
+use crate::object::reference::{Object, Ref, Type};
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+type Pointer<T> = NonNull<Object<T>>;
+
+/// An object's place in one tree.
+pub struct Node<T> {
+    parent: Cell<Option<Pointer<T>>>,
+    left: Cell<Option<Pointer<T>>>,
+    right: Cell<Option<Pointer<T>>>,
+    key: Cell<u64>,
+    priority: Cell<u32>,
+    linked: Cell<bool>,
+}
+
+impl<T> Node<T> {
+    /// The node of an object that is in no tree.
+    pub const fn new() -> Node<T> {
+        Node {
+            parent: Cell::new(None),
+            left: Cell::new(None),
+            right: Cell::new(None),
+            key: Cell::new(0),
+            priority: Cell::new(0),
+            linked: Cell::new(false),
+        }
+    }
+
+    /// Whether the object is in a tree.
+    #[inline]
+    pub fn is_linked(&self) -> bool {
+        self.linked.get()
+    }
+
+    /// The key with which it joined last.
+    #[inline]
+    pub fn key(&self) -> u64 {
+        self.key.get()
+    }
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Node<T> {
+        Node::new()
+    }
+}
+
+/// Says which node of `T` a tree goes through.
+pub trait Which<T> {
+    /// That node.
+    fn node(object: &T) -> &Node<T>;
+}
+
+/// A tree of objects through one of their nodes.
+pub struct Tree<T: Type, W: Which<T>> {
+    root: Cell<Option<Pointer<T>>>,
+    least: Cell<Option<Pointer<T>>>,
+    length: Cell<u32>,
+    random: Cell<u32>,
+    which: PhantomData<W>,
+}
+
+impl<T: Type, W: Which<T>> Tree<T, W> {
+    /// An empty tree.
+    pub const fn new() -> Tree<T, W> {
+        Tree {
+            root: Cell::new(None),
+            least: Cell::new(None),
+            length: Cell::new(0),
+            random: Cell::new(0x9e37_79b9),
+            which: PhantomData,
+        }
+    }
+
+    /// Members.
+    pub fn len(&self) -> u32 {
+        self.length.get()
+    }
+
+    /// Whether it has no member.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.root.get().is_none()
+    }
+
+    #[inline]
+    fn node(pointer: &Pointer<T>) -> &Node<T> {
+        // SAFETY: members are kept by the tree, so the pointer is to a live object.
+        W::node(unsafe { pointer.as_ref() })
+    }
+
+    /// The member with the least key.
+    #[inline]
+    pub fn first<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
+        // SAFETY: a member is kept by the tree, and objects outlive the borrow of the kernel.
+        self.least.get().map(|least| unsafe { least.as_ref() })
+    }
+
+    /// The first member whose key is `key` or greater.
+    pub fn first_from<'k>(&self, _kernel: &'k Kernel, key: u64) -> Option<&'k Object<T>> {
+        let (mut found, mut place) = (None, self.root.get());
+        while let Some(here) = place {
+            let node = Self::node(&here);
+            if node.key.get() >= key {
+                found = Some(here);
+                place = node.left.get();
+            } else {
+                place = node.right.get();
+            }
+        }
+        // SAFETY: as in `first`.
+        found.map(|found| unsafe { found.as_ref() })
+    }
+
+    /// The member after this one.
+    pub fn after<'k>(&self, _kernel: &'k Kernel, object: &Object<T>) -> Option<&'k Object<T>> {
+        // SAFETY: as in `first`.
+        Self::successor(NonNull::from(object)).map(|next| unsafe { next.as_ref() })
+    }
+
+    fn successor(pointer: Pointer<T>) -> Option<Pointer<T>> {
+        if let Some(mut next) = Self::node(&pointer).right.get() {
+            while let Some(left) = Self::node(&next).left.get() {
+                next = left;
+            }
+            return Some(next);
+        }
+        let mut here = pointer;
+        while let Some(parent) = Self::node(&here).parent.get() {
+            if Self::node(&parent).left.get() == Some(here) {
+                return Some(parent);
+            }
+            here = parent;
+        }
+        None
+    }
+
+    /// xorshift32 (Marsaglia 2003).
+    fn next_random(&self) -> u32 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+
+    /// Puts `child` where `old` hung below its parent.
+    fn replace_child(&self, parent: Option<Pointer<T>>, old: Pointer<T>, child: Option<Pointer<T>>) {
+        match &parent {
+            None => self.root.set(child),
+            Some(above) => {
+                let above = Self::node(above);
+                let side = if above.left.get() == Some(old) { &above.left } else { &above.right };
+                side.set(child);
+            }
+        }
+        if let Some(child) = &child {
+            Self::node(child).parent.set(parent);
+        }
+    }
+
+    /// Turns `pointer` above its parent.
+    fn rotate_up(&self, pointer: Pointer<T>) {
+        let node = Self::node(&pointer);
+        let above = node.parent.get().expect("only a node with a parent is rotated");
+        let above_node = Self::node(&above);
+        self.replace_child(above_node.parent.get(), above, Some(pointer));
+        let moved = if above_node.left.get() == Some(pointer) {
+            let moved = node.right.replace(Some(above));
+            above_node.left.set(moved);
+            moved
+        } else {
+            let moved = node.left.replace(Some(above));
+            above_node.right.set(moved);
+            moved
+        };
+        if let Some(moved) = &moved {
+            Self::node(moved).parent.set(Some(above));
+        }
+        above_node.parent.set(Some(pointer));
+    }
+
+    /// Joins with a key, behind equal ones. The object is in no tree of this node.
+    pub fn insert(&self, object: Ref<T>, key: u64) {
+        let pointer = object.into_raw();
+        let node = Self::node(&pointer);
+        assert!(!node.linked.replace(true), "an object joins one tree at a time");
+        node.key.set(key);
+        node.priority.set(self.next_random());
+        node.left.set(None);
+        node.right.set(None);
+
+        let (mut parent, mut place, mut is_least) = (None, self.root.get(), true);
+        while let Some(here) = place {
+            parent = Some(here);
+            let here = Self::node(&here);
+            if key < here.key.get() {
+                place = here.left.get();
+            } else {
+                place = here.right.get();
+                is_least = false;
+            }
+        }
+        node.parent.set(parent);
+        match &parent {
+            None => self.root.set(Some(pointer)),
+            Some(above) => {
+                let above = Self::node(above);
+                let side = if key < above.key.get() { &above.left } else { &above.right };
+                side.set(Some(pointer));
+            }
+        }
+        if is_least {
+            self.least.set(Some(pointer));
+        }
+        self.length.set(self.length.get() + 1);
+        while let Some(above) = node.parent.get() {
+            if Self::node(&above).priority.get() >= node.priority.get() {
+                break;
+            }
+            self.rotate_up(pointer);
+        }
+    }
+
+    /// Leaves: gives the tree's reference back, or `None` where the object is in no tree. The object must not be
+    /// in another tree through this node.
+    pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
+        let node = W::node(object);
+        if !node.linked.replace(false) {
+            return None;
+        }
+        let pointer = NonNull::from(object);
+        if self.least.get() == Some(pointer) {
+            self.least.set(Self::successor(pointer));
+        }
+        loop {
+            match (node.left.get(), node.right.get()) {
+                (Some(left), Some(right)) => {
+                    let higher = Self::node(&left).priority.get() > Self::node(&right).priority.get();
+                    self.rotate_up(if higher { left } else { right });
+                }
+                (only, None) | (None, only) => {
+                    self.replace_child(node.parent.get(), pointer, only);
+                    break;
+                }
+            }
+        }
+        node.parent.set(None);
+        node.left.set(None);
+        node.right.set(None);
+        self.length.set(self.length.get() - 1);
+        // SAFETY: joining gave this reference up; `linked` was just cleared, so it is taken back once.
+        Some(unsafe { Ref::from_raw(pointer) })
+    }
+
+    /// Takes the member with the least key out.
+    pub fn pop_first(&self) -> Option<Ref<T>> {
+        let least = self.least.get()?;
+        // SAFETY: a member is kept by the tree.
+        self.remove(unsafe { least.as_ref() })
+    }
+}
+
+impl<T: Type, W: Which<T>> Default for Tree<T, W> {
+    fn default() -> Tree<T, W> {
+        Tree::new()
+    }
+}
