@@ -54,21 +54,33 @@ mod platform {
         }
     }
 
+    /// A token that a thread waits for. Loom's own `unpark` would not do: loom sees no switch between the store
+    /// that lets a waiter go on and its wake-up, and a late wake-up ends any other wait of the thread.
     #[derive(Clone)]
-    pub(super) struct Parker(loom::thread::Thread);
+    pub(super) struct Parker(loom::sync::Arc<(loom::sync::Mutex<bool>, loom::sync::Condvar)>);
+
+    loom::thread_local! {
+        static PARKER: Parker = Parker(loom::sync::Arc::new((loom::sync::Mutex::new(false), loom::sync::Condvar::new())));
+    }
 
     impl Parker {
         pub(super) fn current() -> Parker {
-            Parker(loom::thread::current())
+            PARKER.with(Parker::clone)
         }
 
         pub(super) fn wake(self) {
-            self.0.unpark();
+            *self.0.0.lock().expect("no panic") = true;
+            self.0.1.notify_one();
         }
     }
 
     pub(super) fn park(_deadline: Option<u64>) {
-        loom::thread::park();
+        let parker = Parker::current();
+        let mut token = parker.0.0.lock().expect("no panic");
+        while !*token {
+            token = parker.0.1.wait(token).expect("no panic");
+        }
+        *token = false;
     }
 
     /// A deadline of 0 has passed from the start: what a wait that gives up at any moment looks like.
