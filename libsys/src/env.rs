@@ -13,6 +13,8 @@
 //!
 //! The others are the manifest's: ports, interrupts, sessions to other services.
 
+use crate::client;
+use crate::protocol::RegistryClient;
 use crate::sync::Mutex;
 use crate::{Account, Channel, Object, Process, Session};
 use abi::{Error, Handle};
@@ -89,6 +91,7 @@ pub struct Env {
     account: ManuallyDrop<Account>,
     process: ManuallyDrop<Process>,
     channel: ManuallyDrop<Channel>,
+    registry: ManuallyDrop<RegistryClient>,
 }
 
 impl Env {
@@ -104,7 +107,8 @@ impl Env {
         let account = ManuallyDrop::new(Account::from_handle(known(names::ACCOUNT)));
         let process = ManuallyDrop::new(Process::from_handle(known(names::PROCESS)));
         let channel = ManuallyDrop::new(Channel::from_handle(known(names::CHANNEL)));
-        Env { startup, handles: Mutex::new(handles), account, process, channel }
+        let registry = ManuallyDrop::new(client::unchecked(Session::from_handle(known(names::REGISTRY))));
+        Env { startup, handles: Mutex::new(handles), account, process, channel, registry }
     }
 
     /// The arguments; the first is the program's name.
@@ -170,6 +174,11 @@ impl Env {
     /// The process itself, with `MANAGE`.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// init. Without a session to it, calls answer `BadHandle`.
+    pub fn registry(&self) -> &RegistryClient {
+        &self.registry
     }
 
     /// The channel that the service serves. Without one, operations on it answer `BadHandle`.

@@ -21,6 +21,8 @@ pub(crate) struct ThreadBlock {
     pub(crate) shared: Cell<*const super::Shared>,
     /// Rank among the waiters of a lock: its real-time priority.
     pub(crate) rank: Cell<u8>,
+    /// Answers that a server\'s loop has put off: see [`crate::service`].
+    pub(crate) outbox: crate::service::Outbox,
     /// Lane of its `once` requests; 0 until it makes one: see [`crate::client`].
     pub(crate) lane: Cell<u64>,
     /// Lowest address of the stack and its end, between which a backtrace stays; 0 when unknown.
@@ -39,6 +41,7 @@ impl ThreadBlock {
             pending: Cell::new(0),
             shared: Cell::new(core::ptr::null()),
             rank: Cell::new(0),
+            outbox: crate::service::Outbox::new(),
             lane: Cell::new(0),
             stack,
         }
