@@ -1,12 +1,12 @@
 //! What the kernel tells about itself, for the commands that show it.
 
 use alloc::vec::Vec;
-use libsys::abi::inspect::{
+use libsys::inspect::{
+    self,
     CallRecord, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord,
-    ProcessRecord, RangeRecord, Subject, SystemRecord, ThreadRecord,
+    ProcessRecord, RangeRecord, SystemRecord, ThreadRecord,
 };
-use libsys::message::Record;
-use libsys::{Error, Object, Resource, sys};
+use libsys::{Error, Resource};
 
 /// Records of the system's state. The kernel answers; a test plays it.
 pub trait Inspect {
@@ -35,79 +35,58 @@ pub trait Inspect {
 /// The kernel, asked with the right to inspect.
 #[derive(Debug)]
 pub struct Kernel {
-    resource: Resource,
+    resource: Option<Resource>,
 }
 
-/// More records than a payload holds, of the smallest kind.
-const AT_ONCE: usize = 256;
-
 impl Kernel {
-    /// With the right to inspect.
-    pub fn new(resource: Resource) -> Kernel {
+    /// With the right to inspect; without it, everything is refused.
+    pub fn new(resource: Option<Resource>) -> Kernel {
         Kernel { resource }
     }
 
-    fn all<R: Record>(&self, subject: Subject, argument: u64) -> Result<Vec<R>, Error> {
-        let mut all = Vec::new();
-        let mut part = alloc::vec![R::default(); AT_ONCE];
-        let mut cursor = 0;
-        loop {
-            let (count, next) = sys::system_inspect(
-                self.resource.handle(),
-                subject,
-                cursor,
-                argument,
-                &mut part,
-            )?;
-            all.extend_from_slice(&part[..count]);
-            // A cursor that stands still would be the kernel's mistake; it is not to become the shell's.
-            if next == 0 || next == cursor {
-                return Ok(all);
-            }
-            cursor = next;
-        }
+    fn resource(&self) -> Result<&Resource, Error> {
+        self.resource.as_ref().ok_or(Error::Denied)
     }
 }
 
 impl Inspect for Kernel {
     fn system(&self) -> Result<SystemRecord, Error> {
-        let all = self.all(Subject::System, 0)?;
-        all.first().copied().ok_or(Error::Unsupported)
+        inspect::system(self.resource()?)
     }
 
     fn cpus(&self) -> Result<Vec<CpuRecord>, Error> {
-        self.all(Subject::Cpus, 0)
+        inspect::cpus(self.resource()?).collect()
     }
 
     fn processes(&self) -> Result<Vec<ProcessRecord>, Error> {
-        self.all(Subject::Processes, 0)
+        inspect::processes(self.resource()?).collect()
     }
 
     fn threads(&self, process: u64) -> Result<Vec<ThreadRecord>, Error> {
-        self.all(Subject::Threads, process)
+        inspect::threads(self.resource()?, Some(process)).collect()
     }
 
     fn mappings(&self, process: u64) -> Result<Vec<MappingRecord>, Error> {
-        self.all(Subject::Mappings, process)
+        inspect::mappings(self.resource()?, process).collect()
     }
 
     fn handles(&self, process: u64) -> Result<Vec<HandleRecord>, Error> {
-        self.all(Subject::Handles, process)
+        inspect::handles(self.resource()?, process).collect()
     }
 
     fn channels(&self) -> Result<Vec<ChannelRecord>, Error> {
-        self.all(Subject::Channels, 0)
+        inspect::channels(self.resource()?).collect()
     }
 
     fn calls(&self) -> Result<Vec<CallRecord>, Error> {
-        self.all(Subject::Calls, 0)
+        inspect::calls(self.resource()?).collect()
     }
 
     fn interrupts(&self) -> Result<Vec<InterruptRecord>, Error> {
-        self.all(Subject::Interrupts, 0)
+        inspect::interrupts(self.resource()?).collect()
     }
 
     fn ranges(&self) -> Result<Vec<RangeRecord>, Error> {
-        self.all(Subject::Ranges, 0)
+        inspect::ranges(self.resource()?).collect()
     }
 }

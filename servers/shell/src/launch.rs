@@ -49,6 +49,8 @@ pub trait Child {
     fn process(&self) -> u64;
     /// How it ended, if it has.
     fn ended(&self) -> Result<Option<ExitRecord>, Error>;
+    /// What it left, of an end that was a panic: its message.
+    fn last_words(&self, record: &ExitRecord) -> Option<String>;
     /// Kills it; the code is left in its exit record.
     fn kill(&self, code: u64) -> Result<(), Error>;
     /// Schedules its first thread in another way.

@@ -8,7 +8,7 @@
 //! | [`exec`] | commands of the kernel's command line, for the host tool |
 //! | [`commands`] | what is built in |
 //! | [`terminal`], [`events`] | the console, and what wakes the shell |
-//! | [`launch`], [`jobs`], [`status`] | programs: start, background, end |
+//! | [`launch`], [`program`], [`jobs`], [`status`] | programs: start, background, end |
 //! | [`inspect`], [`complete`], [`text`], [`failure`] | what commands have in common |
 #![no_std]
 
@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod jobs;
 pub mod launch;
 pub mod line;
+pub mod program;
 pub mod script;
 pub mod shell;
 pub mod status;

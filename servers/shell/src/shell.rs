@@ -15,6 +15,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use libsys::abi::ExitReason;
 use libsys::protocol::RegistryClient;
 
 /// What the shell says when it is ready for a line.
@@ -40,7 +41,7 @@ pub struct Parts {
     /// What wakes it.
     pub events: Rc<Events>,
     /// init.
-    pub registry: RegistryClient,
+    pub registry: &'static RegistryClient,
     /// The kernel's own account of things.
     pub inspect: Box<dyn Inspect>,
     /// What starts programs.
@@ -54,7 +55,7 @@ pub struct Shell {
     /// What wakes it.
     pub events: Rc<Events>,
     /// init.
-    pub registry: RegistryClient,
+    pub registry: &'static RegistryClient,
     /// The kernel's own account of things.
     pub inspect: Box<dyn Inspect>,
     /// Programs in the background.
@@ -143,7 +144,7 @@ impl Shell {
                 self.editor.set_columns(Some(columns.into()));
                 continue;
             }
-            let mut candidates = complete::Completer::new(&self.registry, &self.jobs);
+            let mut candidates = complete::Completer::new(self.registry, &self.jobs);
             let outcome = self
                 .editor
                 .key(key, &mut self.history, &mut candidates, &mut out);
@@ -291,6 +292,11 @@ impl Shell {
         let (status, said) = status::of_program(&record);
         if let Some(said) = said {
             self.say(&alloc::format!("{name}: {said}\n"));
+        }
+        if record.reason == ExitReason::Panic as u32
+            && let Some(words) = child.last_words(&record)
+        {
+            self.say(&alloc::format!("{words}\n"));
         }
         status
     }

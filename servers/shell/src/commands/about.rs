@@ -28,7 +28,7 @@ fn help(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     if let Some(command) = find(name) {
         return Ok(command.write_help(shell)?);
     }
-    if complete::programs(&shell.registry)?.iter().any(|program| program == name) {
+    if complete::programs(shell.registry)?.iter().any(|program| program == name) {
         writeln!(shell, "`{name}` is a program: try `{name} --help`")?;
         return Ok(());
     }
@@ -43,7 +43,7 @@ fn overview(shell: &mut Shell) -> Outcome {
         table.row(&[&command.name, &format!("{usage}{more}"), &command.summary]);
     }
     table.write(shell)?;
-    match complete::programs(&shell.registry) {
+    match complete::programs(shell.registry) {
         Ok(programs) => writeln!(shell, "\nPrograms: {}", programs.join(" "))?,
         Err(error) => writeln!(shell, "\nPrograms: not known: {error}")?,
     }
@@ -104,7 +104,7 @@ fn sys(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 }
 
 fn show_programs(shell: &mut Shell) -> Outcome {
-    for program in complete::programs(&shell.registry)? {
+    for program in complete::programs(shell.registry)? {
         writeln!(shell, "{program}")?;
     }
     Ok(())

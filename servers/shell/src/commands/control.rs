@@ -51,7 +51,7 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
         return Ok(job.child.kill(0)?);
     }
     // The shell has no handles to services: init has.
-    let services = complete::services(&shell.registry)?;
+    let services = complete::services(shell.registry)?;
     let is_meant = |service: &&libsys::protocol::registry::Service| match number {
         Some(number) => number != 0 && service.process == number,
         None => service.name == target,

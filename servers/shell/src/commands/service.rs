@@ -65,7 +65,7 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 pub(super) fn show_services(shell: &mut Shell) -> Outcome {
     let now = time::now();
     let mut table = Table::new(&["NAME", "STATE", ">PID", ">STARTS", ">FAULTS", ">UP", "LAST EXIT"]);
-    for service in complete::services(&shell.registry)? {
+    for service in complete::services(shell.registry)? {
         table.row(&[
             &service.name,
             &state(service.state),
