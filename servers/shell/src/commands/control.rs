@@ -25,10 +25,10 @@ pub(super) static KILL: Command = Command {
 };
 
 fn kill(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
-    if let Some(option) = arguments.option() {
-        return unknown_option(option);
-    }
     let targets = arguments.rest();
+    if let Some(option) = targets.iter().find(|word| word.starts_with('-')) {
+        return usage(format!("there is no option {option}: there are no signals, killed is killed"));
+    }
     if targets.is_empty() {
         return usage("nothing to kill");
     }

@@ -63,16 +63,6 @@ impl Buffer {
         self.text.drain(range).collect()
     }
 
-    /// Replaces everything before the cursor from a byte on.
-    pub fn replace_before(&mut self, start: usize, with: &str) -> bool {
-        let old = self.remove(start..self.cursor);
-        let fits = self.insert(with);
-        if !fits {
-            self.insert(&old);
-        }
-        fits
-    }
-
     /// Moves the cursor.
     pub fn move_to(&mut self, cursor: usize) {
         self.cursor = cursor;

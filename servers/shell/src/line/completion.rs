@@ -14,7 +14,7 @@ pub trait Candidates {
 pub enum Completion {
     /// Nothing fits.
     Nothing,
-    /// The word becomes this.
+    /// The word becomes this, which begins as it does.
     Word(String),
     /// The word stays, and these fit.
     Choice(Vec<String>),

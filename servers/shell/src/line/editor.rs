@@ -73,20 +73,18 @@ impl Editor {
         }
         match key {
             Key::Enter => {
-                self.screen.finish(&self.buffer, out);
+                self.screen.finish(&self.buffer, "", out);
                 let line = core::mem::take(&mut self.buffer).text().to_string();
                 history.add(&line);
                 return Outcome::Line(line);
             }
             Key::Control('C') => {
-                self.screen.place(&self.buffer, out);
-                out.push_str("^C");
-                self.screen.finish(&Buffer::default(), out);
+                self.screen.finish(&self.buffer, "^C", out);
                 self.buffer = Buffer::default();
                 return Outcome::Cancelled;
             }
             Key::Control('D') if self.buffer.text().is_empty() => {
-                self.screen.finish(&self.buffer, out);
+                self.screen.finish(&self.buffer, "", out);
                 return Outcome::EndOfInput;
             }
             Key::Character(c) => self.insert(c.encode_utf8(&mut [0; 4]), out),
@@ -187,13 +185,12 @@ impl Editor {
         match completion {
             Completion::Nothing => bell(out),
             Completion::Word(word) => {
-                if !self.buffer.replace_before(start, &word) {
-                    bell(out);
-                }
-                self.screen.show(&self.buffer, start, true, out);
+                // It begins with what is there.
+                let begun = self.buffer.cursor() - start;
+                self.insert(word.get(begun..).unwrap_or_default(), out);
             }
             Completion::Choice(words) => {
-                self.screen.finish(&self.buffer, out);
+                self.screen.finish(&self.buffer, "", out);
                 list(&words, self.screen.columns(), out);
                 self.show_again(out);
             }

@@ -71,9 +71,10 @@ impl Screen {
         self.go(self.cell_of(buffer.text(), buffer.cursor()), out);
     }
 
-    /// Leaves the line: what comes next is on a row of its own.
-    pub fn finish(&mut self, buffer: &Buffer, out: &mut String) {
+    /// Leaves the line, with `mark` behind it: what comes next is on a row of its own.
+    pub fn finish(&mut self, buffer: &Buffer, mark: &str, out: &mut String) {
         self.go(self.cell_of(buffer.text(), buffer.text().len()), out);
+        out.push_str(mark);
         out.push('\n');
         self.cell = 0;
     }
