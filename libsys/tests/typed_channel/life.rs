@@ -3,6 +3,7 @@
 use crate::Served;
 use crate::every::EveryError;
 use libsys::abi::ExitReason;
+use libsys::abi::process::ProcessState;
 use libsys::client::{self, CallError, Client};
 use libsys::fake::FakeProcess;
 use std::thread;
@@ -81,7 +82,7 @@ fn restart_always(served: &Served) {
     let again = Served { process: served.process, channel: served.channel };
     thread::spawn(move || {
         loop {
-            if again.process.exit_record().reason == ExitReason::Panic as u32 {
+            if again.process.exit_record().state == ProcessState::Dead as u32 {
                 again.restart();
             }
             thread::sleep(Duration::from_millis(1));
