@@ -25,7 +25,7 @@ pub use registers::{Register, Registers, Width};
 use crate::client::{self, Client};
 use crate::env::EnvError;
 use crate::interrupt::Trigger;
-use crate::{DmaDomain, Memory, Resource};
+use crate::{DmaDomain, Error, Memory, Resource};
 
 impl Env {
     /// A range of I/O ports.
@@ -47,10 +47,14 @@ impl Env {
         Ok(registers)
     }
 
-    /// An interrupt, which from now on signals `bits` of the service's channel: the manifest gives the Resource of the
-    /// line under this name, the line's number as the parameter of the same name, and, where the firmware's tables
-    /// do not know, its trigger as `<name>.trigger` (`edge-high`, `level-high` or `level-low`).
+    /// An interrupt that signals `bits` of the service's channel. The manifest gives, under this name, either the
+    /// Interrupt, bound to those bits already; or the Resource of the line, with the line's number as the parameter of the same
+    /// name, and, where the firmware's tables do not know, its trigger as `<name>.trigger` (`edge-high`, `level-high` or `level-low`).
     pub fn interrupt(&self, name: &str, bits: u64) -> Result<Interrupt> {
+        match self.take::<Interrupt>(name) {
+            Err(EnvError::BadHandle(_, Error::WrongKind)) => {}
+            taken => return Ok(taken?),
+        }
         let resource: Resource = self.take(name)?;
         let line = self.require(name)?;
         let parameter = alloc::format!("{name}.trigger");
