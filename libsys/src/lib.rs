@@ -40,7 +40,6 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
-pub mod log;
 pub mod ring;
 
 pub mod account;
@@ -56,7 +55,6 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod ring;
 pub mod random;
 pub mod program;
 pub mod inspect;
