@@ -73,7 +73,14 @@ pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
     thread.cpu.set(cpu.index());
     let floor = cpu.queue.virtual_now.get().saturating_sub(WAKE_BONUS);
     thread.virtual_time.set(thread.virtual_time.get().max(floor));
-    enqueue(kernel, cpu, thread, false);
+    if thread.rank.get() == 0 && core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some() {
+        cpu.queue.insert_woken(thread);
+        if cpu.armed.get() > cpu.slice_end.get() {
+            cpu.ask(attention::TIMER);
+        }
+    } else {
+        enqueue(kernel, cpu, thread, false);
+    }
 }
 
 /// Puts a ready thread in a CPU's queue, and tells the CPU where that matters.
@@ -114,6 +121,9 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
         return last;
     }
     if allowed(here) && free(here) {
+        return here;
+    }
+    if kernel.cpus().len() == 1 {
         return here;
     }
     let cpus = || kernel.cpus().iter().copied();
@@ -180,6 +190,7 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         thread.virtual_time.set(thread.virtual_time.get().max(floor));
     }
     take_off_cpu(cpu, thread, State::Ready);
+    cpu.queue.forget_buddy();
     let first = thread.rank.get() > 0 && !is_over;
     cpu.queue.insert(thread, first);
 }
@@ -201,7 +212,24 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
 }
 
 /// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
+#[inline]
 pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
+    if cpu.attention.get() == 0 && !cpu.handoff.is_some() {
+        if cpu.current.is_some() {
+            return true;
+        }
+        // The common case of a thread that waits: the one that it woke goes on, on the same slice.
+        if let Some(buddy) = cpu.queue.take_buddy() {
+            charge_owner(kernel, cpu, clock::tsc());
+            cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+            run(kernel, cpu, buddy);
+            return true;
+        }
+    }
+    settle_all(kernel, cpu)
+}
+
+fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
@@ -278,6 +306,10 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
         cpu.queue.insert(handoff.get(kernel), true);
     }
     charge_owner(kernel, cpu, clock::tsc());
+    if let Some(buddy) = cpu.queue.take_buddy() {
+        cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+        return Some(buddy);
+    }
     let thread = match cpu.queue.best(kernel) {
         Some(best) => {
             let best = best.to_ref();

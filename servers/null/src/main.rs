@@ -1,2 +1,5 @@
 //! null
-fn main() {}
+#![cfg_attr(target_os = "none", no_std, no_main)]
+libsys::main!(run);
+
+fn run() {}
