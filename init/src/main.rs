@@ -1,2 +1,1 @@
-//! init
 fn main() {}
