@@ -20,7 +20,10 @@ mod table;
 
 use abi::{Error, ExitReason, ExitRecord, Handle, Rights, Syscall};
 use kernel::{Held, Kernel};
+use crate::env::{Env, Startup, names};
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub use device::{FakeInterrupt, PortDevice, interrupt, ports};
@@ -78,7 +81,15 @@ fn end(state: Held) -> u64 {
 pub(crate) fn as_thread<R>(process: u64, body: impl FnOnce() -> R) -> Option<R> {
     let who = Kernel::lock().new_thread(process);
     let before = WHO.replace(Some(who));
+    // What the block knows about the thread belongs to the process that it was in.
+    let block = crate::thread::block::current();
+    let parking = (block.parking.replace(0), block.pending.replace(0));
+    let others = (block.shared.replace(core::ptr::null()), block.lane.replace(0));
+    let pages = block.pages_taken.replace(0);
     let result = catch_unwind(AssertUnwindSafe(body));
+    (block.parking.set(parking.0), block.pending.set(parking.1));
+    (block.shared.set(others.0), block.lane.set(others.1));
+    block.pages_taken.set(pages);
     WHO.set(before);
     if let Err(payload) = &result
         && !payload.is::<Ended>()
@@ -154,6 +165,12 @@ impl FakeProcess {
         Kernel::lock().restart(self.number);
     }
 
+    /// What [`crate::env`] says in it, in this and later incarnations; without it, it has an account and itself.
+    pub fn set_startup(self, startup: Startup) {
+        environments().retain(|(process, _), _| *process != self.number);
+        startups().insert(self.number, startup);
+    }
+
     /// How it ended.
     pub fn exit_record(self) -> ExitRecord {
         Kernel::lock().exit_record(self.number)
@@ -180,6 +197,37 @@ pub fn account() -> crate::Account {
 pub fn channel() -> crate::Channel {
     let who = who();
     crate::Object::from_handle(Kernel::lock().new_channel(who.process, who.process, false))
+}
+
+fn startups() -> MutexGuard<'static, HashMap<u64, Startup>> {
+    static STARTUPS: LazyLock<Mutex<HashMap<u64, Startup>>> = LazyLock::new(Mutex::default);
+    STARTUPS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// By process and incarnation.
+fn environments() -> MutexGuard<'static, HashMap<(u64, u64), &'static Env>> {
+    static ENVIRONMENTS: LazyLock<Mutex<HashMap<(u64, u64), &'static Env>>> = LazyLock::new(Mutex::default);
+    ENVIRONMENTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The environment of the calling thread's process.
+pub(crate) fn environment() -> &'static Env {
+    let who = who();
+    let key = (who.process, who.incarnation);
+    if let Some(env) = environments().get(&key) {
+        return env;
+    }
+    let mut startup = startups().get(&who.process).cloned().unwrap_or_default();
+    let mut give = |name: &str, handle: Handle| {
+        if !startup.handles.iter().any(|(known, _)| known == name) {
+            startup.handles.push((name.into(), handle.0));
+        }
+    };
+    let mut state = Kernel::lock();
+    give(names::ACCOUNT, state.account_handle(who.process));
+    give(names::PROCESS, state.process_handle(who.process, who.process));
+    drop(state);
+    environments().entry(key).or_insert_with(|| std::boxed::Box::leak(std::boxed::Box::new(Env::new(startup))))
 }
 
 /// Nanoseconds of the host's monotonic clock since the fake kernel was made.

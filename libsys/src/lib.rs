@@ -7,6 +7,7 @@
 //! | objects | one file a kernel object: [`account`], [`process`], [`thread_object`], [`memory`], [`channel`], [`session`], [`kept_call`], [`interrupt`], [`ports`], [`dma`], [`resource`] |
 //! | a process's inside | [`start`], [`env`], [`heap`], [`panic`], [`thread`], [`sync`], [`time`], [`log`] |
 //! | between processes | [`ring`], [`program`], [`inspect`] |
+//! | typed channels | [`protocol`]: one file a protocol, and how to write one; [`client`], [`service`] and [`driver`]: the two sides; [`wire`]: what travels |
 //!
 //! Everything builds and runs on the host as well, over the kernel in [`fake`].
 #![no_std]
@@ -21,7 +22,7 @@ pub use abi;
 pub use libsys_macros::protocol;
 
 pub mod client;
-pub mod env;
+pub mod driver;
 pub mod protocol;
 pub mod service;
 pub mod wire;
@@ -29,7 +30,11 @@ pub mod wire;
 pub mod message;
 pub mod object;
 pub mod sys;
+
+pub mod env;
+pub mod sync;
 pub mod thread;
+pub mod time;
 
 pub mod account;
 pub mod channel;

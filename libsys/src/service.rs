@@ -23,10 +23,9 @@ mod sessions;
 mod start;
 mod statistics;
 mod subscribers;
-mod timers;
 
 pub use context::{CONTROL, Context};
-pub use entry::distinct;
+pub use entry::{distinct, main};
 pub use parked::Parked;
 pub use reply::{Kept, Reply, Slot};
 pub use run::Service;
@@ -34,11 +33,11 @@ pub use sessions::Sessions;
 pub use start::{Result, StartError};
 pub use statistics::Statistics;
 pub use subscribers::Subscribers;
-pub use timers::{TimerId, Timers};
 
 pub(crate) use outbox::Outbox;
 
 use crate::env::Env;
+use crate::time::{TimerId, Timers};
 use crate::wire::{Answer, Method, Request};
 use crate::{Channel, Handle};
 

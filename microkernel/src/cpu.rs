@@ -154,7 +154,7 @@ pub struct Cpu {
     pub owner: Slot<Thread>,
     /// Time-stamp counter up to which that was done.
     pub charged_until: Cell<u64>,
-    /// Time-stamp counter up to which threads' run times were counted.
+    /// Time-stamp counter up to which time was counted, as a thread's or as idle.
     pub counted_until: Cell<u64>,
     /// End of the slice, in nanoseconds.
     pub slice_end: Cell<u64>,
@@ -162,8 +162,6 @@ pub struct Cpu {
     pub armed: Cell<u64>,
     /// Time-stamp counts for which it was idle.
     pub idle_time: Cell<u64>,
-    /// Time-stamp counts for which threads ran.
-    pub busy_time: Cell<u64>,
     /// Switches between threads.
     pub switches: Cell<u64>,
     /// Interrupts taken.
@@ -192,7 +190,6 @@ impl Cpu {
             slice_end: Cell::new(u64::MAX),
             armed: Cell::new(u64::MAX),
             idle_time: Cell::new(0),
-            busy_time: Cell::new(0),
             switches: Cell::new(0),
             interrupts: Cell::new(0),
             stolen: Cell::new(0),

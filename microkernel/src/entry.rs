@@ -57,7 +57,9 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
     kernel.enter(cpu);
     cpu.online.set(true);
+    // Its time until now counts as idle.
     cpu.counted_until.set(clock::tsc());
+    cpu.idle_time.set(cpu.counted_until.get());
     leave(kernel, cpu);
     arch::resume()
 }
@@ -65,14 +67,17 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
 /// A system call of the current thread.
 pub extern "C" fn syscall(cpu: &'static Cpu) {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
-    if cpu.attention.get() == 0 {
+    if cpu.attention.get() == 0
+        && let Some(thread) = cpu.current.get(&kernel)
+    {
         let number = thread.context.frame.rax.get();
-        let done = number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
+        if number == Syscall::Null as u64 {
+            return fast::null(thread);
+        }
+        kernel.enter(cpu);
+        if number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
             || number == Syscall::ReplyReceive as u64 && fast::reply_receive(&kernel, cpu, thread)
-            || number == Syscall::Null as u64 && fast::null(thread);
-        if done {
+        {
             return;
         }
     }
@@ -81,6 +86,7 @@ pub extern "C" fn syscall(cpu: &'static Cpu) {
 
 #[inline(never)]
 fn slow_syscall(kernel: Guard, cpu: &'static Cpu) {
+    kernel.enter(cpu);
     kernel.shootdown.enter(&kernel, cpu.index() as usize);
     let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
     if thread.process.is_running() {
@@ -134,7 +140,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
         }
         interrupts::KICK_VECTOR => apic::end_of_interrupt(),
         interrupts::SPURIOUS_VECTOR => {}
-        vector => interrupt::deliver(&kernel, cpu, vector),
+        vector => interrupt::deliver(&kernel, vector),
     }
     leave(kernel, cpu);
 }

@@ -8,7 +8,7 @@ use crate::arch::{self, clock};
 use crate::cpu::{Cpu, attention};
 use crate::kernel::Kernel;
 use crate::object::thread::State;
-use crate::object::{Object, Ref, Thread};
+use crate::object::{Object, Process, Ref, Thread};
 use crate::timer;
 use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
@@ -20,10 +20,9 @@ const WAKE_GRANULARITY: u64 = 1_000_000;
 
 /// Counts the running thread's time up to now.
 #[inline]
-fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
-    let ran = now.saturating_sub(cpu.counted_until.replace(now));
-    thread.run_time.set(thread.run_time.get() + ran);
-    cpu.busy_time.set(cpu.busy_time.get() + ran);
+pub fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
+    let ran = now.wrapping_sub(cpu.counted_until.replace(now));
+    thread.run_time.set(thread.run_time.get().wrapping_add(ran));
 }
 
 /// Charges the time since the last charge to the owner of the slice.
@@ -316,14 +315,23 @@ fn run(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
     thread.state.set(State::Running);
     thread.cpu.set(cpu.index());
     let process = thread.process.get(kernel);
+    if process.is_init.get() {
+        crate::boot::init_runs(kernel);
+    }
     process.on_cpu.set(process.on_cpu.get() + 1);
+    load_space(kernel, cpu, process);
+    arch::switch(&cpu.arch, &thread.context);
+    cpu.current.set(Some(thread));
+}
+
+/// Loads a process's address space on this CPU.
+#[inline(always)]
+pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
     if !cpu.loaded.holds(process) {
         let from = cpu.loaded.get(kernel).map(|process| &process.space);
         kernel.shootdown.switch(kernel, from, Some(&process.space));
         cpu.loaded.set(Some(process.to_ref()));
     }
-    arch::switch(&cpu.arch, &thread.context);
-    cpu.current.set(Some(thread));
 }
 
 /// Sets a thread's own parameters. `inherited` is the rank that its current caller lends it.

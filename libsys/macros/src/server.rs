@@ -63,14 +63,18 @@ fn arm(protocol: &Ident, index: usize, method: &Method) -> TokenStream {
     let Method { name, identity, .. } = method;
     let handles = handles(method);
     let data = data(method);
-    let context = method.takes_context.then(|| quote!(&request.context(),));
+    // It reads the serve page, which the arguments may borrow from then on.
+    let read_context = method.takes_context.then(|| quote!(let context = request.context();));
+    let context = method.takes_context.then(|| quote!(&context,));
     let arguments = method.arguments.iter().map(argument);
     let encode = encode(method);
     let body = if method.is_deferred {
         let answer = &method.result.ty;
+        let drop_page = method.borrows().then(|| quote!(::core::mem::drop(page);));
         quote! {
             let mut slot = ::libsys::service::Slot::<#answer>::new(#encode);
             <S as #protocol>::#name(server, #context #(#arguments,)* ::libsys::service::Reply::new(&mut slot));
+            #drop_page
             slot.finish(request)
         }
     } else {
@@ -90,6 +94,7 @@ fn arm(protocol: &Ident, index: usize, method: &Method) -> TokenStream {
                 return request.refuse_header(METHOD);
             }
             #handles
+            #read_context
             #data
             #body
         }

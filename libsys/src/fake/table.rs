@@ -1,6 +1,6 @@
 //! Handle tables of the fake kernel, and what making and closing a handle does.
 
-use super::kernel::{Close, Kernel, Object, State};
+use super::kernel::{CallState, Close, Kernel, Object, State};
 use abi::{Error, Handle, Kind, Rights};
 use std::vec::Vec;
 
@@ -132,7 +132,10 @@ impl State {
         match self.objects.get(&entry.object) {
             Some(Object::Call(call)) => {
                 let call = *call;
-                self.finish(call, Err(Error::Abandoned));
+                // A call that went back to the queue, as its server died, has nothing to do with the handle any more.
+                if self.calls.get(&call).is_some_and(|call| matches!(call.state, CallState::Kept | CallState::Parked)) {
+                    self.finish(call, Err(Error::Abandoned));
+                }
                 self.objects.remove(&entry.object);
             }
             // Others look these up by number, or they hold resources of their own.

@@ -1,6 +1,6 @@
 //! `registry`: init, as everybody sees it: services by name, programs, their logs, and the end of it all.
 //!
-//! Every program that init starts has a session to it, called `init` in its environment. init calls nobody: news goes
+//! Every program that init starts has a session to it: [`crate::env::Env::registry`]. init calls nobody: news goes
 //! out as signals. A *service* is an entry of init's manifest; its state outlives its processes.
 
 use crate::service::{Context, Reply};

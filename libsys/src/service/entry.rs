@@ -1,6 +1,40 @@
 //! The entry of a server's program.
 
+use super::{Result, Serve, Service};
+use crate::client::{self, CallError, Client, Complaint, Verdict};
 use crate::wire::{Method, disjoint};
+use crate::{Error, Object, env};
+
+/// Bad replies to one request after which it is given up.
+const BAD_REPLIES: u32 = 3;
+
+/// The main function of a server's program: starts the server, tells init that it is ready, and runs its loop until the
+/// channel is closed.
+pub fn main<S: Serve>() -> Result<()> {
+    let env = env::get();
+    client::on_bad_reply(complain);
+    let mut service = Service::new(S::start(env)?);
+    match env.registry().ready() {
+        // Started by somebody else than init: nobody waits for it.
+        Ok(()) | Err(CallError::Kernel(Error::BadHandle)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    service.run(env.channel())?;
+    Ok(())
+}
+
+/// Tells init of a server whose reply does not decode, and asks its next incarnation, under the same key.
+fn complain(complaint: &Complaint<'_>) -> Verdict {
+    let registry = env::get().registry();
+    let is_about_init = registry.link().session().handle() == complaint.session.handle();
+    if is_about_init || complaint.bad_replies >= BAD_REPLIES {
+        return Verdict::GiveUp;
+    }
+    match registry.complain(complaint.session, complaint.method.identity) {
+        Ok(()) => Verdict::AskAgain,
+        Err(_) => Verdict::GiveUp,
+    }
+}
 
 /// Whether the protocols of a server can be told apart.
 pub const fn distinct(protocols: &[&[Method]]) -> bool {
@@ -42,5 +76,59 @@ macro_rules! serves {
             $crate::service::distinct(<$server as $crate::service::Serve>::PROTOCOLS),
             "two protocols of the server share a method identity: rename a method",
         );
+    };
+}
+
+/// Makes a program of a server: [`serves!`](crate::serves), and the entry, which runs [`main`].
+///
+/// ```
+/// #![cfg_attr(target_os = "none", no_std, no_main)]
+/// //! A clock that is polled. Serves `rtc`; needs the I/O ports `cmos`.
+///
+/// use libsys::driver::{Context, Driver, Env, Ports, Result};
+/// use libsys::protocol::rtc::{Rtc, RtcError, UnixTime};
+///
+/// struct Cmos {
+///     ports: Ports,
+/// }
+///
+/// impl Driver for Cmos {
+///     fn start(env: &Env) -> Result<Self> {
+///         Ok(Cmos { ports: env.ports("cmos")? })
+///     }
+/// }
+///
+/// impl Rtc for Cmos {
+///     fn now(&mut self) -> core::result::Result<UnixTime, RtcError> {
+///         let seconds = self.ports.read_u32(0).map_err(|_| RtcError::Device)?;
+///         Ok(UnixTime(seconds.into()))
+///     }
+///
+///     fn set(&mut self, cx: &Context, _: UnixTime) -> core::result::Result<(), RtcError> {
+///         if cx.may_control() { Err(RtcError::OutOfRange) } else { Err(RtcError::Denied) }
+///     }
+/// }
+///
+/// # mod program {
+/// #     use super::{Cmos, Rtc};
+/// libsys::serve!(Cmos: Rtc);
+/// # }
+/// # fn main() {}
+/// ```
+///
+/// On the host, where it only has to compile and to be linted, the program does the same over the fake kernel.
+#[macro_export]
+macro_rules! serve {
+    ($server:ty: $($protocol:path),+ $(,)?) => {
+        $crate::serves!($server: $($protocol),+);
+
+        #[cfg(target_os = "none")]
+        $crate::entry!($crate::service::main::<$server>);
+
+        #[cfg(not(target_os = "none"))]
+        #[allow(dead_code)]
+        fn main() -> $crate::service::Result<()> {
+            $crate::service::main::<$server>()
+        }
     };
 }

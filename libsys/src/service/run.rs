@@ -5,7 +5,8 @@ use super::{Serve, outbox};
 use crate::message::ServePage;
 use crate::sys::{Event, Words};
 use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
-use crate::{Channel, Error};
+use crate::time::now;
+use crate::{Channel, Error, thread};
 use alloc::sync::Arc;
 
 /// A request that was current at this many deaths of the server is refused.
@@ -60,6 +61,22 @@ impl<S: Serve> Service<S> {
                 answer => self.receive_slowly(channel, answer),
             };
         }
+    }
+
+    /// Runs the loop in `threads` threads, this one included, until the channel is closed; each has a clone of the server, so what
+    /// these share is locked by the server itself. Signals and closes go to any one of them. Errors: those of starting a
+    /// thread, and as [`Service::run`].
+    pub fn run_threads(&mut self, channel: &Channel, threads: usize) -> Result<(), Error>
+    where
+        S: Clone + Send,
+    {
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                let mut other = Service { server: self.server.clone(), counters: self.counters.clone() };
+                scope.spawn(move || other.run(channel))?;
+            }
+            self.run(channel)
+        })
     }
 
     /// Dispatches a request: its reply, unless it was kept or let go.
@@ -177,11 +194,6 @@ fn refusal_of_replayed(request: &Request) -> Option<Refusal> {
     }
     // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
     (request.header().class() == Some(Class::Once)).then_some(Refusal::Interrupted)
-}
-
-/// The monotonic clock.
-fn now() -> u64 {
-    crate::sys::clock_read().nanoseconds
 }
 
 /// Whether a server has a method of this identity.

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::client::{CallError, OpenError};
-use crate::wire::Refusal;
+use crate::env::EnvError;
 use alloc::string::String;
 use core::fmt;
 
@@ -12,10 +12,8 @@ pub type Result<T> = core::result::Result<T, StartError>;
 /// Why a server could not start: one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
-    /// The manifest did not give it something, or not of that kind: what.
-    Missing(&'static str, String),
-    /// A parameter does not read: its name and value.
-    BadParameter(String, String),
+    /// The manifest did not give it something, or not of that kind.
+    Environment(EnvError),
     /// The device does not answer as it should: in what.
     Device(&'static str),
     /// A system call was refused.
@@ -27,8 +25,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Missing(kind, name) => write!(f, "no {kind} `{name}` in the manifest"),
-            StartError::BadParameter(name, value) => write!(f, "parameter {name}={value} does not read"),
+            StartError::Environment(error) => error.fmt(f),
             StartError::Device(what) => write!(f, "the device is not what it should be: {what}"),
             StartError::Kernel(error) => write!(f, "{error}"),
             StartError::Peer(reason) => write!(f, "a server below: {reason}"),
@@ -37,6 +34,12 @@ impl fmt::Display for StartError {
 }
 
 impl core::error::Error for StartError {}
+
+impl From<EnvError> for StartError {
+    fn from(error: EnvError) -> Self {
+        StartError::Environment(error)
+    }
+}
 
 impl From<Error> for StartError {
     fn from(error: Error) -> Self {
@@ -53,11 +56,5 @@ impl<E: fmt::Debug> From<CallError<E>> for StartError {
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         StartError::Peer(alloc::format!("{error}"))
-    }
-}
-
-impl From<Refusal> for StartError {
-    fn from(refusal: Refusal) -> Self {
-        StartError::Peer(refusal.text().into())
     }
 }

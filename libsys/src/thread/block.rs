@@ -13,37 +13,37 @@ pub(crate) struct ThreadBlock {
     pub(crate) serve_page: *mut MessagePage,
     /// Which pages are held by a guard: [`crate::message::Page`] bits.
     pub(crate) pages_taken: Cell<u64>,
-    /// The thread's private channel, for parking; 0 until it is needed.
+    /// The thread's private channel: see [`super::parking`]. 0 until it is needed.
     pub(crate) parking: Cell<u64>,
-    /// The handle that others unpark it by: an `Arc` as a raw pointer, or null until it is needed.
+    /// Signal bits of the private channel that arrived and are not consumed.
+    pub(crate) pending: Cell<u64>,
+    /// The handle that others know it by: an `Arc` as a raw pointer, or null until it is needed.
     pub(crate) shared: Cell<*const super::Shared>,
-    /// Rank among the waiters of a lock: see [`crate::sync`].
+    /// Rank among the waiters of a lock: its real-time priority.
     pub(crate) rank: Cell<u8>,
-    /// Answers that a server's loop has put off: see [`crate::service`].
+    /// Answers that a server\'s loop has put off: see [`crate::service`].
     pub(crate) outbox: crate::service::Outbox,
     /// Lane of its `once` requests; 0 until it makes one: see [`crate::client`].
     pub(crate) lane: Cell<u64>,
-    /// Lowest address of the stack, where a backtrace stops; 0 when unknown.
-    pub(crate) stack_start: usize,
-    /// End of the stack.
-    pub(crate) stack_end: usize,
+    /// Lowest address of the stack and its end, between which a backtrace stays; 0 when unknown.
+    pub(crate) stack: (usize, usize),
 }
 
 impl ThreadBlock {
-    /// A block for a thread with these pages and stack bounds; [`ThreadBlock::install`] completes it.
-    pub(crate) const fn new(call_page: *mut MessagePage, stack_start: usize, stack_end: usize) -> ThreadBlock {
+    /// A block for a thread with these pages and stack bounds.
+    pub(crate) const fn new(call_page: *mut MessagePage, stack: (usize, usize)) -> ThreadBlock {
         ThreadBlock {
             this: core::ptr::null(),
             call_page,
             serve_page: call_page.wrapping_add(1),
             pages_taken: Cell::new(0),
             parking: Cell::new(0),
+            pending: Cell::new(0),
             shared: Cell::new(core::ptr::null()),
             rank: Cell::new(0),
             outbox: crate::service::Outbox::new(),
             lane: Cell::new(0),
-            stack_start,
-            stack_end,
+            stack,
         }
     }
 
@@ -79,8 +79,8 @@ std::thread_local! {
         let layout = core::alloc::Layout::new::<[MessagePage; 2]>();
         // SAFETY: the layout is not empty; zeroes are a valid `MessagePage`.
         let pages = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<MessagePage>();
-        // As on the target, what a thread leaves is not given back: the host's tests start few.
-        std::boxed::Box::leak(std::boxed::Box::new(ThreadBlock::new(pages, 0, 0)))
+        // What a thread leaves is not given back: the host's tests start few.
+        std::boxed::Box::leak(std::boxed::Box::new(ThreadBlock::new(pages, (0, 0))))
     };
 }
 

@@ -1,6 +1,7 @@
 //! A protocol with every kind of argument and result, and a server of it.
 
-use libsys::service::{Context, Parked, Reply, Result, Server, Sessions, Subscribers, TimerId, Timers};
+use libsys::service::{Context, Parked, Reply, Result, Server, Sessions, Subscribers};
+use libsys::time::{self, TimerId, Timers};
 use libsys::wire::Shared;
 use libsys::{Channel, Handle, Memory, Session, env::Env, protocol};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ pub trait Every {
 
     /// Borrowed bytes and text; names that generated code might use.
     #[fail]
-    fn write(&mut self, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError>;
+    fn write(&mut self, cx: &Context, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError>;
 
     /// Owned bytes.
     #[fail]
@@ -78,6 +79,10 @@ pub trait Every {
     #[replay]
     fn wait(&mut self, cx: &Context, number: u32, reply: Reply<'_, std::result::Result<Order, EveryError>>);
 
+    /// Answered at once, from what is borrowed.
+    #[replay]
+    fn echo(&mut self, cx: &Context, text: &str, reply: Reply<'_, String>);
+
     /// Answers all who wait, while its own request is borrowed.
     #[fail]
     fn wake(&mut self, message: &str) -> u32;
@@ -95,8 +100,8 @@ pub trait Every {
     fn die_once(&mut self) -> u32;
 
     /// Sets a timer so many nanoseconds ahead.
-    #[replay]
-    fn set_timer(&mut self, timer: u32, nanoseconds: u64);
+    #[once]
+    fn set_timer(&mut self, nanoseconds: u64);
 
     /// Nothing in, nothing out.
     #[fail]
@@ -124,7 +129,7 @@ pub struct Seen {
     pub closes: Vec<(u64, u64, bool)>,
     pub withdrawn: u32,
     pub sequences: Vec<(u64, u64)>,
-    pub timers: Vec<u32>,
+    pub timers: u32,
 }
 
 pub fn an_order() -> Order {
@@ -144,8 +149,8 @@ impl Server for Shop {
         Some(&mut self.timers)
     }
 
-    fn timer(&mut self, timer: TimerId) {
-        self.seen.timers.push(timer);
+    fn timer(&mut self, _: TimerId) {
+        self.seen.timers += 1;
         // An answer from here must not meet the one that the loop is about to send.
         while let Some((call, number)) = self.waiting.next() {
             let _ = call.reply(Ok(Order { item: number, ..an_order() }));
@@ -187,7 +192,8 @@ impl Every for Shop {
         Ok(Receipt { number: 7, total: order.price * u64::from(order.count), late: !order.express })
     }
 
-    fn write(&mut self, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError> {
+    fn write(&mut self, cx: &Context, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError> {
+        assert_eq!(cx.key(), None);
         Ok(request as u32 + page.len() as u32 + server.len() as u32 + order.item)
     }
 
@@ -229,6 +235,10 @@ impl Every for Shop {
         }
     }
 
+    fn echo(&mut self, cx: &Context, text: &str, reply: Reply<'_, String>) {
+        reply.send(format!("{} says {text}", cx.badge()));
+    }
+
     fn wake(&mut self, message: &str) -> u32 {
         let mut count = 0;
         while let Some((call, number)) = self.waiting.next() {
@@ -252,8 +262,8 @@ impl Every for Shop {
         panic!("it is to die")
     }
 
-    fn set_timer(&mut self, timer: u32, nanoseconds: u64) {
-        self.timers.set(timer, libsys::sys::clock_read().nanoseconds + nanoseconds);
+    fn set_timer(&mut self, nanoseconds: u64) {
+        self.timers.at(time::now() + nanoseconds);
     }
 
     fn nothing(&self) {}

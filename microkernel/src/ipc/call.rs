@@ -107,7 +107,11 @@ fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.
 #[inline]
 pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -> bool {
-    server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0)
+    let may = server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0);
+    if !may {
+        server.has_suspect.set(true);
+    }
+    may
 }
 
 /// Downtime of all channels that a caller waits on, along its chain, in nanoseconds.
@@ -180,6 +184,7 @@ pub(super) fn begin_service(
     server.active_calls.set(server.active_calls.get() + 1);
     if caller.is_suspect() {
         server.alone.set(Some(caller.to_ref()));
+        server.has_suspect.set(true);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Thread};
-use crate::{schedule, timer};
+use crate::{boot, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights};
 
 /// The system call.
@@ -60,7 +60,12 @@ pub fn wait(
         return Err(Error::TimedOut);
     }
     schedule::take_off_cpu(kernel, cpu, thread, State::Receiving);
-    thread.channel.set(Some(channel.to_ref()));
+    if thread.process.is_init.get() && kernel.init_channel.holds(channel) {
+        boot::init_waits(kernel);
+    }
+    if !thread.channel.holds(channel) {
+        thread.channel.set(Some(channel.to_ref()));
+    }
     channel.receivers.push_front(thread.to_ref());
     if let Some(deadline) = deadline {
         timer::set(kernel, thread, deadline);

@@ -140,6 +140,10 @@ pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Objec
 
 /// Looks at callers that had to wait for a suspect, or as one.
 fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
+    if !server.has_suspect.get() {
+        return;
+    }
+    server.has_suspect.set(server.alone.is_some());
     for channel in server.served.iter(kernel) {
         if channel.has_callers() && !channel.receivers.is_empty() {
             receive::wake_receiver(kernel, channel);
@@ -228,6 +232,7 @@ fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
         call.server.active_calls.set(call.server.active_calls.get() + 1);
         if client.is_suspect() {
             call.server.alone.set(Some(client.clone()));
+            call.server.has_suspect.set(true);
         }
     }
     Some(client)

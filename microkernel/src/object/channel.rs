@@ -166,6 +166,17 @@ impl Channel {
         self.signals.get() != 0 || !self.closes.is_empty() || !self.withdrawn.is_empty()
     }
 
+    /// Whether nothing at all waits to be received.
+    #[inline(always)]
+    pub fn is_quiet(&self) -> bool {
+        let lists = self.closes.occupied()
+            | self.withdrawn.occupied()
+            | self.replays.occupied()
+            | self.real_time.occupied()
+            | self.fair.occupied();
+        self.signals.get() | lists as u64 == 0
+    }
+
     /// Nanoseconds for which it has had no living server, at `now`.
     pub fn downtime_at(&self, now: u64) -> u64 {
         self.downtime.get() + self.down_since.get().map_or(0, |since| now.saturating_sub(since))

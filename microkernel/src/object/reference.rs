@@ -231,6 +231,13 @@ impl<T: Type> Slot<T> {
         self.0.take().map(Ref)
     }
 
+    /// Puts a reference into an empty slot.
+    #[inline(always)]
+    pub fn fill(&self, reference: Ref<T>) {
+        debug_assert!(!self.is_some());
+        self.0.set(Some(reference.into_raw()));
+    }
+
     /// Puts a reference in; what was there is dropped.
     #[inline]
     pub fn set(&self, reference: Option<Ref<T>>) {

@@ -172,7 +172,7 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
         let record = CpuRecord {
             cpu: cpu.index().into(),
-            busy: nanoseconds(cpu.busy_time.get()),
+            busy: nanoseconds(cpu.counted_until.get().saturating_sub(cpu.idle_time.get())),
             idle: nanoseconds(cpu.idle_time.get()),
             switches: cpu.switches.get(),
             interrupts: cpu.interrupts.get(),
@@ -415,7 +415,7 @@ fn ranges(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
         let is_memory = cursor & IN_MEMORY != 0;
         let kind = if is_memory { ResourceKind::Physical } else { ResourceKind::Ports };
         match kernel.ranges.next_from(kernel, kind, cursor & !IN_MEMORY) {
-            Some(record) if to.put(&record) => cursor = record.start + record.length | cursor & IN_MEMORY,
+            Some(record) if to.put(&record) => cursor = (record.start + record.length) | (cursor & IN_MEMORY),
             Some(_) => return cursor,
             None if is_memory => return 0,
             None => cursor = IN_MEMORY,

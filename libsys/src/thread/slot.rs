@@ -1,0 +1,137 @@
+//! Slots: what a thread needs besides the kernel's object, kept from one thread to the next.
+
+use super::parking::{self, EXIT};
+use crate::sync::Mutex;
+use crate::{Object, env, sys};
+use abi::{Error, Handle, PAGE_BYTES};
+use alloc::vec::Vec;
+
+/// A stack with a guard below it, a place for message pages, and a channel that parks the thread and tells of its exit.
+pub(super) struct Slot {
+    channel: Handle,
+    /// The thread that uses it has ended, and that was seen.
+    exited: bool,
+    /// Size of the stack, by which slots are chosen.
+    stack_bytes: usize,
+    #[cfg(target_os = "none")]
+    pub(super) stack: usize,
+    #[cfg(target_os = "none")]
+    pub(super) pages: usize,
+}
+
+/// Slots that no thread uses, and slots whose thread nobody joins.
+struct Slots {
+    free: Vec<Slot>,
+    detached: Vec<Slot>,
+}
+
+#[cfg(target_os = "none")]
+static SLOTS: Mutex<Slots> = Mutex::new(Slots { free: Vec::new(), detached: Vec::new() });
+
+/// Slots belong to a process: channels are handles.
+#[cfg(not(target_os = "none"))]
+static SLOTS: Mutex<alloc::collections::BTreeMap<u64, Slots>> = Mutex::new(alloc::collections::BTreeMap::new());
+
+fn with_slots<R>(act: impl FnOnce(&mut Slots) -> R) -> R {
+    #[cfg(target_os = "none")]
+    return act(&mut SLOTS.lock());
+    #[cfg(not(target_os = "none"))]
+    {
+        // Taken out meanwhile, so that no fake kernel call is made under the map's lock.
+        let process = crate::fake::who().process;
+        let mut slots = SLOTS.lock().remove(&process).unwrap_or(Slots { free: Vec::new(), detached: Vec::new() });
+        let result = act(&mut slots);
+        let mut all = SLOTS.lock();
+        let entry = all.entry(process).or_insert(Slots { free: Vec::new(), detached: Vec::new() });
+        entry.free.append(&mut slots.free);
+        entry.detached.append(&mut slots.detached);
+        result
+    }
+}
+
+impl Slot {
+    /// A slot with a stack of at least so many bytes. Errors: `AccountExhausted`, `NoSlot`, `BadArgument`.
+    pub(super) fn take(stack_bytes: usize) -> Result<Slot, Error> {
+        let stack_bytes = stack_bytes.max(PAGE_BYTES).checked_next_multiple_of(PAGE_BYTES).ok_or(Error::BadArgument)?;
+        let reused = with_slots(|slots| {
+            for index in (0..slots.detached.len()).rev() {
+                if slots.detached[index].has_exited() {
+                    let slot = slots.detached.swap_remove(index);
+                    slots.free.push(slot);
+                }
+            }
+            let index = slots.free.iter().position(|slot| slot.stack_bytes == stack_bytes)?;
+            Some(slots.free.swap_remove(index))
+        });
+        match reused {
+            Some(slot) => Ok(Slot { exited: false, ..slot }),
+            None => Slot::make(stack_bytes),
+        }
+    }
+
+    #[cfg(not(target_os = "none"))]
+    fn make(stack_bytes: usize) -> Result<Slot, Error> {
+        let channel = sys::channel_create(env::account().handle(), Handle::NONE)?;
+        Ok(Slot { channel, exited: false, stack_bytes })
+    }
+
+    #[cfg(target_os = "none")]
+    fn make(stack_bytes: usize) -> Result<Slot, Error> {
+        use abi::memory::{MemoryKind, Protection};
+        use core::sync::atomic::{AtomicUsize, Ordering};
+
+        /// Where message pages of threads are: a pair and a page that stays free, each.
+        const PAGES: usize = 0x6000_0000_0000;
+        static NEXT: AtomicUsize = AtomicUsize::new(PAGES);
+
+        let account = env::account().handle();
+        let channel = crate::Channel::create(env::account())?;
+        let memory = crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
+        // The kernel leaves a page free on either side of what it places itself: the guard.
+        let protection = Protection::READ | Protection::WRITE;
+        let stack = sys::memory_map(Handle::NONE, memory.handle(), 0, 0, stack_bytes as u64, protection)? as usize;
+        let pages = NEXT.fetch_add(3 * PAGE_BYTES, Ordering::Relaxed);
+        Ok(Slot { channel: channel.into_handle(), exited: false, stack_bytes, stack, pages })
+    }
+
+    /// The thread's private channel.
+    pub(super) fn channel(&self) -> Handle {
+        self.channel
+    }
+
+    /// End of the stack.
+    #[cfg(target_os = "none")]
+    pub(super) fn stack_end(&self) -> usize {
+        self.stack + self.stack_bytes
+    }
+
+    /// Waits until the thread is off the stack, and gives the slot back.
+    pub(super) fn wait_for_exit(mut self) {
+        while !self.exited {
+            match parking::receive(self.channel, None) {
+                Ok(bits) => self.exited = bits & EXIT != 0,
+                Err(Error::TimedOut) => {}
+                // The channel is gone: with the process, as slots never close theirs.
+                Err(_) => return core::mem::forget(self),
+            }
+        }
+        self.give_back();
+    }
+
+    pub(super) fn has_exited(&mut self) -> bool {
+        if !self.exited {
+            self.exited = parking::receive(self.channel, Some(0)).is_ok_and(|bits| bits & EXIT != 0);
+        }
+        self.exited
+    }
+
+    /// The slot of a thread that nobody joins: it is looked at when the next thread starts.
+    pub(super) fn detach(self) {
+        with_slots(|slots| slots.detached.push(self));
+    }
+
+    /// For the next thread.
+    pub(super) fn give_back(self) {
+        with_slots(|slots| slots.free.push(self));
+    }
+}
