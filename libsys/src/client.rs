@@ -1,9 +1,23 @@
 //! Typed clients: what the clients that `#[protocol]` makes have in common.
 //!
-//! ```ignore
-//! let rtc: RtcClient = client::open(session)?;      // checks that the server has all methods
-//! let now = rtc.now()?;                             // Err(CallError<RtcError>)
 //! ```
+//! use libsys::Session;
+//! use libsys::client::{self, CallError};
+//! use libsys::protocol::rtc::{RtcClient, RtcError};
+//!
+//! fn print_time(session: Session) -> Result<(), Box<dyn std::error::Error>> {
+//!     let rtc: RtcClient = client::open(session)?; // checks that the server has every method
+//!     match rtc.now() {
+//!         Ok(time) => println!("{} s", time.0),
+//!         Err(CallError::Failed(RtcError::Lost)) => println!("the clock was without power"),
+//!         Err(other) => return Err(other.into()), // how the call ended without an answer of the method
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A session that the manifest gives comes as a client from [`Env::client`](crate::env::Env::client); other services are found by name:
+//! `env.registry().connect("rtc", true)`.
 //!
 //! Neighbours: [`crate::wire`] says what travels, [`crate::service`] is the other side.
 

@@ -92,7 +92,7 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     ] {
         give(AnyRef::new(Resource::create(kernel, root, kind)?), Rights::all(), 0)?;
     }
-    kernel.init_channel.set(Some(channel));
+    channel.is_watched.set(true);
     kernel.init_memory.set(Some((info, archive)));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::arch::CpuLocal;
 use crate::object::thread::InQueue;
-use crate::object::{Object, Process, Slot, Thread};
+use crate::object::{Object, Peer, Process, Slot, Thread};
 use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::thread::InFair;
@@ -148,8 +148,8 @@ pub struct Cpu {
     pub handoff: Slot<Thread>,
     /// Ready threads.
     pub queue: RunQueue,
-    /// The process whose address space is loaded.
-    pub loaded: Slot<Process>,
+    /// The process whose address space is loaded. A dead one's is left before the process ends for good.
+    pub loaded: Peer<Process>,
     /// The thread to whose virtual time the slice is charged.
     pub owner: Slot<Thread>,
     /// Time-stamp counter up to which that was done.
@@ -183,7 +183,7 @@ impl Cpu {
             online: Cell::new(false),
             handoff: Slot::empty(),
             queue: RunQueue::new(),
-            loaded: Slot::empty(),
+            loaded: Peer::none(),
             owner: Slot::empty(),
             charged_until: Cell::new(0),
             counted_until: Cell::new(0),
@@ -200,6 +200,12 @@ impl Cpu {
     #[inline]
     pub fn index(&self) -> u32 {
         self.arch.index() as u32
+    }
+
+    /// Its bit in sets of CPUs.
+    #[inline(always)]
+    pub fn bit(&self) -> u64 {
+        1 << self.index()
     }
 
     /// Whether no thread runs on it.

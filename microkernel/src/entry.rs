@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
-use abi::{ExitReason, Syscall};
+use abi::ExitReason;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static REFERENCES: [&Cpu; MAX_CPUS] = {
@@ -64,24 +64,29 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
     arch::resume()
 }
 
-/// A system call of the current thread.
+/// A system call of the current thread, of the kinds that have no entry of their own.
 pub extern "C" fn syscall(cpu: &'static Cpu) {
+    slow_syscall(lock::acquire(), cpu);
+}
+
+/// A call of the current thread.
+pub extern "C" fn call(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
-    if cpu.attention.get() == 0
-        && let Some(thread) = cpu.current.get(&kernel)
-    {
-        let number = thread.context.frame.rax.get();
-        if number == Syscall::Null as u64 {
-            return fast::null(thread);
-        }
-        kernel.enter(cpu);
-        if number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
-            || number == Syscall::ReplyReceive as u64 && fast::reply_receive(&kernel, cpu, thread)
-        {
-            return;
-        }
+    if let Some(passed) = fast::call(&kernel, cpu) {
+        kernel.return_with_words(passed);
     }
     slow_syscall(kernel, cpu);
+    arch::resume()
+}
+
+/// A reply-and-receive of the current thread.
+pub extern "C" fn reply_receive(cpu: &'static Cpu) -> ! {
+    let kernel = lock::acquire();
+    if let Some(passed) = fast::reply_receive(&kernel, cpu) {
+        kernel.return_with_words(passed);
+    }
+    slow_syscall(kernel, cpu);
+    arch::resume()
 }
 
 #[inline(never)]

@@ -128,9 +128,16 @@ impl<T: Type, W: Which<T>> List<T, W> {
     /// Joins at the front.
     #[inline]
     pub fn push_front(&self, object: Ref<T>) {
+        assert!(!W::link(&object).is_linked(), "an object joins one list at a time");
+        self.put_first(object);
+    }
+
+    /// [`List::push_front`] for an object that was just taken out of all lists of this link: only debug builds check that.
+    #[inline(always)]
+    pub fn put_first(&self, object: Ref<T>) {
         let pointer = object.into_raw();
         let link = Self::link(&pointer);
-        assert!(!link.is_linked(), "an object joins one list at a time");
+        debug_assert!(!link.is_linked(), "an object joins one list at a time");
         let next = self.first.replace(Some(pointer));
         match &next {
             Some(next) => Self::link(next).previous.set(Some(pointer)),

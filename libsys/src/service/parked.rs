@@ -32,7 +32,7 @@ impl<T, N> Parked<T, N> {
     }
 
     /// Takes the call that waits longest out of the queue.
-    pub fn next(&mut self) -> Option<(Kept<T>, N)> {
+    pub fn pop(&mut self) -> Option<(Kept<T>, N)> {
         self.calls.pop_front()
     }
 

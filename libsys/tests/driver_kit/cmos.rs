@@ -6,7 +6,7 @@ use libsys::driver::{Context, Driver, Env, Ports, Result};
 use libsys::fake::{self, FakeProcess, PortDevice};
 use libsys::protocol::rtc::{Rtc, RtcClient, RtcError, UnixTime};
 use libsys::service::{self, CONTROL};
-use libsys::{Object, Rights};
+use libsys::Rights;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
@@ -80,5 +80,4 @@ fn what_the_manifest_forgot_is_named() {
     Started::with(&[("cmos", wrong)], &[], process, channel);
     let error = process.run(service::main::<Cmos>).expect("alive").expect_err("no ports");
     assert_eq!(error.to_string(), "handle `cmos`: wrong kind of object");
-    drop(memory.into_handle());
 }

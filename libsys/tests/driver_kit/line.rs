@@ -59,7 +59,7 @@ impl Driver for Input {
 impl Input {
     fn serve_readers(&mut self) {
         while !self.bytes.is_empty()
-            && let Some((call, most)) = self.readers.next()
+            && let Some((call, most)) = self.readers.pop()
         {
             let rest = self.bytes.split_off(self.bytes.len().min(most as usize));
             // A reader that is gone loses what it had asked for.

@@ -41,6 +41,7 @@ pub trait Every {
 
     /// Every scalar.
     #[replay]
+    #[allow(clippy::too_many_arguments)]
     fn scalars(&mut self, a: u8, b: i8, c: u16, d: i32, e: bool, f: char, g: i64, h: u32) -> (u8, i8, u16, i32, bool, char, i64, u32);
 
     /// Scalars, or an error.
@@ -152,7 +153,7 @@ impl Server for Shop {
     fn timer(&mut self, _: TimerId) {
         self.seen.timers += 1;
         // An answer from here must not meet the one that the loop is about to send.
-        while let Some((call, number)) = self.waiting.next() {
+        while let Some((call, number)) = self.waiting.pop() {
             let _ = call.reply(Ok(Order { item: number, ..an_order() }));
         }
     }
@@ -241,7 +242,7 @@ impl Every for Shop {
 
     fn wake(&mut self, message: &str) -> u32 {
         let mut count = 0;
-        while let Some((call, number)) = self.waiting.next() {
+        while let Some((call, number)) = self.waiting.pop() {
             let _ = call.reply(Ok(Order { item: number, ..an_order() }));
             count += 1;
         }

@@ -53,18 +53,18 @@ pub fn wait(
     // Ranks that were inherited for earlier work end here.
     thread.rank.set(thread.base_rank());
     thread.depth.set(0);
+    if !thread.serving.holds(channel) {
+        thread.serving.set(Some(channel.to_ref()));
+    }
     if take_news(kernel, channel, thread) || take_call(kernel, channel, thread) {
         return Ok(());
     }
     if deadline.is_some_and(|deadline| deadline <= clock::now()) {
         return Err(Error::TimedOut);
     }
-    schedule::take_off_cpu(kernel, cpu, thread, State::Receiving);
-    if thread.process.is_init.get() && kernel.init_channel.holds(channel) {
+    schedule::take_off_cpu(cpu, thread, State::Receiving);
+    if channel.is_watched.get() {
         boot::init_waits(kernel);
-    }
-    if !thread.channel.holds(channel) {
-        thread.channel.set(Some(channel.to_ref()));
     }
     channel.receivers.push_front(thread.to_ref());
     if let Some(deadline) = deadline {

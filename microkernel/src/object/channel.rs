@@ -45,6 +45,8 @@ pub struct Channel {
     pub(crate) served: Link<Channel>,
     /// Handles with the right to receive, those in flight included: with the last one it is closed for good.
     pub(crate) receive_handles: Cell<u32>,
+    /// It is the one on which init has to receive in time.
+    pub is_watched: Cell<bool>,
     /// Calls ever delivered.
     pub delivered: Cell<u64>,
     /// Time without a server up to now, in nanoseconds; see [`Channel::downtime_at`].
@@ -76,6 +78,7 @@ impl Channel {
                 withdrawn: List::new(),
                 served: Link::new(),
                 receive_handles: Cell::new(0),
+                is_watched: Cell::new(false),
                 delivered: Cell::new(0),
                 downtime: Cell::new(0),
                 down_since: Cell::new(None),
@@ -121,8 +124,8 @@ impl Channel {
                 self.real_time.insert_before(reference, next);
             }
             Lane::Replay => {
-                let order = caller.delivered_order.get();
-                let next = self.replays.iter(kernel).find(|other| other.delivered_order.get() > order);
+                let order = caller.call_since.get();
+                let next = self.replays.iter(kernel).find(|other| other.call_since.get() > order);
                 self.replays.insert_before(reference, next);
             }
         }

@@ -93,8 +93,6 @@ pub struct Process {
     pub orphans: Cell<u32>,
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
-    /// Threads of it that are on a CPU.
-    pub on_cpu: Cell<u32>,
     /// How it ended last.
     pub exit: Cell<Option<Exit>>,
     /// Whom to signal at its death.
@@ -154,7 +152,6 @@ impl Process {
                 is_init: Cell::new(false),
                 orphans: Cell::new(0),
                 outside_handles: Cell::new(0),
-                on_cpu: Cell::new(0),
                 exit: Cell::new(None),
                 watcher: Slot::empty(),
                 watcher_bits: Cell::new(0),

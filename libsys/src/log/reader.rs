@@ -1,0 +1,120 @@
+//! Following a log ring that another process writes.
+
+use super::Level;
+use crate::Mapping;
+use abi::ring::{LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
+use alloc::string::String;
+use alloc::vec;
+use core::mem::offset_of;
+use core::sync::atomic::{Ordering, fence};
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Nanoseconds of the monotonic clock.
+    pub time: u64,
+    /// How urgent.
+    pub level: Level,
+    /// Number of the thread that wrote it, low half.
+    pub thread: u32,
+    /// What it says. Bytes that are not UTF-8 are replaced, and control characters too.
+    pub text: String,
+    /// Bytes of records before it that were overwritten unread.
+    pub lost: u64,
+}
+
+/// A reader of a ring. The ring may hold anything: a writer that breaks its rules spoils its own records, and nothing else.
+#[derive(Debug)]
+pub struct LogReader {
+    ring: Mapping,
+    capacity: u64,
+    next: u64,
+}
+
+/// Most steps over fillers and bad records in one [`LogReader::next`].
+const STEPS: usize = 64;
+
+impl LogReader {
+    /// A reader of the ring at the start of a mapping, from its oldest record. `None`: it is no ring (yet).
+    pub fn open(ring: Mapping) -> Option<LogReader> {
+        if (ring.bytes() as u64) < LOG_RING_HEADER || ring.load_u64(offset_of!(abi::ring::LogRing, magic), Ordering::Acquire) != LOG_MAGIC {
+            return None;
+        }
+        let capacity = ring.load_u64(offset_of!(abi::ring::LogRing, capacity), Ordering::Relaxed);
+        let room = ring.bytes() as u64 - LOG_RING_HEADER;
+        if !capacity.is_power_of_two() || !(8..=room).contains(&capacity) {
+            return None;
+        }
+        Some(LogReader { ring, capacity, next: 0 })
+    }
+
+    /// The next record, if there is one.
+    pub fn next_entry(&mut self) -> Option<Entry> {
+        let mut lost = 0;
+        for _ in 0..STEPS {
+            let head = self.word(offset_of!(abi::ring::LogRing, head), Ordering::Acquire);
+            let oldest = self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed);
+            let held = head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest) % 8 == 0)?;
+            if held == 0 || self.next == head {
+                return None;
+            }
+            if self.next < oldest {
+                lost += oldest - self.next;
+                self.next = oldest;
+            } else if self.next > head {
+                // The ring started anew.
+                self.next = oldest;
+            }
+            let at = self.next;
+            let (bytes, entry) = self.record(at, head);
+            // The copy counts if the writer did not begin to write over it meanwhile.
+            fence(Ordering::SeqCst);
+            if self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed) > at {
+                continue;
+            }
+            self.next = at + bytes;
+            if let Some(entry) = entry {
+                return Some(Entry { lost, ..entry });
+            }
+        }
+        None
+    }
+
+    fn word(&self, at: usize, order: Ordering) -> u64 {
+        self.ring.load_u64(at, order)
+    }
+
+    /// The record at a position before `head`, and its length: at least 8, and not beyond `head`.
+    fn record(&self, at: u64, head: u64) -> (u64, Option<Entry>) {
+        let place = (LOG_RING_HEADER + at % self.capacity) as usize;
+        let to_end = (self.capacity - at % self.capacity).min(head - at);
+        if to_end < LOG_RECORD_HEADER {
+            return (to_end, None);
+        }
+        let (time, rest) = (self.word(place, Ordering::Relaxed), self.word(place + 8, Ordering::Relaxed));
+        let (length, level, thread) = (rest & 0xffff, (rest >> 16) as u8, (rest >> 32) as u32);
+        if level == LOG_SKIP {
+            return (to_end, None);
+        }
+        let bytes = LOG_RECORD_HEADER + length.next_multiple_of(8);
+        let Some(level) = Level::from_number(level).filter(|_| bytes <= to_end && length as usize <= LOG_TEXT_BYTES) else {
+            return (to_end, None);
+        };
+        let mut text = vec![0; length as usize];
+        self.ring.copy_out(place + LOG_RECORD_HEADER as usize, &mut text);
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        if text.contains(char::is_control) {
+            text = text.replace(char::is_control, "\u{fffd}");
+        }
+        (bytes, Some(Entry { time, level, thread, text, lost: 0 }))
+    }
+}
+
+impl Iterator for LogReader {
+    type Item = Entry;
+
+    /// The next record; after `None`, more may come.
+    fn next(&mut self) -> Option<Entry> {
+        self.next_entry()
+    }
+}
