@@ -4,6 +4,7 @@ use crate::machine::Machine;
 use crate::manifest::{Amount, Grant, Granted, Service as Entry};
 use crate::record::{Handles, Phase, ServiceRecord};
 use crate::table::SlotNumber;
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::abi::{Limits, PAGE_BYTES};
 use libsys::protocol::registry::{RegistryError, State};
@@ -26,8 +27,8 @@ pub struct Service {
     pub look: bool,
     /// Its process can be loaded and started.
     pub is_new: bool,
-    /// Calls that wait for it to be ready, with the badges for their sessions.
-    pub waiting: Parked<Result<Session, RegistryError>, u64>,
+    /// Calls that wait for it to be ready, with the name that they know it by and the badges for their sessions.
+    pub waiting: Parked<Result<Session, RegistryError>, (String, u64)>,
 }
 
 /// The objects of a service.

@@ -12,6 +12,9 @@ use libsys::time;
 /// bits are set at a restart, the service asks the registry whether it is [`State::Stopping`](libsys::protocol::registry::State).
 pub const QUIESCE: u64 = 1 << 63;
 
+/// What an emulator's debug-exit device is told at an orderly end: the host tool knows it from an emulator that failed.
+const ORDERLY: u64 = 0x10;
+
 impl Supervisor {
     /// Begins to end a service that runs: politely, if it asked for that, and by force at its deadline.
     pub(crate) fn stop(&mut self, index: usize, again: bool) {
@@ -58,7 +61,8 @@ impl Supervisor {
         }
         if is_over {
             let action = if restart { Power::Restart } else { Power::Off };
-            let error = self.machine.resource(ResourceKind::Power).power(action, status.into());
+            let status = if status == 0 { ORDERLY } else { status.into() };
+            let error = self.machine.resource(ResourceKind::Power).power(action, status);
             self.journal.write(Level::Emergency, &format!("the machine does not go down: {error}"));
             self.going_down = None;
         }

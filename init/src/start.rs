@@ -1,9 +1,9 @@
 //! Starting a service: its objects, what it is given, its program, and off it goes.
 
-use crate::machine::{self, Machine};
-use crate::manifest::{Manifest, Service as Entry};
+use crate::machine;
+use crate::manifest::Service as Entry;
 use crate::record::Phase;
-use crate::service::{Objects, Service};
+use crate::service::Objects;
 use crate::supervisor::{Supervisor, bit};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -17,7 +17,7 @@ use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
 use libsys::service::CONTROL;
 use libsys::time;
-use libsys::{Error, Handle, Object, Rights};
+use libsys::{Channel, Error, Handle, Object, Rights};
 
 /// Bit of a badge of init's own channel: the session is not the service itself, but was made for it.
 pub(crate) const DERIVED: u64 = 1 << 62;
@@ -167,12 +167,16 @@ impl Supervisor {
     /// Lets a service that was given up have a channel again. The sessions of others to the old one are over: who
     /// had one gets a new one, and is started again for that.
     pub(crate) fn reopen(&mut self, index: usize) -> Result<(), Error> {
-        let Some(objects) = &self.services[index].objects else { return Ok(()) };
-        // A new process as well, so that nothing of the old one's sessions and channels is left.
-        let _ = objects.account.revoke();
-        self.services[index].objects = None;
-        self.services[index].record.objects = None;
-        self.services[index].is_new = false;
+        let service = &mut self.services[index];
+        let Some(objects) = &mut service.objects else { return Ok(()) };
+        let channel = Channel::create_for(&objects.account, &objects.process)?;
+        channel.set_kept(true)?;
+        objects.channel_number = channel.inspect_handle()?.object;
+        objects.channel = channel;
+        if let Some(handles) = &mut service.record.objects {
+            handles.channel = objects.channel.handle().0;
+        }
+        self.commit(index);
         let name = self.manifest.services[index].name.clone();
         for other in 0..self.services.len() {
             let sessions = &self.manifest.services[other].sessions;
@@ -210,24 +214,10 @@ fn parameters(line: &str, entry: &Entry) -> Vec<(String, String)> {
     all
 }
 
-/// A word about a service that the machine cannot have: which, if the boot cannot go on without it.
-pub(crate) fn missing(manifest: &Manifest, archive: &crate::archive::Archive) -> Option<String> {
-    let missing = |entry: &&Entry| !entry.optional && archive.program(&entry.binary).is_none();
-    let entry = manifest.services.iter().find(missing)?;
-    Some(format!("manifest, line {}: the boot archive has no program {} for {}", entry.line, entry.binary, entry.name))
-}
-
-/// Lets the services begin that a boot has.
-pub(crate) fn begin(services: &mut [Service], manifest: &Manifest, archive: &crate::archive::Archive, _: &Machine) {
-    for (service, entry) in services.iter_mut().zip(&manifest.services) {
-        let is_there = archive.program(&entry.binary).is_some();
-        service.record.phase = if is_there { Phase::Waiting } else { Phase::GivenUp };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Manifest;
 
     #[test]
     fn the_command_line_goes_over_the_manifest() {

@@ -22,7 +22,7 @@ use libsys::log::Level;
 use libsys::mapping::SealedMapping;
 use libsys::protocol::registry::RegistryError;
 use libsys::time::{self, TimerId, Timers};
-use libsys::{Object, WritableMapping};
+use libsys::WritableMapping;
 
 /// init.
 #[derive(Debug)]
