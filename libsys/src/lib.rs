@@ -32,6 +32,7 @@ pub mod object;
 pub mod sys;
 
 pub mod env;
+pub mod log;
 pub mod sync;
 pub mod thread;
 pub mod time;
@@ -51,6 +52,8 @@ pub mod process;
 pub mod resource;
 pub mod session;
 pub mod thread_object;
+
+pub mod ring;
 
 #[cfg(not(target_os = "none"))]
 pub mod fake;
