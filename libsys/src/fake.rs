@@ -117,6 +117,11 @@ impl FakeProcess {
         FakeProcess { number: who().process }
     }
 
+    /// The process that the system under test made, by the number that its exit record says.
+    pub fn with_number(number: u64) -> FakeProcess {
+        FakeProcess { number }
+    }
+
     /// Its number.
     pub fn number(self) -> u64 {
         self.number
@@ -181,6 +186,13 @@ impl FakeProcess {
         Kernel::lock().mappings(self.number)
     }
 
+    /// Lets others read `bytes` at an address of it.
+    pub fn set_readable(self, address: u64, bytes: std::vec::Vec<u8>) {
+        if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
+            process.readable.insert(address, bytes);
+        }
+    }
+
     /// Handles that are open in it.
     pub fn open_handles(self) -> usize {
         Kernel::lock().open_handles(self.number)
@@ -197,6 +209,14 @@ pub fn account() -> crate::Account {
 pub fn channel() -> crate::Channel {
     let who = who();
     crate::Object::from_handle(Kernel::lock().new_channel(who.process, who.process, false))
+}
+
+/// A Resource of inspection in the calling process: it lists processes, by number alone.
+pub fn inspection() -> crate::Resource {
+    let who = who();
+    let mut state = Kernel::lock();
+    let object = state.add(kernel::Object::Resource);
+    crate::Object::from_handle(state.make(who.process, object, false))
 }
 
 fn startups() -> MutexGuard<'static, HashMap<u64, Startup>> {

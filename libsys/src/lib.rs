@@ -32,13 +32,13 @@ pub mod object;
 pub mod sys;
 
 pub mod env;
+pub mod heap;
 pub mod log;
+pub mod panic;
+pub mod start;
 pub mod sync;
 pub mod thread;
 pub mod time;
-
-pub mod log;
-pub mod ring;
 
 pub mod account;
 pub mod channel;
@@ -54,12 +54,15 @@ pub mod session;
 pub mod thread_object;
 
 pub mod ring;
+pub mod random;
+pub mod program;
+pub mod inspect;
 
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 
 pub use abi::{Class, Error, Handle, Header, Rights};
-pub use account::Account;
+pub use account::{Account, Limits};
 pub use channel::Channel;
 pub use dma::DmaDomain;
 pub use interrupt::Interrupt;
@@ -71,4 +74,5 @@ pub use ports::Ports;
 pub use process::Process;
 pub use resource::Resource;
 pub use session::Session;
+pub use start::{ExitStatus, exit};
 pub use thread_object::ThreadObject;

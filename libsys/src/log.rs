@@ -52,16 +52,23 @@ fn write_always(level: Level, text: fmt::Arguments) {
     std::eprintln!("{}: {}", level.name(), Text::format(text).as_str());
 }
 
+#[cfg(target_os = "none")]
+static RING: crate::sync::OnceLock<Option<crate::sync::Mutex<LogWriter>>> = crate::sync::OnceLock::new();
+
 /// The process's ring, mapped at its first record.
 #[cfg(target_os = "none")]
-pub(crate) fn own_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
-    use crate::sync::{Mutex, OnceLock};
-    static RING: OnceLock<Option<Mutex<LogWriter>>> = OnceLock::new();
+fn own_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
     let open = || {
         let memory: crate::Memory = crate::env::get().take(crate::env::names::LOG).ok()?;
-        LogWriter::open(memory.map_writable().ok()?).map(Mutex::new)
+        LogWriter::open(memory.map_writable().ok()?).map(crate::sync::Mutex::new)
     };
     RING.get_or_init(open).as_ref()
+}
+
+/// The process's ring if it logged before.
+#[cfg(target_os = "none")]
+pub(crate) fn opened_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
+    RING.get()?.as_ref()
 }
 
 /// Logs at a level: `log!(Level::Notice, "{} blocks", n)`.

@@ -27,12 +27,6 @@ impl Mapping {
         Ok(Mapping { address: address as usize, bytes: bytes as usize })
     }
 
-    /// A mapping that is there already, and stays if it is leaked (as `start` does).
-    #[cfg(target_os = "none")]
-    pub(crate) const fn existing(address: usize, bytes: usize) -> Mapping {
-        Mapping { address, bytes }
-    }
-
     /// Its size.
     #[inline]
     pub fn bytes(&self) -> usize {

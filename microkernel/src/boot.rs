@@ -59,6 +59,7 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     let init = init.get(kernel);
     // The kernel itself holds init: no closed handle ends it.
     init.outside_handles.set(1);
+    init.is_init.set(true);
     kernel.init.set(Some(init.to_ref()));
     let channel = Channel::create(kernel, root, init)?;
     let info = Memory::create(kernel, root, abi::PAGE_BYTES as u64, MemoryKind::Anonymous)?;
@@ -91,7 +92,7 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     ] {
         give(AnyRef::new(Resource::create(kernel, root, kind)?), Rights::all(), 0)?;
     }
-    kernel.init_channel.set(Some(channel));
+    channel.is_watched.set(true);
     kernel.init_memory.set(Some((info, archive)));
     Ok(())
 }
@@ -212,11 +213,16 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     death::ask_reset(kernel, init).expect("a dead process can be reset");
 }
 
-/// init waits in receive, or begins to work: sets its watchdog.
-pub fn init_receives(kernel: &Kernel, waits: bool) {
-    kernel.watchdog.set(if waits { u64::MAX } else { clock::now() + INIT_DEADLINE });
-    if waits {
-        kernel.init_early_deaths.set(0);
+/// init waits in receive: nothing is to be watched.
+pub fn init_waits(kernel: &Kernel) {
+    kernel.watchdog.set(u64::MAX);
+    kernel.init_early_deaths.set(0);
+}
+
+/// A thread of init runs: it has to receive again within a time.
+pub fn init_runs(kernel: &Kernel) {
+    if kernel.watchdog.get() == u64::MAX {
+        kernel.watchdog.set(clock::now() + INIT_DEADLINE);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arch::CpuLocal;
 use crate::object::thread::InQueue;
-use crate::object::{Object, Process, Slot, Thread};
+use crate::object::{Object, Peer, Process, Slot, Thread};
 use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::thread::InFair;
@@ -148,13 +148,13 @@ pub struct Cpu {
     pub handoff: Slot<Thread>,
     /// Ready threads.
     pub queue: RunQueue,
-    /// The process whose address space is loaded.
-    pub loaded: Slot<Process>,
+    /// The process whose address space is loaded. A dead one's is left before the process ends for good.
+    pub loaded: Peer<Process>,
     /// The thread to whose virtual time the slice is charged.
     pub owner: Slot<Thread>,
     /// Time-stamp counter up to which that was done.
     pub charged_until: Cell<u64>,
-    /// Time-stamp counter up to which threads' run times were counted.
+    /// Time-stamp counter up to which time was counted, as a thread's or as idle.
     pub counted_until: Cell<u64>,
     /// End of the slice, in nanoseconds.
     pub slice_end: Cell<u64>,
@@ -162,8 +162,6 @@ pub struct Cpu {
     pub armed: Cell<u64>,
     /// Time-stamp counts for which it was idle.
     pub idle_time: Cell<u64>,
-    /// Time-stamp counts for which threads ran.
-    pub busy_time: Cell<u64>,
     /// Switches between threads.
     pub switches: Cell<u64>,
     /// Interrupts taken.
@@ -185,14 +183,13 @@ impl Cpu {
             online: Cell::new(false),
             handoff: Slot::empty(),
             queue: RunQueue::new(),
-            loaded: Slot::empty(),
+            loaded: Peer::none(),
             owner: Slot::empty(),
             charged_until: Cell::new(0),
             counted_until: Cell::new(0),
             slice_end: Cell::new(u64::MAX),
             armed: Cell::new(u64::MAX),
             idle_time: Cell::new(0),
-            busy_time: Cell::new(0),
             switches: Cell::new(0),
             interrupts: Cell::new(0),
             stolen: Cell::new(0),
@@ -203,6 +200,12 @@ impl Cpu {
     #[inline]
     pub fn index(&self) -> u32 {
         self.arch.index() as u32
+    }
+
+    /// Its bit in sets of CPUs.
+    #[inline(always)]
+    pub fn bit(&self) -> u64 {
+        1 << self.index()
     }
 
     /// Whether no thread runs on it.

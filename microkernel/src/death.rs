@@ -54,7 +54,6 @@ pub fn kill(
         let client = client.get(kernel);
         let is_blamed = culprit.is_none_or(|culprit| culprit.is(thread));
         count_death(client, reason, is_blamed);
-        client.server.set(None);
         return_call(kernel, process, client, false);
     }
     while let Some(call) = process.kept.pop_front() {
@@ -82,7 +81,10 @@ fn return_call(kernel: &Kernel, process: &Object<Process>, client: &Object<Threa
     if !parked {
         process.active_calls.set(process.active_calls.get() - 1);
     }
-    let channel = client.channel.get(kernel).expect("a caller has a channel");
+    let channel = client.called_channel(kernel).expect("a caller has a channel");
+    client.server.clear();
+    client.channel.set(Some(channel.to_ref()));
+    client.is_fast.set(false);
     end::server_died(kernel, channel, client, parked);
 }
 
@@ -108,7 +110,7 @@ fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
             thread.state.set(ThreadState::Ended);
         }
         ThreadState::Receiving => {
-            if let Some(channel) = thread.channel.take() {
+            if let Some(channel) = thread.serving.take() {
                 channel.receivers.remove(thread);
             }
             thread.state.set(ThreadState::Ended);
@@ -132,7 +134,7 @@ pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
     let process = thread.process.get(kernel);
     if let Some(client) = thread.current.take() {
         let client = client.get(kernel);
-        client.server.set(None);
+        client.server.clear();
         reply::finished(kernel, process, client);
         end::finish(kernel, client, Error::Abandoned as u64);
     }
@@ -156,7 +158,7 @@ pub fn abandoned(kernel: &Kernel, process: &Object<Process>) {
 /// Something changed that a dead process may have waited for: the reaper looks at it again.
 pub fn progress(kernel: &Kernel, process: &Object<Process>) {
     let has_steps = match process.state.get() {
-        State::Draining => process.on_cpu.get() == 0,
+        State::Draining => !kernel.is_on_cpu(process),
         State::Dead => process.reset_asked.get() || process.abandoned.get(),
         State::Resetting => true,
         State::New => process.abandoned.get(),
@@ -206,7 +208,7 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     if process.handles.next_from(kernel, process.drain_slot.get()).is_some() {
         return true;
     }
-    if process.orphans.get() > 0 || process.on_cpu.get() > 0 {
+    if process.orphans.get() > 0 || kernel.is_on_cpu(process) {
         return false;
     }
     // What its threads did for callers that left is over only now: it may have reached further down.

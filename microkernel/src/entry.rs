@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
-use abi::{ExitReason, Syscall};
+use abi::ExitReason;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static REFERENCES: [&Cpu; MAX_CPUS] = {
@@ -57,30 +57,41 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
     kernel.enter(cpu);
     cpu.online.set(true);
+    // Its time until now counts as idle.
     cpu.counted_until.set(clock::tsc());
+    cpu.idle_time.set(cpu.counted_until.get());
     leave(kernel, cpu);
     arch::resume()
 }
 
-/// A system call of the current thread.
+/// A system call of the current thread, of the kinds that have no entry of their own.
 pub extern "C" fn syscall(cpu: &'static Cpu) {
+    slow_syscall(lock::acquire(), cpu);
+}
+
+/// A call of the current thread.
+pub extern "C" fn call(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
-    if cpu.attention.get() == 0 {
-        let number = thread.context.frame.rax.get();
-        let done = number == Syscall::Call as u64 && fast::call(&kernel, cpu, thread)
-            || number == Syscall::ReplyReceive as u64 && fast::reply_receive(&kernel, cpu, thread)
-            || number == Syscall::Null as u64 && fast::null(thread);
-        if done {
-            return;
-        }
+    if let Some(passed) = fast::call(&kernel, cpu) {
+        kernel.return_with_words(passed);
     }
     slow_syscall(kernel, cpu);
+    arch::resume()
+}
+
+/// A reply-and-receive of the current thread.
+pub extern "C" fn reply_receive(cpu: &'static Cpu) -> ! {
+    let kernel = lock::acquire();
+    if let Some(passed) = fast::reply_receive(&kernel, cpu) {
+        kernel.return_with_words(passed);
+    }
+    slow_syscall(kernel, cpu);
+    arch::resume()
 }
 
 #[inline(never)]
 fn slow_syscall(kernel: Guard, cpu: &'static Cpu) {
+    kernel.enter(cpu);
     kernel.shootdown.enter(&kernel, cpu.index() as usize);
     let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
     if thread.process.is_running() {
@@ -134,7 +145,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
         }
         interrupts::KICK_VECTOR => apic::end_of_interrupt(),
         interrupts::SPURIOUS_VECTOR => {}
-        vector => interrupt::deliver(&kernel, cpu, vector),
+        vector => interrupt::deliver(&kernel, vector),
     }
     leave(kernel, cpu);
 }

@@ -11,7 +11,7 @@ use crate::object::reference::{self, Doomed, ObjectType};
 use crate::object::resource::Ranges;
 use crate::object::interrupt::Vectors;
 use crate::object::thread::{InQueue, InTimers};
-use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
+use crate::object::{Account, Memory, Object, Process, Ref, Slot, Thread};
 use crate::schedule;
 use crate::shootdown::Shootdown;
 use crate::tree::Tree;
@@ -53,8 +53,6 @@ pub struct Kernel {
     pub boot: Cell<Option<&'static BootInformation>>,
     /// init.
     pub init: Slot<Process>,
-    /// The channel that init serves from the start.
-    pub init_channel: Slot<Channel>,
     /// What is mapped in init: the page about the machine, and the boot archive.
     pub(crate) init_memory: Cell<Option<(Ref<Memory>, Ref<Memory>)>>,
     /// Deaths of init since it waited in receive last.
@@ -87,7 +85,6 @@ impl Kernel {
             vectors: Vectors::new(),
             boot: Cell::new(None),
             init: Slot::empty(),
-            init_channel: Slot::empty(),
             init_memory: Cell::new(None),
             init_early_deaths: Cell::new(0),
             watchdog: Cell::new(u64::MAX),
@@ -138,21 +135,26 @@ impl Kernel {
     /// Makes the CPUs on which a dead process's address space is still loaded leave it: this one now, others soon. Returns whether
     /// none has it loaded.
     pub fn leave_space(&self, process: &Object<Process>) -> bool {
-        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.holds(process)) {
+        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.names(process)) {
             if core::ptr::eq(*cpu, self.this_cpu()) {
                 self.load_kernel_space(cpu);
             } else {
                 schedule::notify(self, cpu, attention::LEAVE);
             }
         }
-        !self.cpus().iter().any(|cpu| cpu.loaded.holds(process))
+        !self.cpus().iter().any(|cpu| cpu.loaded.names(process))
     }
 
     /// Loads the address space without user memory on this CPU.
     pub fn load_kernel_space(&self, cpu: &Cpu) {
         let from = cpu.loaded.get(self);
         self.shootdown.switch(self, from.map(|process| &process.space), None);
-        cpu.loaded.set(None);
+        cpu.loaded.clear();
+    }
+
+    /// Whether a thread of a process is on a CPU.
+    pub fn is_on_cpu(&self, process: &Object<Process>) -> bool {
+        self.cpus().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
     }
 
     /// Whether there is work that nobody waits for.

@@ -128,9 +128,16 @@ impl<T: Type, W: Which<T>> List<T, W> {
     /// Joins at the front.
     #[inline]
     pub fn push_front(&self, object: Ref<T>) {
+        assert!(!W::link(&object).is_linked(), "an object joins one list at a time");
+        self.put_first(object);
+    }
+
+    /// [`List::push_front`] for an object that was just taken out of all lists of this link: only debug builds check that.
+    #[inline(always)]
+    pub fn put_first(&self, object: Ref<T>) {
         let pointer = object.into_raw();
         let link = Self::link(&pointer);
-        assert!(!link.is_linked(), "an object joins one list at a time");
+        debug_assert!(!link.is_linked(), "an object joins one list at a time");
         let next = self.first.replace(Some(pointer));
         match &next {
             Some(next) => Self::link(next).previous.set(Some(pointer)),
@@ -167,8 +174,23 @@ impl<T: Type, W: Which<T>> List<T, W> {
     #[inline]
     pub fn pop_front(&self) -> Option<Ref<T>> {
         let first = self.first.get()?;
-        // SAFETY: a member is kept by the list.
-        self.remove(unsafe { first.as_ref() })
+        let link = Self::link(&first);
+        let next = link.next.take();
+        match &next {
+            Some(next) => Self::link(next).previous.set(None),
+            None => self.last.set(None),
+        }
+        self.first.set(next);
+        link.list.set(core::ptr::null());
+        self.length.set(self.length.get() - 1);
+        // SAFETY: joining gave this reference up; the link was just cleared, so it is taken back once.
+        Some(unsafe { Ref::from_raw(first) })
+    }
+
+    /// Not 0 where it has members: to test several lists at once.
+    #[inline(always)]
+    pub fn occupied(&self) -> usize {
+        self.first.get().map_or(0, |first| first.as_ptr() as usize)
     }
 
     /// All members. None may leave meanwhile but the one just given.

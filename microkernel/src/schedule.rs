@@ -8,7 +8,7 @@ use crate::arch::{self, clock};
 use crate::cpu::{Cpu, attention};
 use crate::kernel::Kernel;
 use crate::object::thread::State;
-use crate::object::{Object, Ref, Thread};
+use crate::object::{Object, Process, Ref, Thread};
 use crate::timer;
 use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
@@ -20,10 +20,9 @@ const WAKE_GRANULARITY: u64 = 1_000_000;
 
 /// Counts the running thread's time up to now.
 #[inline]
-fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
-    let ran = now.saturating_sub(cpu.counted_until.replace(now));
-    thread.run_time.set(thread.run_time.get() + ran);
-    cpu.busy_time.set(cpu.busy_time.get() + ran);
+pub fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
+    let ran = now.wrapping_sub(cpu.counted_until.replace(now));
+    thread.run_time.set(thread.run_time.get().wrapping_add(ran));
 }
 
 /// Charges the time since the last charge to the owner of the slice.
@@ -40,13 +39,11 @@ fn charge_owner(kernel: &Kernel, cpu: &Cpu, now: u64) {
 }
 
 /// Takes the running thread off its CPU, to wait in `state`.
-pub fn take_off_cpu(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, state: State) {
+pub fn take_off_cpu(cpu: &Cpu, thread: &Object<Thread>, state: State) {
     debug_assert!(cpu.current.holds(thread));
     count_time(cpu, thread, clock::tsc());
     arch::leave(&thread.context);
     thread.state.set(state);
-    thread.process.on_cpu.set(thread.process.on_cpu.get() - 1);
-    let _ = kernel;
     cpu.current.set(None);
 }
 
@@ -182,7 +179,7 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         let floor = cpu.queue.virtual_now.get();
         thread.virtual_time.set(thread.virtual_time.get().max(floor));
     }
-    take_off_cpu(kernel, cpu, thread, State::Ready);
+    take_off_cpu(cpu, thread, State::Ready);
     let first = thread.rank.get() > 0 && !is_over;
     cpu.queue.insert(thread, first);
 }
@@ -199,7 +196,7 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
         // Behind the first of the others.
         thread.virtual_time.set(thread.virtual_time.get().max(least + 1));
     }
-    take_off_cpu(kernel, cpu, thread, State::Ready);
+    take_off_cpu(cpu, thread, State::Ready);
     cpu.queue.insert(thread, false);
 }
 
@@ -210,7 +207,7 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
         if asked & attention::STOP != 0 && !current.process.is_running() {
             stop_here(kernel, cpu, current);
         } else if asked & attention::MOVE != 0 && current.affinity.get() >> cpu.index() & 1 == 0 {
-            take_off_cpu(kernel, cpu, current, State::Ready);
+            take_off_cpu(cpu, current, State::Ready);
             make_ready(kernel, current);
         } else if asked & attention::RESCHEDULE != 0 {
             preempt(kernel, cpu, current);
@@ -268,7 +265,7 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
 
 /// The running thread's process died: it stops here.
 fn stop_here(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
-    take_off_cpu(kernel, cpu, current, State::Ended);
+    take_off_cpu(cpu, current, State::Ended);
     crate::death::progress(kernel, current.process.get(kernel));
 }
 
@@ -316,14 +313,29 @@ fn run(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
     thread.state.set(State::Running);
     thread.cpu.set(cpu.index());
     let process = thread.process.get(kernel);
-    process.on_cpu.set(process.on_cpu.get() + 1);
-    if !cpu.loaded.holds(process) {
-        let from = cpu.loaded.get(kernel).map(|process| &process.space);
-        kernel.shootdown.switch(kernel, from, Some(&process.space));
-        cpu.loaded.set(Some(process.to_ref()));
+    if process.is_init.get() {
+        crate::boot::init_runs(kernel);
     }
+    load_space(kernel, cpu, process);
     arch::switch(&cpu.arch, &thread.context);
     cpu.current.set(Some(thread));
+}
+
+/// Loads a process's address space on this CPU.
+#[inline(always)]
+pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
+    if !cpu.loaded.names(process) {
+        let bit = cpu.bit();
+        if let Some(from) = cpu.loaded.get(kernel) {
+            from.space.loaded.set(from.space.loaded.get() & !bit);
+        }
+        process.space.loaded.set(process.space.loaded.get() | bit);
+        // SAFETY: the process lives, as a thread of it is to run. A flush that other CPUs wait for is done by this, but acknowledged only
+        // when the interrupt comes that asks for it.
+        unsafe { arch::load_space(process.space.root()) };
+        // SAFETY: a process ends for good only after every CPU has left its address space (`Kernel::leave_space`).
+        unsafe { cpu.loaded.set(process) };
+    }
 }
 
 /// Sets a thread's own parameters. `inherited` is the rank that its current caller lends it.

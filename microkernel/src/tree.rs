@@ -263,6 +263,18 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         Some(unsafe { Ref::from_raw(pointer) })
     }
 
+    /// Steps from the root to the farthest member.
+    #[cfg(test)]
+    pub fn depth(&self) -> usize {
+        fn below<T: Type, W: Which<T>>(place: Option<Pointer<T>>) -> usize {
+            place.map_or(0, |here| {
+                let node = Tree::<T, W>::node(&here);
+                1 + below::<T, W>(node.left.get()).max(below::<T, W>(node.right.get()))
+            })
+        }
+        below::<T, W>(self.root.get())
+    }
+
     /// Takes the member with the least key out.
     pub fn pop_first(&self) -> Option<Ref<T>> {
         let least = self.least.get()?;

@@ -114,12 +114,10 @@ impl Header {
         (self.0 >> 32) as u32
     }
 
-    /// Whether the message is words alone: no payload, no handles either way, no deadline, and
-    /// nothing that contradicts itself. What the kernel's fast path takes without a further look
-    /// (a class of `once` needs the key stamped, so it is not included).
+    /// Whether it asks for nothing special: no handles either way, no deadline, no key, no reserved bit. What the kernel's fast path
+    /// takes; the length is still to be checked.
     pub const fn is_plain(self) -> bool {
         self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS) == 0
-            && self.payload_bytes() <= crate::PAYLOAD_BYTES
     }
 
     /// Whether every field is in its range.

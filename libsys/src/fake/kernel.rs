@@ -22,6 +22,7 @@ pub(super) enum Object {
     Call(u64),
     Interrupt { channel: u64, bits: u64, masked: bool },
     Ports(Arc<dyn super::PortDevice>),
+    Resource,
 }
 
 pub(super) struct Account {
@@ -98,6 +99,8 @@ pub(super) struct Process {
     pub(super) watcher: Option<(u64, u64)>,
     pub(super) mappings: BTreeMap<u64, Vec<super::memory::Mapped>>,
     pub(super) threads: u64,
+    /// Its memory as `ProcessRead` finds it: pieces by address.
+    pub(super) readable: BTreeMap<u64, Vec<u8>>,
 }
 
 pub(super) struct State {
@@ -207,6 +210,7 @@ impl State {
             watcher: None,
             mappings: BTreeMap::new(),
             threads: 0,
+            readable: BTreeMap::new(),
         };
         self.processes.insert(number, process);
         number

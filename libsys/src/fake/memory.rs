@@ -116,6 +116,13 @@ impl State {
         Ok(())
     }
 
+    /// Memory of a process, as far as a test said what is in it.
+    pub(super) fn read_memory(&self, process: u64, address: u64, bytes: usize) -> Vec<u8> {
+        let Some((start, piece)) = self.processes[&process].readable.range(..=address).next_back() else { return Vec::new() };
+        let piece = usize::try_from(address - start).ok().and_then(|skip| piece.get(skip..)).unwrap_or_default();
+        piece[..bytes.min(piece.len())].to_vec()
+    }
+
     pub(super) fn mappings(&self, process: u64) -> Vec<FakeMapping> {
         let mappings = self.processes[&process].mappings.iter();
         mappings.flat_map(|(address, all)| all.iter().map(|mapped| mapped.describe(*address))).collect()

@@ -3,7 +3,7 @@
 use super::Who;
 use super::kernel::{Account, Channel, Kernel, Object, Session, State};
 use crate::thread::block;
-use abi::inspect::SessionRecord;
+use abi::inspect::{ProcessRecord, SessionRecord};
 use abi::process::ProcessState;
 use abi::{Error, ExitReason, Handle, Kind, Limits, PAYLOAD_BYTES, Rights, Syscall, Usage};
 use std::collections::{BTreeMap, VecDeque};
@@ -142,6 +142,12 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             let process = state.find(me, r[0], Kind::Process, Rights::INSPECT)?;
             write_payload(&[state.exit_record(process)]);
         }
+        Syscall::ProcessRead => {
+            let process = state.find(me, r[0], Kind::Process, Rights::INSPECT)?;
+            let part = state.read_memory(process, r[1], r[2].min(PAYLOAD_BYTES as u64) as usize);
+            write_payload(&part);
+            r[0] = part.len() as u64;
+        }
         Syscall::ProcessWatch => {
             let process = state.find(me, r[0], Kind::Process, Rights::MANAGE)?;
             let channel = if r[1] == 0 { 0 } else { state.find(me, r[1], Kind::Channel, Rights::SIGNAL)? };
@@ -188,6 +194,19 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::PortOut => state.port_device(me, r[0], Rights::WRITE)?.write(r[1] as u16, r[2], r[3] as u32),
         Syscall::PortsDrain => (r[0], r[1]) = state.move_bytes(me, r, false)?,
         Syscall::PortsFill => (r[0], r[1]) = state.move_bytes(me, r, true)?,
+        Syscall::SystemInspect => {
+            state.find(me, r[0], Kind::Resource, Rights::INSPECT)?;
+            if r[1] != abi::inspect::Subject::Processes as u64 {
+                return Err(Error::Unsupported);
+            }
+            let mut after: Vec<u64> = state.processes.keys().copied().filter(|number| *number > r[2]).collect();
+            after.sort_unstable();
+            let fit = PAYLOAD_BYTES / size_of::<ProcessRecord>();
+            let part = after.iter().take(fit).map(|process| ProcessRecord { process: *process, ..ProcessRecord::default() });
+            let part: Vec<ProcessRecord> = part.collect();
+            write_payload(&part);
+            (r[0], r[1]) = (part.len() as u64, if after.len() > fit { after[fit - 1] } else { 0 });
+        }
         Syscall::ClockRead => [r[0], r[1], r[2]] = [Kernel::nanoseconds(), Kernel::nanoseconds(), 1_000_000_000],
         Syscall::Identify => [r[0], r[1], r[2], r[3]] = [me, who.thread, who.incarnation, 0],
         _ => return Err(Error::Unsupported),

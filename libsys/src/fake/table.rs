@@ -62,6 +62,7 @@ impl State {
             Object::Call(_) => Kind::Call,
             Object::Interrupt { .. } => Kind::Interrupt,
             Object::Ports(_) => Kind::IoPorts,
+            Object::Resource => Kind::Resource,
         }
     }
 

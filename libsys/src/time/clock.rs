@@ -1,7 +1,7 @@
 //! Reading the clock.
 
 #[cfg(target_os = "none")]
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
 
 /// Nanoseconds per tick of the counter, times 2^32; 0 until it is known.
 #[cfg(target_os = "none")]
@@ -16,7 +16,7 @@ static NANOSECONDS: AtomicU64 = AtomicU64::new(0);
 #[cfg(target_os = "none")]
 #[inline]
 pub fn now() -> u64 {
-    let scale = match SCALE.load(Relaxed) {
+    let scale = match SCALE.load(Acquire) {
         0 => learn(),
         scale => scale,
     };
@@ -31,16 +31,19 @@ pub fn now() -> u64 {
     crate::fake::nanoseconds()
 }
 
-/// Asks the kernel how the counter runs. Done before the process has a second thread.
+/// Asks the kernel how the counter runs, once.
 #[cfg(target_os = "none")]
 #[cold]
-pub(crate) fn learn() -> u64 {
-    let clocks = crate::sys::clock_read();
-    TSC.store(clocks.tsc, Relaxed);
-    NANOSECONDS.store(clocks.nanoseconds, Relaxed);
-    let scale = scale_of(clocks.tsc_hertz);
-    SCALE.store(scale, Relaxed);
-    scale
+fn learn() -> u64 {
+    static LEARNT: crate::sync::Once = crate::sync::Once::new();
+    LEARNT.call_once(|| {
+        let clocks = crate::sys::clock_read();
+        TSC.store(clocks.tsc, Relaxed);
+        NANOSECONDS.store(clocks.nanoseconds, Relaxed);
+        // Last, and with release: who sees it sees the others.
+        SCALE.store(scale_of(clocks.tsc_hertz), Release);
+    });
+    SCALE.load(Relaxed)
 }
 
 /// Nanoseconds per tick at a frequency, times 2^32.

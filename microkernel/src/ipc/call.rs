@@ -42,6 +42,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     }
 
     caller.reserved.set(reply_handles as u8);
+    caller.is_fast.set(false);
     caller.request.set(header);
     caller.badge.set(session.badge);
     caller.channel.set(Some(channel.to_ref()));
@@ -49,7 +50,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     caller.hangs.set(0);
     caller.was_delivered.set(false);
     caller.call_since.set(clock::tsc());
-    schedule::take_off_cpu(kernel, cpu, caller, State::Queued);
+    schedule::take_off_cpu(cpu, caller, State::Queued);
     if let Some(deadline) = deadline {
         caller.downtime_seen.set(chain_downtime(kernel, caller, clock::now()));
         timer::set(kernel, caller, deadline);
@@ -107,7 +108,11 @@ fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.
 #[inline]
 pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -> bool {
-    server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0)
+    let may = server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0);
+    if !may {
+        server.has_suspect.set(true);
+    }
+    may
 }
 
 /// Downtime of all channels that a caller waits on, along its chain, in nanoseconds.
@@ -115,7 +120,7 @@ pub fn chain_downtime(kernel: &Kernel, caller: &Object<Thread>, now: u64) -> u64
     let (mut sum, mut link) = (0, Some(caller));
     for _ in 0..=MAX_DEPTH {
         let Some(thread) = link.filter(|thread| thread.is_calling()) else { break };
-        sum += thread.channel.get(kernel).map_or(0, |channel| channel.downtime_at(now));
+        sum += thread.called_channel(kernel).map_or(0, |channel| channel.downtime_at(now));
         link = thread.server.get(kernel);
     }
     sum
@@ -146,7 +151,6 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
         delivered = delivered.with_replayed();
     } else {
         caller.was_delivered.set(true);
-        caller.delivered_order.set(kernel.next_number());
     }
     if request.class() == Some(Class::Once) {
         page.set_lane(caller.call_page().lane());
@@ -154,9 +158,7 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
     }
 
     let (from, to) = (&caller.context.frame, &receiver.context.frame);
-    for (from, to) in from.words().into_iter().zip(to.words()) {
-        to.set(from.get());
-    }
+    from.copy_words(to);
     to.rax.set(abi::Delivery::CALL_STATUS);
     to.rdi.set(caller.badge.get());
     to.rsi.set(delivered.0);
@@ -173,19 +175,21 @@ pub(super) fn begin_service(
 ) {
     let server = &receiver.process;
     caller.state.set(State::Current);
-    caller.server.set(Some(receiver.to_ref()));
     caller.call_since.set(clock::tsc());
     channel.delivered.set(channel.delivered.get() + 1);
     make_current(caller, receiver);
     server.active_calls.set(server.active_calls.get() + 1);
     if caller.is_suspect() {
         server.alone.set(Some(caller.to_ref()));
+        server.has_suspect.set(true);
     }
 }
 
 /// Links a caller and the thread that serves it: chain depth and rank are passed on.
 pub(super) fn make_current(caller: &Object<Thread>, receiver: &Object<Thread>) {
     receiver.current.set(Some(caller.to_ref()));
+    // SAFETY: the receiver clears this field before it ends (`death`, `ipc::reply`).
+    unsafe { caller.server.set(receiver) };
     receiver.depth.set(caller.depth.get() + 1);
     receiver.rank.set(receiver.base_rank().max(caller.rank.get()));
 }

@@ -1,7 +1,6 @@
 //! Calls that end without a reply, and channels that close for good.
 
 use super::{receive, reply};
-use crate::arch::clock;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Process, Thread};
@@ -39,7 +38,8 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
             if client.was_delivered.get() { Error::Unknown } else { Error::NotStarted }
         }
         State::Current => {
-            if let Some(server) = client.server.take() {
+            if let Some(server) = client.server.get(kernel) {
+                client.server.clear();
                 server.current.set(None);
                 become_orphan(client);
                 server.orphan.set(Some(client.process.clone()));
@@ -85,7 +85,7 @@ pub fn cancel(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 
 /// Ends a receive.
 fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Error) {
-    if let Some(channel) = thread.channel.take() {
+    if let Some(channel) = thread.serving.take() {
         channel.receivers.remove(thread);
     }
     timer::clear(kernel, thread);
@@ -114,7 +114,6 @@ pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<T
         finish(kernel, client, Error::Closed as u64);
     } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
         client.state.set(State::Queued);
-        client.call_since.set(clock::tsc());
         channel.enqueue(kernel, client);
     } else {
         finish(kernel, client, Error::PeerDied as u64);

@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Thread};
-use crate::{schedule, timer};
+use crate::{boot, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights};
 
 /// The system call.
@@ -53,14 +53,19 @@ pub fn wait(
     // Ranks that were inherited for earlier work end here.
     thread.rank.set(thread.base_rank());
     thread.depth.set(0);
+    if !thread.serving.holds(channel) {
+        thread.serving.set(Some(channel.to_ref()));
+    }
     if take_news(kernel, channel, thread) || take_call(kernel, channel, thread) {
         return Ok(());
     }
     if deadline.is_some_and(|deadline| deadline <= clock::now()) {
         return Err(Error::TimedOut);
     }
-    schedule::take_off_cpu(kernel, cpu, thread, State::Receiving);
-    thread.channel.set(Some(channel.to_ref()));
+    schedule::take_off_cpu(cpu, thread, State::Receiving);
+    if channel.is_watched.get() {
+        boot::init_waits(kernel);
+    }
     channel.receivers.push_front(thread.to_ref());
     if let Some(deadline) = deadline {
         timer::set(kernel, thread, deadline);

@@ -50,7 +50,7 @@ fn answer_current(kernel: &Kernel, thread: &Object<Thread>, header: Header) -> R
     }
     let client = thread.current.take().ok_or(Error::BadState)?;
     stop_serving(thread);
-    client.server.set(None);
+    client.server.clear();
     transfer(kernel, thread, client.get(kernel), header);
     finished(kernel, server, client.get(kernel));
     Ok(client)
@@ -101,9 +101,7 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
         client.call_page().set_handles(landed);
     }
     let (from, to) = (&thread.context.frame, &client.context.frame);
-    for (from, to) in from.words().into_iter().zip(to.words()) {
-        to.set(from.get());
-    }
+    from.copy_words(to);
     to.rsi.set(header.0);
     to.rax.set(OK);
     end::release(kernel, client);
@@ -140,6 +138,10 @@ pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Objec
 
 /// Looks at callers that had to wait for a suspect, or as one.
 fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
+    if !server.has_suspect.get() {
+        return;
+    }
+    server.has_suspect.set(server.alone.is_some());
     for channel in server.served.iter(kernel) {
         if channel.has_callers() && !channel.receivers.is_empty() {
             receive::wake_receiver(kernel, channel);
@@ -178,14 +180,16 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
         return Err(Error::CallerGone);
     }
     let client = thread.current.get(kernel).ok_or(Error::BadState)?;
-    let channel = client.channel.get(kernel).expect("a caller has a channel");
+    let channel = client.called_channel(kernel).expect("a caller has a channel");
     let call = Call::new(client.to_ref(), server.to_ref(), channel.to_ref());
     let call = slab::create(kernel, &server.account, call)?;
     let handle = flight::land_new(kernel, server, AnyRef::new(call.clone()), 0)?;
     call.handle.set(handle);
     thread.current.set(None);
     stop_serving(thread);
-    client.server.set(None);
+    client.server.clear();
+    client.channel.set(Some(channel.to_ref()));
+    client.is_fast.set(false);
     client.state.set(State::Kept);
     client.kept.set(Some(call.clone()));
     server.kept.push_back(call);
@@ -206,7 +210,6 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     flight::close(kernel, server, handle)?;
     let client = client.ok_or(Error::CallerGone)?;
     client.state.set(State::Current);
-    client.server.set(Some(thread.to_ref()));
     client.call_since.set(clock::tsc());
     make_current(client.get(kernel), thread);
     Ok(())
@@ -228,6 +231,7 @@ fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
         call.server.active_calls.set(call.server.active_calls.get() + 1);
         if client.is_suspect() {
             call.server.alone.set(Some(client.clone()));
+            call.server.has_suspect.set(true);
         }
     }
     Some(client)
@@ -281,7 +285,7 @@ pub fn abandon(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resu
     }
     let client = thread.current.take().ok_or(Error::BadState)?;
     stop_serving(thread);
-    client.server.set(None);
+    client.server.clear();
     finished(kernel, server, client.get(kernel));
     end::finish(kernel, client.get(kernel), Error::Abandoned as u64);
     Ok(())

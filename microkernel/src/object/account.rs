@@ -33,9 +33,14 @@ fn to_limits(quantities: [u64; QUANTITIES]) -> Limits {
     Limits { frames, handles, threads, sessions, processes }
 }
 
+/// Most accounts above one: whether one of them was revoked is looked up along the way.
+const MOST_DEPTH: u32 = 16;
+
 /// An account.
 pub struct Account {
     parent: Slot<Account>,
+    /// Accounts above it: at most [`MOST_DEPTH`].
+    depth: u32,
     limits: [u64; QUANTITIES],
     used: [Cell<u64>; QUANTITIES],
     revoked: Cell<bool>,
@@ -45,14 +50,15 @@ pub struct Account {
 impl Account {
     /// Makes the account of everything that the machine has: once, at boot.
     pub(crate) fn root(kernel: &Kernel, limits: Limits) -> Ref<Account> {
-        let root = slab::create_root(kernel, Account::with(Slot::empty(), limits));
+        let root = slab::create_root(kernel, Account::with(Slot::empty(), 0, limits));
         root.charge(Quantity::Frames, 1).expect("the root account holds at least itself");
         root
     }
 
-    fn with(parent: Slot<Account>, limits: Limits) -> Account {
+    fn with(parent: Slot<Account>, depth: u32, limits: Limits) -> Account {
         Account {
             parent,
+            depth,
             limits: to_array(limits),
             used: [const { Cell::new(0) }; QUANTITIES],
             revoked: Cell::new(false),
@@ -151,8 +157,11 @@ impl Object<Account> {
     /// Makes a sub-account, with its limits promised.
     ///
     /// # Errors
-    /// `AccountExhausted`.
+    /// `AccountExhausted`; `BadState` where too many accounts are above it already.
     pub fn split(&self, kernel: &Kernel, limits: Limits) -> Result<Ref<Account>, Error> {
+        if self.depth >= MOST_DEPTH {
+            return Err(Error::BadState);
+        }
         const KINDS: [Quantity; QUANTITIES] =
             [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
         let amounts = to_array(limits);
@@ -165,7 +174,7 @@ impl Object<Account> {
             }
         }
         // From here on dropping the value gives the promise back.
-        slab::create(kernel, self, Account::with(Slot::with(self.to_ref()), limits))
+        slab::create(kernel, self, Account::with(Slot::with(self.to_ref()), self.depth + 1, limits))
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Channel {
     pub(crate) served: Link<Channel>,
     /// Handles with the right to receive, those in flight included: with the last one it is closed for good.
     pub(crate) receive_handles: Cell<u32>,
+    /// It is the one on which init has to receive in time.
+    pub is_watched: Cell<bool>,
     /// Calls ever delivered.
     pub delivered: Cell<u64>,
     /// Time without a server up to now, in nanoseconds; see [`Channel::downtime_at`].
@@ -76,6 +78,7 @@ impl Channel {
                 withdrawn: List::new(),
                 served: Link::new(),
                 receive_handles: Cell::new(0),
+                is_watched: Cell::new(false),
                 delivered: Cell::new(0),
                 downtime: Cell::new(0),
                 down_since: Cell::new(None),
@@ -121,8 +124,8 @@ impl Channel {
                 self.real_time.insert_before(reference, next);
             }
             Lane::Replay => {
-                let order = caller.delivered_order.get();
-                let next = self.replays.iter(kernel).find(|other| other.delivered_order.get() > order);
+                let order = caller.call_since.get();
+                let next = self.replays.iter(kernel).find(|other| other.call_since.get() > order);
                 self.replays.insert_before(reference, next);
             }
         }
@@ -164,6 +167,17 @@ impl Channel {
     #[inline]
     pub fn has_news(&self) -> bool {
         self.signals.get() != 0 || !self.closes.is_empty() || !self.withdrawn.is_empty()
+    }
+
+    /// Whether nothing at all waits to be received.
+    #[inline(always)]
+    pub fn is_quiet(&self) -> bool {
+        let lists = self.closes.occupied()
+            | self.withdrawn.occupied()
+            | self.replays.occupied()
+            | self.real_time.occupied()
+            | self.fair.occupied();
+        self.signals.get() | lists as u64 == 0
     }
 
     /// Nanoseconds for which it has had no living server, at `now`.

@@ -11,7 +11,6 @@ use super::reference::{Object, ObjectType, Ref, Type};
 use super::slab;
 use crate::arch::interrupts::{DEVICE_VECTORS, msi};
 use crate::arch::{apic, clock, ioapic};
-use crate::cpu::Cpu;
 use crate::ipc;
 use crate::kernel::Kernel;
 use abi::Error;
@@ -197,10 +196,9 @@ impl Type for Interrupt {
     }
 }
 
-/// A device's vector struck on this CPU: the kernel was entered for it.
+/// A device's vector struck on this CPU.
 #[inline]
-pub fn deliver(kernel: &Kernel, cpu: &Cpu, vector: u8) {
-    cpu.interrupts.set(cpu.interrupts.get() + 1);
+pub fn deliver(kernel: &Kernel, vector: u8) {
     let Some(interrupt) = kernel.vectors.get(kernel, vector) else {
         // It was on its way when its interrupt was unbound.
         return apic::end_of_interrupt();

@@ -26,7 +26,7 @@ pub use io_ports::IoPorts;
 pub use mapping::Mapping;
 pub use memory::Memory;
 pub use process::Process;
-pub use reference::{Object, Ref, Slot};
+pub use reference::{Object, Peer, Ref, Slot};
 pub use resource::Resource;
 pub use session::{Session, SessionUse};
 pub use thread::Thread;

@@ -85,12 +85,14 @@ pub struct Process {
     pub active_calls: Cell<u32>,
     /// A suspect call that has to be alone, while it is current or kept.
     pub alone: Slot<Thread>,
+    /// A suspect is with it, or waits for it: what it receives is looked at one by one.
+    pub has_suspect: Cell<bool>,
+    /// It is init: what it receives is watched.
+    pub is_init: Cell<bool>,
     /// Work that goes on in servers for calls that it left.
     pub orphans: Cell<u32>,
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
-    /// Threads of it that are on a CPU.
-    pub on_cpu: Cell<u32>,
     /// How it ended last.
     pub exit: Cell<Option<Exit>>,
     /// Whom to signal at its death.
@@ -146,9 +148,10 @@ impl Process {
                 attached: List::new(),
                 active_calls: Cell::new(0),
                 alone: Slot::empty(),
+                has_suspect: Cell::new(false),
+                is_init: Cell::new(false),
                 orphans: Cell::new(0),
                 outside_handles: Cell::new(0),
-                on_cpu: Cell::new(0),
                 exit: Cell::new(None),
                 watcher: Slot::empty(),
                 watcher_bits: Cell::new(0),

@@ -231,6 +231,22 @@ impl<T: Type> Slot<T> {
         self.0.take().map(Ref)
     }
 
+    /// Puts a reference into an empty slot.
+    #[inline(always)]
+    pub fn fill(&self, reference: Ref<T>) {
+        debug_assert!(!self.is_some());
+        self.0.set(Some(reference.into_raw()));
+    }
+
+    /// Puts a reference in, in exchange for the one that is there.
+    ///
+    /// # Panics
+    /// If nothing is there.
+    #[inline(always)]
+    pub fn exchange(&self, reference: Ref<T>) -> Ref<T> {
+        self.0.replace(Some(reference.into_raw())).map(Ref).expect("something is there")
+    }
+
     /// Puts a reference in; what was there is dropped.
     #[inline]
     pub fn set(&self, reference: Option<Ref<T>>) {
@@ -241,6 +257,45 @@ impl<T: Type> Slot<T> {
 impl<T: Type> Drop for Slot<T> {
     fn drop(&mut self) {
         self.set(None);
+    }
+}
+
+/// A field that names an object without counting: for two objects that know each other, where the one that ends first takes
+/// its name out of the other.
+pub struct Peer<T: Type>(Cell<Option<NonNull<Object<T>>>>);
+
+impl<T: Type> Peer<T> {
+    /// A field that names nothing.
+    pub const fn none() -> Peer<T> {
+        Peer(Cell::new(None))
+    }
+
+    /// Names an object.
+    ///
+    /// # Safety
+    /// Before the object's last reference goes, the field is cleared or names another.
+    #[inline(always)]
+    pub unsafe fn set(&self, object: &Object<T>) {
+        self.0.set(Some(NonNull::from(object)));
+    }
+
+    /// Names nothing any more.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.0.set(None);
+    }
+
+    /// The object.
+    #[inline(always)]
+    pub fn get<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
+        // SAFETY: `set`'s caller sees to it that the object has references; it outlives the borrow of the kernel.
+        self.0.get().map(|pointer| unsafe { pointer.as_ref() })
+    }
+
+    /// Whether it names this object.
+    #[inline(always)]
+    pub fn names(&self, object: &Object<T>) -> bool {
+        self.0.get() == Some(NonNull::from(object))
     }
 }
 

@@ -4,7 +4,7 @@ use super::account::{Account, Quantity};
 use super::channel::Channel;
 use super::memory::Memory;
 use super::process::{MOST_THREADS, Process};
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
+use super::reference::{Object, ObjectType, Peer, Ref, Slot, Type};
 use super::call::Call;
 use super::slab;
 use crate::address_space::Placement;
@@ -74,19 +74,19 @@ pub struct Thread {
     pub(crate) fair: Node<Thread>,
 
     // As a client -----------------------------------------------------------------------------
-    /// The channel that it receives on or calls.
+    /// The channel that it calls; for a call that took the fast path see [`Thread::called_channel`].
     pub channel: Slot<Channel>,
     /// The badge of the session that it calls.
     pub badge: Cell<u64>,
-    /// The thread in which its call is current.
-    pub server: Slot<Thread>,
+    /// The thread in which its call is current: that one's `current` is this thread. Each clears the other's field before it ends.
+    pub server: Peer<Thread>,
     /// The Call object that stands for its call.
     pub kept: Slot<Call>,
     /// The request's header word: the register of the frame is overwritten only by the reply.
     pub request: Cell<Header>,
     /// Handles that the request carries, until the call ends.
     pub(crate) sent: Flight,
-    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed.
+    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed. Replays queue by it.
     pub call_since: Cell<u64>,
     /// Downtime of the channel (see [`Channel::downtime`]) when the deadline was set.
     pub downtime_seen: Cell<u64>,
@@ -96,12 +96,14 @@ pub struct Thread {
     pub hangs: Cell<u32>,
     /// Whether an incarnation has received the call before.
     pub was_delivered: Cell<bool>,
-    /// Order of first delivery: replays queue by it.
-    pub delivered_order: Cell<u64>,
+    /// It took the fast path: no handles either way, and the channel is the serving thread's.
+    pub is_fast: Cell<bool>,
     /// Slots reserved for the reply's handles.
     pub reserved: Cell<u8>,
 
     // As a server -----------------------------------------------------------------------------
+    /// The channel that it receives on, or received on last.
+    pub serving: Slot<Channel>,
     /// The client whose call is current.
     pub current: Slot<Thread>,
     /// The process of a client that left while its call was current here.
@@ -228,7 +230,7 @@ impl Thread {
             fair: Node::new(),
             channel: Slot::empty(),
             badge: Cell::new(0),
-            server: Slot::empty(),
+            server: Peer::none(),
             kept: Slot::empty(),
             request: Cell::new(Header::default()),
             sent: Flight::new(),
@@ -237,8 +239,9 @@ impl Thread {
             faults: Cell::new(0),
             hangs: Cell::new(0),
             was_delivered: Cell::new(false),
-            delivered_order: Cell::new(0),
+            is_fast: Cell::new(false),
             reserved: Cell::new(0),
+            serving: Slot::empty(),
             current: Slot::empty(),
             orphan: Slot::empty(),
             depth: Cell::new(0),
@@ -281,6 +284,11 @@ impl Thread {
     /// Whether it takes turns with others of its rank.
     pub fn takes_turns(&self) -> bool {
         self.parameters.get().policy != Policy::Fifo
+    }
+
+    /// The channel that it calls.
+    pub fn called_channel<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Channel>> {
+        if self.is_fast.get() { self.server.get(kernel)?.serving.get(kernel) } else { self.channel.get(kernel) }
     }
 
     /// Whether its call is one that struck a server before.

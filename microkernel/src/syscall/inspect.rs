@@ -172,7 +172,7 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
         let record = CpuRecord {
             cpu: cpu.index().into(),
-            busy: nanoseconds(cpu.busy_time.get()),
+            busy: nanoseconds(cpu.counted_until.get().saturating_sub(cpu.idle_time.get())),
             idle: nanoseconds(cpu.idle_time.get()),
             switches: cpu.switches.get(),
             interrupts: cpu.interrupts.get(),
@@ -303,7 +303,7 @@ fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
         depth: thread.depth.get().into(),
         affinity: thread.affinity.get(),
         run_time: nanoseconds(thread.run_time.get()),
-        waits_on: thread.channel.get(kernel).map_or(0, Object::number),
+        waits_on: waits_on(kernel, thread),
         call_age: if thread.is_calling() { age(thread) } else { 0 },
     }
 }
@@ -329,7 +329,7 @@ fn call_record(kernel: &Kernel, thread: &Object<Thread>) -> Option<CallRecord> {
         ThreadState::Kept => CallState::Kept,
         _ => return None,
     };
-    let channel = thread.channel.get(kernel)?;
+    let channel = thread.called_channel(kernel)?;
     Some(CallRecord {
         thread: thread.number(),
         client: thread.process.number(),
@@ -415,10 +415,19 @@ fn ranges(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
         let is_memory = cursor & IN_MEMORY != 0;
         let kind = if is_memory { ResourceKind::Physical } else { ResourceKind::Ports };
         match kernel.ranges.next_from(kernel, kind, cursor & !IN_MEMORY) {
-            Some(record) if to.put(&record) => cursor = record.start + record.length | cursor & IN_MEMORY,
+            Some(record) if to.put(&record) => cursor = (record.start + record.length) | (cursor & IN_MEMORY),
             Some(_) => return cursor,
             None if is_memory => return 0,
             None => cursor = IN_MEMORY,
         }
     }
+}
+
+/// The channel that a thread waits on; 0 for none.
+fn waits_on(kernel: &Kernel, thread: &Thread) -> u64 {
+    let channel = match thread.state.get() {
+        crate::object::thread::State::Receiving => thread.serving.get(kernel),
+        _ => thread.called_channel(kernel),
+    };
+    channel.map_or(0, Object::number)
 }

@@ -11,7 +11,8 @@ use crate::object::thread::State;
 use crate::object::{Memory, Object, Process, Thread};
 use crate::schedule;
 use crate::shootdown::{Progress, Ticket};
-use abi::memory::MemoryKind;
+use crate::arch::features;
+use abi::memory::{KEY_SHIFT, MemoryKind};
 use abi::{Error, Handle, OK, Rights};
 
 /// Bytes of the `syscall` instruction.
@@ -41,6 +42,7 @@ pub fn map(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
         return Ok(again(thread));
     }
     let [address, offset, bytes, word] = core::array::from_fn(|n| argument(thread, n + 2));
+    check_key(word)?;
     let address = process.space.map(kernel, memory, Placement { address, offset, bytes, word, rights })?;
     Ok(Outcome::Results(one(address)))
 }
@@ -61,6 +63,7 @@ pub fn unmap(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outc
 /// See there.
 pub fn protect(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let process = changeable(kernel, thread)?;
+    check_key(argument(thread, 2))?;
     let progress = process.space.protect(kernel, argument(thread, 1), argument(thread, 2))?;
     Ok(go_on(kernel, cpu, thread, progress))
 }
@@ -87,6 +90,11 @@ pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
     Ok([memory.bytes(), memory.kind() as u64, memory.is_sealed(kernel) as u64, memory.resident_frames(), 0])
 }
 
+/// Checks the protection key of a protection word.
+fn check_key(word: u64) -> Result<(), Error> {
+    if word >> KEY_SHIFT != 0 && !features::protection_keys() { Err(Error::Unsupported) } else { Ok(()) }
+}
+
 /// The process of argument 0, alive.
 fn changeable<'k>(kernel: &'k Kernel, thread: &Object<Thread>) -> Result<&'k Object<Process>, Error> {
     let process = managed_process(kernel, thread, 0)?;
@@ -107,7 +115,7 @@ fn go_on(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, progress: Progress
 }
 
 /// Makes a thread repeat its system call.
-fn again(thread: &Thread) -> Outcome {
+pub fn again(thread: &Thread) -> Outcome {
     let rip = &thread.context.frame.rip;
     rip.set(rip.get() - SYSCALL_BYTES);
     Outcome::Done
@@ -115,7 +123,7 @@ fn again(thread: &Thread) -> Outcome {
 
 /// Lets a thread wait until no CPU has stale translations.
 fn wait_for(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, ticket: Ticket) {
-    schedule::take_off_cpu(kernel, cpu, thread, State::Flushing);
+    schedule::take_off_cpu(cpu, thread, State::Flushing);
     thread.ticket.set(Some(ticket));
     kernel.flushing.push_back(thread.to_ref());
 }

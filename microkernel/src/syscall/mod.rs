@@ -64,6 +64,10 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
             thread.set_status(OK);
         }
         Ok(Outcome::Done) => {}
+        // What was given up may still be charged: the thread asks again once it is freed.
+        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if kernel.has_work() => {
+            memory::again(thread);
+        }
         Err(error) => thread.set_status(error as u64),
     }
 }

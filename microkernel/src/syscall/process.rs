@@ -229,7 +229,7 @@ pub fn exit_thread(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Resul
     }
     thread.on_exit.set(channel.map(Object::to_ref));
     thread.on_exit_bits.set(argument(thread, 1));
-    schedule::take_off_cpu(kernel, cpu, thread, ThreadState::Ended);
+    schedule::take_off_cpu(cpu, thread, ThreadState::Ended);
     match Thread::unmap_pages(kernel, thread) {
         Some(ticket) => {
             thread.is_exiting.set(true);

@@ -62,8 +62,8 @@ impl Machine {
 
     /// Frees everything that can be freed.
     pub fn reap_all(&mut self) {
-        while self.kernel.has_garbage() {
-            self.kernel.reap();
+        while self.kernel.has_work() {
+            self.kernel.work();
         }
     }
 }

@@ -1,9 +1,17 @@
 //! Host tests of the kernel's logic. Each makes a [`machine::Machine`] of its own.
 
 mod address_space;
+mod caller;
+mod devices;
+mod dma;
 mod frames;
+mod handles;
+mod inspect;
+mod interrupts;
 mod machine;
 mod memory;
 mod objects;
+mod ports;
 mod radix;
 mod shootdown;
+mod tree;

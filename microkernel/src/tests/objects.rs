@@ -80,7 +80,7 @@ fn the_reaper_is_bounded_and_fair() {
     drop(big);
     drop(others);
     let (mut rounds, mut others_gone) = (0, 0);
-    while machine.kernel.has_garbage() {
+    while machine.kernel.has_work() {
         let before = machine.kernel.frames.free_frames();
         machine.kernel.reap();
         assert!(machine.kernel.frames.free_frames() - before <= 200);

@@ -134,7 +134,7 @@ impl World {
                     self.enter(cpu);
                     let answered = self.space.fault(kernel, PLACE, 6).or_else(|_| self.space.fault(kernel, PLACE, 4));
                     if answered.is_err() {
-                        self.machine.kernel.reap();
+                        self.machine.kernel.work();
                         return true;
                     }
                 }
@@ -209,7 +209,7 @@ impl World {
                 self.note(progress, cpu, before);
             }
         }
-        self.machine.kernel.reap();
+        self.machine.kernel.work();
         true
     }
 
@@ -236,7 +236,7 @@ impl World {
         }
         self.tickets.retain(|(ticket, _)| !kernel.shootdown.is_done(*ticket));
         if pending == 0 {
-            assert!(!kernel.has_garbage());
+            assert!(!kernel.has_work());
             assert_eq!(kernel.counts.of(ObjectType::Mapping), self.is_mapped as u64);
         }
     }

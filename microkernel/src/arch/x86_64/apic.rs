@@ -10,7 +10,8 @@ use x86_64::VirtAddr;
 
 const IDENTITY: u64 = 0x20;
 const TASK_PRIORITY: u64 = 0x80;
-const END_OF_INTERRUPT: u64 = 0xb0;
+/// Writing it ends the interrupt being handled.
+pub const END_OF_INTERRUPT: u64 = 0xb0;
 const SPURIOUS: u64 = 0xf0;
 /// Low half of the interrupt command register: writing it sends.
 pub const COMMAND_LOW: u64 = 0x300;

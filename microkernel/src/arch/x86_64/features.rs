@@ -1,6 +1,5 @@
 //! What the processor can do: what the kernel cannot do without, and what it uses where it is there.
 
-use super::processor;
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -33,7 +32,6 @@ const XSAVE: Feature = Feature(1, ECX, 26);
 const SMEP: Feature = Feature(7, EBX, 7);
 const SMAP: Feature = Feature(7, EBX, 20);
 const UMIP: Feature = Feature(7, ECX, 2);
-const PKU: Feature = Feature(7, ECX, 3);
 const GIGABYTE_PAGES: Feature = Feature(0x8000_0001, EDX, 26);
 
 /// What the kernel cannot do without, and what to say where it is missing.
@@ -93,7 +91,6 @@ pub fn enable() {
         (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-        (PKU, Cr4Flags::PROTECTION_KEY_USER),
         (XSAVE, Cr4Flags::OSXSAVE),
     ];
     for (feature, flag) in optional {
@@ -110,10 +107,6 @@ pub fn enable() {
         }
     }
     set_page_attributes();
-    if cr4.contains(Cr4Flags::PROTECTION_KEY_USER) {
-        PROTECTION_KEYS.store(true, Relaxed);
-        processor::set_protection_keys(0);
-    }
 }
 
 /// The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.

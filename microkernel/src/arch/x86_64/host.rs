@@ -4,8 +4,9 @@ extern crate std;
 
 use super::apic;
 use super::cpu_local::CpuLocal;
-use super::layout::DEVICES_BASE;
-use core::cell::Cell;
+use super::layout::{DEVICES_BASE, IO_APIC_PAGE};
+use core::cell::{Cell, RefCell};
+use std::boxed::Box;
 use std::thread_local;
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -18,6 +19,36 @@ thread_local! {
     static FS_BASE: Cell<u64> = const { Cell::new(0) };
     static KEYS: Cell<u32> = const { Cell::new(0) };
     static PAGE_TABLE: Cell<u64> = const { Cell::new(0) };
+    static PORTS: RefCell<Option<PortDevice>> = const { RefCell::new(None) };
+    static IO_APIC: RefCell<IoApic> = const { RefCell::new(IoApic { selected: 0, registers: [0; IO_APIC_REGISTERS] }) };
+    static ENDED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What stands behind the ports: is told port, width and, where it is a write, the value; gives what is read.
+pub type PortDevice = Box<dyn FnMut(u16, u8, Option<u32>) -> u32>;
+
+const IO_APIC_REGISTERS: usize = 0x40;
+const IO_APIC_LINES: u32 = 24;
+
+/// The first I/O APIC.
+struct IoApic {
+    selected: usize,
+    registers: [u32; IO_APIC_REGISTERS],
+}
+
+/// Puts a device behind all ports in this thread.
+pub fn set_port_device(device: PortDevice) {
+    PORTS.set(Some(device));
+}
+
+/// The low half of a line's entry in the first I/O APIC.
+pub fn io_apic_line(line: usize) -> u32 {
+    IO_APIC.with_borrow(|io_apic| io_apic.registers[0x10 + 2 * line])
+}
+
+/// How often the local APIC was told of the end of an interrupt in this thread.
+pub fn ended_interrupts() -> u64 {
+    ENDED.get()
 }
 
 /// Sets what `clock::now` and `clock::tsc` return in this thread, in nanoseconds.
@@ -86,24 +117,42 @@ pub unsafe fn set_page_table(table: PhysAddr) {
     PAGE_TABLE.set(table.as_u64());
 }
 
-#[allow(missing_docs)]
-pub fn port_read(_port: u16, _width: u8) -> u32 {
-    u32::MAX
+fn port(port: u16, width: u8, value: Option<u32>) -> u32 {
+    PORTS.with_borrow_mut(|device| device.as_mut().map_or(u32::MAX, |device| device(port, width, value)))
 }
 
 #[allow(missing_docs)]
-pub fn port_write(_port: u16, _width: u8, _value: u32) {}
+pub fn port_read(number: u16, width: u8) -> u32 {
+    port(number, width, None)
+}
 
 #[allow(missing_docs)]
-pub fn register_read(_address: VirtAddr) -> u32 {
-    0
+pub fn port_write(number: u16, width: u8, value: u32) {
+    port(number, width, Some(value));
 }
+
+/// The selected register of the I/O APIC; of others 0.
+pub fn register_read(address: VirtAddr) -> u32 {
+    if address.as_u64() != DEVICES_BASE + IO_APIC_DATA {
+        return 0;
+    }
+    IO_APIC.with_borrow(|io_apic| match io_apic.selected {
+        1 => (IO_APIC_LINES - 1) << 16,
+        selected => io_apic.registers[selected],
+    })
+}
+
+const IO_APIC_SELECT: u64 = IO_APIC_PAGE * 4096;
+const IO_APIC_DATA: u64 = IO_APIC_SELECT + 16;
 
 /// Keeps what the local APIC is told about its timer and about other CPUs.
 pub fn register_write(address: VirtAddr, value: u32) {
     match address.as_u64() - DEVICES_BASE {
         apic::TIMER_INITIAL => TIMER.set(value),
         apic::COMMAND_HIGH => KICK_TARGET.set(value >> 24),
+        apic::END_OF_INTERRUPT => ENDED.set(ENDED.get() + 1),
+        IO_APIC_SELECT => IO_APIC.with_borrow_mut(|io_apic| io_apic.selected = value as usize),
+        IO_APIC_DATA => IO_APIC.with_borrow_mut(|io_apic| io_apic.registers[io_apic.selected] = value),
         apic::COMMAND_LOW => KICKED.set(KICKED.get() | 1 << KICK_TARGET.get()),
         _ => {}
     }

@@ -44,5 +44,5 @@ pub use cpu_local::CpuLocal;
 pub use kernel_space::{load as load_kernel_space, table as kernel_table};
 pub use layout::{MAX_CPUS, PHYSICAL_BASE, direct_map, image_physical, physical};
 pub use processor::cpu_local;
-pub use switch::{idle, leave, load_space, resume, switch};
+pub use switch::{exchange, idle, leave, load_space, resume, switch};
 pub use tlb::{flush_all, flush_page};

@@ -157,10 +157,8 @@ pub fn halt() -> ! {
 }
 
 /// Goes to the common exit code (`syscall.rs`), which takes everything from the current thread's frame.
+#[inline(always)]
 pub fn return_to_user() -> ! {
-    unsafe extern "C" {
-        fn return_to_user() -> !;
-    }
     // SAFETY: the exit code needs GS base and a current frame, which whoever runs in the core has; it leaves this stack.
-    unsafe { return_to_user() }
+    unsafe { asm!("jmp return_to_user", options(noreturn)) }
 }

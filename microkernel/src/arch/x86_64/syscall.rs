@@ -6,8 +6,10 @@
 
 use super::context::{ENTRY_SYSCALL, Frame, USER_DATA};
 use super::cpu_local::{FRAME_END, KERNEL_CODE, KERNEL_DATA, SCRATCH, STACK_TOP};
-use core::arch::naked_asm;
+use abi::Syscall;
+use core::arch::{asm, naked_asm};
 use core::mem::{offset_of, size_of};
+use core::sync::atomic::AtomicBool;
 
 /// Where a register of the frame is from the end of the frame.
 macro_rules! from_end {
@@ -23,6 +25,7 @@ macro_rules! pushed {
     };
 }
 
+const _: () = assert!(Syscall::Null as u64 == 0 && Syscall::Call as u64 == 1);
 const _: () = assert!(ENTRY_SYSCALL == 0 && pushed!(rflags) == 0);
 
 /// Flags that are cleared on entry: TF, IF, DF, IOPL, NT, AC.
@@ -40,6 +43,59 @@ pub fn enable() {
     unsafe { Star::write_raw(KERNEL_DATA | 3, KERNEL_CODE) };
     LStar::write(x86_64::VirtAddr::new(entry as *const () as u64));
     SFMask::write(RFlags::from_bits_retain(FLAGS_CLEARED));
+}
+
+/// Returns to the current thread, which entered by `syscall`, with the words of another frame as its own, and these results. Gives the kernel
+/// lock up once they are read. Nothing on the stack is kept.
+///
+/// The words are not written to the thread's own frame first: its next entry overwrites that anyway.
+///
+/// # Safety
+/// The caller holds the lock whose flag `lock` is, and has forgotten the guard. The current thread's `entry` is [`ENTRY_SYSCALL`].
+#[inline(always)]
+pub unsafe fn return_with_words(words: &Frame, status: u64, r0: u64, r1: u64, lock: &AtomicBool) -> ! {
+    // SAFETY: as the exit code in `entry`; a plain store releases the lock, as x86 keeps stores behind earlier loads (Intel SDM vol. 3A §8.2.2).
+    unsafe {
+        asm!(
+            "mov rdx, [rcx + {rdx}]",
+            "mov r8, [rcx + {r8}]",
+            "mov r9, [rcx + {r9}]",
+            "mov r10, [rcx + {r10}]",
+            "mov r12, [rcx + {r12}]",
+            "mov r13, [rcx + {r13}]",
+            "mov r14, [rcx + {r14}]",
+            "mov r15, [rcx + {r15}]",
+            "mov byte ptr [r11], 0",
+            "mov rsp, gs:[{frame_end}]",
+            "mov rcx, [rsp + {end_rip}]",
+            "mov r11, [rsp + {end_rflags}]",
+            "mov rbx, [rsp + {end_rbx}]",
+            "mov rbp, [rsp + {end_rbp}]",
+            "mov rsp, [rsp + {end_rsp}]",
+            "swapgs",
+            "sysretq",
+            frame_end = const FRAME_END,
+            rdx = const offset_of!(Frame, rdx),
+            r8 = const offset_of!(Frame, r8),
+            r9 = const offset_of!(Frame, r9),
+            r10 = const offset_of!(Frame, r10),
+            r12 = const offset_of!(Frame, r12),
+            r13 = const offset_of!(Frame, r13),
+            r14 = const offset_of!(Frame, r14),
+            r15 = const offset_of!(Frame, r15),
+            end_rip = const from_end!(rip),
+            end_rflags = const from_end!(rflags),
+            end_rsp = const from_end!(rsp),
+            end_rbx = const from_end!(rbx),
+            end_rbp = const from_end!(rbp),
+            in("rcx") words,
+            in("rax") status,
+            in("rdi") r0,
+            in("rsi") r1,
+            in("r11") lock.as_ptr(),
+            options(noreturn)
+        )
+    }
 }
 
 /// The entry. Interrupts are off, the stack is the user's, GS base too.
@@ -69,7 +125,17 @@ unsafe extern "C" fn entry() {
         "mov qword ptr [rsp + {entry}], 0",
         "mov rdi, gs:[0]",
         "mov rsp, gs:[{stack_top}]",
+        "cmp rax, {call_number}",
+        "je 3f",
+        // Null: its status, 0, is already where its number, 0, was.
+        "jb return_to_user",
+        "cmp rax, {reply_receive_number}",
+        "je 4f",
         "call {syscall}",
+        "jmp return_to_user",
+        // These do not return, but come to the exit by themselves.
+        "3: call {call}",
+        "4: call {reply_receive}",
         // Leaving, as the current frame says. Interrupts are off and the GS base is the kernel's.
         ".global return_to_user",
         "return_to_user:",
@@ -118,7 +184,11 @@ unsafe extern "C" fn entry() {
         stack_top = const STACK_TOP,
         frame_bytes = const size_of::<Frame>(),
         user_data = const USER_DATA,
+        call_number = const Syscall::Call as u64,
+        reply_receive_number = const Syscall::ReplyReceive as u64,
         syscall = sym crate::entry::syscall,
+        call = sym crate::entry::call,
+        reply_receive = sym crate::entry::reply_receive,
         rip = const pushed!(rip),
         rax = const pushed!(rax),
         rdi = const pushed!(rdi),

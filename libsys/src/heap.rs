@@ -1,0 +1,224 @@
+//! The heap: an allocator over Memory that the process makes when it needs it.
+//!
+//! The first chunk is [`FIRST_CHUNK`]; each further one is twice as large as the one before, up to [`LARGEST_CHUNK`], and any is as large as
+//! what it was made for. Chunks are kept. When the account has no more, an allocation fails, and what cannot do without it panics.
+
+use crate::sync::RawLock;
+use crate::{Error, Handle, sys};
+use abi::PAGE_BYTES;
+use abi::memory::{MemoryKind, Protection};
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use talc::base::Talc;
+use talc::base::binning::{Binning, DefaultBinning};
+use talc::source::Source;
+
+/// Bytes of the first chunk.
+pub const FIRST_CHUNK: usize = 64 * 1024;
+/// Bytes at which chunks stop to grow.
+pub const LARGEST_CHUNK: usize = 4 * 1024 * 1024;
+/// Bytes of a chunk that the allocator needs for itself, at most: its lists are in the first one.
+const OVERHEAD: usize = 4096;
+
+/// A heap.
+pub struct Heap {
+    lock: RawLock,
+    talc: UnsafeCell<Talc<Chunks, DefaultBinning>>,
+    bytes: AtomicUsize,
+    account: AtomicU64,
+}
+
+// SAFETY: `talc` is touched under the lock only.
+unsafe impl Sync for Heap {}
+
+/// Where chunks come from.
+#[derive(Debug)]
+struct Chunks {
+    account: Handle,
+    next: usize,
+    /// Bytes of all chunks.
+    bytes: usize,
+}
+
+// SAFETY: making and mapping Memory allocates nothing.
+unsafe impl Source for Chunks {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        let needed = layout.size().checked_add(layout.align()).and_then(|bytes| bytes.checked_add(OVERHEAD)).ok_or(())?;
+        let needed = needed.checked_next_multiple_of(PAGE_BYTES).ok_or(())?;
+        let preferred = talc.source.next.max(needed);
+        // An account that has no room for a generous chunk may have it for a small one.
+        let (base, bytes) = map(talc.source.account, preferred)
+            .or_else(|_| map(talc.source.account, needed.max(FIRST_CHUNK.min(preferred))))
+            .or_else(|_| map(talc.source.account, needed))
+            .map_err(|_| ())?;
+        talc.source.next = (talc.source.next * 2).min(LARGEST_CHUNK);
+        talc.source.bytes += bytes;
+        // SAFETY: new memory, which is this heap's for ever.
+        unsafe { talc.claim(base, bytes) }.map(drop).ok_or(())
+    }
+}
+
+/// New memory, mapped where the kernel likes.
+fn map(account: Handle, bytes: usize) -> Result<(*mut u8, usize), Error> {
+    let memory = sys::memory_create(account, bytes as u64, MemoryKind::Anonymous)?;
+    let mapped = sys::memory_map(Handle::NONE, memory, 0, 0, bytes as u64, Protection::READ | Protection::WRITE);
+    // The mapping holds it.
+    let _ = sys::handle_close(memory);
+    mapped.map(|address| (address as *mut u8, bytes))
+}
+
+impl Heap {
+    /// An empty heap.
+    pub const fn new() -> Heap {
+        Heap {
+            lock: RawLock::new(),
+            talc: UnsafeCell::new(Talc::new(Chunks { account: Handle::NONE, next: FIRST_CHUNK, bytes: 0 })),
+            bytes: AtomicUsize::new(0),
+            account: AtomicU64::new(0),
+        }
+    }
+
+    /// Names the account that chunks are charged to: before that, every allocation fails.
+    pub fn set_account(&self, account: Handle) {
+        self.account.store(account.0, Relaxed);
+    }
+
+    /// Bytes of all chunks.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Talc<Chunks, DefaultBinning>) -> R) -> R {
+        self.lock.lock();
+        // SAFETY: the lock is held, and `act` does not come back here: nothing in it allocates.
+        let talc = unsafe { &mut *self.talc.get() };
+        talc.source.account = Handle(self.account.load(Relaxed));
+        let result = act(talc);
+        self.bytes.store(talc.source.bytes, Relaxed);
+        self.lock.unlock();
+        result
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Heap::new()
+    }
+}
+
+// SAFETY: Talc keeps `GlobalAlloc`'s promises; the lock makes them hold among threads.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller asks for at least a byte.
+        self.with(|talc| unsafe { talc.allocate(layout) }).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller gives back what `alloc` gave it for this layout.
+        self.with(|talc| unsafe { talc.deallocate(pointer, layout) });
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_bytes: usize) -> *mut u8 {
+        // SAFETY: as in `dealloc`.
+        if self.with(|talc| unsafe { talc.try_realloc_in_place(pointer, layout, new_bytes) }) {
+            return pointer;
+        }
+        // SAFETY: the caller promises that the size is in range for the alignment.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_bytes, layout.align()) };
+        // SAFETY: a size that is not 0, by the caller's promise; old and new memory are different.
+        unsafe {
+            let new = self.alloc(new_layout);
+            if !new.is_null() {
+                ptr::copy_nonoverlapping(pointer, new, layout.size().min(new_bytes));
+                self.dealloc(pointer, layout);
+            }
+            new
+        }
+    }
+}
+
+/// The process's heap.
+#[cfg(target_os = "none")]
+#[global_allocator]
+pub static HEAP: Heap = Heap::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Object, fake};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// A heap with an account of so many frames.
+    fn heap(frames: u64) -> (Heap, crate::Account) {
+        let limits = Limits { frames, handles: 10, ..Limits::default() };
+        let account = fake::account().split(limits).expect("room");
+        let heap = Heap::new();
+        heap.set_account(account.handle());
+        (heap, account)
+    }
+
+    #[test]
+    fn it_grows_by_chunks_until_the_account_is_exhausted() {
+        let (heap, _account) = heap(48);
+        let layout = Layout::from_size_align(16 * 1024, 8).expect("a layout");
+        // SAFETY: the layout is not empty.
+        let all: Vec<*mut u8> = (0..20).map(|_| unsafe { heap.alloc(layout) }).collect();
+        assert_eq!(heap.bytes(), 48 * PAGE_BYTES, "64 KiB, then 128 KiB");
+        let got = all.iter().filter(|pointer| !pointer.is_null()).count();
+        assert!((9..12).contains(&got), "{got}");
+        all.into_iter().filter(|pointer| !pointer.is_null()).for_each(|pointer| {
+            // SAFETY: allocated above.
+            unsafe { heap.dealloc(pointer, layout) }
+        });
+        // SAFETY: the layout is not empty.
+        assert!(!unsafe { heap.alloc(layout) }.is_null());
+    }
+
+    #[test]
+    fn a_large_request_has_a_chunk_of_its_own() {
+        let (heap, _account) = heap(10_000);
+        // SAFETY: the layout is not empty.
+        let pointer = unsafe { heap.alloc(Layout::from_size_align(10 << 20, 4096).expect("a layout")) };
+        assert!(!pointer.is_null() && pointer as usize % 4096 == 0);
+        assert!(heap.bytes() < (10 << 20) + (16 << 10));
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_do_not_overlap_and_keep_their_bytes(steps in proptest::collection::vec((0usize..40, 1usize..3000, 0u32..8), 1..150)) {
+            let (heap, _account) = heap(4096);
+            let mut blocks: Vec<Option<(*mut u8, Layout, u8)>> = std::vec![None; 40];
+            for (number, (index, size, align)) in steps.into_iter().enumerate() {
+                let fill = number as u8;
+                let layout = Layout::from_size_align(size, 1 << align).expect("a layout");
+                // SAFETY: what is read, grown and given back was allocated with that layout; sizes are not 0.
+                unsafe {
+                    blocks[index] = match blocks[index].take() {
+                        None => {
+                            let pointer = heap.alloc(layout);
+                            prop_assert!(!pointer.is_null() && pointer as usize % layout.align() == 0);
+                            pointer.write_bytes(fill, size);
+                            Some((pointer, layout, fill))
+                        }
+                        Some((pointer, old, byte)) if number % 2 == 0 => {
+                            let pointer = heap.realloc(pointer, old, size);
+                            let kept = core::slice::from_raw_parts(pointer, old.size().min(size));
+                            prop_assert!(kept.iter().all(|kept| *kept == byte));
+                            pointer.write_bytes(fill, size);
+                            Some((pointer, Layout::from_size_align(size, old.align()).expect("a layout"), fill))
+                        }
+                        Some((pointer, old, byte)) => {
+                            let kept = core::slice::from_raw_parts(pointer, old.size());
+                            prop_assert!(kept.iter().all(|kept| *kept == byte));
+                            heap.dealloc(pointer, old);
+                            None
+                        }
+                    };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Starting programs: who wants a process makes it himself, under a sub-account, and gives it handles by name.
+//!
+//! A [`Program`] is prepared once from an ELF executable and shares its code and constants among all its processes; a [`Launch`] says
+//! what one process gets; a [`Child`] is the process. What [`image`] checks, no child can be harmed by a broken file.
+//!
+//! What is made for each process is one Memory: startup block, data, stack. It is mapped right behind the program, each part
+//! with a free page before it, so that a small program needs one page table:
+//!
+//! | from | what | protection |
+//! |---|---|---|
+//! | as linked | code, constants | read and execute, read |
+//! | as linked | data | read and write |
+//! | the program's end + 1 page | startup block | read |
+//! | + 1 page | message pages of the main thread | the kernel's |
+//! | + 1 page | stack | read and write |
+
+mod image;
+mod launch;
+
+pub use launch::{Child, DEFAULT_LIMITS, Launch, STACK_BYTES};
+
+use crate::{Account, Error, Memory, Object};
+use abi::memory::Protection;
+use abi::{PAGE_BYTES, Rights};
+use alloc::vec::Vec;
+use core::fmt;
+use image::{Image, Segment};
+
+const PAGE: u64 = PAGE_BYTES as u64;
+
+/// Why a program cannot be loaded or started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// Not an ELF file, cut short, or with headers that contradict themselves.
+    NotElf,
+    /// Not for 64-bit x86.
+    WrongMachine,
+    /// Not a static executable at fixed addresses: it wants a dynamic linker, relocation or thread-local storage.
+    NotStatic,
+    /// It has no ABI note: it was not built for Skink.
+    NoAbiNote,
+    /// It was built for another ABI: its number.
+    WrongAbi(u32),
+    /// A segment is to be written and executed: its address.
+    WritableCode(u64),
+    /// A segment lies outside of the lowest 2 GiB, below the lowest address, over another, or not as in the file's pages: its address.
+    BadSegment(u64),
+    /// The entry point is not in executable memory: its address.
+    BadEntry(u64),
+    /// Something has no room: what.
+    TooLarge(&'static str),
+    /// A system call was refused.
+    Kernel(Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotElf => f.write_str("not an ELF executable"),
+            LoadError::WrongMachine => f.write_str("not for x86_64"),
+            LoadError::NotStatic => f.write_str("not a static executable at fixed addresses"),
+            LoadError::NoAbiNote => f.write_str("not built for Skink: it has no ABI note"),
+            LoadError::WrongAbi(found) => write!(f, "built for ABI {found}, this is ABI {}", abi::ABI_VERSION),
+            LoadError::WritableCode(address) => write!(f, "the segment at {address:#x} is writable and executable"),
+            LoadError::BadSegment(address) => write!(f, "the segment at {address:#x} does not fit"),
+            LoadError::BadEntry(address) => write!(f, "the entry point {address:#x} is not in code"),
+            LoadError::TooLarge(what) => write!(f, "{what} is too large"),
+            LoadError::Kernel(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+impl From<Error> for LoadError {
+    fn from(error: Error) -> LoadError {
+        LoadError::Kernel(error)
+    }
+}
+
+/// Sealed pages of a program, which all its processes map.
+#[derive(Debug)]
+struct Shared {
+    address: u64,
+    bytes: u64,
+    /// Where they are in the program's Memory.
+    offset: u64,
+    protection: Protection,
+}
+
+/// A part that each process has of its own.
+#[derive(Debug)]
+struct Data {
+    /// First address, not of the page.
+    address: u64,
+    /// Bytes in memory.
+    bytes: u64,
+    /// What it starts with; the rest is zero.
+    initial: Vec<u8>,
+}
+
+/// A program that is ready to be started, any number of times.
+#[derive(Debug)]
+pub struct Program {
+    entry: u64,
+    memory: Memory,
+    shared: Vec<Shared>,
+    data: Vec<Data>,
+}
+
+/// First address of the page that an address is in.
+fn page_of(address: u64) -> u64 {
+    address & !(PAGE - 1)
+}
+
+/// Bytes of the pages that a range touches.
+fn pages_of(address: u64, bytes: u64) -> u64 {
+    (address + bytes).next_multiple_of(PAGE) - page_of(address)
+}
+
+impl Program {
+    /// Checks an ELF executable, and copies its code and constants into sealed Memory that is charged to `account`.
+    /// Errors: see [`LoadError`].
+    pub fn load(elf: &[u8], account: &Account) -> Result<Program, LoadError> {
+        Program::copied(&Image::parse(elf)?, elf, account)
+    }
+
+    /// The same for the executable at `offset` of sealed Memory. Where it starts at a page, its code and constants are mapped from there,
+    /// and nothing is copied. Needs `READ`, `EXECUTE`, `INSPECT` and `DUPLICATE`. Error besides: `BadState` (not sealed).
+    pub fn from_memory(memory: &Memory, offset: u64, bytes: u64, account: &Account) -> Result<Program, LoadError> {
+        let mapping = memory.map_sealed()?;
+        let range = usize::try_from(offset).ok().zip(usize::try_from(bytes).ok());
+        let range = range.and_then(|(start, bytes)| Some(start..start.checked_add(bytes)?));
+        let elf = range.and_then(|range| mapping.get(range)).ok_or(LoadError::NotElf)?;
+        let image = Image::parse(elf)?;
+        let in_place = offset % PAGE == 0 && image.constant().all(|segment| segment.file_bytes == segment.bytes);
+        if !in_place {
+            return Program::copied(&image, elf, account);
+        }
+        let shared = image.constant().map(|segment| Shared {
+            address: page_of(segment.address),
+            bytes: pages_of(segment.address, segment.bytes),
+            offset: offset + page_of(segment.offset),
+            protection: segment.protection,
+        });
+        let memory = memory.duplicate(Rights::READ | Rights::EXECUTE)?;
+        Ok(Program { entry: image.entry, memory, shared: shared.collect(), data: initial_data(&image, elf) })
+    }
+
+    fn copied(image: &Image, elf: &[u8], account: &Account) -> Result<Program, LoadError> {
+        let mut shared = Vec::new();
+        let mut end = 0;
+        for segment in image.constant() {
+            let bytes = pages_of(segment.address, segment.bytes);
+            shared.push(Shared { address: page_of(segment.address), bytes, offset: end, protection: segment.protection });
+            end += bytes;
+        }
+        let memory = Memory::create(account, end)?;
+        let mapping = memory.map_writable_part(0, end)?;
+        for (segment, place) in image.constant().zip(&shared) {
+            mapping.copy_in((place.offset + segment.address - place.address) as usize, segment.contents(elf));
+        }
+        drop(mapping);
+        memory.seal()?;
+        Ok(Program { entry: image.entry, memory, shared, data: initial_data(image, elf) })
+    }
+
+    /// The end of the program's own pages.
+    fn end(&self) -> u64 {
+        let shared = self.shared.iter().map(|part| part.address + part.bytes);
+        let data = self.data.iter().map(|part| page_of(part.address) + pages_of(part.address, part.bytes));
+        shared.chain(data).max().unwrap_or(abi::memory::LOWEST_ADDRESS)
+    }
+}
+
+fn initial_data(image: &Image, elf: &[u8]) -> Vec<Data> {
+    let data = |segment: &Segment| Data {
+        address: segment.address,
+        bytes: segment.bytes,
+        initial: segment.contents(elf).to_vec(),
+    };
+    image.data().map(data).collect()
+}
+
+#[cfg(test)]
+mod tests;

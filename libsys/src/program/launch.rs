@@ -1,0 +1,256 @@
+//! One process of a program.
+
+use super::{LoadError, PAGE, Program, page_of, pages_of};
+use crate::env::{Startup, names};
+use crate::start::block::{Prefix, encode};
+use crate::thread::parking;
+use crate::{Account, Channel, Error, Handle, Limits, Memory, Object, Process, Rights, ThreadObject, sys};
+use abi::memory::Protection;
+use abi::process::ProcessState;
+use abi::{ExitReason, ExitRecord, Parameters};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Stack of a main thread, in bytes, where nothing else is asked for.
+pub const STACK_BYTES: u64 = 128 * 1024;
+
+/// What a process may use where nothing else is said.
+pub const DEFAULT_LIMITS: Limits = Limits { frames: 2048, handles: 256, threads: 16, sessions: 64, processes: 16 };
+
+/// A handle that the process gets.
+struct Grant {
+    name: String,
+    handle: Handle,
+    rights: Rights,
+    signals: u64,
+    keep: bool,
+}
+
+/// What a process is started with.
+pub struct Launch<'a> {
+    program: &'a Program,
+    name: String,
+    startup: Startup,
+    grants: Vec<Grant>,
+    limits: Limits,
+    stack_bytes: u64,
+    watch: Option<(&'a Channel, u64)>,
+    parameters: Option<Parameters>,
+    affinity: Option<u64>,
+}
+
+impl<'a> Launch<'a> {
+    /// A process of a program, under a name, which is also its first argument.
+    pub fn new(program: &'a Program, name: &str) -> Launch<'a> {
+        Launch {
+            program,
+            name: name.to_string(),
+            startup: Startup { arguments: alloc::vec![name.to_string()], ..Startup::default() },
+            grants: Vec::new(),
+            limits: DEFAULT_LIMITS,
+            stack_bytes: STACK_BYTES,
+            watch: None,
+            parameters: None,
+            affinity: None,
+        }
+    }
+
+    /// One more argument.
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.startup.arguments.push(argument.into());
+        self
+    }
+
+    /// More arguments.
+    pub fn arguments<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.startup.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.startup.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// A parameter.
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.startup.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// A duplicate of an object's handle with some of its rights, under a name. Needs `DUPLICATE` of the object.
+    pub fn grant(self, name: &str, object: &'a impl Object, rights: Rights) -> Self {
+        self.grant_as(name, object.handle(), rights, u64::MAX, false)
+    }
+
+    /// As [`Launch::grant`], kept across incarnations.
+    pub fn grant_kept(self, name: &str, object: &'a impl Object, rights: Rights) -> Self {
+        self.grant_as(name, object.handle(), rights, u64::MAX, true)
+    }
+
+    /// A handle that can signal some bits of a channel.
+    pub fn grant_signal(self, name: &str, channel: &'a Channel, bits: u64) -> Self {
+        self.grant_as(name, channel.handle(), Rights::SIGNAL | Rights::DUPLICATE, bits, false)
+    }
+
+    fn grant_as(mut self, name: &str, handle: Handle, rights: Rights, signals: u64, keep: bool) -> Self {
+        self.grants.push(Grant { name: name.to_string(), handle, rights, signals, keep });
+        self
+    }
+
+    /// A handle that the process has already, from an earlier incarnation or by [`Process::grant`]: its number there.
+    pub fn known(mut self, name: &str, handle: Handle) -> Self {
+        self.startup.handles.push((name.to_string(), handle.0));
+        self
+    }
+
+    /// What it may use: promised by the parent's account at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The size of its stack, in bytes.
+    pub fn stack_bytes(mut self, bytes: u64) -> Self {
+        self.stack_bytes = bytes;
+        self
+    }
+
+    /// Signals bits of a channel at its death.
+    pub fn watch(mut self, channel: &'a Channel, bits: u64) -> Self {
+        self.watch = Some((channel, bits));
+        self
+    }
+
+    /// Scheduling parameters of its main thread.
+    pub fn schedule(mut self, parameters: Parameters) -> Self {
+        self.parameters = Some(parameters);
+        self
+    }
+
+    /// The CPUs, as a bit set, on which its main thread may run.
+    pub fn affinity(mut self, cpus: u64) -> Self {
+        self.affinity = Some(cpus);
+        self
+    }
+
+    /// Makes and starts the process, under a sub-account of `account`. Errors: [`LoadError`].
+    pub fn spawn(self, account: &Account) -> Result<Child, LoadError> {
+        let account = account.split(self.limits)?;
+        let process = Process::create(&account, &self.name)?;
+        let thread = self.load_into(&process, &account)?;
+        process.start()?;
+        Ok(Child { process, account, thread })
+    }
+
+    /// Loads the program into a process that is new, or new again after a reset, and makes its main thread; the caller
+    /// starts it. Memory is charged to `account`. Handles named `account` and `process` are granted if they were not given.
+    pub fn load_into(mut self, process: &Process, account: &Account) -> Result<ThreadObject, LoadError> {
+        if !self.has(names::ACCOUNT) {
+            self = self.grant_as(names::ACCOUNT, account.handle(), Rights::all(), 0, false);
+        }
+        if !self.has(names::PROCESS) {
+            self = self.grant_as(names::PROCESS, process.handle(), Rights::all(), 0, false);
+        }
+        for grant in &self.grants {
+            let Grant { name, handle, rights, signals, keep } = grant;
+            let number = sys::handle_grant(process.handle(), *handle, *rights, *signals, *keep)?;
+            self.startup.handles.push((name.clone(), number.0));
+        }
+        if let Some((channel, bits)) = self.watch {
+            process.watch(Some((channel, bits)))?;
+        }
+        let start = self.map(process, account)?;
+        // SAFETY: the process has not started, so it is not the caller's own.
+        let thread = unsafe { sys::thread_create(process.handle(), start, account.handle()) }?;
+        let thread = ThreadObject::from_handle(thread);
+        if let Some(parameters) = self.parameters {
+            thread.schedule(parameters)?;
+        }
+        if let Some(cpus) = self.affinity {
+            thread.set_affinity(cpus)?;
+        }
+        Ok(thread)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let known = self.startup.handles.iter().any(|(known, _)| known == name);
+        known || self.grants.iter().any(|grant| grant.name == name)
+    }
+
+    /// Maps everything: where the main thread starts.
+    fn map(&self, process: &Process, account: &Account) -> Result<sys::ThreadStart, LoadError> {
+        let program = self.program;
+        let stack_bytes = crate::memory::whole_pages(self.stack_bytes)?;
+        let own = self.startup.handles.iter().find(|(name, _)| name == names::ACCOUNT);
+        let own = own.map_or(Handle::NONE, |(_, number)| Handle(*number));
+        // Each part has a free page before it.
+        let mut block = encode(&self.startup)?;
+        let block_bytes = (block.len() as u64).next_multiple_of(PAGE);
+        let block_at = program.end() + PAGE;
+        let pages_at = block_at + block_bytes + PAGE;
+        let stack_at = pages_at + 2 * PAGE + PAGE;
+        let stack_end = stack_at + stack_bytes;
+        Prefix::write(&mut block, pages_at, stack_at..stack_end, own);
+
+        // One Memory: block, data, stack.
+        let data_bytes: u64 = program.data.iter().map(|data| pages_of(data.address, data.bytes)).sum();
+        let memory = Memory::create(account, block_bytes + data_bytes + stack_bytes)?;
+        let filling = memory.map_writable_part(0, block_bytes + data_bytes)?;
+        filling.copy_in(0, &block);
+        let mut offset = block_bytes;
+        for data in &program.data {
+            let start = page_of(data.address);
+            filling.copy_in((offset + data.address - start) as usize, &data.initial);
+            let bytes = pages_of(data.address, data.bytes);
+            process.map(&memory, start, offset, bytes, Protection::READ | Protection::WRITE)?;
+            offset += bytes;
+        }
+        drop(filling);
+        process.map(&memory, block_at, 0, block_bytes, Protection::READ)?;
+        process.map(&memory, stack_at, offset, stack_bytes, Protection::READ | Protection::WRITE)?;
+        for part in &program.shared {
+            process.map(&program.memory, part.address, part.offset, part.bytes, part.protection)?;
+        }
+        Ok(sys::ThreadStart { entry: program.entry, stack: stack_end, argument: block_at, pages: pages_at, thread_block: 0 })
+    }
+}
+
+/// A process that was started. Dropping it lets it run on by itself.
+#[derive(Debug)]
+pub struct Child {
+    /// The process.
+    pub process: Process,
+    /// Its account: revoking it ends the process and all that it started.
+    pub account: Account,
+    /// Its main thread.
+    pub thread: ThreadObject,
+}
+
+impl Child {
+    /// Waits for its end: how it ended. Error: as [`Process::exit_record`]. It takes the process's watch; who has other things to wait for
+    /// uses [`Launch::watch`] and [`Child::try_wait`].
+    pub fn wait(&self) -> Result<ExitRecord, Error> {
+        let channel = parking::own_channel();
+        sys::process_watch(self.process.handle(), channel, parking::CHILD)?;
+        loop {
+            if let Some(record) = self.try_wait()? {
+                return Ok(record);
+            }
+            parking::wait_for(parking::CHILD, None);
+        }
+    }
+
+    /// How it ended, if it did.
+    pub fn try_wait(&self) -> Result<Option<ExitRecord>, Error> {
+        let record = self.process.exit_record()?;
+        let ended = [ProcessState::Draining as u32, ProcessState::Dead as u32].contains(&record.state);
+        Ok(ended.then_some(record))
+    }
+
+    /// Ends it. `code` stays in its exit record.
+    pub fn kill(&self, code: u64) -> Result<(), Error> {
+        self.process.kill(ExitReason::Killed, code)
+    }
+}
