@@ -40,9 +40,6 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
-pub mod log;
-pub mod ring;
-
 pub mod account;
 pub mod channel;
 pub mod dma;
