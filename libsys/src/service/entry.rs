@@ -127,7 +127,7 @@ macro_rules! serve {
     };
     ($server:ty) => {
         #[cfg(target_os = "none")]
-        $crate::entry!($crate::service::main::<$server>);
+        $crate::main!($crate::service::main::<$server>);
 
         #[cfg(not(target_os = "none"))]
         #[allow(dead_code)]
