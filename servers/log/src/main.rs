@@ -202,7 +202,7 @@ impl Log for Collector {
 struct Shown(Option<Level>);
 
 impl FromStr for Shown {
-    type Err = libsys::log::NoSuchLevel;
+    type Err = <libsys::log::Level as FromStr>::Err;
 
     fn from_str(text: &str) -> core::result::Result<Shown, Self::Err> {
         if text == "none" {
