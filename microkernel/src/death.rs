@@ -129,7 +129,7 @@ fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
     timer::clear(kernel, thread);
 }
 
-/// A thread of a living process ends itself.
+/// A thread of a living process has ended itself: it is off its CPU, and does not count as alive.
 pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
     let process = thread.process.get(kernel);
     if let Some(client) = thread.current.take() {
@@ -142,7 +142,6 @@ pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
         reply::end_current_orphan(kernel, thread);
     }
     process.past_run_time.set(process.past_run_time.get() + thread.run_time.get());
-    process.alive.set(process.alive.get() - 1);
     process.threads.remove(thread);
     if let Some(channel) = thread.on_exit.take() {
         let _ = ipc::signal(kernel, channel.get(kernel), thread.on_exit_bits.get());
