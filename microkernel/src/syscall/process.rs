@@ -187,8 +187,7 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
             return Err(Error::WrongKind);
         }
     }
-    let inherited = target.current.get(kernel).map_or(0, |client| client.rank.get());
-    schedule::set_parameters(kernel, target, parameters, inherited);
+    schedule::set_parameters(kernel, target, parameters);
     Ok(())
 }
 
