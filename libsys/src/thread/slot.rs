@@ -111,8 +111,8 @@ impl Slot {
             match parking::receive(self.channel, None) {
                 Ok(bits) => self.exited = bits & EXIT != 0,
                 Err(Error::TimedOut) => {}
-                // The channel is gone: with the process, as slots never close theirs.
-                Err(_) => return core::mem::forget(self),
+                // The channel is gone: with the process, as slots never close theirs. Nobody uses this one again.
+                Err(_) => return,
             }
         }
         self.give_back();
