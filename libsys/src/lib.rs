@@ -41,6 +41,8 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
+pub mod ring;
+
 pub mod account;
 pub mod channel;
 pub mod dma;
@@ -54,7 +56,6 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod ring;
 pub mod random;
 pub mod program;
 pub mod inspect;

@@ -1,0 +1,71 @@
+//! The rings that are collected, and their merge by time. A ring may hold anything: its records are put in an order
+//! in which they can have been written, and nobody else's suffer.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use libsys::Mapping;
+use libsys::log::LogReader;
+use libsys::protocol::log::{Level, Record};
+use libsys::protocol::registry::LogSource;
+
+/// Records that one ring may bring at once: a program that writes without end does not keep the others away.
+const AT_ONCE: usize = 512;
+
+/// A ring, and where it was read to.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    process: u64,
+    reader: LogReader,
+    latest: u64,
+}
+
+/// All rings.
+#[derive(Debug, Default)]
+pub struct Sources {
+    sources: Vec<Source>,
+}
+
+impl Sources {
+    /// Collects another ring; whether it is one.
+    pub fn add(&mut self, source: LogSource, ring: Mapping) -> bool {
+        let Some(reader) = LogReader::open(ring) else { return false };
+        let LogSource { mut name, process } = source;
+        name.truncate(name.floor_char_boundary(32));
+        self.sources.push(Source { name, process, reader, latest: 0 });
+        true
+    }
+
+    /// What is new in all rings, in order of time; nothing is later than `now`. Whether there may be more.
+    pub fn collect(&mut self, now: u64) -> (Vec<Record>, bool) {
+        let (mut records, mut is_more) = (Vec::new(), false);
+        for source in &mut self.sources {
+            let before = records.len();
+            source.collect(now, &mut records);
+            is_more |= records.len() - before >= AT_ONCE;
+        }
+        // Stable: what one source wrote at the same time stays in order.
+        records.sort_by_key(|record| record.time);
+        (records, is_more)
+    }
+}
+
+impl Source {
+    fn collect(&mut self, now: u64, records: &mut Vec<Record>) {
+        for _ in 0..AT_ONCE {
+            let Some(entry) = self.reader.next_entry() else { break };
+            self.latest = entry.time.clamp(self.latest, now.max(self.latest));
+            if entry.lost > 0 {
+                let text = format!("{} bytes of records were overwritten before they were read", entry.lost);
+                records.push(self.record(Level::Warning, 0, text));
+            }
+            let level = Level::from_number(entry.level as u8).unwrap_or(Level::Debug);
+            records.push(self.record(level, entry.thread, entry.text));
+        }
+    }
+
+    fn record(&self, level: Level, thread: u32, text: String) -> Record {
+        Record { time: self.latest, level, source: self.name.to_string(), process: self.process, thread, text }
+    }
+}
