@@ -1,2 +1,6 @@
-//! init
-fn main() {}
+//! init (to come).
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+libsys::main!(run);
+
+fn run() {}

@@ -126,13 +126,6 @@ macro_rules! serve {
         $crate::serve!($server);
     };
     ($server:ty) => {
-        #[cfg(target_os = "none")]
-        $crate::entry!($crate::service::main::<$server>);
-
-        #[cfg(not(target_os = "none"))]
-        #[allow(dead_code)]
-        fn main() -> $crate::service::Result<()> {
-            $crate::service::main::<$server>()
-        }
+        $crate::main!($crate::service::main::<$server>);
     };
 }
