@@ -1,0 +1,176 @@
+//! From the kernel's gifts to a running supervisor, and the one line that says why there is none.
+
+use crate::archive::Archive;
+use crate::journal::Journal;
+use crate::machine::Machine;
+use crate::manifest::{Manifest, Service as Entry};
+use crate::record::{Phase, Record};
+use crate::recover;
+use crate::supervisor::Supervisor;
+use crate::table::{SLOT_BYTES, Table};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::convert::Infallible;
+use core::fmt;
+use core::mem::ManuallyDrop;
+use libsys::abi::boot;
+use libsys::env::Env;
+use libsys::log::Level;
+use libsys::resource::{Power, ResourceKind};
+use libsys::service::{self, Server, StartError};
+use libsys::time::{TimerId, Timers};
+use libsys::{Channel, Error, Handle, Memory, Object, Ports};
+
+/// Records that the table holds.
+const RECORDS: usize = 160;
+
+/// Bytes of the table.
+pub(crate) const TABLE_BYTES: u64 = (RECORDS * SLOT_BYTES) as u64;
+
+/// Why there is no supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BootError(String);
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What init does, for ever.
+pub fn run() -> Infallible {
+    let machine = Machine::take().unwrap_or_else(|error| panic!("no boot information: {error}"));
+    let supervisor = supervise(machine).unwrap_or_else(|error| end(&error));
+    let channel = ManuallyDrop::new(Channel::from_handle(boot::CHANNEL));
+    let ended = service::run(supervisor, &channel);
+    panic!("init's channel: {ended:?}")
+}
+
+/// The supervisor, with what an earlier one left.
+fn supervise(machine: Machine) -> Result<Supervisor, BootError> {
+    let wrong = |what: &str, error: Error| BootError(format!("{what}: {error}"));
+    let bytes = machine.archive_bytes().map_err(|error| wrong("the boot archive", error))?;
+    let archive = Archive::read(&bytes).map_err(|reason| BootError(reason.to_string()))?;
+    let text = archive.find("manifest").ok_or_else(|| BootError("the boot archive has no manifest".to_string()))?;
+    let manifest = Manifest::parse(&bytes[text]).map_err(|error| BootError(error.to_string()))?;
+    if let Some(entry) = missing(&manifest, &archive) {
+        let Entry { line, binary, name, .. } = entry;
+        return Err(BootError(format!("manifest, line {line}: the boot archive has no program {binary} for {name}")));
+    }
+    let begin = |manifest: &Manifest, supervisor: &mut Supervisor| {
+        for (service, entry) in supervisor.services.iter_mut().zip(&manifest.services) {
+            let is_there = supervisor.archive.program(&entry.binary).is_some();
+            service.record.phase = if is_there { Phase::Waiting } else { Phase::GivenUp };
+        }
+    };
+    if machine.incarnation > 1
+        && let Some(found) = recover::find(&machine)
+    {
+        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal);
+        begin(&manifest, &mut supervisor);
+        supervisor.recover(found.records);
+        supervisor.settle();
+        return Ok(supervisor);
+    }
+    let memory = Memory::create(&machine.account, TABLE_BYTES).map_err(|error| wrong("init's memory", error))?;
+    memory.set_kept(true).map_err(|error| wrong("init's memory", error))?;
+    let mapping = memory.map_writable_part(0, TABLE_BYTES).map_err(|error| wrong("init's memory", error))?;
+    // The handle is what the next init finds.
+    memory.into_handle();
+    let mut table = Table::new(mapping);
+    let journal = Journal::create(&machine.account).map_err(|error| wrong("init's log", error))?;
+    let own = Record::Own { log: journal.ring().handle().0 };
+    table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
+    let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal);
+    begin(&manifest, &mut supervisor);
+    for (index, entry) in manifest.services.iter().enumerate() {
+        if supervisor.services[index].record.phase == Phase::GivenUp {
+            supervisor.journal.write(Level::Warning, &format!("{} is not in the boot archive", entry.name));
+        }
+    }
+    supervisor.check_programs()?;
+    supervisor.settle();
+    Ok(supervisor)
+}
+
+/// A service that has to be there, and is not.
+fn missing<'a>(manifest: &'a Manifest, archive: &Archive) -> Option<&'a Entry> {
+    manifest.services.iter().find(|entry| !entry.optional && archive.program(&entry.binary).is_none())
+}
+
+impl Supervisor {
+    /// Prepares the programs that the boot cannot go on without: a broken one is told now.
+    fn check_programs(&mut self) -> Result<(), BootError> {
+        for index in 0..self.manifest.services.len() {
+            let entry = &self.manifest.services[index];
+            if entry.optional {
+                continue;
+            }
+            let (name, line) = (entry.binary.clone(), entry.line);
+            self.prepared(&name).map_err(|error| BootError(format!("manifest, line {line}: bin/{name}: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Says on the first serial port why there is no boot, and ends the machine. Should that not be possible (the
+/// port is somebody's: this is no first boot), a panic says it, and the kernel tries again.
+fn end(error: &BootError) -> ! {
+    // The one place that knows hardware by number: there is no manifest here, or a broken one.
+    const FIRST_SERIAL_PORT: u16 = 0x3f8;
+    const BOOT_ERROR: u64 = 0x7e;
+    let resource = |handle: Handle| ManuallyDrop::new(libsys::Resource::from_handle(handle));
+    let account = ManuallyDrop::new(libsys::Account::from_handle(boot::ACCOUNT));
+    if let Ok(ports) = Ports::create(&resource(boot::PORTS), FIRST_SERIAL_PORT, 8, &account) {
+        write_line(&ports, &format!("BOOT ERROR: {error}"));
+        let _ = resource(boot::POWER).power(Power::Off, BOOT_ERROR);
+    }
+    debug_assert_eq!(ResourceKind::Power as u8, 5);
+    panic!("{error}")
+}
+
+/// Writes to a 16550, polled.
+fn write_line(ports: &Ports, text: &str) {
+    const LINE_STATUS: u16 = 5;
+    const ROOM: u8 = 1 << 5;
+    // A port that is not there reads as all ones; one that never has room is not waited for.
+    const PATIENCE: usize = 100_000;
+    for byte in text.bytes().chain(*b"\r\n") {
+        let has_room = || ports.read_u8(LINE_STATUS).is_ok_and(|status| status & ROOM != 0);
+        let _ = (0..PATIENCE).find(|_| has_room());
+        let _ = ports.write_u8(0, byte);
+    }
+}
+
+impl Server for Supervisor {
+    /// It is made by [`run`], from what the kernel gave.
+    fn start(_: &Env) -> service::Result<Supervisor> {
+        Err(StartError::Device("init is not started as others are"))
+    }
+
+    fn signal(&mut self, bits: u64) {
+        self.signalled(bits);
+        self.settle();
+    }
+
+    fn timers(&mut self) -> Option<&mut Timers> {
+        Some(self.timers())
+    }
+
+    fn timer(&mut self, _: TimerId) {
+        self.settle();
+    }
+
+    fn close(&mut self, badge: u64, _: u64, last: bool) {
+        if last {
+            self.unwatch(|record| record.badge == badge);
+            self.forget_rings(badge);
+        }
+    }
+
+    fn withdrawn(&mut self, call: Handle) {
+        let _ = self.services.iter_mut().any(|service| service.waiting.withdraw(call));
+    }
+}
+
+libsys::serves!(Supervisor: libsys::protocol::Registry);
