@@ -49,6 +49,11 @@ pub const END_THREAD: u32 = 18;
 /// Goes on with an answer whose header makes no sense: answers the status of that.
 pub const BAD_REPLY: u32 = 19;
 
+/// Remembers the session that comes along, for [`CHAIN`].
+pub const NEXT: u32 = 20;
+/// Calls itself, with the first word less one, on the session remembered, until that word is 0; answers [status, servers that answered].
+pub const CHAIN: u32 = 21;
+
 /// A status as a word.
 pub fn status(result: Result<(), Error>) -> u64 {
     result.map_or_else(|error| error as u64, |()| OK)
@@ -83,6 +88,7 @@ pub fn status_of(session: &Session) -> Outcome<Status> {
 struct Puppet {
     status: Status,
     kept: VecDeque<KeptCall>,
+    next: Option<Session>,
 }
 
 /// What a puppet does with a call.
@@ -150,6 +156,10 @@ impl Puppet {
         let (handles, stamp) = (*page.handles(), page.stamp());
         drop(page);
         let handles = &handles[..header.handles()];
+        if header.method() == NEXT {
+            self.next = handles.first().map(|handle| Session::from_handle(*handle));
+            return words(w);
+        }
         let answer = self.act(badge, header, w, handles, stamp);
         for handle in handles {
             let _ = sys::handle_close(*handle);
@@ -207,6 +217,13 @@ impl Puppet {
                 Answer::None
             }
             DOWN => words(down(handles, w)),
+            CHAIN => words(match &self.next {
+                Some(next) if w[0] > 0 => match ask(next, CHAIN, Class::Replay, [w[0] - 1, 0, 0, 0, 0, 0, 0, 0]) {
+                    Ok([below, count, ..]) => [below, count + 1, 0, 0, 0, 0, 0, 0],
+                    Err(error) => [error as u64, 1, 0, 0, 0, 0, 0, 0],
+                },
+                _ => [OK, 1, 0, 0, 0, 0, 0, 0],
+            }),
             GIVE => give(w[0] as usize),
             TWICE => {
                 let _ = sys::reply(Header::default(), w);
