@@ -165,5 +165,5 @@ crate::refused! {
 
 /// A page of this program's code.
 fn code_page() -> u64 {
-    create as usize as u64 & !(PAGE - 1)
+    create as *const () as u64 & !(PAGE - 1)
 }

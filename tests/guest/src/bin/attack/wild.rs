@@ -66,7 +66,7 @@ crate::dies! {
         let (_memory, address) = own(WRITABLE);
         read(address + 4096)
     }
-    write_text: PageFault { write(code_in_heap as usize as u64) }
+    write_text: PageFault { write(code_in_heap as *const () as u64) }
     write_constant: PageFault { write(core::hint::black_box(&CONSTANT).as_ptr() as u64) }
     execute_heap: PageFault { jump(code_in_heap()) }
     execute_stack: PageFault {
@@ -117,7 +117,7 @@ crate::dies! {
         }
     }
     take_the_code_away: PageFault {
-        let here = take_the_code_away as usize as u64 & !4095;
+        let here = take_the_code_away as *const () as u64 & !4095;
         for below in 0..4096 {
             // SAFETY: the attack is that the code is gone, and the process ends.
             let _ = unsafe { sys::memory_unmap(abi::Handle::NONE, here - below * 4096) };
