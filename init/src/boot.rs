@@ -13,10 +13,10 @@ use alloc::string::{String, ToString};
 use core::convert::Infallible;
 use core::fmt;
 use core::mem::ManuallyDrop;
-use libsys::abi::boot;
+use libsys::abi::{ExitReason, boot};
 use libsys::env::Env;
 use libsys::log::Level;
-use libsys::resource::{Power, ResourceKind};
+use libsys::resource::Power;
 use libsys::service::{self, Server, StartError};
 use libsys::time::{TimerId, Timers};
 use libsys::{Channel, Error, Handle, Memory, Object, Ports};
@@ -125,7 +125,6 @@ fn end(error: &BootError) -> ! {
         write_line(&ports, &format!("BOOT ERROR: {error}"));
         let _ = resource(boot::POWER).power(Power::Off, BOOT_ERROR);
     }
-    debug_assert_eq!(ResourceKind::Power as u8, 5);
     panic!("{error}")
 }
 
@@ -158,6 +157,9 @@ impl Server for Supervisor {
     }
 
     fn timer(&mut self, _: TimerId) {
+        if self.ends {
+            let _ = self.machine.process.kill(ExitReason::Killed, 0);
+        }
         self.settle();
     }
 

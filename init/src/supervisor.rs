@@ -44,6 +44,8 @@ pub struct Supervisor {
     pub(crate) next_sweep: u64,
     /// Sessions minted by this incarnation.
     pub(crate) minted: u64,
+    /// init is to die, for its next incarnation.
+    pub(crate) ends: bool,
     timers: Timers,
     armed: Option<TimerId>,
 }
@@ -76,6 +78,7 @@ impl Supervisor {
             going_down: None,
             next_sweep: 0,
             minted: 0,
+            ends: false,
             timers: Timers::new(),
             armed: None,
         }
@@ -110,7 +113,7 @@ impl Supervisor {
             Phase::Stopping { until, .. } => Some(until),
             _ => None,
         });
-        let next = due.fold(self.next_sweep, u64::min);
+        let next = if self.ends { 0 } else { due.fold(self.next_sweep, u64::min) };
         if let Some(timer) = self.armed.take() {
             self.timers.cancel(timer);
         }
@@ -136,9 +139,11 @@ impl Supervisor {
             }
             Some(ProcessState::New) => {
                 service.is_new = true;
+                service.dead_since = None;
                 true
             }
             Some(ProcessState::Draining | ProcessState::Dead) => {
+                service.dead_since = Some(record.time);
                 if phase.is_up() {
                     self.died(index, &record);
                 }
@@ -189,7 +194,7 @@ impl Supervisor {
         service.is_new = false;
         service.record.last_exit = (record.reason, record.code);
         let was = service.record.phase;
-        if reason.is_fault() {
+        if reason.is_fault() || reason == ExitReason::Exit && record.code != 0 {
             service.record.faults = service.record.faults.saturating_add(1);
         }
         let policy = &self.manifest.services[index].restart;
