@@ -61,7 +61,7 @@ pub fn compile(
         .args(
             packages
                 .iter()
-                .flat_map(|package| ["--package", &package.id.repr]),
+                .flat_map(|package| ["--package", package.id.repr.as_str()]),
         )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -28,7 +28,7 @@ pub enum Role {
 /// A package that is built for the target.
 #[derive(Debug, Clone)]
 pub struct TargetPackage {
-    /// The package's name, as cargo's `-p` takes it.
+    /// The package's name, which a package of the registry may have too.
     pub name: String,
     /// How cargo's messages name it.
     pub id: PackageId,

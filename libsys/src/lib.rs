@@ -40,6 +40,8 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
+pub mod ring;
+
 pub mod account;
 pub mod channel;
 pub mod dma;
@@ -53,7 +55,6 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod ring;
 pub mod random;
 pub mod program;
 pub mod inspect;

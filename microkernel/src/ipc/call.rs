@@ -1,6 +1,6 @@
 //! A thread calls a server.
 
-use super::{flight, inherit};
+use super::{flight, inherit, receive};
 use crate::arch::clock;
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;
@@ -26,7 +26,9 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
         return Err(Error::Closed);
     }
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;
-    let receiver_waits = !channel.receivers.is_empty() && may_deliver(kernel, server, caller);
+    // A suspect that waits although threads do has its turn first.
+    let receiver_waits =
+        !channel.receivers.is_empty() && !channel.has_callers() && may_deliver(kernel, server, caller);
     if caller.depth.get() >= MAX_DEPTH || !receiver_waits && is_in_chain(kernel, caller, server) {
         return Err(Error::Deadlock);
     }
@@ -61,7 +63,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
             timer::clear(kernel, receiver.get(kernel));
             schedule::hand_over(kernel, cpu, receiver);
         } else {
-            channel.receivers.push_front(receiver);
+            receive::wait_again(kernel, channel, receiver);
         }
     } else {
         channel.enqueue(kernel, caller);

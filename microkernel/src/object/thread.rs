@@ -118,6 +118,8 @@ pub struct Thread {
     pub rank: Cell<u8>,
     /// Virtual run time among fair threads.
     pub virtual_time: Cell<u64>,
+    /// The CPU whose virtual time that is.
+    pub virtual_cpu: Cell<u32>,
     /// Set of CPUs on which it may run.
     pub affinity: Cell<u64>,
     /// CPU on which it ran last.
@@ -248,6 +250,7 @@ impl Thread {
             parameters: Cell::new(Parameters::DEFAULT),
             rank: Cell::new(0),
             virtual_time: Cell::new(0),
+            virtual_cpu: Cell::new(0),
             affinity: Cell::new(affinity),
             cpu: Cell::new(0),
             run_time: Cell::new(0),

@@ -43,7 +43,9 @@ impl Candidates for Completer<'_> {
         };
         match command.topic {
             Topic::Nothing => Vec::new(),
-            Topic::Words(all) if rest.is_empty() => all.iter().map(|word| word.to_string()).collect(),
+            Topic::Words(all) if rest.is_empty() => {
+                all.iter().map(|word| word.to_string()).collect()
+            }
             Topic::Words(_) => Vec::new(),
             Topic::Services => self.services(),
             Topic::Service(actions) if rest.is_empty() => {
@@ -51,7 +53,10 @@ impl Candidates for Completer<'_> {
             }
             Topic::Service(_) => self.services(),
             Topic::Targets => {
-                let jobs = self.jobs.iter().map(|job| alloc::format!("%{}", job.number));
+                let jobs = self
+                    .jobs
+                    .iter()
+                    .map(|job| alloc::format!("%{}", job.number));
                 let mut all = self.services();
                 all.extend(jobs);
                 all

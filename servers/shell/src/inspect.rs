@@ -2,8 +2,7 @@
 
 use alloc::vec::Vec;
 use libsys::inspect::{
-    self,
-    CallRecord, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord,
+    self, CallRecord, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord,
     ProcessRecord, RangeRecord, SystemRecord, ThreadRecord,
 };
 use libsys::{Error, Resource};

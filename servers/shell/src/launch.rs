@@ -7,8 +7,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use libsys::abi::Parameters;
-use libsys::{Account, Error};
 use libsys::process::ExitRecord;
+use libsys::{Account, Error};
 
 /// A program to be started.
 #[derive(Clone, Copy, Debug)]

@@ -10,11 +10,11 @@ use libsys::client;
 use libsys::env::{self, names};
 use libsys::service::{Result, StartError};
 use shell::events::Events;
+use shell::exec;
 use shell::inspect::Kernel;
 use shell::program::Archive;
 use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
-use shell::exec;
 
 fn run() -> Result<()> {
     let env = env::get();

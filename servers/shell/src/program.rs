@@ -8,7 +8,8 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use libsys::client::CallError;
+use core::fmt;
+use libsys::client::{CallError, Client};
 use libsys::env::names;
 use libsys::process::ExitRecord;
 use libsys::program::{self, Program};
@@ -18,6 +19,9 @@ use libsys::{Account, Error, Limits, Object, Rights, Session, client, panic};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
+
+/// What a program may do with its sessions.
+const SESSION: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
 
 /// What a program is promised at least, if the shell has that much.
 const LEAST: Limits = program::DEFAULT_LIMITS;
@@ -83,17 +87,27 @@ impl Archive {
         }
     }
 
-    /// A session to the console with modes of its own.
-    fn stream(&self, terminal: &Terminal) -> Result<Session, LaunchError> {
-        match self.registry.connect(CONSOLE, true) {
-            Ok(session) => Ok(session),
+    /// Sessions for a program: to init, without the shell's right to control, and through that one to the console, where it has
+    /// modes of its own.
+    fn sessions(&self, terminal: &Terminal) -> Result<(RegistryClient, Session), LaunchError> {
+        let refused = |what: &str, error: &dyn fmt::Display| {
+            LaunchError::Refused(format!("no session to {what} for it: {error}"))
+        };
+        let registry = self
+            .registry
+            .connect(names::REGISTRY, true)
+            .map_err(|error| refused("init", &error))?;
+        let registry: RegistryClient = client::unchecked(registry);
+        let console = match registry.connect(CONSOLE, true) {
+            Ok(session) => session,
             // Where the registry has no console, the shell's own will do.
-            Err(CallError::Failed(_)) => terminal
+            Err(CallError::Failed(RegistryError::NoSuchName)) => terminal
                 .console()
-                .duplicate(Rights::CALL | Rights::DUPLICATE | Rights::INSPECT)
-                .map_err(|error| LaunchError::Refused(format!("no console for it: {error}"))),
-            Err(error) => Err(LaunchError::Refused(format!("no console for it: {error}"))),
-        }
+                .duplicate(SESSION)
+                .map_err(|error| refused(CONSOLE, &error))?,
+            Err(error) => return Err(refused(CONSOLE, &error)),
+        };
+        Ok((registry, console))
     }
 }
 
@@ -108,18 +122,16 @@ impl Launcher for Archive {
             return Err(LaunchError::NoSuchProgram);
         };
         let program = self.program(name)?;
-        let console = self.stream(terminal)?;
-        let registry = client::Client::link(self.registry).session();
-        let rights = Rights::CALL | Rights::DUPLICATE | Rights::INSPECT;
+        let (registry, console) = self.sessions(terminal)?;
         let mut request = program::Launch::new(&program, name)
             .arguments(arguments)
-            .grant(names::REGISTRY, registry, rights)
-            .grant(names::STDOUT, &console, rights)
-            .grant(names::STDERR, &console, rights)
+            .grant(names::REGISTRY, registry.link().session(), SESSION)
+            .grant(names::STDOUT, &console, SESSION)
+            .grant(names::STDERR, &console, SESSION)
             .watch(events.channel(), CHILD)
             .limits(self.limits());
         if launch.is_foreground {
-            request = request.grant(names::STDIN, &console, rights);
+            request = request.grant(names::STDIN, &console, SESSION);
         }
         for (name, value) in launch.environment {
             request = request.variable(name, value);

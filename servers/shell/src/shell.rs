@@ -113,7 +113,9 @@ impl Shell {
             self.tell_of_jobs();
             match self.read_line() {
                 Some(Outcome::Line(line)) => drop(self.run_text(&line)),
-                Some(Outcome::EndOfInput) => self.say("Ctrl-D ends nothing here: `poweroff` does\n"),
+                Some(Outcome::EndOfInput) => {
+                    self.say("Ctrl-D ends nothing here: `poweroff` does\n")
+                }
                 Some(Outcome::Cancelled) => self.status = status::INTERRUPTED,
                 Some(Outcome::Editing) | None => {}
             }
@@ -212,7 +214,9 @@ impl Shell {
         };
         let mut arguments = Arguments::new(&words[1..]);
         let result = if arguments.asks_for_help() {
-            command.write_help(&mut self.terminal).map_err(Failure::from)
+            command
+                .write_help(&mut self.terminal)
+                .map_err(Failure::from)
         } else if how.background {
             Err(Failure::Usage(
                 "it is a part of the shell, and cannot run in the background".into(),
@@ -245,10 +249,7 @@ impl Shell {
         };
         self.terminal.flush();
         let name = words.first().map_or("", String::as_str);
-        match self
-            .launcher
-            .launch(&launch, &self.terminal, &self.events)
-        {
+        match self.launcher.launch(&launch, &self.terminal, &self.events) {
             Ok(child) if how.background => {
                 let process = child.process();
                 let number = self.jobs.add(words.join(" "), child);
@@ -306,7 +307,8 @@ impl Shell {
         while let Some((job, _, said)) = self.jobs.next_ended() {
             self.say(&alloc::format!(
                 "[{}] {}: {said}\n",
-                job.number, job.command
+                job.number,
+                job.command
             ));
         }
     }

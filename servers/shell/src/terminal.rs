@@ -228,7 +228,6 @@ impl Terminal {
         let _ = self.console.set_size(columns, rows);
     }
 
-
     /// The session to the console, for programs that are started.
     pub fn console(&self) -> &libsys::Session {
         self.console.link().session()

@@ -94,7 +94,10 @@ mod tests {
         assert_eq!(date(-1), "Wed 1969-12-31 23:59:59");
         assert_eq!(date(1_700_000_000), "Tue 2023-11-14 22:13:20");
         assert_eq!(date(4_107_542_400), "Mon 2100-03-01 00:00:00");
-        assert_eq!(date(253_402_300_800).len(), "Sat 10000-01-01 00:00:00".len());
+        assert_eq!(
+            date(253_402_300_800).len(),
+            "Sat 10000-01-01 00:00:00".len()
+        );
         let _ = DateTime::of_unix(i64::MAX).to_string();
         let _ = DateTime::of_unix(i64::MIN).to_string();
     }

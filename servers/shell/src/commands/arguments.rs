@@ -23,7 +23,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// The next word.
-    pub fn next(&mut self) -> Option<&'a str> {
+    pub fn take(&mut self) -> Option<&'a str> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(first)
@@ -36,12 +36,12 @@ impl<'a> Arguments<'a> {
         if digit.is_none_or(|digit| digit.is_ascii_digit()) {
             return None;
         }
-        self.next()
+        self.take()
     }
 
     /// The next word, which has to be there.
     pub fn require(&mut self, what: &str) -> Result<&'a str, Failure> {
-        self.next()
+        self.take()
             .ok_or_else(|| Failure::Usage(format!("{what} is missing")))
     }
 

@@ -26,7 +26,7 @@ pub(super) static POWEROFF: Command = Command {
 };
 
 fn poweroff(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
-    let status = match arguments.next() {
+    let status = match arguments.take() {
         Some(word) => super::arguments::parse(word, "a status from 0 to 255")?,
         None => POWER_OFF,
     };

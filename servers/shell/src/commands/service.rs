@@ -29,7 +29,7 @@ pub(super) static SERVICE: Command = Command {
 };
 
 fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
-    let word = arguments.next().unwrap_or("list");
+    let word = arguments.take().unwrap_or("list");
     let action = match word {
         "list" => {
             arguments.end()?;
@@ -40,7 +40,11 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         "stop" => Some(Action::Stop),
         "restart" => Some(Action::Restart),
         "kill" => Some(Action::Kill),
-        _ => return usage(format!("`{word}` is none of list, info, start, stop, restart, kill")),
+        _ => {
+            return usage(format!(
+                "`{word}` is none of list, info, start, stop, restart, kill"
+            ));
+        }
     };
     let names = arguments.rest();
     if names.is_empty() {
@@ -64,7 +68,15 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 
 pub(super) fn show_services(shell: &mut Shell) -> Outcome {
     let now = time::now();
-    let mut table = Table::new(&["NAME", "STATE", ">PID", ">STARTS", ">FAULTS", ">UP", "LAST EXIT"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        ">PID",
+        ">STARTS",
+        ">FAULTS",
+        ">UP",
+        "LAST EXIT",
+    ]);
     for service in complete::services(shell.registry)? {
         table.row(&[
             &service.name,
@@ -114,7 +126,11 @@ fn state(state: State) -> &'static str {
 }
 
 fn number(number: u64) -> String {
-    if number == 0 { "-".into() } else { number.to_string() }
+    if number == 0 {
+        "-".into()
+    } else {
+        number.to_string()
+    }
 }
 
 fn up(service: &Service, now: u64) -> String {

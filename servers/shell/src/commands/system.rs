@@ -42,7 +42,11 @@ fn memory(shell: &mut Shell, bytes: bool) -> Outcome {
     let system = shell.inspect.system()?;
     let show = |frames: u64| {
         let size = Size::of_frames(frames);
-        if bytes { size.0.to_string() } else { size.to_string() }
+        if bytes {
+            size.0.to_string()
+        } else {
+            size.to_string()
+        }
     };
     let mut table = Table::new(&["", ">TOTAL", ">KERNEL", ">USED", ">FREE"]);
     table.row(&[
@@ -71,7 +75,10 @@ pub(super) fn show_uptime(shell: &mut Shell) -> Outcome {
     let system = shell.inspect.system()?;
     let cpus = shell.inspect.cpus()?;
     let busy: u64 = cpus.iter().map(|cpu| cpu.busy).sum();
-    let all: u64 = cpus.iter().map(|cpu| cpu.busy.saturating_add(cpu.idle)).sum();
+    let all: u64 = cpus
+        .iter()
+        .map(|cpu| cpu.busy.saturating_add(cpu.idle))
+        .sum();
     let ready: u64 = cpus.iter().map(|cpu| cpu.ready).sum();
     writeln!(
         shell,
@@ -93,10 +100,22 @@ fn share(part: u64, whole: u64) -> String {
 
 pub(super) fn show_cpus(shell: &mut Shell) -> Outcome {
     let mut table = Table::new(&[
-        ">CPU", ">BUSY", ">BUSY TIME", ">IDLE TIME", ">SWITCHES", ">INTERRUPTS", ">READY", ">STOLEN", ">THREAD",
+        ">CPU",
+        ">BUSY",
+        ">BUSY TIME",
+        ">IDLE TIME",
+        ">SWITCHES",
+        ">INTERRUPTS",
+        ">READY",
+        ">STOLEN",
+        ">THREAD",
     ]);
     for cpu in shell.inspect.cpus()? {
-        let thread = if cpu.thread == 0 { "idle".to_string() } else { cpu.thread.to_string() };
+        let thread = if cpu.thread == 0 {
+            "idle".to_string()
+        } else {
+            cpu.thread.to_string()
+        };
         table.row(&[
             &cpu.cpu,
             &share(cpu.busy, cpu.busy.saturating_add(cpu.idle)),
@@ -150,7 +169,14 @@ pub(super) static CHANNELS: Command = Command {
 pub(super) fn show_channels(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
     let mut table = Table::new(&[
-        ">CHANNEL", "SERVER", ">SESSIONS", ">QUEUED", ">RECEIVERS", ">CALLS", "SIGNALS", "",
+        ">CHANNEL",
+        "SERVER",
+        ">SESSIONS",
+        ">QUEUED",
+        ">RECEIVERS",
+        ">CALLS",
+        "SIGNALS",
+        "",
     ]);
     for channel in shell.inspect.channels()? {
         table.row(&[
@@ -170,7 +196,15 @@ pub(super) fn show_channels(shell: &mut Shell) -> Outcome {
 pub(super) fn show_calls(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
     let mut table = Table::new(&[
-        "CLIENT", ">THREAD", "SERVER", ">CHANNEL", "METHOD", "STATE", ">AGE", ">FAULTS", ">SERVED BY",
+        "CLIENT",
+        ">THREAD",
+        "SERVER",
+        ">CHANNEL",
+        "METHOD",
+        "STATE",
+        ">AGE",
+        ">FAULTS",
+        ">SERVED BY",
     ]);
     for call in shell.inspect.calls()? {
         let state = match call.state {
@@ -214,7 +248,13 @@ pub(super) static INTERRUPTS: Command = Command {
 pub(super) fn show_interrupts(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
     let mut table = Table::new(&[
-        ">LINE", ">VECTOR", "DRIVER", ">COUNT", ">MEAN LATENCY", ">LONGEST", "",
+        ">LINE",
+        ">VECTOR",
+        "DRIVER",
+        ">COUNT",
+        ">MEAN LATENCY",
+        ">LONGEST",
+        "",
     ]);
     for interrupt in shell.inspect.interrupts()? {
         let line = match interrupt.line {

@@ -260,10 +260,7 @@ mod tests {
         assert_eq!(keys(text.as_bytes()), expected);
         // A broken one is dropped, and what follows counts.
         assert_eq!(keys(b"\xe2\x82a"), [Key::Character('a')]);
-        assert_eq!(
-            keys(b"\xff"),
-            [Key::Character(char::REPLACEMENT_CHARACTER)]
-        );
+        assert_eq!(keys(b"\xff"), [Key::Character(char::REPLACEMENT_CHARACTER)]);
         assert_eq!(
             keys(b"\xed\xa0\x80"),
             [Key::Character(char::REPLACEMENT_CHARACTER)]

@@ -210,8 +210,7 @@ impl Parser<'_> {
         let braced = self.next_if(|c| c == '{').is_some();
         let mut name = String::new();
         let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
-        while let Some(c) =
-            self.next_if(|c| is_first(c) || !name.is_empty() && c.is_ascii_digit())
+        while let Some(c) = self.next_if(|c| is_first(c) || !name.is_empty() && c.is_ascii_digit())
         {
             name.push(c);
         }

@@ -41,12 +41,15 @@ fn run() -> ExitStatus {
 }
 
 fn now() -> Result<UnixTime, Failure> {
-    let session = env::get().registry().connect("rtc", true).map_err(|error| {
-        Failure::Error(match error {
-            CallError::Failed(RegistryError::NoSuchName) => "this machine has no clock".into(),
-            other => format!("no connection to the clock: {other}"),
-        })
-    })?;
+    let session = env::get()
+        .registry()
+        .connect("rtc", true)
+        .map_err(|error| {
+            Failure::Error(match error {
+                CallError::Failed(RegistryError::NoSuchName) => "this machine has no clock".into(),
+                other => format!("no connection to the clock: {other}"),
+            })
+        })?;
     let clock: RtcClient = client::unchecked(session);
     let mut tries = 0;
     loop {
