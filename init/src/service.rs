@@ -69,6 +69,11 @@ impl Service {
         Service { record, ..Service::default() }
     }
 
+    /// Whether it can be loaded and started now.
+    pub fn can_start(&self) -> bool {
+        self.objects.is_none() || self.is_new
+    }
+
     /// Its state, as the registry tells it.
     pub fn state(&self) -> State {
         match self.record.phase {
