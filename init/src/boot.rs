@@ -6,6 +6,7 @@ use crate::machine::Machine;
 use crate::manifest::{Grant, Granted, Manifest, Service as Entry};
 use crate::record::{Phase, Record};
 use crate::recover;
+use crate::rings::{self, Rings};
 use crate::service::GrantedObject;
 use crate::supervisor::Supervisor;
 use crate::table::{SLOT_BYTES, Table};
@@ -73,7 +74,7 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     if machine.incarnation > 1
         && let Some(found) = recover::find(machine)
     {
-        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal);
+        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal, found.rings);
         begin(&manifest, &mut supervisor);
         supervisor.recover(found.records);
         supervisor.settle();
@@ -86,9 +87,10 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     memory.into_handle();
     let mut table = Table::new(mapping);
     let journal = Journal::create(&machine.account).map_err(|error| wrong("init's log", error))?;
-    let own = Record::Own { log: journal.ring().handle().0 };
-    table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
-    let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal);
+    let own = Record::Own { log: journal.ring().handle().0, next_ring: rings::FIRST };
+    let slot = table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
+    let rings = Rings::new(slot, rings::FIRST);
+    let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal, rings);
     begin(&manifest, &mut supervisor);
     for (index, entry) in manifest.services.iter().enumerate() {
         if supervisor.services[index].record.phase == Phase::GivenUp {

@@ -84,6 +84,7 @@ impl Supervisor {
         let count = 1 + entry.sessions.iter().map(|session| session.names.len()).sum::<usize>();
         self.services[index].record.objects = Some(objects.handles(vec![0; count]));
         self.services[index].objects = Some(objects);
+        self.services[index].record.ring = Some(self.next_ring());
         self.commit(index);
         self.rings.tell();
         Ok(())

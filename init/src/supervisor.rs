@@ -63,11 +63,12 @@ impl Supervisor {
         archive_bytes: SealedMapping,
         table: Table<WritableMapping>,
         journal: Journal,
+        rings: Rings,
     ) -> Supervisor {
         let entries = manifest.services.iter().enumerate();
         Supervisor {
             services: entries.map(|(index, entry)| Service::new(index, entry)).collect(),
-            rings: Rings::new(manifest.services.len()),
+            rings,
             machine,
             manifest,
             archive,
