@@ -263,3 +263,6 @@ fn columns(character: &[u8]) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;
