@@ -64,14 +64,15 @@ impl RunQueue {
         self.occupied.set(self.occupied.get() | 1 << rank);
     }
 
-    /// Puts a fair thread in that the running one has woken: as its buddy, where it has none yet.
+    /// Makes a fair thread that the running one has woken its buddy, where it has none yet. Returns whether it did. Its virtual time is looked
+    /// at only when it has to wait for its turn after all.
     #[inline]
-    pub fn insert_woken(&self, thread: &Object<Thread>) {
-        if self.buddy.is_some() {
-            self.fair.insert(thread.to_ref(), thread.virtual_time.get());
-        } else {
+    pub fn try_buddy(&self, thread: &Object<Thread>) -> bool {
+        let is_free = !self.buddy.is_some();
+        if is_free {
             self.buddy.fill(thread.to_ref());
         }
+        is_free
     }
 
     /// Takes the buddy out, where nothing is before it.
@@ -80,12 +81,9 @@ impl RunQueue {
         if self.occupied.get() == 0 { self.buddy.take() } else { None }
     }
 
-    /// Lets the buddy wait for its turn as others do: the slice is over.
-    pub fn forget_buddy(&self) {
-        if let Some(buddy) = self.buddy.take() {
-            let key = buddy.virtual_time.get();
-            self.fair.insert(buddy, key);
-        }
+    /// Takes the buddy out.
+    pub fn take_any_buddy(&self) -> Option<Ref<Thread>> {
+        self.buddy.take()
     }
 
     /// Takes a thread out. Returns whether it was in.
@@ -151,9 +149,7 @@ impl RunQueue {
 
     /// The least virtual time that waits.
     pub fn least_virtual(&self, kernel: &Kernel) -> Option<u64> {
-        let first = self.fair.first(kernel).map(|thread| thread.virtual_time.get());
-        let buddy = self.buddy.get(kernel).map(|thread| thread.virtual_time.get());
-        first.into_iter().chain(buddy).min()
+        self.fair.first(kernel).map(|thread| thread.virtual_time.get())
     }
 
     /// Ready threads.

@@ -103,17 +103,16 @@ pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
     thread.state.set(State::Ready);
     let cpu = choose_cpu(kernel, thread);
     thread.cpu.set(cpu.index());
-    // What runs there has not been charged since it started: it would seem to have had nothing.
-    charge_owner(kernel, cpu, clock::tsc());
-    if thread.rank.get() == 0 && core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some() {
-        place(kernel, cpu, thread);
-        cpu.queue.insert_woken(thread);
+    let is_woken_here = core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some();
+    if thread.rank.get() == 0 && is_woken_here && cpu.queue.try_buddy(thread) {
         if cpu.armed.get() > cpu.slice_end.get() {
             cpu.ask(attention::TIMER);
         }
-    } else {
-        enqueue(kernel, cpu, thread, false);
+        return;
     }
+    // What runs there has not been charged since it started: it would seem to have had nothing.
+    charge_owner(kernel, cpu, clock::tsc());
+    enqueue(kernel, cpu, thread, false);
 }
 
 /// Puts a ready thread in a CPU's queue, and tells the CPU where that matters.
@@ -220,7 +219,10 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         inherit::renew(kernel, thread);
     }
     take_off_cpu(cpu, thread, State::Ready);
-    cpu.queue.forget_buddy();
+    if let Some(buddy) = cpu.queue.take_any_buddy() {
+        // The slice is over: it waits for its turn as others do.
+        insert(kernel, cpu, buddy.get(kernel), false);
+    }
     insert(kernel, cpu, thread, !is_over);
 }
 
