@@ -72,7 +72,7 @@ fn the_shell_survives_the_death_of_uart_and_console() -> Result<()> {
 #[test]
 fn the_clock_goes_and_log_and_services_are_there() -> Result<()> {
     let text = exec(&machine(), "service list; dmesg; date")?;
-    for service in ["uart", "console", "log", "rtc", "random", "null", "shell"] {
+    for service in ["uart", "console", "log", "rtc", "random", "null", "zero", "full", "shell"] {
         ensure!(text.lines().any(|line| line.starts_with(service) && line.contains("ready")), "{service}: {text}");
     }
     ensure!(text.contains("kernel:"), "the log has the kernel's records: {text}");
