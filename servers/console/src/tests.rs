@@ -157,7 +157,7 @@ fn every_session_has_modes_of_its_own() {
     }
     assert_eq!(keys, b"\x1b[A");
     desk.keys(b"li");
-    while desk.played.typed.lock().expect("sound").len() > 0 {
+    while !desk.played.typed.lock().expect("sound").is_empty() {
         std::thread::yield_now();
     }
     // The program reads a line, of which a part was typed while the shell's modes were on.
@@ -183,7 +183,7 @@ fn ctrl_c_reaches_who_asked() {
     desk.keys(&b"nobody reads this\r".repeat(2000));
     desk.keys(b"\x03");
     assert_eq!(events.receive(None), Ok(libsys::channel::Event::Signals(2)));
-    assert_eq!(other.read_now(&mut [0; 100]).map_err(|error| format!("{error:?}")).err().is_some(), true);
+    assert!(other.read_now(&mut [0; 100]).is_err());
 }
 
 #[test]

@@ -14,6 +14,9 @@ use libsys::protocol::registry::LogSource;
 /// Records that one ring may bring at once: a program that writes without end does not keep the others away.
 const AT_ONCE: usize = 512;
 
+/// Bytes of a name, which another process chose, that are kept.
+const MOST_NAME: usize = 32;
+
 /// A ring, and where it was read to.
 #[derive(Debug)]
 struct Source {
@@ -55,7 +58,8 @@ impl Sources {
     /// Collects another ring.
     pub fn add(&mut self, source: LogSource, ring: Mapping) {
         let LogSource { mut name, process } = source;
-        name.truncate(name.floor_char_boundary(32));
+        let end = (0..=name.len().min(MOST_NAME)).rev().find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(0));
         self.sources.push(Source { name, process, ring: Ring::Awaited(ring), latest: 0 });
     }
 

@@ -97,7 +97,7 @@ impl Format {
 
     /// A number below 100 as a register holds it.
     pub fn register(self, number: u8) -> u8 {
-        if self.is_binary { number } else { number / 10 << 4 | number % 10 }
+        if self.is_binary { number } else { ((number / 10) << 4) | (number % 10) }
     }
 
     /// The hour that a register holds, if it holds one.
