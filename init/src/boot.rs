@@ -3,17 +3,20 @@
 use crate::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::manifest::{Manifest, Service as Entry};
+use crate::manifest::{Grant, Granted, Manifest, Service as Entry};
 use crate::record::{Phase, Record};
 use crate::recover;
+use crate::rings::{self, Rings};
+use crate::service::GrantedObject;
 use crate::supervisor::Supervisor;
 use crate::table::{SLOT_BYTES, Table};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::convert::Infallible;
 use core::fmt;
 use core::mem::ManuallyDrop;
-use libsys::abi::boot;
+use libsys::abi::{ExitReason, boot};
 use libsys::env::Env;
 use libsys::log::Level;
 use libsys::resource::{Power, ResourceKind};
@@ -26,6 +29,9 @@ const RECORDS: usize = 160;
 
 /// Bytes of the table.
 pub(crate) const TABLE_BYTES: u64 = (RECORDS * SLOT_BYTES) as u64;
+
+/// The one thing that is known by number here: there is no manifest yet, or a broken one.
+const FIRST_SERIAL_PORT: u16 = 0x3f8;
 
 /// Why there is no supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +46,16 @@ impl fmt::Display for BootError {
 /// What init does, for ever.
 pub fn run() -> Infallible {
     let machine = Machine::take().unwrap_or_else(|error| panic!("no boot information: {error}"));
-    let supervisor = supervise(machine).unwrap_or_else(|error| end(&error));
+    // Its handles are the next init's as well: they are never closed.
+    let machine: &'static Machine = Box::leak(Box::new(machine));
+    let supervisor = supervise(machine).unwrap_or_else(|error| end(machine, None, &error));
     let channel = ManuallyDrop::new(Channel::from_handle(boot::CHANNEL));
     let ended = service::run(supervisor, &channel);
     panic!("init's channel: {ended:?}")
 }
 
 /// The supervisor, with what an earlier one left.
-fn supervise(machine: Machine) -> Result<Supervisor, BootError> {
+fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     let wrong = |what: &str, error: Error| BootError(format!("{what}: {error}"));
     let bytes = machine.archive_bytes().map_err(|error| wrong("the boot archive", error))?;
     let archive = Archive::read(&bytes).map_err(|reason| BootError(reason.to_string()))?;
@@ -64,9 +72,9 @@ fn supervise(machine: Machine) -> Result<Supervisor, BootError> {
         }
     };
     if machine.incarnation > 1
-        && let Some(found) = recover::find(&machine)
+        && let Some(found) = recover::find(machine)
     {
-        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal);
+        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal, found.rings);
         begin(&manifest, &mut supervisor);
         supervisor.recover(found.records);
         supervisor.settle();
@@ -79,9 +87,10 @@ fn supervise(machine: Machine) -> Result<Supervisor, BootError> {
     memory.into_handle();
     let mut table = Table::new(mapping);
     let journal = Journal::create(&machine.account).map_err(|error| wrong("init's log", error))?;
-    let own = Record::Own { log: journal.ring().handle().0 };
-    table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
-    let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal);
+    let own = Record::Own { log: journal.ring().handle().0, next_ring: rings::FIRST };
+    let slot = table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
+    let rings = Rings::new(slot, rings::FIRST);
+    let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal, rings);
     begin(&manifest, &mut supervisor);
     for (index, entry) in manifest.services.iter().enumerate() {
         if supervisor.services[index].record.phase == Phase::GivenUp {
@@ -99,6 +108,19 @@ fn missing<'a>(manifest: &'a Manifest, archive: &Archive) -> Option<&'a Entry> {
 }
 
 impl Supervisor {
+    /// A service that the boot cannot go on without did not start.
+    pub(crate) fn end_boot(&self, reason: String) -> ! {
+        let covers = |grant: &Grant| matches!(grant.what, Granted::Ports { first: FIRST_SERIAL_PORT, count: 8.. });
+        let ports = self.services.iter().zip(&self.manifest.services).find_map(|(service, entry)| {
+            let place = entry.grants.iter().position(covers)?;
+            match service.objects.as_ref()?.grants.get(place)? {
+                GrantedObject::Ports(ports) => Some(ports),
+                _ => None,
+            }
+        });
+        end(self.machine, ports, &BootError(reason))
+    }
+
     /// Prepares the programs that the boot cannot go on without: a broken one is told now.
     fn check_programs(&mut self) -> Result<(), BootError> {
         for index in 0..self.manifest.services.len() {
@@ -114,18 +136,14 @@ impl Supervisor {
 }
 
 /// Says on the first serial port why there is no boot, and ends the machine. Should that not be possible (the
-/// port is somebody's: this is no first boot), a panic says it, and the kernel tries again.
-fn end(error: &BootError) -> ! {
-    // The one place that knows hardware by number: there is no manifest here, or a broken one.
-    const FIRST_SERIAL_PORT: u16 = 0x3f8;
+/// port is somebody's whom this init does not know), a panic says it, and the kernel tries again.
+fn end(machine: &Machine, ports: Option<&Ports>, error: &BootError) -> ! {
     const BOOT_ERROR: u64 = 0x7e;
-    let resource = |handle: Handle| ManuallyDrop::new(libsys::Resource::from_handle(handle));
-    let account = ManuallyDrop::new(libsys::Account::from_handle(boot::ACCOUNT));
-    if let Ok(ports) = Ports::create(&resource(boot::PORTS), FIRST_SERIAL_PORT, 8, &account) {
-        write_line(&ports, &format!("BOOT ERROR: {error}"));
-        let _ = resource(boot::POWER).power(Power::Off, BOOT_ERROR);
+    let new = Ports::create(machine.resource(ResourceKind::Ports), FIRST_SERIAL_PORT, 8, &machine.account);
+    if let Some(ports) = ports.or(new.as_ref().ok()) {
+        write_line(ports, &format!("BOOT ERROR: {error}"));
+        let _ = machine.resource(ResourceKind::Power).power(Power::Off, BOOT_ERROR);
     }
-    debug_assert_eq!(ResourceKind::Power as u8, 5);
     panic!("{error}")
 }
 
@@ -158,6 +176,9 @@ impl Server for Supervisor {
     }
 
     fn timer(&mut self, _: TimerId) {
+        if self.ends {
+            let _ = self.machine.process.kill(ExitReason::Killed, 0);
+        }
         self.settle();
     }
 

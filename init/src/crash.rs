@@ -1,5 +1,6 @@
 //! The line that tells of a service's death: what struck it, and where.
 
+use crate::record::Phase;
 use crate::supervisor::Supervisor;
 use alloc::format;
 use alloc::string::String;
@@ -20,7 +21,7 @@ impl Supervisor {
     pub(crate) fn report_crash(&mut self, index: usize, record: &ExitRecord) {
         let reason = ExitReason::from_number(record.reason);
         let name = &self.manifest.services[index].name;
-        let is_wanted = !self.services[index].record.phase.is_up() || self.going_down.is_some();
+        let is_wanted = matches!(self.services[index].record.phase, Phase::Stopping { .. });
         if !reason.is_fault() {
             let level = if is_wanted || reason == ExitReason::Exit && record.code == 0 { Level::Info } else { Level::Warning };
             let text = format!("{name}: {} (code {:#x})", reason.text(), record.code);
@@ -41,19 +42,24 @@ fn word(process: &Process, address: u64) -> Option<u64> {
 /// `crash NAME: REASON …`, with addresses that the host tool knows how to read.
 fn report(name: &str, record: &ExitRecord, message: Option<&str>, word: impl Fn(u64) -> Option<u64>) -> String {
     let reason = ExitReason::from_number(record.reason);
-    let mut text = format!("crash {name}: {}", reason.text());
-    // Writing to a String cannot fail.
-    let _ = match (reason, message) {
-        (ExitReason::Panic, Some(message)) => write!(text, ": {}", message.replace('\n', " ")),
-        (ExitReason::Panic, None) => Ok(()),
-        (ExitReason::Hung, _) => write!(text, " code {:#x}", record.code),
-        _ => write!(text, " code {:#x} address {:#x}", record.code, record.address),
+    // A panic's message brings the place, and the backtrace that matters.
+    let (said, trace) = message.map_or((None, None), |message| match message.split_once("\nbacktrace:") {
+        Some((said, trace)) => (Some(said), Some(trace)),
+        None => (Some(message), None),
+    });
+    let mut text = match (reason, said) {
+        (ExitReason::Panic, Some(said)) => format!("crash {name}: {}", said.replace('\n', " ")),
+        (ExitReason::Panic, None) => format!("crash {name}: {}", reason.text()),
+        (ExitReason::Hung, _) => format!("crash {name}: {} code {:#x}", reason.text(), record.code),
+        _ => format!("crash {name}: {} code {:#x} address {:#x}", reason.text(), record.code, record.address),
     };
+    // Writing to a String cannot fail.
     if record.call != 0 {
         let _ = write!(text, " in a call {:#x} of process {}", record.call >> 32, record.client);
     }
-    // A panic's message brings the backtrace that matters.
-    if record.registers.rip != 0 && message.is_none() {
+    if let Some(trace) = trace {
+        let _ = write!(text, " backtrace:{trace}");
+    } else if record.registers.rip != 0 {
         let _ = write!(text, " rip {:#x} backtrace:", record.registers.rip);
         for address in callers(record.registers.rbp, word) {
             let _ = write!(text, " {address:#x}");
@@ -91,8 +97,8 @@ mod tests {
         assert_eq!(text, expected);
         record.reason = ExitReason::Panic as u32;
         (record.call, record.client) = (0xabcd << 32, 7);
-        let text = report("uart", &record, Some("panicked at x\nno way"), word);
-        assert_eq!(text, "crash uart: panicked: panicked at x no way in a call 0xabcd of process 7");
+        let text = report("uart", &record, Some("panicked at x:\nno way\nbacktrace: 0x40aaaa"), word);
+        assert_eq!(text, "crash uart: panicked at x: no way in a call 0xabcd of process 7 backtrace: 0x40aaaa");
     }
 
     #[test]

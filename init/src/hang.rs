@@ -1,6 +1,7 @@
 //! Servers that do not get on: who has had a call for too long is replaced, unless he waits for somebody else himself.
 
 use crate::record::Phase;
+use crate::service::Service;
 use crate::supervisor::Supervisor;
 use alloc::format;
 use alloc::vec::Vec;
@@ -9,6 +10,9 @@ use libsys::abi::inspect::{CallRecord, CallState};
 use libsys::inspect;
 use libsys::log::Level;
 use libsys::time;
+
+/// Nanoseconds that a dead process may take until it can be started again.
+const PATIENCE: u64 = 5_000_000_000;
 
 /// Nanoseconds from one look at the calls to the next.
 const SWEEP: u64 = 500_000_000;
@@ -26,6 +30,7 @@ impl Supervisor {
         let limit = |process: u64| self.by_process(process).and_then(|index| self.manifest.services[index].hang);
         let mut hung = blame(&calls, limit);
         hung.extend(self.late_starters(&calls, now));
+        hung.extend(self.holders(&calls, now));
         for process in hung {
             self.replace(process);
         }
@@ -39,6 +44,21 @@ impl Supervisor {
             (is_late && !waits(calls, objects.number)).then_some(objects.number)
         });
         late.collect()
+    }
+
+    /// A process that cannot be reset has work under way in a server, for which nobody waits any more. Whose: that of the servers
+    /// that do not receive, and wait for nobody.
+    fn holders(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
+        let is_stuck = |service: &Service| service.dead_since.is_some_and(|since| now > since.saturating_add(PATIENCE));
+        if !self.services.iter().any(is_stuck) {
+            return Vec::new();
+        }
+        let busy = inspect::channels(&self.machine.inspect).filter_map(Result::ok);
+        let busy = busy.filter(|channel| channel.receivers == 0 && channel.closed == 0 && !waits(calls, channel.server));
+        let is_alive = |process: &u64| {
+            self.by_process(*process).is_some_and(|index| self.services[index].record.phase == Phase::Ready)
+        };
+        busy.map(|channel| channel.server).filter(is_alive).collect()
     }
 
     fn replace(&mut self, process: u64) {

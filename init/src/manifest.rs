@@ -38,7 +38,7 @@ mod words;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 use libsys::interrupt::Trigger;
 use libsys::memory::Caching;
 use libsys::resource::ResourceKind;
@@ -211,7 +211,9 @@ pub struct ManifestError {
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "manifest, line {}: {}", self.line, self.reason)
+        write!(f, "manifest, line {}: ", self.line)?;
+        // A broken manifest may hold anything; the line stays a line.
+        self.reason.chars().try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Verdict {
     GiveUp,
 }
 
+/// Deaths that are remembered: one more than the largest limit.
+const MOST_DEATHS: usize = 17;
+
 /// When a service died by its own fault, as far back as it matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -48,8 +51,12 @@ impl History {
         }
         self.deaths.retain(|death| now.saturating_sub(*death) < policy.window);
         self.deaths.push(now);
-        if self.deaths.len() as u64 > u64::from(policy.limit) {
+        // Who ends in order again and again is slowed down, not given up.
+        if self.deaths.len() as u64 > u64::from(policy.limit) && !is_done {
             return Verdict::GiveUp;
+        }
+        if self.deaths.len() > MOST_DEATHS {
+            self.deaths.remove(0);
         }
         Verdict::Restart(now.saturating_add(backoff(policy, self.deaths.len() as u32)))
     }
@@ -97,6 +104,16 @@ mod tests {
         }
         assert_eq!(history.judge(&POLICY, ExitReason::Hung, 0, 100), Verdict::Restart(100));
         assert_eq!(history.judge(&POLICY, ExitReason::Revoked, 0, 101), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn who_ends_in_order_is_not_given_up() {
+        let mut history = History::default();
+        for now in 10..100 {
+            assert!(matches!(history.judge(&POLICY, ExitReason::Exit, 0, now), Verdict::Restart(at) if at <= now + 25));
+        }
+        assert_eq!(history.deaths.len(), MOST_DEATHS);
+        assert_eq!(history.judge(&POLICY, ExitReason::Exit, 1, 100), Verdict::GiveUp);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Record {
     Own {
         /// init's log ring: a kept handle.
         log: u64,
+        /// Place that the next log ring gets.
+        next_ring: u32,
     },
     /// A service.
     Service(ServiceRecord),
@@ -60,6 +62,8 @@ pub struct ServiceRecord {
     pub started: u64,
     /// Which incarnation of its process was started last; 0: none.
     pub incarnation: u64,
+    /// Place of its log ring among all.
+    pub ring: Option<u32>,
     /// Further names, with the handles of channels if they are not its own.
     pub names: Vec<(String, Option<u64>)>,
 }
@@ -153,7 +157,7 @@ impl Record {
     /// The kept handles in it, in init's own table.
     pub fn handles(&self) -> Vec<u64> {
         match self {
-            Record::Own { log } => alloc::vec![*log],
+            Record::Own { log, .. } => alloc::vec![*log],
             Record::Service(service) => {
                 let mut handles: Vec<u64> = service.names.iter().filter_map(|(_, channel)| *channel).collect();
                 if let Some(objects) = &service.objects {
@@ -205,6 +209,7 @@ mod tests {
             last_exit: (13, u64::MAX),
             started: u64::MAX,
             incarnation: u64::MAX,
+            ring: Some(u32::MAX),
             names: vec![("sixteen-letters-".to_string(), Some(handle)); crate::registry::MOST_NAMES],
         });
         let bytes = record.encode();

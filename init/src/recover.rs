@@ -5,6 +5,7 @@ use crate::boot::TABLE_BYTES;
 use crate::journal::Journal;
 use crate::machine::{FIRST_OWN_SLOT, Machine};
 use crate::record::{Record, ServiceRecord};
+use crate::rings::Rings;
 use crate::service::Objects;
 use crate::supervisor::{Supervisor, bit};
 use crate::table::{SlotNumber, Table};
@@ -19,6 +20,7 @@ use libsys::{Handle, Memory, Object, Rights, WritableMapping, inspect, sys};
 pub(crate) struct Found {
     pub(crate) table: Table<WritableMapping>,
     pub(crate) journal: Journal,
+    pub(crate) rings: Rings,
     pub(crate) records: Vec<(SlotNumber, Record)>,
 }
 
@@ -39,15 +41,20 @@ pub(crate) fn find(machine: &Machine) -> Option<Found> {
     let (table, records) = Table::open(mapping);
     let decoded = records.into_iter().filter_map(|(slot, bytes)| Some((slot, Record::decode(&bytes)?)));
     let records: Vec<(SlotNumber, Record)> = decoded.collect();
-    let log = records.iter().find_map(|(_, record)| if let Record::Own { log } = record { Some(*log) } else { None })?;
+    let own = records.iter().find_map(|(slot, record)| match record {
+        Record::Own { log, next_ring } => Some((*slot, *log, *next_ring)),
+        _ => None,
+    });
+    let (slot, log, next_ring) = own?;
     let journal = Journal::recover(log).ok()?;
+    let rings = Rings::new(slot, next_ring);
 
     // What was made and never noted is of no use to anybody.
     let noted: Vec<u64> = records.iter().flat_map(|(_, record)| record.handles()).collect();
     for record in kept.iter().filter(|record| record.handle != handle && !noted.contains(&record.handle)) {
         let _ = sys::handle_close(Handle(record.handle));
     }
-    Some(Found { table, journal, records })
+    Some(Found { table, journal, rings, records })
 }
 
 /// init's kept handles, besides those that the kernel gave it.

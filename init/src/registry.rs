@@ -16,6 +16,9 @@ use libsys::protocol::registry::{Action, LogSource, Registry, RegistryError, Ser
 use libsys::service::{CONTROL, Context, Reply};
 use libsys::{Channel, Error, Memory, Object, Session};
 
+/// The name under which init itself can be killed or started again; all services go on meanwhile.
+pub(crate) const INIT: &str = "init";
+
 /// Most further names of a service.
 pub const MOST_NAMES: usize = 4;
 
@@ -46,7 +49,7 @@ impl Registry for Supervisor {
 
     fn publish(&mut self, cx: &Context, name: &str, channel: Option<Channel>) -> Result<(), RegistryError> {
         let index = self.service_of(cx)?;
-        if !is_name(name) || name == names::REGISTRY {
+        if !is_name(name) || [names::REGISTRY, INIT].contains(&name) {
             return Err(RegistryError::BadName);
         }
         if self.find(name).is_some_and(|other| other != index) {
@@ -117,6 +120,12 @@ impl Registry for Supervisor {
         if !cx.may_control() {
             return Err(RegistryError::Denied);
         }
+        if name == INIT && matches!(action, Action::Restart | Action::Kill) {
+            // By the timer, when this is answered.
+            self.ends = true;
+            self.settle();
+            return Ok(());
+        }
         let index = self.find(name).ok_or(RegistryError::NoSuchName)?;
         if self.going_down.is_some() {
             return Err(RegistryError::NotPossible);
@@ -172,8 +181,8 @@ impl Registry for Supervisor {
         if !cx.may_control() {
             return Err(RegistryError::Denied);
         }
-        // The first steps are taken by the timer, when this is answered.
         self.begin_to_go_down(restart, status);
+        self.settle();
         Ok(())
     }
 }

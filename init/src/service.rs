@@ -7,6 +7,7 @@ use crate::table::SlotNumber;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::abi::{Limits, PAGE_BYTES};
+use libsys::log::LogWriter;
 use libsys::protocol::registry::{RegistryError, State};
 use libsys::service::Parked;
 use libsys::{Account, Channel, Error, Handle, Memory, Object, Ports, Process, Resource, Rights, Session};
@@ -27,6 +28,8 @@ pub struct Service {
     pub look: bool,
     /// Its process can be loaded and started.
     pub is_new: bool,
+    /// When its process died, until that can be started again.
+    pub dead_since: Option<u64>,
     /// Calls that wait for it to be ready, with the name that they know it by and the badges for their sessions.
     pub waiting: Parked<Result<Session, RegistryError>, (String, u64)>,
 }
@@ -66,6 +69,11 @@ impl Service {
         Service { record, ..Service::default() }
     }
 
+    /// Whether it can be loaded and started now.
+    pub fn can_start(&self) -> bool {
+        self.objects.is_none() || self.is_new
+    }
+
     /// Its state, as the registry tells it.
     pub fn state(&self) -> State {
         match self.record.phase {
@@ -87,6 +95,8 @@ impl Objects {
         let process = Process::create(&account, &entry.name)?;
         let channel = Channel::create_for(&account, &process)?;
         let log = Memory::create(&account, LOG_BYTES)?;
+        // Whoever reads it finds a ring, before the service has written anything.
+        LogWriter::open(log.map_writable_part(0, LOG_BYTES)?);
         let mut grants = Vec::new();
         for grant in &entry.grants {
             grants.push(GrantedObject::create(machine, &account, grant)?);

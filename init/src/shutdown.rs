@@ -46,7 +46,7 @@ impl Supervisor {
             match self.services[index].record.phase {
                 Phase::Starting | Phase::Ready => {
                     is_over = false;
-                    if !self.is_needed(index) {
+                    if !self.is_below(index) {
                         self.stop(index, false);
                         has_changed = true;
                     }
@@ -69,10 +69,17 @@ impl Supervisor {
         has_changed
     }
 
-    /// Whether a service that runs depends on this one.
-    pub(crate) fn is_needed(&self, index: usize) -> bool {
+    /// Whether a service that runs has to be stopped before this one.
+    fn is_below(&self, index: usize) -> bool {
         let name = self.manifest.services[index].name.as_str();
         let mut others = self.services.iter().zip(&self.manifest.services);
         others.any(|(service, entry)| service.record.phase.is_up() && entry.dependencies().any(|below| below == name))
+    }
+
+    /// Whether a service that runs has sessions to this one from its start.
+    pub(crate) fn is_needed(&self, index: usize) -> bool {
+        let name = &self.manifest.services[index].name;
+        let mut others = self.services.iter().zip(&self.manifest.services);
+        others.any(|(service, entry)| service.record.phase.is_up() && entry.sessions.iter().any(|below| below.service == *name))
     }
 }

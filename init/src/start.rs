@@ -5,14 +5,12 @@ use crate::manifest::Service as Entry;
 use crate::record::Phase;
 use crate::service::Objects;
 use crate::supervisor::{Supervisor, bit};
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use libsys::abi::Policy;
 use libsys::env::names;
 use libsys::inspect;
-use libsys::log::Level;
 use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
 use libsys::service::CONTROL;
@@ -32,9 +30,7 @@ impl Supervisor {
     /// Starts a service that is not running.
     pub(crate) fn start(&mut self, index: usize) {
         if let Err(error) = self.try_start(index) {
-            let text = format!("{} cannot be started: {error}", self.manifest.services[index].name);
-            self.journal.write(Level::Error, &text);
-            self.start_failed(index);
+            self.start_failed(index, error);
         }
     }
 
@@ -83,11 +79,12 @@ impl Supervisor {
             return Ok(());
         }
         let entry = &self.manifest.services[index];
-        let objects = Objects::create(&self.machine, entry)?;
+        let objects = Objects::create(self.machine, entry)?;
         objects.process.watch(Some((&self.machine.channel, bit(index))))?;
         let count = 1 + entry.sessions.iter().map(|session| session.names.len()).sum::<usize>();
         self.services[index].record.objects = Some(objects.handles(vec![0; count]));
         self.services[index].objects = Some(objects);
+        self.services[index].record.ring = Some(self.next_ring());
         self.commit(index);
         self.rings.tell();
         Ok(())

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use libsys::abi::process::ProcessState;
 use libsys::abi::{ExitReason, ExitRecord};
 use libsys::log::Level;
+use libsys::program::LoadError;
 use libsys::mapping::SealedMapping;
 use libsys::protocol::registry::RegistryError;
 use libsys::time::{self, TimerId, Timers};
@@ -27,7 +28,7 @@ use libsys::WritableMapping;
 /// init.
 #[derive(Debug)]
 pub struct Supervisor {
-    pub(crate) machine: Machine,
+    pub(crate) machine: &'static Machine,
     pub(crate) manifest: Manifest,
     pub(crate) archive: Archive,
     pub(crate) archive_bytes: SealedMapping,
@@ -44,6 +45,8 @@ pub struct Supervisor {
     pub(crate) next_sweep: u64,
     /// Sessions minted by this incarnation.
     pub(crate) minted: u64,
+    /// init is to die, for its next incarnation.
+    pub(crate) ends: bool,
     timers: Timers,
     armed: Option<TimerId>,
 }
@@ -54,17 +57,18 @@ const ROUNDS: usize = 2 * crate::manifest::MOST_SERVICES;
 impl Supervisor {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
-        machine: Machine,
+        machine: &'static Machine,
         manifest: Manifest,
         archive: Archive,
         archive_bytes: SealedMapping,
         table: Table<WritableMapping>,
         journal: Journal,
+        rings: Rings,
     ) -> Supervisor {
         let entries = manifest.services.iter().enumerate();
         Supervisor {
             services: entries.map(|(index, entry)| Service::new(index, entry)).collect(),
-            rings: Rings::new(manifest.services.len()),
+            rings,
             machine,
             manifest,
             archive,
@@ -76,6 +80,7 @@ impl Supervisor {
             going_down: None,
             next_sweep: 0,
             minted: 0,
+            ends: false,
             timers: Timers::new(),
             armed: None,
         }
@@ -106,11 +111,11 @@ impl Supervisor {
     /// Sets the one timer to when something is due next.
     fn arm(&mut self) {
         let due = self.services.iter().filter_map(|service| match service.record.phase {
-            Phase::Restarting(at) if service.is_new => Some(at),
+            Phase::Restarting(at) if service.can_start() => Some(at),
             Phase::Stopping { until, .. } => Some(until),
             _ => None,
         });
-        let next = due.fold(self.next_sweep, u64::min);
+        let next = if self.ends { 0 } else { due.fold(self.next_sweep, u64::min) };
         if let Some(timer) = self.armed.take() {
             self.timers.cancel(timer);
         }
@@ -136,9 +141,11 @@ impl Supervisor {
             }
             Some(ProcessState::New) => {
                 service.is_new = true;
+                service.dead_since = None;
                 true
             }
             Some(ProcessState::Draining | ProcessState::Dead) => {
+                service.dead_since = Some(record.time);
                 if phase.is_up() {
                     self.died(index, &record);
                 }
@@ -154,7 +161,7 @@ impl Supervisor {
         let now = time::now();
         match service.record.phase {
             Phase::Waiting if self.may_start(index) => self.start(index),
-            Phase::Restarting(at) if service.is_new && at <= now && self.going_down.is_none() => self.start(index),
+            Phase::Restarting(at) if service.can_start() && at <= now && self.going_down.is_none() => self.start(index),
             Phase::Stopping { until, .. } if until <= now => {
                 if let Some(objects) = &service.objects {
                     let _ = objects.process.kill(ExitReason::Killed, 0);
@@ -177,8 +184,7 @@ impl Supervisor {
             let below = self.manifest.find(name).map(|below| self.services[below].record.phase);
             matches!(below, Some(Phase::Ready | Phase::GivenUp | Phase::Stopped) | None)
         };
-        let can_load = service.objects.is_none() || service.is_new;
-        can_load && self.going_down.is_none() && self.manifest.services[index].dependencies().all(is_settled)
+        service.can_start() && self.going_down.is_none() && self.manifest.services[index].dependencies().all(is_settled)
     }
 
     /// Its process has died: what next?
@@ -189,7 +195,7 @@ impl Supervisor {
         service.is_new = false;
         service.record.last_exit = (record.reason, record.code);
         let was = service.record.phase;
-        if reason.is_fault() {
+        if reason.is_fault() || reason == ExitReason::Exit && record.code != 0 {
             service.record.faults = service.record.faults.saturating_add(1);
         }
         let policy = &self.manifest.services[index].restart;
@@ -202,9 +208,18 @@ impl Supervisor {
         self.rings.tell();
     }
 
-    /// A start failed: it counts as a death by its own fault.
-    pub(crate) fn start_failed(&mut self, index: usize) {
+    /// A start failed: it counts as a death by its own fault. With a bad program it would never succeed.
+    pub(crate) fn start_failed(&mut self, index: usize, error: LoadError) {
+        let (entry, is_first) = (&self.manifest.services[index], self.services[index].record.incarnation == 0);
+        let text = format!("{} cannot be started: {error}", entry.name);
+        if is_first && !entry.optional {
+            self.end_boot(text);
+        }
+        self.journal.write(Level::Error, &text);
         self.discard(index);
+        if !matches!(error, LoadError::Kernel(_)) {
+            return self.set_phase(index, Phase::GivenUp);
+        }
         let service = &mut self.services[index];
         service.record.faults = service.record.faults.saturating_add(1);
         let policy = &self.manifest.services[index].restart;
@@ -237,7 +252,7 @@ impl Supervisor {
             && let Some(objects) = &service.objects
         {
             let _ = objects.channel.close();
-            let text = format!("{} died too often and is given up", self.manifest.services[index].name);
+            let text = format!("{} is given up", self.manifest.services[index].name);
             self.journal.write(Level::Alert, &text);
         }
         self.services[index].record.phase = phase;

@@ -85,10 +85,9 @@ fn return_call(kernel: &Kernel, process: &Object<Process>, client: &Object<Threa
     if !parked {
         process.active_calls.set(process.active_calls.get() - 1);
     }
+    client.leave_fast_path(kernel);
     let channel = client.called_channel(kernel).expect("a caller has a channel");
     client.server.clear();
-    client.channel.set(Some(channel.to_ref()));
-    client.is_fast.set(false);
     end::server_died(kernel, channel, client, parked);
 }
 

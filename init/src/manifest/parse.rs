@@ -28,7 +28,7 @@ fn read_line(services: &mut Vec<Service>, number: usize, line: &[u8]) -> Result<
         if let Some(other) = services.iter().find(|other| other.name == name) {
             return Err(format!("the service {name} is in line {} already", other.line));
         }
-        if name == super::check::REGISTRY {
+        if [super::check::REGISTRY, crate::registry::INIT].contains(&name.as_str()) {
             return Err(format!("the name {name} is init's own"));
         }
         if services.len() == MOST_SERVICES {

@@ -51,10 +51,13 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     caller.faults.set(0);
     caller.hangs.set(0);
     caller.was_delivered.set(false);
-    caller.call_since.set(clock::tsc());
+    let now = clock::tsc();
+    caller.call_since.set(now);
+    caller.arrived.set(now);
+    caller.downtime_seen.set(channel.downtime_at(clock::now()));
+    caller.downtime_added.set(0);
     schedule::take_off_cpu(cpu, caller, State::Queued);
     if let Some(deadline) = deadline {
-        caller.downtime_seen.set(chain_downtime(kernel, caller, clock::now()));
         timer::set(kernel, caller, deadline);
     }
     if receiver_waits {
@@ -117,12 +120,16 @@ pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -
     may
 }
 
-/// Downtime of all channels that a caller waits on, along its chain, in nanoseconds.
+/// Downtime of all channels that a caller waits on, along its chain, since the calls were made, in nanoseconds.
 pub fn chain_downtime(kernel: &Kernel, caller: &Object<Thread>, now: u64) -> u64 {
     let (mut sum, mut link) = (0, Some(caller));
     for _ in 0..=MAX_DEPTH {
         let Some(thread) = link.filter(|thread| thread.is_calling()) else { break };
-        sum += thread.called_channel(kernel).map_or(0, |channel| channel.downtime_at(now));
+        // A call that is on the fast path still has seen no server die.
+        if !thread.is_fast.get() {
+            let downtime = thread.channel.get(kernel).map_or(0, |channel| channel.downtime_at(now));
+            sum += downtime.saturating_sub(thread.downtime_seen.get());
+        }
         link = thread.server.get(kernel);
     }
     sum

@@ -104,9 +104,9 @@ pub(super) fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Er
 pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64) {
     if thread.is_calling() {
         let downtime = super::call::chain_downtime(kernel, thread, now);
-        let more = downtime.saturating_sub(thread.downtime_seen.get());
+        let more = downtime.saturating_sub(thread.downtime_added.get());
         if more > 0 {
-            thread.downtime_seen.set(downtime);
+            thread.downtime_added.set(downtime);
             timer::set(kernel, thread, (deadline + more).max(now + timer::SHORTEST));
             return;
         }

@@ -62,6 +62,9 @@ pub fn wait(
     // Ranks that were inherited for earlier work end here.
     inherit::renew(kernel, thread);
     if take(kernel, channel, thread) {
+        if channel.is_watched.get() {
+            boot::init_receives(kernel);
+        }
         if cpu.queue.has_above(thread.rank.get()) {
             cpu.ask(attention::RESCHEDULE);
         }

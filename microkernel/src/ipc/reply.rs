@@ -191,6 +191,7 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
         return Err(Error::CallerGone);
     }
     let client = thread.current.get(kernel).ok_or(Error::BadState)?;
+    client.leave_fast_path(kernel);
     let channel = client.called_channel(kernel).expect("a caller has a channel");
     let call = Call::new(client.to_ref(), server.to_ref(), channel.to_ref());
     let call = slab::create(kernel, &server.account, call)?;
@@ -199,8 +200,6 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
     thread.current.set(None);
     stop_serving(kernel, thread);
     client.server.clear();
-    client.channel.set(Some(channel.to_ref()));
-    client.is_fast.set(false);
     client.state.set(State::Kept);
     client.kept.set(Some(call.clone()));
     server.kept.push_back(call);
@@ -275,6 +274,7 @@ pub fn progress(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Res
         let call: &Object<Call> = thread.process.get(kernel).handles.get(kernel, handle, Rights::MANAGE)?;
         call.client.get(kernel).ok_or(Error::CallerGone)?
     };
+    client.leave_fast_path(kernel);
     client.call_since.set(clock::tsc());
     Ok(())
 }

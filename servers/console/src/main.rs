@@ -371,3 +371,6 @@ impl Console for Terminal {
 }
 
 libsys::serve!(Terminal: Console);
+
+#[cfg(test)]
+mod tests;

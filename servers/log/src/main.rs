@@ -105,9 +105,9 @@ impl Collector {
         let registry = libsys::env::get().registry();
         while let Ok((source, memory)) = registry.log_ring(self.next_ring) {
             self.next_ring += 1;
-            let name = source.name.clone();
-            if !memory.map().is_ok_and(|ring| self.sources.add(source, ring)) {
-                libsys::warn!("what {name} gave is no log ring");
+            match memory.map() {
+                Ok(ring) => self.sources.add(source, ring),
+                Err(error) => libsys::warn!("the log ring of {} cannot be read: {error}", source.name),
             }
         }
     }

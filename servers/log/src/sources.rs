@@ -4,7 +4,9 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use libsys::Mapping;
+use libsys::abi::ring::{LOG_MAGIC, LOG_RING_HEADER};
 use libsys::log::LogReader;
 use libsys::protocol::log::{Level, Record};
 use libsys::protocol::registry::LogSource;
@@ -17,8 +19,30 @@ const AT_ONCE: usize = 512;
 struct Source {
     name: String,
     process: u64,
-    reader: LogReader,
+    ring: Ring,
     latest: u64,
+}
+
+/// A ring is made by the first record that is written into it.
+#[derive(Debug)]
+enum Ring {
+    Awaited(Mapping),
+    Found(LogReader),
+    /// It says that it is a ring, and is none.
+    Bad,
+}
+
+impl Ring {
+    fn reader(&mut self) -> Option<&mut LogReader> {
+        if let Ring::Awaited(mapping) = self
+            && mapping.bytes() as u64 >= LOG_RING_HEADER
+            && mapping.load_u64(0, Ordering::Acquire) == LOG_MAGIC
+            && let Ring::Awaited(mapping) = core::mem::replace(self, Ring::Bad)
+        {
+            *self = LogReader::open(mapping).map_or(Ring::Bad, Ring::Found);
+        }
+        if let Ring::Found(reader) = self { Some(reader) } else { None }
+    }
 }
 
 /// All rings.
@@ -28,13 +52,11 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Collects another ring; whether it is one.
-    pub fn add(&mut self, source: LogSource, ring: Mapping) -> bool {
-        let Some(reader) = LogReader::open(ring) else { return false };
+    /// Collects another ring.
+    pub fn add(&mut self, source: LogSource, ring: Mapping) {
         let LogSource { mut name, process } = source;
         name.truncate(name.floor_char_boundary(32));
-        self.sources.push(Source { name, process, reader, latest: 0 });
-        true
+        self.sources.push(Source { name, process, ring: Ring::Awaited(ring), latest: 0 });
     }
 
     /// What is new in all rings, in order of time; nothing is later than `now`. Whether there may be more.
@@ -54,7 +76,7 @@ impl Sources {
 impl Source {
     fn collect(&mut self, now: u64, records: &mut Vec<Record>) {
         for _ in 0..AT_ONCE {
-            let Some(entry) = self.reader.next_entry() else { break };
+            let Some(entry) = self.ring.reader().and_then(LogReader::next_entry) else { break };
             self.latest = entry.time.clamp(self.latest, now.max(self.latest));
             if entry.lost > 0 {
                 let text = format!("{} bytes of records were overwritten before they were read", entry.lost);

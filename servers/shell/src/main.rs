@@ -1,5 +1,5 @@
 //! The shell's program. Needs the session `stdin` to the console, the registry, and for most commands the resource
-//! `inspect`; with the parameter `exec` it runs those commands and switches the machine off.
+//! `inspect`; for real-time programs, the resource `realtime`. With the parameter `exec` it runs those commands and switches the machine off.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -27,7 +27,11 @@ fn run() -> Result<()> {
         events,
         registry,
         inspect: Box::new(Kernel::new(env.take("inspect").ok())),
-        launcher: Box::new(Archive::new(registry, env.account())),
+        launcher: Box::new(Archive::new(
+            registry,
+            env.account(),
+            env.take("realtime").ok(),
+        )),
     });
     // A shell that init does not know as a service works as well.
     let _ = registry.ready();

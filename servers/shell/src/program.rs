@@ -9,13 +9,14 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use core::fmt;
+use libsys::abi::Policy;
 use libsys::client::{CallError, Client};
 use libsys::env::names;
 use libsys::process::ExitRecord;
 use libsys::program::{self, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Limits, Object, Rights, Session, client, panic};
+use libsys::{Account, Error, Limits, Object, Resource, Rights, Session, client, panic};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -36,16 +37,23 @@ const PREPARED: usize = 16;
 pub struct Archive {
     registry: &'static RegistryClient,
     account: &'static Account,
+    /// The right to real time, if the shell has it.
+    real_time: Option<Rc<Resource>>,
     /// Programs that were started before: their code is shared with the next process.
     prepared: BTreeMap<String, Rc<Program>>,
 }
 
 impl Archive {
-    /// Programs that this registry has, charged to this account.
-    pub fn new(registry: &'static RegistryClient, account: &'static Account) -> Archive {
+    /// Programs that this registry has, charged to this account; with the right to real time, if there is one.
+    pub fn new(
+        registry: &'static RegistryClient,
+        account: &'static Account,
+        real_time: Option<Resource>,
+    ) -> Archive {
         Archive {
             registry,
             account,
+            real_time: real_time.map(Rc::new),
             prepared: BTreeMap::new(),
         }
     }
@@ -136,22 +144,25 @@ impl Launcher for Archive {
         for (name, value) in launch.environment {
             request = request.variable(name, value);
         }
-        if let Some(parameters) = launch.scheduling.parameters {
-            request = request.schedule(parameters);
-        }
-        if let Some(cpus) = launch.scheduling.cpus {
-            request = request.affinity(cpus);
-        }
         let child = request
             .spawn(self.account)
             .map_err(|error| LaunchError::Refused(format!("it cannot be started: {error}")))?;
-        Ok(Box::new(Running { child }))
+        let running = Running {
+            child,
+            real_time: self.real_time.clone(),
+        };
+        // It runs already, for the moment that this takes; refused, it ends here.
+        running
+            .schedule(launch.scheduling)
+            .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
+        Ok(Box::new(running))
     }
 }
 
 /// A process of a program.
 struct Running {
     child: program::Child,
+    real_time: Option<Rc<Resource>>,
 }
 
 impl Child for Running {
@@ -174,7 +185,11 @@ impl Child for Running {
 
     fn schedule(&self, scheduling: Scheduling) -> Result<(), Error> {
         if let Some(parameters) = scheduling.parameters {
-            self.child.thread.schedule(parameters)?;
+            match (parameters.policy, &self.real_time) {
+                (Policy::Fair, _) => self.child.thread.schedule(parameters)?,
+                (_, Some(right)) => self.child.thread.schedule_real_time(parameters, right)?,
+                (_, None) => return Err(Error::Denied),
+            }
         }
         if let Some(cpus) = scheduling.cpus {
             self.child.thread.set_affinity(cpus)?;
