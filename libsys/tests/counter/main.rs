@@ -54,3 +54,11 @@ fn a_reader_waits_until_the_count_is_reached() {
     assert_eq!(waiting.join().expect("joined").expect("alive"), Ok(5));
     assert_eq!(adds.wait_for(1), Ok(5), "reached already");
 }
+
+#[test]
+fn the_book_shows_this_code() {
+    let book = include_str!("../../../docs/writing-a-server.md");
+    for code in [include_str!("counter.rs"), include_str!("server.rs"), include_str!("client.rs")] {
+        assert!(book.contains(code), "docs/writing-a-server.md differs from libsys/tests/counter");
+    }
+}
