@@ -298,8 +298,8 @@ new                       7  instructions           -             -           -
         assert!(text.contains(expected), "{text}");
         assert!(text.contains("measured 1,000,012,345: "), "{text}");
         assert!(text.contains("12 parts in a million"), "{text}");
-        assert!(text.contains("call_0w          4.250\n"), "{text}");
-        assert!(text.contains("   2   390,000           1.95\n"), "{text}");
+        assert!(text.contains("call_0w         4.250\n"), "{text}");
+        assert!(text.contains("   2  390,000           1.95\n"), "{text}");
         assert!(text.contains("no hindrance"), "{text}");
     }
 
