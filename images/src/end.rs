@@ -104,6 +104,8 @@ fn exit_status(value: u32) -> i32 {
     i32::try_from((value << 1) | 1).unwrap_or(i32::MAX)
 }
 
+impl std::error::Error for End {}
+
 impl fmt::Display for End {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -155,6 +155,11 @@ impl Machine {
         self.append(&format!("shell.exec={encoded}"))
     }
 
+    /// The same machine, that starts the program `name` of the boot archive and no init.
+    pub fn in_place_of_init(self, name: &str) -> Self {
+        self.append(&format!("init=bin/{name}"))
+    }
+
     /// QEMU's arguments.
     ///
     /// # Errors

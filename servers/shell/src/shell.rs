@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use libsys::abi::ExitReason;
 use libsys::protocol::RegistryClient;
+use libsys::time::Instant;
 
 /// What the shell says when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
@@ -68,6 +69,8 @@ pub struct Shell {
     pub shut_down: Option<ShutDown>,
     /// Whether a person is there.
     pub is_interactive: bool,
+    /// When it was ready for the first command.
+    pub ready: Instant,
     launcher: Box<dyn Launcher>,
     editor: Editor,
     decoder: Decoder,
@@ -97,6 +100,7 @@ impl Shell {
             variables: Vec::new(),
             shut_down: None,
             is_interactive: true,
+            ready: Instant::now(),
             editor: Editor::default(),
             decoder: Decoder::default(),
             status: status::SUCCESS,
@@ -109,6 +113,7 @@ impl Shell {
             Some((columns, _)) => self.editor.set_columns(Some(columns.into())),
             None => self.say(ASK_FOR_SIZE),
         }
+        self.ready = Instant::now();
         while self.shut_down.is_none() && !self.terminal.is_lost() {
             self.tell_of_jobs();
             match self.read_line() {

@@ -71,6 +71,11 @@ static VIEWS: &[View] = &[
         "what the shell and its programs may use, and use",
         process::show_accounts,
     ),
+    (
+        "boot",
+        "when the shell was ready, memory in use, the clock's frequency: plain numbers",
+        system::show_boot,
+    ),
     ("calls", "calls that wait for an answer", system::show_calls),
     (
         "channels",
@@ -110,6 +115,7 @@ pub(super) static SYS: Command = Command {
     details: "",
     topic: Topic::Words(&[
         "accounts",
+        "boot",
         "calls",
         "channels",
         "cpus",

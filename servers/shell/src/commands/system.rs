@@ -12,6 +12,7 @@ use libsys::abi::Header;
 use libsys::abi::boot::ResourceKind;
 use libsys::abi::inspect::CallState;
 use libsys::abi::ports::MSI;
+use libsys::sys::clock_read;
 
 pub(super) static FREE: Command = Command {
     name: "free",
@@ -57,6 +58,16 @@ fn memory(shell: &mut Shell, bytes: bool) -> Outcome {
         &show(system.free_frames),
     ]);
     Ok(table.write(shell)?)
+}
+
+/// What the host tool measures a boot by: nanoseconds, bytes, hertz.
+pub(super) fn show_boot(shell: &mut Shell) -> Outcome {
+    let system = shell.inspect.system()?;
+    let used = (system.frames + system.kernel_frames).saturating_sub(system.free_frames);
+    let (prompt, memory) = (shell.ready.nanoseconds(), Size::of_frames(used).0);
+    let hertz = clock_read().tsc_hertz;
+    writeln!(shell, "prompt {prompt}\nmemory {memory}\ntsc {hertz}")?;
+    Ok(())
 }
 
 pub(super) static UPTIME: Command = Command {

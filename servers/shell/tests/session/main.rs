@@ -318,6 +318,7 @@ fn views_of_the_system() {
         ),
         ("sys cpus", "  1  25.0 %"),
         ("sys memory uptime", "up 0:01:01"),
+        ("sys boot", "\nmemory 16777216\ntsc 1000000000\n"),
         ("sys programs", "echo\nsleep\ntrue\n"),
         ("sys objects", "threads         3\n"),
         ("top -n 1", "  2  uart  running"),
