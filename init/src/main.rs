@@ -1,6 +1,4 @@
-//! init (to come).
 #![cfg_attr(target_os = "none", no_std, no_main)]
+//! init: see the [`supervisor`] library.
 
-libsys::main!(run);
-
-fn run() {}
+libsys::main!(supervisor::boot::run);

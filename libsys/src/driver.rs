@@ -22,7 +22,7 @@ pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
 pub use dma::DmaBuffer;
 pub use registers::{Register, Registers, Width};
-pub use stream::{Exchanged, Stream, StreamDevice, StreamRing};
+pub use stream::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
 
 use crate::client::{self, Client};
 use crate::env::EnvError;

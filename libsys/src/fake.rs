@@ -87,8 +87,8 @@ pub(crate) fn as_thread<R>(process: u64, body: impl FnOnce() -> R) -> Option<R> 
     let others = (block.shared.replace(core::ptr::null()), block.lane.replace(0));
     let pages = block.pages_taken.replace(0);
     let result = catch_unwind(AssertUnwindSafe(body));
-    (block.parking.set(parking.0), block.pending.set(parking.1));
-    (block.shared.set(others.0), block.lane.set(others.1));
+    block.parking.set(parking.0); block.pending.set(parking.1);
+    block.shared.set(others.0); block.lane.set(others.1);
     block.pages_taken.set(pages);
     WHO.set(before);
     if let Err(payload) = &result

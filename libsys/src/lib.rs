@@ -31,6 +31,7 @@ pub mod message;
 pub mod object;
 pub mod sys;
 
+pub mod boot;
 pub mod env;
 pub mod heap;
 pub mod log;

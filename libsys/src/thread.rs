@@ -166,7 +166,7 @@ impl Builder {
     unsafe fn spawn_unchecked<'a, T: Send + 'a>(self, main: impl FnOnce() -> T + Send + 'a) -> Result<JoinHandle<T>, Error> {
         let slot = Slot::take(self.stack_bytes.unwrap_or(STACK_BYTES))?;
         let packet = Arc::new(Packet(UnsafeCell::new(None)));
-        let thread = Thread(Shared::new(self.name, slot.channel()));
+        let thread = Thread(Shared::new(self.name, slot.parking()));
         let theirs = packet.clone();
         let (parameters, affinity) = (self.parameters, self.affinity);
         let main: Box<dyn FnOnce() + Send + 'a> = Box::new(move || {

@@ -219,6 +219,12 @@ pub fn init_waits(kernel: &Kernel) {
     kernel.init_early_deaths.set(0);
 }
 
+/// init received, and has something to do at once: its time begins anew.
+pub fn init_receives(kernel: &Kernel) {
+    kernel.watchdog.set(clock::now() + INIT_DEADLINE);
+    kernel.init_early_deaths.set(0);
+}
+
 /// A thread of init runs: it has to receive again within a time.
 pub fn init_runs(kernel: &Kernel) {
     if kernel.watchdog.get() == u64::MAX {

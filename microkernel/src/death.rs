@@ -10,7 +10,7 @@ use crate::ipc::{self, end, flight, reply};
 use crate::kernel::Kernel;
 use crate::object::process::{Exit, State};
 use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Thread, dma_domain, interrupt};
+use crate::object::{Object, Process, Slot, Thread, dma_domain, interrupt};
 use crate::shootdown::Progress;
 use crate::{schedule, timer};
 use abi::process::Registers;
@@ -56,8 +56,12 @@ pub fn kill(
         count_death(client, reason, is_blamed);
         return_call(kernel, process, client, false);
     }
-    while let Some(call) = process.kept.pop_front() {
+    let mut next = process.kept.front(kernel);
+    while let Some(call) = next {
+        next = process.kept.after(kernel, call);
+        // Orphans stay until the drain is over.
         let Some(client) = call.client.take() else { continue };
+        process.kept.remove(call);
         client.kept.set(None);
         return_call(kernel, process, client.get(kernel), call.parked.get());
     }
@@ -81,10 +85,9 @@ fn return_call(kernel: &Kernel, process: &Object<Process>, client: &Object<Threa
     if !parked {
         process.active_calls.set(process.active_calls.get() - 1);
     }
+    client.leave_fast_path(kernel);
     let channel = client.called_channel(kernel).expect("a caller has a channel");
     client.server.clear();
-    client.channel.set(Some(channel.to_ref()));
-    client.is_fast.set(false);
     end::server_died(kernel, channel, client, parked);
 }
 
@@ -129,7 +132,7 @@ fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
     timer::clear(kernel, thread);
 }
 
-/// A thread of a living process ends itself.
+/// A thread of a living process has ended itself: it is off its CPU, and does not count as alive.
 pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
     let process = thread.process.get(kernel);
     if let Some(client) = thread.current.take() {
@@ -142,7 +145,6 @@ pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
         reply::end_current_orphan(kernel, thread);
     }
     process.past_run_time.set(process.past_run_time.get() + thread.run_time.get());
-    process.alive.set(process.alive.get() - 1);
     process.threads.remove(thread);
     if let Some(channel) = thread.on_exit.take() {
         let _ = ipc::signal(kernel, channel.get(kernel), thread.on_exit_bits.get());
@@ -208,18 +210,34 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     if process.handles.next_from(kernel, process.drain_slot.get()).is_some() {
         return true;
     }
-    if process.orphans.get() > 0 || kernel.is_on_cpu(process) {
+    if kernel.is_on_cpu(process) {
+        return false;
+    }
+    // What it did for itself, it does not do any more.
+    end_orphans(kernel, process, |orphan| orphan.holds(process));
+    if process.orphans.get() > 0 {
         return false;
     }
     // What its threads did for callers that left is over only now: it may have reached further down.
-    for thread in process.threads.iter(kernel) {
-        if thread.orphan.is_some() {
-            reply::end_current_orphan(kernel, thread);
-        }
-    }
+    end_orphans(kernel, process, Slot::is_some);
+    while process.kept.pop_front().is_some() {}
     debug_assert_eq!(process.active_calls.get(), 0, "a dead server has calls");
     process.state.set(State::Dead);
     process.reset_asked.get() || process.abandoned.get()
+}
+
+/// Ends the work of a dead process for some of the callers that left.
+fn end_orphans(kernel: &Kernel, process: &Object<Process>, which: impl Fn(&Slot<Process>) -> bool) {
+    for thread in process.threads.iter(kernel) {
+        if which(&thread.orphan) {
+            reply::end_current_orphan(kernel, thread);
+        }
+    }
+    for call in process.kept.iter(kernel) {
+        if which(&call.orphan) {
+            reply::end_kept_orphan(kernel, call);
+        }
+    }
 }
 
 /// Asks for a reset: done at once, later, or never where the process lives.

@@ -157,6 +157,12 @@ impl Kernel {
         self.cpus().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
     }
 
+    /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
+    #[inline]
+    pub fn is_init_well(&self) -> bool {
+        self.init.get(self).is_none_or(|init| init.is_running())
+    }
+
     /// Whether there is work that nobody waits for.
     #[inline]
     pub fn has_work(&self) -> bool {

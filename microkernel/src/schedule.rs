@@ -6,6 +6,7 @@
 
 use crate::arch::{self, clock};
 use crate::cpu::{Cpu, attention};
+use crate::ipc::inherit;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Object, Process, Ref, Thread};
@@ -28,14 +29,45 @@ pub fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
 /// Charges the time since the last charge to the owner of the slice.
 fn charge_owner(kernel: &Kernel, cpu: &Cpu, now: u64) {
     let ran = now.saturating_sub(cpu.charged_until.replace(now));
-    if let Some(owner) = cpu.owner.get(kernel) {
-        let weight = owner.parameters.get().weight as u64;
-        owner.virtual_time.set(owner.virtual_time.get() + ran * DEFAULT_WEIGHT as u64 / weight);
-        let passed = cpu.queue.least_virtual(kernel).map_or(owner.virtual_time.get(), |least| {
-            least.min(owner.virtual_time.get())
-        });
+    let Some(owner) = cpu.owner.get(kernel).filter(|owner| owner.base_rank() == 0) else { return };
+    let weight = owner.parameters.get().weight as u64;
+    let virtual_time = owner.virtual_time.get() + ran * DEFAULT_WEIGHT as u64 / weight;
+    owner.virtual_time.set(virtual_time);
+    // The owner's chain may go on elsewhere already.
+    if owner.virtual_cpu.get() == cpu.index() {
+        let passed = cpu.queue.least_virtual(kernel).map_or(virtual_time, |least| least.min(virtual_time));
         cpu.queue.virtual_now.set(cpu.queue.virtual_now.get().max(passed));
     }
+}
+
+/// Gives a thread that joins the fair ones of a CPU its virtual time there: that of the head of its chain, who pays. Virtual times of two
+/// CPUs have nothing to do with each other: what moves is how far a thread is ahead.
+fn place(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
+    let head = thread.chain_head(kernel);
+    let now = cpu.queue.virtual_now.get();
+    let mut virtual_time = head.virtual_time.get();
+    let place = head.virtual_cpu.replace(cpu.index());
+    if place != cpu.index() {
+        let there = kernel.cpu(place);
+        virtual_time = now + virtual_time.saturating_sub(there.queue.virtual_now.get());
+    }
+    virtual_time = virtual_time.max(now.saturating_sub(WAKE_BONUS));
+    head.virtual_time.set(virtual_time);
+    thread.virtual_time.set(virtual_time);
+    thread.virtual_cpu.set(cpu.index());
+}
+
+/// Puts a ready thread in a CPU's queue.
+fn insert(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, first: bool) {
+    if thread.rank.get() == 0 {
+        place(kernel, cpu, thread);
+    }
+    cpu.queue.insert(thread, first);
+}
+
+/// Virtual time of who pays for what a CPU runs.
+fn running_virtual(kernel: &Kernel, cpu: &Cpu, current: &Thread) -> u64 {
+    cpu.owner.get(kernel).map_or(current.virtual_time.get(), |owner| owner.virtual_time.get())
 }
 
 /// Takes the running thread off its CPU, to wait in `state`.
@@ -71,19 +103,26 @@ pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
     thread.state.set(State::Ready);
     let cpu = choose_cpu(kernel, thread);
     thread.cpu.set(cpu.index());
-    let floor = cpu.queue.virtual_now.get().saturating_sub(WAKE_BONUS);
-    thread.virtual_time.set(thread.virtual_time.get().max(floor));
+    let is_woken_here = core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some();
+    if thread.rank.get() == 0 && is_woken_here && cpu.queue.try_buddy(thread) {
+        if cpu.armed.get() > cpu.slice_end.get() {
+            cpu.ask(attention::TIMER);
+        }
+        return;
+    }
+    // What runs there has not been charged since it started: it would seem to have had nothing.
+    charge_owner(kernel, cpu, clock::tsc());
     enqueue(kernel, cpu, thread, false);
 }
 
 /// Puts a ready thread in a CPU's queue, and tells the CPU where that matters.
 fn enqueue(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, first: bool) {
-    cpu.queue.insert(thread, first);
+    insert(kernel, cpu, thread, first);
     match cpu.current.get(kernel) {
         None => notify(kernel, cpu, attention::RESCHEDULE),
         Some(current) => {
             let (rank, running) = (thread.rank.get(), current.rank.get());
-            let is_behind = || thread.virtual_time.get() + WAKE_GRANULARITY < current.virtual_time.get();
+            let is_behind = || thread.virtual_time.get() + WAKE_GRANULARITY < running_virtual(kernel, cpu, current);
             if rank > running || rank == 0 && running == 0 && !first && is_behind() {
                 notify(kernel, cpu, attention::RESCHEDULE);
             } else {
@@ -114,6 +153,9 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
         return last;
     }
     if allowed(here) && free(here) {
+        return here;
+    }
+    if kernel.cpus().len() == 1 {
         return here;
     }
     let cpus = || kernel.cpus().iter().copied();
@@ -172,16 +214,16 @@ pub fn set_rank(kernel: &Kernel, thread: &Object<Thread>, rank: u8) {
 fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
     charge_owner(kernel, cpu, clock::tsc());
     let is_over = now >= cpu.slice_end.get() && thread.takes_turns();
-    if is_over && thread.current.is_some() {
-        // A server whose caller's slice is over goes on by its own rank, or its best caller's.
-        let caller = thread.current.get(kernel).map_or(0, |caller| caller.rank.get());
-        thread.rank.set(thread.base_rank().max(caller));
-        let floor = cpu.queue.virtual_now.get();
-        thread.virtual_time.set(thread.virtual_time.get().max(floor));
+    if is_over {
+        // It goes on by its own rank, or its best caller's.
+        inherit::renew(kernel, thread);
     }
     take_off_cpu(cpu, thread, State::Ready);
-    let first = thread.rank.get() > 0 && !is_over;
-    cpu.queue.insert(thread, first);
+    if let Some(buddy) = cpu.queue.take_any_buddy() {
+        // The slice is over: it waits for its turn as others do.
+        insert(kernel, cpu, buddy.get(kernel), false);
+    }
+    insert(kernel, cpu, thread, !is_over);
 }
 
 /// The running thread lets others of its rank run.
@@ -190,6 +232,9 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
         return;
     }
     charge_owner(kernel, cpu, clock::tsc());
+    if thread.rank.get() == 0 {
+        place(kernel, cpu, thread);
+    }
     if thread.rank.get() == 0
         && let Some(least) = cpu.queue.least_virtual(kernel)
     {
@@ -201,7 +246,24 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
 }
 
 /// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
+#[inline]
 pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
+    if cpu.attention.get() == 0 && !cpu.handoff.is_some() {
+        if cpu.current.is_some() {
+            return true;
+        }
+        // The common case of a thread that waits: the one that it woke goes on, on the same slice.
+        if let Some(buddy) = cpu.queue.take_buddy() {
+            charge_owner(kernel, cpu, clock::tsc());
+            cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+            run(kernel, cpu, buddy);
+            return true;
+        }
+    }
+    settle_all(kernel, cpu)
+}
+
+fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
@@ -254,7 +316,7 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     let is_behind = || {
         charge_owner(kernel, cpu, clock::tsc());
         rank == 0
-            && cpu.queue.least_virtual(kernel).is_some_and(|least| least + WAKE_GRANULARITY < current.virtual_time.get())
+            && cpu.queue.least_virtual(kernel).is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
     };
     if cpu.queue.has_above(rank) || slice_over || is_behind() {
         put_back(kernel, cpu, current, now);
@@ -275,16 +337,27 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
         if !cpu.queue.has_above(handoff.rank.get()) {
             return Some(handoff);
         }
-        cpu.queue.insert(handoff.get(kernel), true);
+        insert(kernel, cpu, handoff.get(kernel), true);
     }
     charge_owner(kernel, cpu, clock::tsc());
+    if let Some(buddy) = cpu.queue.take_buddy() {
+        cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+        return Some(buddy);
+    }
     let thread = match cpu.queue.best(kernel) {
         Some(best) => {
             let best = best.to_ref();
             cpu.queue.remove(best.get(kernel));
             best
         }
-        None => steal(kernel, cpu)?,
+        None => match steal(kernel, cpu) {
+            Some(stolen) => stolen,
+            None => {
+                // Nobody pays for idling.
+                cpu.owner.set(None);
+                return None;
+            }
+        },
     };
     cpu.slice_end.set(clock::now() + SLICE);
     let head = thread.get(kernel).chain_head(kernel);
@@ -294,12 +367,13 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
 
 /// Takes a ready thread of another CPU.
 fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
-    let victim = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu)).max_by_key(|other| other.queue.len())?;
-    let thread = victim.queue.best_for(kernel, cpu.index())?.to_ref();
+    let others = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
+    let (victim, thread) = others
+        .filter_map(|other| Some((other, other.queue.best_for(kernel, cpu.index())?)))
+        .max_by_key(|(other, _)| other.queue.len())?;
+    let thread = thread.to_ref();
     victim.queue.remove(thread.get(kernel));
-    // Virtual times of two CPUs have nothing to do with each other.
-    let ahead = thread.virtual_time.get().saturating_sub(victim.queue.virtual_now.get());
-    thread.virtual_time.set(cpu.queue.virtual_now.get() + ahead);
+    place(kernel, cpu, thread.get(kernel));
     cpu.stolen.set(cpu.stolen.get() + 1);
     Some(thread)
 }
@@ -338,19 +412,17 @@ pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
     }
 }
 
-/// Sets a thread's own parameters. `inherited` is the rank that its current caller lends it.
-pub fn set_parameters(kernel: &Kernel, thread: &Object<Thread>, parameters: Parameters, inherited: u8) {
-    let queued = thread.state.get() == State::Ready && thread.rank.get() == 0;
-    if queued {
-        dequeue(kernel, thread);
+/// Sets a thread's own parameters.
+pub fn set_parameters(kernel: &Kernel, thread: &Object<Thread>, parameters: Parameters) {
+    let cpu = kernel.cpu(thread.cpu.get());
+    if cpu.owner.holds(thread) {
+        charge_owner(kernel, cpu, clock::tsc());
     }
     thread.parameters.set(parameters);
-    let rank = parameters.priority.max(inherited);
-    if queued {
-        thread.rank.set(rank);
-        make_ready(kernel, thread);
-    } else {
-        set_rank(kernel, thread, rank);
+    inherit::renew(kernel, thread);
+    if thread.state.get() == State::Running {
+        // Whether it takes turns may have changed.
+        notify(kernel, cpu, attention::TIMER);
     }
 }
 

@@ -139,11 +139,13 @@ impl StreamRing {
         Consumer::attach(self.mapping.clone(), self.offset as usize)
     }
 
-    fn put(&self, bytes: &[u8]) -> usize {
+    /// Puts bytes in, as the device whose input it is: how many there was room for.
+    pub fn put(&self, bytes: &[u8]) -> usize {
         self.producer().and_then(|mut producer| producer.write(bytes)).map_or(0, |moved| moved.bytes)
     }
 
-    fn take(&self, into: &mut [u8]) -> usize {
+    /// Takes bytes out, as the device whose output it is: how many there were.
+    pub fn take(&self, into: &mut [u8]) -> usize {
         self.consumer().and_then(|mut consumer| consumer.read(into)).map_or(0, |moved| moved.bytes)
     }
 

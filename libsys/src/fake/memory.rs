@@ -70,7 +70,7 @@ impl State {
 
     pub(super) fn new_memory(&mut self, process: u64, bytes: u64, kind: u64) -> Result<Handle, Error> {
         let kind = MemoryKind::from_number(kind).filter(|kind| *kind != MemoryKind::Device).ok_or(Error::BadArgument)?;
-        if bytes == 0 || bytes % PAGE_BYTES as u64 != 0 {
+        if bytes == 0 || !bytes.is_multiple_of(PAGE_BYTES as u64) {
             return Err(Error::BadArgument);
         }
         let object = self.add(Object::Memory(Arc::new(Pages::new(bytes as usize, kind))));

@@ -54,7 +54,7 @@ impl LogReader {
         for _ in 0..STEPS {
             let head = self.word(offset_of!(abi::ring::LogRing, head), Ordering::Acquire);
             let oldest = self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed);
-            let held = head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest) % 8 == 0)?;
+            let held = head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest).is_multiple_of(8))?;
             if held == 0 || self.next == head {
                 return None;
             }

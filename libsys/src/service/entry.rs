@@ -126,6 +126,13 @@ macro_rules! serve {
         $crate::serve!($server);
     };
     ($server:ty) => {
+        #[cfg(target_os = "none")]
         $crate::main!($crate::service::main::<$server>);
+
+        #[cfg(not(target_os = "none"))]
+        #[allow(dead_code)]
+        fn main() -> $crate::service::Result<()> {
+            $crate::service::main::<$server>()
+        }
     };
 }

@@ -13,6 +13,9 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"skinkrun");
 /// Largest startup block, in bytes.
 pub(crate) const LARGEST: usize = 256 * 1024;
 
+/// Bytes that most startup blocks fit in.
+const USUAL: usize = 1024;
+
 /// The start of a startup block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -49,7 +52,9 @@ impl Prefix {
 /// A block with the startup data, and room for the prefix. Error: `TooLarge`.
 pub(crate) fn encode(startup: &Startup) -> Result<Vec<u8>, LoadError> {
     let too_large = LoadError::TooLarge("the startup block");
-    let block = postcard::to_extend(startup, alloc::vec![0; PREFIX_BYTES]).map_err(|_| too_large)?;
+    let mut block = Vec::with_capacity(USUAL);
+    block.resize(PREFIX_BYTES, 0);
+    let block = postcard::to_extend(startup, block).map_err(|_| too_large)?;
     if block.len() > LARGEST { Err(too_large) } else { Ok(block) }
 }
 

@@ -1,6 +1,6 @@
 //! A thread calls a server.
 
-use super::{flight, inherit};
+use super::{flight, inherit, receive};
 use crate::arch::clock;
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;
@@ -26,7 +26,9 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
         return Err(Error::Closed);
     }
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;
-    let receiver_waits = !channel.receivers.is_empty() && may_deliver(kernel, server, caller);
+    // A suspect that waits although threads do has its turn first.
+    let receiver_waits =
+        !channel.receivers.is_empty() && !channel.has_callers() && may_deliver(kernel, server, caller);
     if caller.depth.get() >= MAX_DEPTH || !receiver_waits && is_in_chain(kernel, caller, server) {
         return Err(Error::Deadlock);
     }
@@ -49,10 +51,13 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     caller.faults.set(0);
     caller.hangs.set(0);
     caller.was_delivered.set(false);
-    caller.call_since.set(clock::tsc());
+    let now = clock::tsc();
+    caller.call_since.set(now);
+    caller.arrived.set(now);
+    caller.downtime_seen.set(channel.downtime_at(clock::now()));
+    caller.downtime_added.set(0);
     schedule::take_off_cpu(cpu, caller, State::Queued);
     if let Some(deadline) = deadline {
-        caller.downtime_seen.set(chain_downtime(kernel, caller, clock::now()));
         timer::set(kernel, caller, deadline);
     }
     if receiver_waits {
@@ -61,7 +66,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
             timer::clear(kernel, receiver.get(kernel));
             schedule::hand_over(kernel, cpu, receiver);
         } else {
-            channel.receivers.push_front(receiver);
+            receive::wait_again(kernel, channel, receiver);
         }
     } else {
         channel.enqueue(kernel, caller);
@@ -115,12 +120,16 @@ pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -
     may
 }
 
-/// Downtime of all channels that a caller waits on, along its chain, in nanoseconds.
+/// Downtime of all channels that a caller waits on, along its chain, since the calls were made, in nanoseconds.
 pub fn chain_downtime(kernel: &Kernel, caller: &Object<Thread>, now: u64) -> u64 {
     let (mut sum, mut link) = (0, Some(caller));
     for _ in 0..=MAX_DEPTH {
         let Some(thread) = link.filter(|thread| thread.is_calling()) else { break };
-        sum += thread.called_channel(kernel).map_or(0, |channel| channel.downtime_at(now));
+        // A call that is on the fast path still has seen no server die.
+        if !thread.is_fast.get() {
+            let downtime = thread.channel.get(kernel).map_or(0, |channel| channel.downtime_at(now));
+            sum += downtime.saturating_sub(thread.downtime_seen.get());
+        }
         link = thread.server.get(kernel);
     }
     sum

@@ -1,6 +1,6 @@
 //! Calls that end without a reply, and channels that close for good.
 
-use super::{receive, reply};
+use super::{inherit, receive, reply};
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Process, Thread};
@@ -18,6 +18,9 @@ pub fn release(kernel: &Kernel, client: &Object<Thread>) {
     }
     timer::clear(kernel, client);
     client.channel.set(None);
+    // The next call is no suspect.
+    client.faults.set(0);
+    client.hangs.set(0);
 }
 
 /// Ends a call with a status. The caller is in no queue, and no server has it.
@@ -43,7 +46,8 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
                 server.current.set(None);
                 become_orphan(client);
                 server.orphan.set(Some(client.process.clone()));
-                server.rank.set(server.base_rank());
+                inherit::renew(kernel, server);
+                reply::not_alone(kernel, server.process.get(kernel), client);
             }
             Error::Unknown
         }
@@ -54,9 +58,12 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
             if !parked {
                 become_orphan(client);
                 call.orphan.set(Some(client.process.clone()));
+                reply::not_alone(kernel, call.server.get(kernel), client);
             }
-            call.channel.withdrawn.push_back(call.clone());
-            receive::wake_receiver(kernel, call.channel.get(kernel));
+            if !call.channel.is_closed() {
+                call.channel.withdrawn.push_back(call.clone());
+                receive::wake_receiver(kernel, call.channel.get(kernel));
+            }
             if parked { Error::NotStarted } else { Error::Unknown }
         }
         state => unreachable!("no call in state {state:?}"),
@@ -84,7 +91,7 @@ pub fn cancel(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 }
 
 /// Ends a receive.
-fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Error) {
+pub(super) fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Error) {
     if let Some(channel) = thread.serving.take() {
         channel.receivers.remove(thread);
     }
@@ -97,9 +104,9 @@ fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Error) {
 pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64) {
     if thread.is_calling() {
         let downtime = super::call::chain_downtime(kernel, thread, now);
-        let more = downtime.saturating_sub(thread.downtime_seen.get());
+        let more = downtime.saturating_sub(thread.downtime_added.get());
         if more > 0 {
-            thread.downtime_seen.set(downtime);
+            thread.downtime_added.set(downtime);
             timer::set(kernel, thread, (deadline + more).max(now + timer::SHORTEST));
             return;
         }
@@ -111,10 +118,19 @@ pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64)
 pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<Thread>, parked: bool) {
     let class = client.request.get().class();
     if channel.is_closed() {
-        finish(kernel, client, Error::Closed as u64);
+        let error = match class {
+            _ if parked => Error::Closed,
+            Some(Class::Replay | Class::Once) => Error::Unknown,
+            _ => Error::PeerDied,
+        };
+        finish(kernel, client, error as u64);
     } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
         client.state.set(State::Queued);
         channel.enqueue(kernel, client);
+        if parked {
+            // It keeps its place among those to be given out again, but nothing was done for it.
+            client.was_delivered.set(false);
+        }
     } else {
         finish(kernel, client, Error::PeerDied as u64);
     }
@@ -126,8 +142,10 @@ pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
         return;
     }
     channel.set_closed();
+    // So that the fast path finds it not quiet.
+    channel.signals.set(u64::MAX);
     if let Some(server) = channel.server.take() {
-        end_received_calls(kernel, channel, server.get(kernel));
+        end_kept_calls(kernel, channel, server.get(kernel));
         server.served.remove(channel);
     }
     while let Some(caller) = channel.pop_caller(kernel) {
@@ -141,16 +159,21 @@ pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
         close.forget();
     }
     while channel.withdrawn.pop_front().is_some() {}
-    while channel.sessions.pop_front().is_some() {}
+    while let Some(session) = channel.sessions.pop_front() {
+        session.forget_closing();
+    }
 }
 
-/// Calls that a living server has received by a channel that closes, and those that a dead one keeps, end with `Closed`.
-fn end_received_calls(kernel: &Kernel, channel: &Object<Channel>, server: &Object<Process>) {
+/// Calls that a server keeps, and received by a channel that closes, end: parked ones with `Closed`, as nothing was done for them. Current ones
+/// are answered still.
+fn end_kept_calls(kernel: &Kernel, channel: &Object<Channel>, server: &Object<Process>) {
     let mut next = server.kept.front(kernel);
     while let Some(call) = next {
         next = server.kept.after(kernel, call);
-        if call.channel.is(channel) && call.client.is_some() {
-            reply::give_up_kept(kernel, call, Error::Closed);
+        if let Some(client) = call.client.get(kernel).filter(|_| call.channel.is(channel)) {
+            let error = if call.parked.get() { Error::Closed } else { Error::Unknown };
+            leave(kernel, client);
+            finish(kernel, client, error as u64);
         }
     }
 }

@@ -61,6 +61,8 @@ fn took_off(kernel: &Kernel, capability: &Capability) {
         session.take_flight();
     } else if let Some(process) = capability.object.get::<Process>(kernel) {
         process.outside_handles.set(process.outside_handles.get() + 1);
+        // Its own handle to itself may find it a new holder.
+        process.abandoned.set(false);
     } else if let Some(channel) = capability.object.get::<Channel>(kernel)
         && capability.rights.contains(Rights::RECEIVE)
     {
@@ -71,7 +73,7 @@ fn took_off(kernel: &Kernel, capability: &Capability) {
 /// Ends a flight without a receiver.
 pub fn drop_flying(kernel: &Kernel, capability: Capability) {
     if let Some(session) = capability.object.get::<Session>(kernel) {
-        session.end_flight();
+        session.end_flight(kernel);
     } else if let Some(process) = capability.object.get::<Process>(kernel) {
         process_handle_closed(kernel, process);
     } else if let Some(channel) = capability.object.get::<Channel>(kernel)
@@ -140,10 +142,10 @@ pub fn land_reserved(kernel: &Kernel, process: &Object<Process>, capability: Cap
         match session.use_by(kernel, process) {
             Ok(one) => {
                 object = AnyRef::new(one);
-                session.end_flight();
+                session.end_flight(kernel);
             }
             Err(error) => {
-                session.end_flight();
+                session.end_flight(kernel);
                 process.handles.unreserve(&process.account, 1);
                 return Err(error);
             }

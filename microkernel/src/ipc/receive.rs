@@ -1,11 +1,12 @@
 //! A server thread takes what arrived on a channel, or waits for it.
 
 use super::call::{deliver, may_deliver};
+use super::{end, inherit};
 use crate::arch::clock;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, attention};
 use crate::kernel::Kernel;
 use crate::object::thread::State;
-use crate::object::{Channel, Object, Thread};
+use crate::object::{Channel, Object, Ref, Thread};
 use crate::{boot, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights};
 
@@ -50,13 +51,23 @@ pub fn wait(
     channel: &Object<Channel>,
     deadline: Option<u64>,
 ) -> Result<(), Error> {
-    // Ranks that were inherited for earlier work end here.
-    thread.rank.set(thread.base_rank());
+    // A reply may have given its last handle away.
+    if channel.is_closed() {
+        return Err(Error::Closed);
+    }
     thread.depth.set(0);
     if !thread.serving.holds(channel) {
         thread.serving.set(Some(channel.to_ref()));
     }
-    if take_news(kernel, channel, thread) || take_call(kernel, channel, thread) {
+    // Ranks that were inherited for earlier work end here.
+    inherit::renew(kernel, thread);
+    if take(kernel, channel, thread) {
+        if channel.is_watched.get() {
+            boot::init_receives(kernel);
+        }
+        if cpu.queue.has_above(thread.rank.get()) {
+            cpu.ask(attention::RESCHEDULE);
+        }
         return Ok(());
     }
     if deadline.is_some_and(|deadline| deadline <= clock::now()) {
@@ -117,14 +128,32 @@ fn take_call(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>
 
 /// Something arrived: gives it to a waiting thread, which becomes ready.
 pub fn wake_receiver(kernel: &Kernel, channel: &Object<Channel>) {
-    while let Some(receiver) = channel.receivers.front(kernel) {
-        let waiting = channel.receivers.remove(receiver).expect("the front is a member");
-        if take_news(kernel, channel, receiver) || take_call(kernel, channel, receiver) {
-            timer::clear(kernel, receiver);
-            schedule::make_ready(kernel, receiver);
-        } else {
-            channel.receivers.push_front(waiting);
+    while let Some(receiver) = channel.receivers.pop_front() {
+        if !wait_again(kernel, channel, receiver) {
             return;
         }
     }
+}
+
+/// Gives a waiting thread that was taken out of its channel's list what there is, or puts it back. Returns whether it got something.
+pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: Ref<Thread>) -> bool {
+    let thread = receiver.get(kernel);
+    // A process that is just dying takes nothing any more.
+    if thread.process.is_running() && take(kernel, channel, thread) {
+        timer::clear(kernel, thread);
+        schedule::make_ready(kernel, thread);
+        return true;
+    }
+    channel.receivers.push_front(receiver);
+    if channel.is_closed() {
+        end::stop_receiving(kernel, thread, Error::Closed);
+    }
+    false
+}
+
+/// Gives a thread what waits. News may come of a call that could not be delivered.
+fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
+    take_news(kernel, channel, thread)
+        || take_call(kernel, channel, thread)
+        || !channel.is_closed() && take_news(kernel, channel, thread)
 }

@@ -1,7 +1,7 @@
 //! Answering calls: at once, or kept for later.
 
 use super::call::make_current;
-use super::{end, flight, receive};
+use super::{end, flight, inherit, receive};
 use crate::arch::clock;
 use crate::cpu::Cpu;
 use crate::handle_table::Capability;
@@ -49,7 +49,7 @@ fn answer_current(kernel: &Kernel, thread: &Object<Thread>, header: Header) -> R
         return Err(Error::CallerGone);
     }
     let client = thread.current.take().ok_or(Error::BadState)?;
-    stop_serving(thread);
+    stop_serving(kernel, thread);
     client.server.clear();
     transfer(kernel, thread, client.get(kernel), header);
     finished(kernel, server, client.get(kernel));
@@ -122,9 +122,9 @@ fn consume_handles(kernel: &Kernel, thread: &Object<Thread>, server: &Object<Pro
 }
 
 /// The thread serves no call any more.
-pub(super) fn stop_serving(thread: &Object<Thread>) {
+fn stop_serving(kernel: &Kernel, thread: &Object<Thread>) {
     thread.depth.set(0);
-    thread.rank.set(thread.base_rank());
+    inherit::renew(kernel, thread);
 }
 
 /// A call that a server had received is over: what waited for that is looked at again.
@@ -134,6 +134,14 @@ pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Objec
         server.alone.set(None);
     }
     dispatch_blocked(kernel, server);
+}
+
+/// The caller of a call that a server has received leaves: if it was a suspect, nothing waits for it any more.
+pub(super) fn not_alone(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
+    if server.alone.holds(client) {
+        server.alone.set(None);
+        dispatch_blocked(kernel, server);
+    }
 }
 
 /// Looks at callers that had to wait for a suspect, or as one.
@@ -151,19 +159,22 @@ fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
 
 /// The work of a thread for a caller that left is over.
 pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
-    stop_serving(thread);
+    stop_serving(kernel, thread);
     if let Some(process) = thread.orphan.take() {
         orphan_over(kernel, thread.process.get(kernel), process.get(kernel));
+    }
+}
+
+/// Work on a kept call whose caller left is over.
+pub(crate) fn end_kept_orphan(kernel: &Kernel, call: &Object<Call>) {
+    if let Some(process) = call.orphan.take() {
+        orphan_over(kernel, call.server.get(kernel), process.get(kernel));
     }
 }
 
 /// One orphan less of `process`, in `server`.
 fn orphan_over(kernel: &Kernel, server: &Object<Process>, process: &Object<Process>) {
     server.active_calls.set(server.active_calls.get() - 1);
-    // A suspect that was alone may have been this one: its thread has left.
-    if server.alone.get(kernel).is_some_and(|alone| !alone.is_calling()) || server.active_calls.get() == 0 {
-        server.alone.set(None);
-    }
     process.orphans.set(process.orphans.get() - 1);
     death::progress(kernel, process);
     dispatch_blocked(kernel, server);
@@ -180,16 +191,15 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
         return Err(Error::CallerGone);
     }
     let client = thread.current.get(kernel).ok_or(Error::BadState)?;
+    client.leave_fast_path(kernel);
     let channel = client.called_channel(kernel).expect("a caller has a channel");
     let call = Call::new(client.to_ref(), server.to_ref(), channel.to_ref());
     let call = slab::create(kernel, &server.account, call)?;
     let handle = flight::land_new(kernel, server, AnyRef::new(call.clone()), 0)?;
     call.handle.set(handle);
     thread.current.set(None);
-    stop_serving(thread);
+    stop_serving(kernel, thread);
     client.server.clear();
-    client.channel.set(Some(channel.to_ref()));
-    client.is_fast.set(false);
     client.state.set(State::Kept);
     client.kept.set(Some(call.clone()));
     server.kept.push_back(call);
@@ -212,6 +222,7 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     client.state.set(State::Current);
     client.call_since.set(clock::tsc());
     make_current(client.get(kernel), thread);
+    inherit::renew(kernel, thread);
     Ok(())
 }
 
@@ -221,9 +232,7 @@ fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
     call.channel.withdrawn.remove(call);
     call.server.kept.remove(call);
     let Some(client) = call.client.take() else {
-        if let Some(process) = call.orphan.take() {
-            orphan_over(kernel, call.server.get(kernel), process.get(kernel));
-        }
+        end_kept_orphan(kernel, call);
         return None;
     };
     client.kept.set(None);
@@ -265,6 +274,7 @@ pub fn progress(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Res
         let call: &Object<Call> = thread.process.get(kernel).handles.get(kernel, handle, Rights::MANAGE)?;
         call.client.get(kernel).ok_or(Error::CallerGone)?
     };
+    client.leave_fast_path(kernel);
     client.call_since.set(clock::tsc());
     Ok(())
 }
@@ -284,7 +294,7 @@ pub fn abandon(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resu
         return Ok(());
     }
     let client = thread.current.take().ok_or(Error::BadState)?;
-    stop_serving(thread);
+    stop_serving(kernel, thread);
     client.server.clear();
     finished(kernel, server, client.get(kernel));
     end::finish(kernel, client.get(kernel), Error::Abandoned as u64);
@@ -294,21 +304,12 @@ pub fn abandon(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resu
 /// The handle of a kept call was closed: if it was not answered, it is abandoned.
 pub fn handle_of_call_closed(kernel: &Kernel, call: &Object<Call>) {
     let server = call.server.get(kernel);
-    if !server.kept.contains(call) {
+    // Orphans of the dead are over when the drain is.
+    if !server.kept.contains(call) || server.is_dead() {
         return;
     }
     if let Some(client) = release_kept(kernel, call) {
         finished(kernel, server, client.get(kernel));
         end::finish(kernel, client.get(kernel), Error::Abandoned as u64);
     }
-}
-
-/// Ends the call of a caller that a kept call still has, with an error. The Call handle stays, without a caller.
-pub(super) fn give_up_kept(kernel: &Kernel, call: &Object<Call>, error: Error) {
-    let Some(client) = call.client.take() else { return };
-    client.kept.set(None);
-    if !call.parked.get() {
-        finished(kernel, call.server.get(kernel), client.get(kernel));
-    }
-    end::finish(kernel, client.get(kernel), error as u64);
 }

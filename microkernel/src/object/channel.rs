@@ -7,6 +7,7 @@ use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::session::{InChannel, InCloses, Session, SessionUse};
 use super::slab;
 use super::thread::{InQueue, Thread};
+use crate::arch::clock;
 use crate::kernel::Kernel;
 use crate::list::{Link, List, Which};
 use abi::Error;
@@ -84,6 +85,9 @@ impl Channel {
                 down_since: Cell::new(None),
             },
         )?;
+        if !server.is_running() {
+            channel.down(clock::now());
+        }
         server.served.push_back(channel.clone());
         Ok(channel)
     }
@@ -124,8 +128,8 @@ impl Channel {
                 self.real_time.insert_before(reference, next);
             }
             Lane::Replay => {
-                let order = caller.call_since.get();
-                let next = self.replays.iter(kernel).find(|other| other.call_since.get() > order);
+                let order = caller.arrived.get();
+                let next = self.replays.iter(kernel).find(|other| other.arrived.get() > order);
                 self.replays.insert_before(reference, next);
             }
         }

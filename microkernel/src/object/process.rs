@@ -73,7 +73,7 @@ pub struct Process {
     pub space: AddressSpace,
     /// Its threads, in order of creation; of a corpse, the dead ones.
     pub threads: List<Thread, InProcess>,
-    /// Threads that have not ended.
+    /// Threads that have not begun to end.
     pub alive: Cell<u32>,
     /// Channels that it serves.
     pub served: List<Channel, Served>,

@@ -23,8 +23,12 @@ pub struct Session {
     /// What the server knows it by.
     pub badge: u64,
     account: Slot<Account>,
-    /// Uses, and flights: with the last of them it is closed.
-    holds: Cell<u32>,
+    /// Uses that have handles.
+    open: Cell<u32>,
+    /// Handles in flight. With the last use and flight it is closed.
+    flights: Cell<u32>,
+    /// The use that was the last while a handle flew: whether it was is known when the flight ends.
+    closing: Slot<SessionUse>,
     uses: List<SessionUse, InSession>,
     in_channel: Link<Session>,
 }
@@ -70,7 +74,9 @@ impl Session {
                 channel: channel.to_ref(),
                 badge,
                 account: Slot::with(account.to_ref()),
-                holds: Cell::new(1),
+                open: Cell::new(0),
+                flights: Cell::new(1),
+                closing: Slot::empty(),
                 uses: List::new(),
                 in_channel: Link::new(),
             },
@@ -102,12 +108,30 @@ impl Session {
 impl Object<Session> {
     /// A flight begins: a handle was put into a message.
     pub fn take_flight(&self) {
-        self.holds.set(self.holds.get() + 1);
+        self.flights.set(self.flights.get() + 1);
     }
 
-    /// A flight ends without a receiver.
-    pub fn end_flight(&self) {
-        self.release_hold();
+    /// A flight is over: it has landed as a use, or ends without a receiver.
+    pub fn end_flight(&self, kernel: &Kernel) {
+        self.flights.set(self.flights.get() - 1);
+        if self.is_over() {
+            self.channel.sessions.remove(self);
+            if let Some(last) = self.closing.take() {
+                last.report(kernel, true);
+            }
+        }
+    }
+
+    /// Whether neither a use nor a flight is left.
+    fn is_over(&self) -> bool {
+        self.open.get() == 0 && self.flights.get() == 0
+    }
+
+    /// The channel closes: nobody is left to tell of a use that may have been the last.
+    pub(crate) fn forget_closing(&self) {
+        if let Some(closing) = self.closing.take() {
+            self.uses.remove(&closing);
+        }
     }
 
     /// The use of a process, for one more handle of it: a new one, or the one that it has.
@@ -119,6 +143,13 @@ impl Object<Session> {
         if let Some(open) = open {
             open.handles.set(open.handles.get() + 1);
             return Ok(open.to_ref());
+        }
+        if let Some(closing) = self.closing.get(kernel).filter(|closing| closing.client == process.number()) {
+            // It came back before anybody was told.
+            closing.process.set(Some(process.to_ref()));
+            closing.handles.set(1);
+            self.open.set(1);
+            return self.closing.take().ok_or(Error::BadState);
         }
         if self.uses.len() >= MOST_USES {
             return Err(Error::NoSlot);
@@ -139,20 +170,11 @@ impl Object<Session> {
             },
         )?;
         self.uses.push_back(new.clone());
-        self.holds.set(self.holds.get() + 1);
-        Ok(new)
-    }
-
-    /// Whether that was the last hold.
-    fn release_hold(&self) -> bool {
-        let left = self.holds.get() - 1;
-        self.holds.set(left);
-        if left == 0 {
-            // No use is left to tell the server, or the caller's use does: a session that ended in flight
-            // was never anybody's.
-            self.channel.sessions.remove(self);
+        self.open.set(self.open.get() + 1);
+        if let Some(other) = self.closing.take() {
+            other.report(kernel, false);
         }
-        left == 0
+        Ok(new)
     }
 }
 
@@ -170,7 +192,20 @@ impl Object<SessionUse> {
             return;
         }
         self.process.set(None);
-        let last = self.session.release_hold();
+        let session = &self.session;
+        session.open.set(session.open.get() - 1);
+        if session.open.get() == 0 && session.flights.get() > 0 && !self.channel.is_closed() {
+            session.closing.set(Some(self.to_ref()));
+            return;
+        }
+        if session.is_over() {
+            self.channel.sessions.remove(session);
+        }
+        self.report(kernel, session.is_over());
+    }
+
+    /// Tells the server.
+    fn report(&self, kernel: &Kernel, last: bool) {
         self.last.set(last);
         if self.channel.is_closed() {
             self.forget();

@@ -86,10 +86,14 @@ pub struct Thread {
     pub request: Cell<Header>,
     /// Handles that the request carries, until the call ends.
     pub(crate) sent: Flight,
-    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed. Replays queue by it.
+    /// Time-stamp counter when the call was queued, delivered, resumed or last progressed.
     pub call_since: Cell<u64>,
-    /// Downtime of the channel (see [`Channel::downtime`]) when the deadline was set.
+    /// Time-stamp counter when the call was made, but for a call that took the fast path. Replays queue by it.
+    pub arrived: Cell<u64>,
+    /// Downtime of the channel (see [`Channel::downtime_at`]) when the call was made, but for a call that took the fast path.
     pub downtime_seen: Cell<u64>,
+    /// Downtime by which the deadline was put off.
+    pub downtime_added: Cell<u64>,
     /// Faults of servers that struck while the call was current.
     pub faults: Cell<u32>,
     /// Kills of servers for hanging while the call was current.
@@ -118,6 +122,8 @@ pub struct Thread {
     pub rank: Cell<u8>,
     /// Virtual run time among fair threads.
     pub virtual_time: Cell<u64>,
+    /// The CPU whose virtual time that is.
+    pub virtual_cpu: Cell<u32>,
     /// Set of CPUs on which it may run.
     pub affinity: Cell<u64>,
     /// CPU on which it ran last.
@@ -235,7 +241,9 @@ impl Thread {
             request: Cell::new(Header::default()),
             sent: Flight::new(),
             call_since: Cell::new(0),
+            arrived: Cell::new(0),
             downtime_seen: Cell::new(0),
+            downtime_added: Cell::new(0),
             faults: Cell::new(0),
             hangs: Cell::new(0),
             was_delivered: Cell::new(false),
@@ -248,6 +256,7 @@ impl Thread {
             parameters: Cell::new(Parameters::DEFAULT),
             rank: Cell::new(0),
             virtual_time: Cell::new(0),
+            virtual_cpu: Cell::new(0),
             affinity: Cell::new(affinity),
             cpu: Cell::new(0),
             run_time: Cell::new(0),
@@ -289,6 +298,18 @@ impl Thread {
     /// The channel that it calls.
     pub fn called_channel<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Channel>> {
         if self.is_fast.get() { self.server.get(kernel)?.serving.get(kernel) } else { self.channel.get(kernel) }
+    }
+
+    /// Makes a call that took the fast path one like any other, which can be kept or queued. It is current still.
+    pub fn leave_fast_path(&self, kernel: &Kernel) {
+        if self.is_fast.get() {
+            let channel = self.called_channel(kernel).expect("a current call has a channel");
+            self.channel.set(Some(channel.to_ref()));
+            self.arrived.set(self.call_since.get());
+            self.downtime_seen.set(channel.downtime_at(0));
+            self.downtime_added.set(0);
+            self.is_fast.set(false);
+        }
     }
 
     /// Whether its call is one that struck a server before.

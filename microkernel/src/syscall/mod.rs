@@ -56,6 +56,7 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
         Some(Err(error)) => return thread.set_status(error as u64),
         None => {}
     }
+    let had_work = kernel.has_work();
     match invoke(kernel, cpu, thread, number) {
         Ok(Outcome::Results(results)) => {
             for (index, result) in results.into_iter().enumerate() {
@@ -64,8 +65,9 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
             thread.set_status(OK);
         }
         Ok(Outcome::Done) => {}
-        // What was given up may still be charged: the thread asks again once it is freed.
-        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if kernel.has_work() => {
+        // What was given up before may still be charged: the thread asks again once it is freed. (What the failed call itself made and
+        // gave up does not count: it would ask for ever.)
+        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if had_work => {
             memory::again(thread);
         }
         Err(error) => thread.set_status(error as u64),

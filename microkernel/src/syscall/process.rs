@@ -52,7 +52,7 @@ pub fn start(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 /// # Errors
 /// `BadState`: it is not new, or has no thread.
 pub fn start_process(kernel: &Kernel, process: &Object<Process>) -> Result<(), Error> {
-    if process.state.get() != State::New || process.threads.is_empty() || process.account.is_revoked() {
+    if process.state.get() != State::New || process.threads.is_empty() || process.account.is_revoked_above(kernel) {
         return Err(Error::BadState);
     }
     let now = clock::now();
@@ -187,8 +187,7 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
             return Err(Error::WrongKind);
         }
     }
-    let inherited = target.current.get(kernel).map_or(0, |client| client.rank.get());
-    schedule::set_parameters(kernel, target, parameters, inherited);
+    schedule::set_parameters(kernel, target, parameters);
     Ok(())
 }
 
@@ -229,6 +228,8 @@ pub fn exit_thread(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Resul
     }
     thread.on_exit.set(channel.map(Object::to_ref));
     thread.on_exit_bits.set(argument(thread, 1));
+    // From here on it does not count: two threads that end at once are not each other's survivors.
+    process.alive.set(process.alive.get() - 1);
     schedule::take_off_cpu(cpu, thread, ThreadState::Ended);
     match Thread::unmap_pages(kernel, thread) {
         Some(ticket) => {

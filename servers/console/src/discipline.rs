@@ -102,7 +102,9 @@ impl Discipline {
         if self.mode.canonical || self.line.is_empty() {
             return None;
         }
-        let rest = self.line.split_off(most.min(self.line.len()));
+        // Not beyond a line's end: what a shell reads is a command, and what follows may be typed for the program that it starts.
+        let end = self.line.iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(self.line.len(), |at| at + 1);
+        let rest = self.line.split_off(most.min(end));
         let bytes = core::mem::replace(&mut self.line, rest);
         self.shown = self.shown.saturating_sub(bytes.len());
         Some(bytes)
@@ -263,3 +265,6 @@ fn columns(character: &[u8]) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //! session that controls the device, `device`, whose service the parameter `device` names (`uart`).
 //!
 //! [`discipline`] makes lines of what is typed, [`device`] has the rings that are shared with the driver; this file answers
-//! calls. Input is treated by the modes of the session that reads first, or that read last.
+//! calls. Input is treated by the modes of the session that reads first, or that read last; before there is one, it stays
+//! with the device.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -42,8 +43,8 @@ struct Terminal {
     discipline: Discipline,
     echo: Vec<u8>,
     modes: Sessions<Mode>,
-    /// Badge of the session that read last.
-    reader: u64,
+    /// Badge of the session that read last, if it is still there.
+    reader: Option<u64>,
     readers: Parked<Answer<Vec<u8>>, (u64, usize)>,
     flushing: Parked<Answer<()>>,
     /// Whom Ctrl-C is told, and the badge of who asked.
@@ -101,6 +102,8 @@ impl Server for Terminal {
         self.subscribers.close(badge, last);
         self.interrupts
             .take_if(|(asked, ..)| last && *asked == badge);
+        self.reader
+            .take_if(|reader| last && *reader == badge);
     }
 
     fn withdrawn(&mut self, call: Handle) {
@@ -120,7 +123,7 @@ impl Terminal {
             discipline: Discipline::default(),
             echo: Vec::new(),
             modes: Sessions::new(),
-            reader: 0,
+            reader: None,
             readers: Parked::new(),
             flushing: Parked::new(),
             interrupts: None,
@@ -155,10 +158,12 @@ impl Terminal {
             if self.discipline.is_full() {
                 self.look_for_interrupt();
             }
-            let count = if self.discipline.is_full() {
-                0
-            } else {
+            // What nobody is there for stays with the device: nobody knows yet how it is to be treated.
+            let is_taken = self.active().is_some() && !self.discipline.is_full();
+            let count = if is_taken {
                 self.device.read(&mut bytes)
+            } else {
+                0
             };
             for byte in &bytes[..count] {
                 let effect = self.discipline.input(*byte, &mut self.echo);
@@ -219,7 +224,7 @@ impl Terminal {
             let Some((call, (badge, _))) = self.readers.pop() else {
                 break;
             };
-            self.reader = badge;
+            self.reader = Some(badge);
             if call.reply(Ok(bytes.clone())).is_err() {
                 self.discipline.unread(bytes);
             }
@@ -227,13 +232,16 @@ impl Terminal {
         self.apply_mode();
     }
 
-    /// The modes of the session that reads first, or that read last.
+    /// The session that reads first, or that read last, or that is told of Ctrl-C.
+    fn active(&self) -> Option<u64> {
+        let shell = self.interrupts.as_ref().map(|(badge, ..)| *badge);
+        let first = self.readers.first().map(|(badge, _)| *badge);
+        first.or(self.reader).or(shell)
+    }
+
     fn active_mode(&mut self) -> Mode {
-        let badge = self
-            .readers
-            .first()
-            .map_or(self.reader, |(badge, _)| *badge);
-        self.modes.of_badge(badge).copied().unwrap_or_default()
+        let mode = self.active().and_then(|badge| self.modes.of_badge(badge));
+        mode.copied().unwrap_or_default()
     }
 
     fn apply_mode(&mut self) {
@@ -284,7 +292,7 @@ impl Console for Terminal {
 
     fn read_now(&mut self, cx: &Context, buffer: &mut [u8]) -> Answer<usize> {
         if self.readers.is_empty() {
-            self.reader = cx.badge();
+            self.reader = Some(cx.badge());
         }
         self.take_input();
         let bytes = if self.readers.is_empty() {
@@ -334,6 +342,7 @@ impl Console for Terminal {
 
     fn set_mode(&mut self, cx: &Context, mode: Mode) -> Mode {
         let before = self.modes.insert(cx.badge(), mode).unwrap_or_default();
+        self.reader.get_or_insert(cx.badge());
         self.take_input();
         before
     }
@@ -371,3 +380,6 @@ impl Console for Terminal {
 }
 
 libsys::serve!(Terminal: Console);
+
+#[cfg(test)]
+mod tests;
