@@ -14,6 +14,9 @@ use libsys::time::Instant;
 /// How long what was given up may take to come back.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long nothing changes before nothing will.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// Frames and objects in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts(SystemRecord);
@@ -26,6 +29,21 @@ impl Counts {
         // What has nothing to do with what is in use.
         record.uptime = 0;
         Ok(Counts(record))
+    }
+
+    /// As they are once nothing changes any more: what was given up before is back.
+    pub fn settled() -> Result<Counts, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut counts = Counts::now()?;
+        let mut since = Instant::now();
+        while since.elapsed() < QUIET && Instant::now() < deadline {
+            thread::yield_now();
+            let now = Counts::now()?;
+            if now != counts {
+                (counts, since) = (now, Instant::now());
+            }
+        }
+        Ok(counts)
     }
 
     /// Waits until everything that was taken since is given back. Error: what is not.

@@ -64,11 +64,13 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> impl 
 /// Waits for the end of a process, until it is drained: how it ended.
 #[track_caller]
 pub fn wait_until_dead(process: &Process) -> Outcome<ExitRecord> {
-    let late = Failure::new("the process does not end");
+    let place = Failure::new("");
     let channel = Channel::create(system().account)?;
     process.watch(Some((&channel, 1)))?;
     if channel.receive(Some(deadline_after(PATIENCE))).is_err() {
-        return Err(late);
+        let record = process.exit_record()?;
+        process.kill(ExitReason::Killed, 0)?;
+        return Err(place.with_text(format!("the process does not end: state {}, {:?}", record.state, reason(&record))));
     }
     eventually("the process is drained", || Ok(process.exit_record()?.state == ProcessState::Dead as u32))()?;
     Ok(process.exit_record()?)
@@ -152,6 +154,13 @@ impl Server {
     /// A session, charged to this program.
     pub fn session(&self, badge: u64) -> Outcome<Session> {
         Ok(self.channel.mint(badge, system().account)?)
+    }
+}
+
+/// A process without handles goes on: this one does not.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill(ExitReason::Killed, 0);
     }
 }
 

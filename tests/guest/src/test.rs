@@ -22,6 +22,11 @@ impl Failure {
         Failure { text: text.to_string(), place: Location::caller(), is_skip: false }
     }
 
+    /// The same failure, said otherwise.
+    pub fn with_text(self, text: impl ToString) -> Failure {
+        Failure { text: text.to_string(), ..self }
+    }
+
     /// What the test needs is not there.
     #[track_caller]
     pub fn skip(text: impl ToString) -> Failure {

@@ -81,7 +81,7 @@ fn fuzz(calls: u64, seed: u64) -> Outcome {
     // Once before counting: what the program itself needs is there then.
     let warm = round(1, seed, 2);
     warm?;
-    let before = Counts::now()?;
+    let before = Counts::settled()?;
     let start = Instant::now();
     let (deaths, done) = round(calls, seed, before.cpus())?;
     let seconds = start.elapsed().as_millis() as u64;

@@ -55,7 +55,7 @@ fn run(arguments: &[String]) -> ExitStatus {
 fn stress(rounds: u64, seed: u64) -> Outcome<String> {
     // Once before counting: what the program itself needs is there then.
     all_at_once(2, seed, 1)?;
-    let before = Counts::now()?;
+    let before = Counts::settled()?;
     let (restarts, deeds) = all_at_once(rounds, seed, before.cpus())?;
     before.wait_until_back()?;
     Ok(format!("{deeds} deeds, {restarts} restarts of servers: nothing lost"))

@@ -83,7 +83,7 @@ fn wait_for_state(client: &Child, state: CallState) -> Outcome {
 /// Runs an attack that starts servers of its own.
 #[track_caller]
 fn alone(attack: impl FnOnce() -> Outcome) -> Outcome {
-    let before = Counts::now()?;
+    let before = Counts::settled()?;
     attack()?;
     neighbour()?.is_well()?;
     before.wait_until_back()

@@ -59,10 +59,11 @@ crate::dies! {
     too_long: GeneralProtection { run!(".byte 0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x90") }
     breakpoint: Breakpoint { run!("int3") }
     int_3_of_two_bytes: Breakpoint { run!(".byte 0xcd, 0x03") }
-    icebp: Breakpoint { run!(".byte 0xf1") }
+    // QEMU translates it as an instruction that does not exist.
+    icebp: Breakpoint | IllegalInstruction { run!(".byte 0xf1") }
     single_step: Breakpoint { run!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop") }
     divide_by_zero: DivideError { run!("xor ecx, ecx", "xor edx, edx", "mov eax, 1", "div ecx") }
-    divide_overflow: DivideError { run!("mov ecx, -1", "mov edx, -2147483648", "xor eax, eax", "idiv ecx") }
+    divide_overflow: DivideError { run!("mov ecx, 1", "mov edx, 1", "xor eax, eax", "idiv ecx") }
     x87: FloatingPoint { run!("fld1") }
     x87_control: FloatingPoint { run!("fninit") }
     mmx: FloatingPoint { run!("emms") }

@@ -123,11 +123,11 @@ fn attacker(function: Function) -> Outcome<Launch<'static>> {
 /// Makes an attack that ends its process for a reason.
 #[track_caller]
 fn dies(function: Function, expected: &[ExitReason]) -> Outcome {
-    let before = Counts::now()?;
+    let before = Counts::settled()?;
     let record = process::run_launch(attacker(function)?)?;
     let found = reason(&record);
     check!(expected.contains(&found), "it ended with {found:?} (code {:#x}), not {expected:?}", record.code);
-    check!(record.thread != 0 && record.registers.rip != 0, "a record without a thread");
+    check!(record.thread != 0 && record.registers.rsp != 0, "a record without a thread");
     neighbour()?.is_well()?;
     before.wait_until_back()
 }
@@ -135,7 +135,7 @@ fn dies(function: Function, expected: &[ExitReason]) -> Outcome {
 /// Makes an attack that is refused.
 #[track_caller]
 fn is_refused(function: Function) -> Outcome {
-    let before = Counts::now()?;
+    let before = Counts::settled()?;
     let record = process::run_launch(attacker(function)?)?;
     check!(reason(&record) == ExitReason::Exit, "it ended with {:?} (code {:#x}, address {:#x}, rip {:#x})", reason(&record), record.code, record.address, record.registers.rip);
     check!(record.code == 0, "not refused in line {}, with {:?}", record.code >> 8, Error::from_status(record.code & 0xff));
