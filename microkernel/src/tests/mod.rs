@@ -2,6 +2,8 @@
 
 mod address_space;
 mod caller;
+mod calls;
+mod deaths;
 mod devices;
 mod dma;
 mod frames;
@@ -15,3 +17,4 @@ mod ports;
 mod radix;
 mod shootdown;
 mod tree;
+mod world;
