@@ -16,5 +16,6 @@ mod objects;
 mod ports;
 mod radix;
 mod shootdown;
+mod storm;
 mod tree;
 mod world;
