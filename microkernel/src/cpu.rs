@@ -103,6 +103,15 @@ impl RunQueue {
         removed
     }
 
+    /// Whether a ready thread is in it, as far as that can be told.
+    #[cfg(test)]
+    pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
+        match thread.rank.get() as usize {
+            0 => thread.fair.is_linked(),
+            rank => self.real_time[rank].contains(thread),
+        }
+    }
+
     /// The thread that should run first.
     pub fn best<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
         match self.best_real_time() {

@@ -215,6 +215,12 @@ impl Counts {
         count.set(count.get() - 1);
     }
 
+    /// Live objects of the type with a number.
+    #[cfg(test)]
+    pub(crate) fn by_number(&self, number: usize) -> u64 {
+        self.0[number].get()
+    }
+
     /// Live objects of a type.
     pub fn of(&self, object_type: ObjectType) -> u64 {
         self.0[object_type as usize].get()
