@@ -95,19 +95,16 @@ pub fn measure(image: &Image, timeout: Duration, progress: &Progress) -> Result<
             if !lines.iter().any(|line| line.name == expected) {
                 bail!("{what} printed no figure {expected}");
             }
-            let (these_rates, times): (Vec<_>, Vec<_>) = lines
-                .into_iter()
-                .partition(|line| scaling::cpus_of(&line.name).is_some());
+            let (these_rates, times): (Vec<_>, Vec<_>) =
+                lines.into_iter().partition(|line| scaling::cpus_of(&line.name).is_some());
             rates.take(these_rates);
             wall.take(times);
         }
     }
-    let rates = rates.lines.into_values().filter_map(|line| {
-        Some(Rate {
-            cpus: scaling::cpus_of(&line.name)?,
-            calls: line.value,
-        })
-    });
+    let rates = rates
+        .lines
+        .into_values()
+        .filter_map(|line| Some(Rate { cpus: scaling::cpus_of(&line.name)?, calls: line.value }));
     let mut rates: Vec<_> = rates.collect();
     rates.sort_by_key(|rate| rate.cpus);
     Ok(Measurements {
@@ -210,17 +207,11 @@ struct Best {
 
 impl Best {
     fn least() -> Self {
-        Self {
-            is_better: |new, old| new < old,
-            lines: BTreeMap::new(),
-        }
+        Self { is_better: |new, old| new < old, lines: BTreeMap::new() }
     }
 
     fn most() -> Self {
-        Self {
-            is_better: |new, old| new > old,
-            ..Self::least()
-        }
+        Self { is_better: |new, old| new > old, ..Self::least() }
     }
 
     fn take(&mut self, lines: Vec<Line>) {

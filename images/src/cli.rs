@@ -166,12 +166,8 @@ mod tests {
 
     #[test]
     fn disks_and_numbers() {
-        let arguments = [
-            "x", "run", "--disk", "a,ro", "--disk", "b,nvme", "--smp", "4",
-        ];
-        let Command::Run(run) = Cli::parse_from(arguments).command() else {
-            panic!("not run")
-        };
+        let arguments = ["x", "run", "--disk", "a,ro", "--disk", "b,nvme", "--smp", "4"];
+        let Command::Run(run) = Cli::parse_from(arguments).command() else { panic!("not run") };
         assert_eq!((run.machine.disk.len(), run.machine.smp), (2, 4));
         assert!(Cli::try_parse_from(["x", "run", "--smp", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "run", "--machine", "vax"]).is_err());

@@ -74,11 +74,7 @@ impl Machine {
     ///
     /// # Errors
     /// The machine cannot be started, or `output` cannot be written.
-    pub fn stream(
-        &self,
-        output: &mut dyn Write,
-        interruption: Interruption,
-    ) -> Result<(End, String)> {
+    pub fn stream(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
         let (end, log) = self.follow(output, interruption)?;
         let end = match end {
             // A machine that was switched off before its commands ended has failed them.
@@ -93,18 +89,9 @@ impl Machine {
     ///
     /// # Errors
     /// As for [`Machine::stream`].
-    pub fn follow(
-        &self,
-        output: &mut dyn Write,
-        interruption: Interruption,
-    ) -> Result<(End, String)> {
+    pub fn follow(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
         let arguments = self.arguments(SerialEnd::Program)?;
-        let emulator = Emulator::start(
-            &self.emulator()?,
-            &arguments,
-            std::path::Path::new("/"),
-            Input::Nothing,
-        )?;
+        let emulator = Emulator::start(&self.emulator()?, &arguments, std::path::Path::new("/"), Input::Nothing)?;
         let _signals = match interruption {
             Interruption::Ends => Some(signals::report_to(emulator.reporter())?),
             Interruption::Ignored => None,
@@ -156,13 +143,7 @@ impl<'a> Run<'a> {
                     self.take(pieces, output)?;
                 }
                 Some(Event::Exited { status, complaint }) => {
-                    break End::judge(
-                        status,
-                        &self.transcript.text(),
-                        &complaint,
-                        self.status,
-                        self.machine.image(),
-                    );
+                    break End::judge(status, &self.transcript.text(), &complaint, self.status, self.machine.image());
                 }
                 Some(Event::Interrupted(signal)) => break End::Signal(signal),
                 None => break self.end_of_time(),
@@ -195,8 +176,7 @@ impl<'a> Run<'a> {
     fn end_of_time(&self) -> End {
         match self.status {
             Some(_) => End::Died("the commands ended, but the machine did not switch off".into()),
-            None => End::panic(&self.transcript.text(), self.machine.image())
-                .unwrap_or(End::Hang(self.limit)),
+            None => End::panic(&self.transcript.text(), self.machine.image()).unwrap_or(End::Hang(self.limit)),
         }
     }
 }

@@ -51,17 +51,9 @@ mod tests {
 
     #[test]
     fn the_guest_gets_calls_and_seed() {
-        let image = Image {
-            kernel: "/k".into(),
-            archive: "/a".into(),
-            programs: BTreeMap::new(),
-            warnings: String::new(),
-        };
-        let mut fuzzing = Fuzzing {
-            calls: 100_000_000,
-            seed: u64::MAX,
-            cpus: 1,
-        };
+        let image =
+            Image { kernel: "/k".into(), archive: "/a".into(), programs: BTreeMap::new(), warnings: String::new() };
+        let mut fuzzing = Fuzzing { calls: 100_000_000, seed: u64::MAX, cpus: 1 };
         let line = |fuzzing: &Fuzzing| {
             let machine = fuzzing.machine(&image, None);
             machine.arguments(SerialEnd::Program).unwrap().join(" ")

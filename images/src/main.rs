@@ -49,17 +49,12 @@ fn prepare() -> Result<Image> {
 
 fn run(options: &Run) -> Result<u8> {
     let image = prepare()?;
-    let mut machine = machine(&image, &options.machine)
-        .icount(options.icount)
-        .gdb(options.gdb);
+    let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
     if let Some(timeout) = options.timeout {
         machine = machine.timeout(timeout);
     }
     if options.gdb {
-        eprintln!(
-            "skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'",
-            image.kernel.display()
-        );
+        eprintln!("skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'", image.kernel.display());
     }
     if let Some(commands) = &options.exec {
         return exec(&machine, commands);
@@ -96,15 +91,9 @@ fn bench(options: &Bench) -> Result<u8> {
 }
 
 fn fuzz(options: &Fuzz) -> Result<u8> {
-    let fuzzing = Fuzzing {
-        calls: options.calls,
-        seed: options.seed,
-        cpus: options.smp,
-    };
+    let fuzzing = Fuzzing { calls: options.calls, seed: options.seed, cpus: options.smp };
     let machine = fuzzing.machine(&prepare()?, options.timeout);
-    Ok(tell(
-        machine.stream(&mut io::stdout().lock(), Interruption::Ends)?,
-    ))
+    Ok(tell(machine.stream(&mut io::stdout().lock(), Interruption::Ends)?))
 }
 
 /// Runs `commands` and shows what they print; the exit status.
@@ -125,10 +114,7 @@ fn tell((end, log): (End, String)) -> u8 {
 }
 
 fn machine(image: &Image, options: &MachineOptions) -> Machine {
-    let mut machine = Machine::new(image)
-        .smp(options.smp)
-        .memory(options.memory)
-        .kind(options.machine);
+    let mut machine = Machine::new(image).smp(options.smp).memory(options.memory).kind(options.machine);
     for text in &options.append {
         machine = machine.append(text);
     }

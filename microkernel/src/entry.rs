@@ -197,4 +197,3 @@ fn send_kicks(kernel: &Kernel) {
         kicks &= kicks - 1;
     }
 }
-

@@ -42,37 +42,19 @@ const INSTRUCTIONS: &str = "instructions";
 const BYTES: &str = "bytes";
 
 const fn guest(name: &'static str, baseline: Option<Baseline>, bar: u64) -> Figure {
-    Figure {
-        name,
-        unit: INSTRUCTIONS,
-        source: Source::Guest,
-        baseline,
-        bar,
-    }
+    Figure { name, unit: INSTRUCTIONS, source: Source::Guest, baseline, bar }
 }
 
 const fn boot(name: &'static str, unit: &'static str, baseline: Baseline, bar: u64) -> Figure {
-    Figure {
-        name,
-        unit,
-        source: Source::Boot,
-        baseline: Some(baseline),
-        bar,
-    }
+    Figure { name, unit, source: Source::Boot, baseline: Some(baseline), bar }
 }
 
 const fn sel4(value: u64) -> Option<Baseline> {
-    Some(Baseline {
-        system: "seL4",
-        value,
-    })
+    Some(Baseline { system: "seL4", value })
 }
 
 const fn linux(value: u64) -> Baseline {
-    Baseline {
-        system: "Linux",
-        value,
-    }
+    Baseline { system: "Linux", value }
 }
 
 /// All of them, in the order in which they are shown.
@@ -95,12 +77,7 @@ pub const FIGURES: [Figure; 13] = [
     guest("page_fault", Some(linux(3354)), 3354),
     guest("thread_spawn", Some(linux(38_342)), 10_000),
     guest("process_spawn", Some(linux(143_327)), 143_000),
-    boot(
-        "boot_to_prompt",
-        INSTRUCTIONS,
-        linux(1_598_000_000),
-        30_000_000,
-    ),
+    boot("boot_to_prompt", INSTRUCTIONS, linux(1_598_000_000), 30_000_000),
     boot("memory_at_prompt", BYTES, linux(33 * MIB), 16 * MIB),
 ];
 

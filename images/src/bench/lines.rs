@@ -23,11 +23,7 @@ pub struct Line {
 impl Line {
     /// A figure.
     pub fn new(name: &str, value: u64, unit: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            value,
-            unit: unit.to_string(),
-        }
+        Self { name: name.to_string(), value, unit: unit.to_string() }
     }
 }
 
@@ -82,23 +78,14 @@ impl Boot {
             let words = output.lines().filter_map(|line| line.split_once(' '));
             let mut values = words.filter(|(known, _)| *known == name);
             let value = values.next().and_then(|(_, value)| value.parse().ok());
-            value.with_context(|| {
-                format!("the shell's `sys boot` says no `{name} NUMBER`: {output:?}")
-            })
+            value.with_context(|| format!("the shell's `sys boot` says no `{name} NUMBER`: {output:?}"))
         };
-        Ok(Self {
-            prompt: number("prompt")?,
-            memory: number("memory")?,
-            tsc_hertz: number("tsc")?,
-        })
+        Ok(Self { prompt: number("prompt")?, memory: number("memory")?, tsc_hertz: number("tsc")? })
     }
 
     /// The figures in it, as under icount: a nanosecond is an instruction.
     pub fn lines(&self) -> [Line; 2] {
-        [
-            Line::new("boot_to_prompt", self.prompt, "instructions"),
-            Line::new("memory_at_prompt", self.memory, "bytes"),
-        ]
+        [Line::new("boot_to_prompt", self.prompt, "instructions"), Line::new("memory_at_prompt", self.memory, "bytes")]
     }
 }
 
@@ -112,10 +99,7 @@ mod tests {
                    bench calls_per_second_1 99 /s\n";
         assert_eq!(
             parse(log).unwrap(),
-            [
-                Line::new("call_0w", 420, "instructions"),
-                Line::new("calls_per_second_1", 99, "/s")
-            ]
+            [Line::new("call_0w", 420, "instructions"), Line::new("calls_per_second_1", 99, "/s")]
         );
         assert_eq!(parse("").unwrap(), []);
     }
@@ -143,10 +127,7 @@ mod tests {
     #[test]
     fn the_shell_tells_of_the_boot() {
         let boot = Boot::parse("prompt 4000000\nmemory 4571136\ntsc 1000000000\n").unwrap();
-        assert_eq!(
-            (boot.prompt, boot.memory, boot.tsc_hertz),
-            (4_000_000, 4_571_136, 1_000_000_000)
-        );
+        assert_eq!((boot.prompt, boot.memory, boot.tsc_hertz), (4_000_000, 4_571_136, 1_000_000_000));
         let error = Boot::parse("prompt 4000000\nmemory x\n").unwrap_err();
         assert!(error.to_string().contains("`memory NUMBER`"), "{error}");
     }

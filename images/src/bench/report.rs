@@ -28,24 +28,15 @@ impl Measurements {
             let baseline = baseline.map(|baseline| baseline.value);
             object(&line.name, line.value, &line.unit, baseline)
         });
-        let wall = self
-            .wall
-            .iter()
-            .map(|line| object(&format!("{}{WALL}", line.name), line.value, "ns", None));
-        let rates = self
-            .rates
-            .iter()
-            .map(|rate| object(&rate.name(), rate.calls, "/s", None));
+        let wall = self.wall.iter().map(|line| object(&format!("{}{WALL}", line.name), line.value, "ns", None));
+        let rates = self.rates.iter().map(|rate| object(&rate.name(), rate.calls, "/s", None));
         let array: Vec<_> = counted.chain(wall).chain(rates).collect();
         format!("{:#}", Value::Array(array))
     }
 
     /// What is beyond its bar, by name.
     pub fn beyond_bars(&self) -> Vec<&str> {
-        let beyond = self
-            .counted
-            .iter()
-            .filter(|line| within(line) == Some(false));
+        let beyond = self.counted.iter().filter(|line| within(line) == Some(false));
         let boots = (!self.boots_in_little_memory).then_some(MEMORY_OPTION);
         beyond.map(|line| line.name.as_str()).chain(boots).collect()
     }
@@ -88,10 +79,7 @@ impl Measurements {
         }
         out.push_str(&table.text());
 
-        writeln!(
-            out,
-            "\nCalls per second ({how}, a caller and a server on each CPU, most of {ROUNDS} runs)\n"
-        )?;
+        writeln!(out, "\nCalls per second ({how}, a caller and a server on each CPU, most of {ROUNDS} runs)\n")?;
         let mut table = Table::new(&[">CPUS", ">CALLS/S", ">TIMES ONE CPU"]);
         for rate in &self.rates {
             let speedup = scaling::speedup(&self.rates, rate).map_or("-".to_string(), hundredths);
@@ -102,16 +90,7 @@ impl Measurements {
     }
 
     fn counted_table(&self) -> String {
-        let mut table = Table::new(&[
-            "FIGURE",
-            ">VALUE",
-            "UNIT",
-            ">BASELINE",
-            "OF",
-            ">RATIO",
-            ">BAR",
-            "",
-        ]);
+        let mut table = Table::new(&["FIGURE", ">VALUE", "UNIT", ">BASELINE", "OF", ">RATIO", ">BAR", ""]);
         for line in &self.counted {
             let figure = figure::find(&line.name);
             let baseline = figure.and_then(|figure| figure.baseline);
@@ -127,9 +106,7 @@ impl Measurements {
                 line.unit.clone(),
                 or_dash(baseline.map(|baseline| grouped(baseline.value))),
                 baseline.map_or("", |baseline| baseline.system).to_string(),
-                or_dash(
-                    baseline.map(|baseline| format!("{:.3}", ratio(line.value, baseline.value))),
-                ),
+                or_dash(baseline.map(|baseline| format!("{:.3}", ratio(line.value, baseline.value)))),
                 or_dash(figure.map(|figure| grouped(figure.bar))),
                 mark.to_string(),
             ]);
@@ -168,10 +145,7 @@ fn calibration(tsc_hertz: u64) -> String {
     );
     text.push_str(&match off {
         0 => "a nanosecond is an instruction.".to_string(),
-        off => format!(
-            "a nanosecond is an instruction, with an error of {} parts in a million.",
-            grouped(off)
-        ),
+        off => format!("a nanosecond is an instruction, with an error of {} parts in a million.", grouped(off)),
     });
     text
 }
@@ -250,16 +224,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             host: Host { cpus: 2, load: 0 },
             wall: vec![Line::new("call_0w", 4_250, "instructions")],
-            rates: vec![
-                Rate {
-                    cpus: 1,
-                    calls: 200_000,
-                },
-                Rate {
-                    cpus: 2,
-                    calls: 390_000,
-                },
-            ],
+            rates: vec![Rate { cpus: 1, calls: 200_000 }, Rate { cpus: 2, calls: 390_000 }],
         }
     }
 

@@ -59,10 +59,7 @@ impl Host {
     pub fn look() -> Self {
         let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        Self {
-            cpus: cpus.try_into().unwrap_or(u32::MAX),
-            load: load_of(&load).unwrap_or(0),
-        }
+        Self { cpus: cpus.try_into().unwrap_or(u32::MAX), load: load_of(&load).unwrap_or(0) }
     }
 }
 
@@ -75,20 +72,15 @@ fn load_of(text: &str) -> Option<u64> {
 /// What the rates mean for splitting the kernel lock.
 pub fn meaning(rates: &[Rate], host: Host) -> String {
     // CPUs that the host itself has to take turns with say nothing about a lock.
-    let real = rates
-        .iter()
-        .filter(|rate| (2..=host.cpus).contains(&rate.cpus));
+    let real = rates.iter().filter(|rate| (2..=host.cpus).contains(&rate.cpus));
     let best = real.max_by_key(|rate| rate.cpus);
     let Some((rate, speedup)) = best.and_then(|rate| Some((rate, speedup(rates, rate)?))) else {
         let cpus = host.cpus;
         return format!("Nothing about the kernel lock: too few processors on this host ({cpus}).");
     };
     let each = speedup / u64::from(rate.cpus);
-    let mut text = format!(
-        "{} CPUs make {} times the calls of one ({each} % for each CPU): ",
-        rate.cpus,
-        hundredths(speedup)
-    );
+    let mut text =
+        format!("{} CPUs make {} times the calls of one ({each} % for each CPU): ", rate.cpus, hundredths(speedup));
     if each >= ENOUGH {
         text.push_str("the kernel lock is no hindrance; there is little to gain by splitting it.");
     } else if host.load > QUIET {
@@ -101,10 +93,7 @@ pub fn meaning(rates: &[Rate], host: Host) -> String {
         text.push_str("CPUs wait for each other, which speaks for splitting the kernel lock.");
     }
     if rates.iter().any(|rate| rate.cpus > host.cpus) {
-        text.push_str(&format!(
-            " More CPUs than this host's {} only take turns.",
-            host.cpus
-        ));
+        text.push_str(&format!(" More CPUs than this host's {} only take turns.", host.cpus));
     }
     text
 }
@@ -119,11 +108,7 @@ mod tests {
     use super::*;
 
     fn rates(calls: [u64; 3]) -> Vec<Rate> {
-        [1, 2, 4]
-            .into_iter()
-            .zip(calls)
-            .map(|(cpus, calls)| Rate { cpus, calls })
-            .collect()
+        [1, 2, 4].into_iter().zip(calls).map(|(cpus, calls)| Rate { cpus, calls }).collect()
     }
 
     #[test]

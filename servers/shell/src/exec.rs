@@ -27,10 +27,7 @@ pub fn run(shell: &mut Shell, commands: &str) -> ShutDown {
     shell.terminal.drain();
     let _ = write!(shell, "\x1b]skink;exit={status}\x07");
     shell.terminal.drain();
-    shell.shut_down.unwrap_or(ShutDown {
-        restart: false,
-        status: POWER_OFF,
-    })
+    shell.shut_down.unwrap_or(ShutDown { restart: false, status: POWER_OFF })
 }
 
 /// Keeps the log off the serial line while commands write to it.

@@ -118,9 +118,7 @@ impl Shell {
             self.tell_of_jobs();
             match self.read_line() {
                 Some(Outcome::Line(line)) => drop(self.run_text(&line)),
-                Some(Outcome::EndOfInput) => {
-                    self.say("Ctrl-D ends nothing here: `poweroff` does\n")
-                }
+                Some(Outcome::EndOfInput) => self.say("Ctrl-D ends nothing here: `poweroff` does\n"),
                 Some(Outcome::Cancelled) => self.status = status::INTERRUPTED,
                 Some(Outcome::Editing) | None => {}
             }
@@ -152,9 +150,7 @@ impl Shell {
                 continue;
             }
             let mut candidates = complete::Completer::new(self.registry, &self.jobs);
-            let outcome = self
-                .editor
-                .key(key, &mut self.history, &mut candidates, &mut out);
+            let outcome = self.editor.key(key, &mut self.history, &mut candidates, &mut out);
             if outcome != Outcome::Editing {
                 self.say(&out);
                 self.terminal.flush();
@@ -179,10 +175,7 @@ impl Shell {
 
     fn run_script(&mut self, script: &Script) {
         for statement in &script.statements {
-            let how = How {
-                background: statement.background,
-                ..How::default()
-            };
+            let how = How { background: statement.background, ..How::default() };
             for (condition, command) in &statement.commands {
                 if condition.holds(self.status) {
                     self.status = self.run_command(command, how);
@@ -201,11 +194,8 @@ impl Shell {
 
     fn run_command(&mut self, command: &Command, how: How) -> u8 {
         let status = self.status;
-        let words: Vec<String> = command
-            .words
-            .iter()
-            .filter_map(|word| word.expand(status, |name| self.variable(name)))
-            .collect();
+        let words: Vec<String> =
+            command.words.iter().filter_map(|word| word.expand(status, |name| self.variable(name))).collect();
         self.run_words(&words, how)
     }
 
@@ -219,13 +209,9 @@ impl Shell {
         };
         let mut arguments = Arguments::new(&words[1..]);
         let result = if arguments.asks_for_help() {
-            command
-                .write_help(&mut self.terminal)
-                .map_err(Failure::from)
+            command.write_help(&mut self.terminal).map_err(Failure::from)
         } else if how.background {
-            Err(Failure::Usage(
-                "it is a part of the shell, and cannot run in the background".into(),
-            ))
+            Err(Failure::Usage("it is a part of the shell, and cannot run in the background".into()))
         } else {
             (command.run)(self, &mut arguments)
         };
@@ -246,12 +232,8 @@ impl Shell {
     }
 
     fn run_program(&mut self, words: &[String], how: How) -> u8 {
-        let launch = Launch {
-            words,
-            environment: &self.variables,
-            is_foreground: !how.background,
-            scheduling: how.scheduling,
-        };
+        let launch =
+            Launch { words, environment: &self.variables, is_foreground: !how.background, scheduling: how.scheduling };
         self.terminal.flush();
         let name = words.first().map_or("", String::as_str);
         match self.launcher.launch(&launch, &self.terminal, &self.events) {
@@ -310,11 +292,7 @@ impl Shell {
     /// Tells of programs in the background that have ended.
     pub fn tell_of_jobs(&mut self) {
         while let Some((job, _, said)) = self.jobs.next_ended() {
-            self.say(&alloc::format!(
-                "[{}] {}: {said}\n",
-                job.number,
-                job.command
-            ));
+            self.say(&alloc::format!("[{}] {}: {said}\n", job.number, job.command));
         }
     }
 
