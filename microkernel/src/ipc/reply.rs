@@ -102,6 +102,7 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
     }
     let (from, to) = (&thread.context.frame, &client.context.frame);
     from.copy_words(to);
+    to.rdi.set(0);
     to.rsi.set(header.0);
     to.rax.set(OK);
     end::release(kernel, client);
