@@ -162,6 +162,7 @@ fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
 pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
     stop_serving(kernel, thread);
     if let Some(process) = thread.orphan.take() {
+        process.orphan_threads.remove(thread);
         orphan_over(kernel, thread.process.get(kernel), process.get(kernel));
     }
 }
@@ -169,14 +170,14 @@ pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
 /// Work on a kept call whose caller left is over.
 pub(crate) fn end_kept_orphan(kernel: &Kernel, call: &Object<Call>) {
     if let Some(process) = call.orphan.take() {
+        process.orphan_calls.remove(call);
         orphan_over(kernel, call.server.get(kernel), process.get(kernel));
     }
 }
 
-/// One orphan less of `process`, in `server`.
+/// There is one orphan less of `process`, in `server`.
 fn orphan_over(kernel: &Kernel, server: &Object<Process>, process: &Object<Process>) {
     server.active_calls.set(server.active_calls.get() - 1);
-    process.orphans.set(process.orphans.get() - 1);
     death::progress(kernel, process);
     dispatch_blocked(kernel, server);
 }
