@@ -201,7 +201,7 @@ fn run(cpus: usize, fast: bool, steps: Vec<Step>) {
     }
     let world = finish(world);
     for process in world.kernel().processes.iter(world.kernel()) {
-        panic!("{:?}: {:?} orphans {}", process.number(), process.state.get(), process.orphans.get());
+        panic!("{:?}: {:?} orphans {}", process.number(), process.state.get(), process.orphans());
     }
     let counts: Vec<u64> = world.totals().0;
     let mut expected = vec![0; ObjectType::COUNT];

@@ -408,7 +408,7 @@ impl World {
             orphans += other.threads.iter(kernel).filter(|thread| thread.orphan.holds(process)).count();
             orphans += other.kept.iter(kernel).filter(|call| call.orphan.holds(process)).count();
         }
-        assert_eq!(process.orphans.get() as usize, orphans, "orphans");
+        assert_eq!(process.orphans() as usize, orphans, "orphans");
         if let Some(alone) = process.alone.get(kernel) {
             assert!(alone.is_suspect() && matches!(alone.state.get(), State::Current | State::Kept));
         }
