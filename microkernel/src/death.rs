@@ -213,31 +213,32 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     if kernel.is_on_cpu(process) {
         return false;
     }
-    // What it did for itself, it does not do any more.
-    end_orphans(kernel, process, |orphan| orphan.holds(process));
-    if process.orphans.get() > 0 {
-        return false;
-    }
-    // What its threads did for callers that left is over only now: it may have reached further down.
-    end_orphans(kernel, process, Slot::is_some);
-    while process.kept.pop_front().is_some() {}
-    debug_assert_eq!(process.active_calls.get(), 0, "a dead server has calls");
-    process.state.set(State::Dead);
-    process.reset_asked.get() || process.abandoned.get()
-}
-
-/// Ends the work of a dead process for some of the callers that left.
-fn end_orphans(kernel: &Kernel, process: &Object<Process>, which: impl Fn(&Slot<Process>) -> bool) {
+    // What it did for a caller that left may have reached further down, by calls that it made later: it is over when these are. In
+    // this order processes that left calls in each other cannot wait for each other.
+    let latest = process.latest_orphan(kernel);
     for thread in process.threads.iter(kernel) {
-        if which(&thread.orphan) {
+        if thread.orphan.is_some() && thread.orphan_since.get() >= latest {
             reply::end_current_orphan(kernel, thread);
         }
     }
     for call in process.kept.iter(kernel) {
-        if which(&call.orphan) {
+        if call.orphan.is_some() && call.orphan_since.get() >= latest {
             reply::end_kept_orphan(kernel, call);
         }
     }
+    if process.orphans() > 0 {
+        // One of its own may have ended.
+        return process.latest_orphan(kernel) < latest;
+    }
+    let is_over = |orphan: &Slot<Process>| !orphan.is_some();
+    let mut all = process.threads.iter(kernel).map(|thread| &thread.orphan);
+    if !(all.all(is_over) && process.kept.iter(kernel).map(|call| &call.orphan).all(is_over)) {
+        return true;
+    }
+    while process.kept.pop_front().is_some() {}
+    debug_assert_eq!(process.active_calls.get(), 0, "a dead server has calls");
+    process.state.set(State::Dead);
+    process.reset_asked.get() || process.abandoned.get()
 }
 
 /// Asks for a reset: done at once, later, or never where the process lives.

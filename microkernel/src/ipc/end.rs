@@ -42,10 +42,12 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
         }
         State::Current => {
             if let Some(server) = client.server.get(kernel) {
+                client.leave_fast_path(kernel);
                 client.server.clear();
                 server.current.set(None);
-                become_orphan(client);
                 server.orphan.set(Some(client.process.clone()));
+                server.orphan_since.set(client.arrived.get());
+                client.process.orphan_threads.push_back(server.to_ref());
                 inherit::renew(kernel, server);
                 reply::not_alone(kernel, server.process.get(kernel), client);
             }
@@ -56,8 +58,9 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
             call.client.set(None);
             let parked = call.parked.get();
             if !parked {
-                become_orphan(client);
                 call.orphan.set(Some(client.process.clone()));
+                call.orphan_since.set(client.arrived.get());
+                client.process.orphan_calls.push_back(call.clone());
                 reply::not_alone(kernel, call.server.get(kernel), client);
             }
             if !call.channel.is_closed() {
@@ -68,10 +71,6 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
         }
         state => unreachable!("no call in state {state:?}"),
     }
-}
-
-fn become_orphan(client: &Object<Thread>) {
-    client.process.orphans.set(client.process.orphans.get() + 1);
 }
 
 /// Ends a thread's call or receive early.

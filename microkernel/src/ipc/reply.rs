@@ -102,6 +102,7 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
     }
     let (from, to) = (&thread.context.frame, &client.context.frame);
     from.copy_words(to);
+    to.rdi.set(0);
     to.rsi.set(header.0);
     to.rax.set(OK);
     end::release(kernel, client);
@@ -161,6 +162,7 @@ fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
 pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
     stop_serving(kernel, thread);
     if let Some(process) = thread.orphan.take() {
+        process.orphan_threads.remove(thread);
         orphan_over(kernel, thread.process.get(kernel), process.get(kernel));
     }
 }
@@ -168,14 +170,14 @@ pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
 /// Work on a kept call whose caller left is over.
 pub(crate) fn end_kept_orphan(kernel: &Kernel, call: &Object<Call>) {
     if let Some(process) = call.orphan.take() {
+        process.orphan_calls.remove(call);
         orphan_over(kernel, call.server.get(kernel), process.get(kernel));
     }
 }
 
-/// One orphan less of `process`, in `server`.
+/// There is one orphan less of `process`, in `server`.
 fn orphan_over(kernel: &Kernel, server: &Object<Process>, process: &Object<Process>) {
     server.active_calls.set(server.active_calls.get() - 1);
-    process.orphans.set(process.orphans.get() - 1);
     death::progress(kernel, process);
     dispatch_blocked(kernel, server);
 }

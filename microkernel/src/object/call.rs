@@ -19,6 +19,9 @@ pub struct Call {
     pub channel: Ref<Channel>,
     /// The process of a caller that left before the call was answered, unless it was parked.
     pub orphan: Slot<Process>,
+    /// When the call was made.
+    pub(crate) orphan_since: Cell<u64>,
+    pub(crate) in_orphans: Link<Call>,
     /// Whether it waits for an event, with nothing done.
     pub parked: Cell<bool>,
     /// Its number in the server's handle table.
@@ -35,6 +38,8 @@ impl Call {
             server,
             channel,
             orphan: Slot::empty(),
+            orphan_since: Cell::new(0),
+            in_orphans: Link::new(),
             parked: Cell::new(false),
             handle: Cell::new(Handle::NONE),
             in_withdrawn: Link::new(),
@@ -54,6 +59,14 @@ pub struct InWithdrawn;
 impl Which<Call> for InWithdrawn {
     fn link(call: &Call) -> &Link<Call> {
         &call.in_withdrawn
+    }
+}
+
+/// Links of a call among those which a process left.
+pub struct InOrphans;
+impl Which<Call> for InOrphans {
+    fn link(call: &Call) -> &Link<Call> {
+        &call.in_orphans
     }
 }
 

@@ -1,12 +1,12 @@
 //! Process: an identity that outlives its incarnations. The states are in `docs/states.md`.
 
 use super::account::{Account, Quantity};
-use super::call::{Call, InServer};
+use super::call::{self, Call, InServer};
 use super::channel::{Channel, Served};
 use super::dma_domain::{Attachment, OfProcess};
 use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
-use super::thread::{InProcess, Thread};
+use super::thread::{InOrphans, InProcess, Thread};
 use crate::address_space::AddressSpace;
 use crate::handle_table::HandleTable;
 use crate::kernel::Kernel;
@@ -89,8 +89,10 @@ pub struct Process {
     pub has_suspect: Cell<bool>,
     /// It is init: what it receives is watched.
     pub is_init: Cell<bool>,
-    /// Work that goes on in servers for calls that it left.
-    pub orphans: Cell<u32>,
+    /// Server threads that work for calls that it left.
+    pub(crate) orphan_threads: List<Thread, InOrphans>,
+    /// Calls that servers keep, and that it left.
+    pub(crate) orphan_calls: List<Call, call::InOrphans>,
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
     /// How it ended last.
@@ -150,7 +152,8 @@ impl Process {
                 alone: Slot::empty(),
                 has_suspect: Cell::new(false),
                 is_init: Cell::new(false),
-                orphans: Cell::new(0),
+                orphan_threads: List::new(),
+                orphan_calls: List::new(),
                 outside_handles: Cell::new(0),
                 exit: Cell::new(None),
                 watcher: Slot::empty(),
@@ -181,6 +184,18 @@ impl Process {
     #[inline]
     pub fn is_running(&self) -> bool {
         self.state.get() == State::Running
+    }
+
+    /// Work that goes on in servers for calls that it left.
+    pub fn orphans(&self) -> u32 {
+        self.orphan_threads.len() + self.orphan_calls.len()
+    }
+
+    /// When the last of the calls that it left, and on which work goes on, was made; 0 when there is none.
+    pub(crate) fn latest_orphan(&self, kernel: &Kernel) -> u64 {
+        let threads = self.orphan_threads.iter(kernel).map(|thread| thread.orphan_since.get());
+        let calls = self.orphan_calls.iter(kernel).map(|call| call.orphan_since.get());
+        threads.chain(calls).max().unwrap_or(0)
     }
 
     /// Whether it died: nothing of it runs any more, or is being stopped.

@@ -112,6 +112,10 @@ pub struct Thread {
     pub current: Slot<Thread>,
     /// The process of a client that left while its call was current here.
     pub orphan: Slot<Process>,
+    /// When the call that the client left was made.
+    pub(crate) orphan_since: Cell<u64>,
+    /// Its place among the threads that work for calls which that process left.
+    pub(crate) in_orphans: Link<Thread>,
     /// Length of the chain of calls that ends here: 0 when it serves none.
     pub depth: Cell<u8>,
 
@@ -251,6 +255,8 @@ impl Thread {
             serving: Slot::empty(),
             current: Slot::empty(),
             orphan: Slot::empty(),
+            orphan_since: Cell::new(0),
+            in_orphans: Link::new(),
             depth: Cell::new(0),
             parameters: Cell::new(Parameters::DEFAULT),
             rank: Cell::new(0),
@@ -351,6 +357,14 @@ pub struct InProcess;
 impl Which<Thread> for InProcess {
     fn link(thread: &Thread) -> &Link<Thread> {
         &thread.siblings
+    }
+}
+
+/// Links of a thread among those that work for calls which a process left.
+pub struct InOrphans;
+impl Which<Thread> for InOrphans {
+    fn link(thread: &Thread) -> &Link<Thread> {
+        &thread.in_orphans
     }
 }
 

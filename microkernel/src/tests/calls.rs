@@ -69,7 +69,7 @@ impl Pair {
     }
 
     fn orphans(&self) -> u32 {
-        self.world.p(self.client_process).orphans.get()
+        self.world.p(self.client_process).orphans()
     }
 
     /// The server receives that a kept call was withdrawn.

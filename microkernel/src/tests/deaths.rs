@@ -84,11 +84,11 @@ fn a_thread_that_ends_abandons_its_call() {
         if leaves {
             world.thread(process);
             world.cancel(client);
-            assert_eq!(world.p(client_process).orphans.get(), 1);
+            assert_eq!(world.p(client_process).orphans(), 1);
         }
         assert_eq!(world.sys(server, Syscall::ThreadExit, &[0, 0, 0]), WAITS);
         let expected = if leaves { Error::Unknown } else { Error::Abandoned };
-        assert_eq!((world.status(client), world.p(client_process).orphans.get()), (expected as u64, 0));
+        assert_eq!((world.status(client), world.p(client_process).orphans()), (expected as u64, 0));
     }
 }
 
@@ -164,6 +164,7 @@ fn an_orphan_of_a_dead_server_waits_for_what_that_called() {
     let down = world.session(below, middle_process, 2);
     assert_eq!(world.call(client, session, Class::Replay), WAITS);
     assert_eq!(world.receive(middle, channel), DELIVERED);
+    world.advance(10);
     assert_eq!(world.call(middle, down, Class::Replay), WAITS);
     assert_eq!(world.receive(lower, below), DELIVERED);
     world.kill(client_process, ExitReason::Killed);
@@ -230,7 +231,7 @@ fn threads_in_every_state_die() {
     assert_eq!(world.receive_until(first + 3, own, u64::MAX - 1), WAITS);
     assert_eq!(world.call_until(first + 4, sessions[4], Class::Fail, u64::MAX - 1), WAITS);
     world.kill(process, ExitReason::Killed);
-    assert_eq!((world.p(process).orphans.get(), world.p(process).state.get()), (2, State::Draining));
+    assert_eq!((world.p(process).orphans(), world.p(process).state.get()), (2, State::Draining));
     assert!((first..first + 6).all(|thread| world.state(thread) == ThreadState::Ended));
     assert!(world.kernel().timers.is_empty());
     assert_eq!(world.reply(server), Error::CallerGone as u64);
@@ -324,4 +325,25 @@ fn exhausted_accounts_are_told_so() {
     }
     assert_eq!(made, 3);
     let _ = (Handle::NONE, header(Class::Fail), ObjectType::Memory);
+}
+
+#[test]
+fn processes_that_left_calls_in_each_other_can_die() {
+    for first in 0..2 {
+        let mut world = World::new(8, true);
+        let sides: Vec<_> = (0..2).map(|_| world.started(2)).collect();
+        let channels: Vec<_> = sides.iter().map(|(process, _)| world.channel(*process)).collect();
+        for n in 0..2 {
+            let session = world.session(channels[1 - n], sides[n].0, 1);
+            assert_eq!(world.receive(sides[1 - n].1, channels[1 - n]), WAITS);
+            world.advance(10);
+            assert_eq!(world.call(sides[n].1 + 1, session, Class::Replay), WAITS);
+            world.advance(10);
+            assert_eq!(world.cancel(sides[n].1 + 1), OK);
+        }
+        world.kill(sides[first].0, ExitReason::Killed);
+        assert_eq!(world.p(sides[first].0).state.get(), State::Draining);
+        world.kill(sides[1 - first].0, ExitReason::Killed);
+        assert_eq!([0, 1].map(|n| world.p(sides[n].0).state.get()), [State::Dead; 2]);
+    }
 }

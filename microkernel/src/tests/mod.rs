@@ -15,6 +15,7 @@ mod memory;
 mod objects;
 mod ports;
 mod radix;
+mod scheduling;
 mod shootdown;
 mod storm;
 mod tree;

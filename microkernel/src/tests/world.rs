@@ -32,6 +32,7 @@ pub struct World {
     /// Each thread has a CPU of its own.
     pub pinned: bool,
     pub use_fast: bool,
+    pub fast_taken: u32,
     kicks: u64,
     pub machine: Machine,
 }
@@ -63,6 +64,7 @@ impl World {
             now: START,
             pinned,
             use_fast: false,
+            fast_taken: 0,
             kicks: 0,
             machine,
         };
@@ -249,6 +251,7 @@ impl World {
             _ => None,
         };
         if let Some(passed) = passed {
+            self.fast_taken += 1;
             return self.pass(cpu, &passed);
         }
         kernel.enter(cpu);
@@ -313,7 +316,7 @@ impl World {
         for _ in 0..1000 {
             let kernel = self.kernel();
             let (kicks, here) = (self.kicks, kernel.this_cpu().bit());
-            let busy = |cpu: &Cpu| cpu.attention.get() & !attention::TIMER != 0 || kicks & cpu.bit() & !here != 0;
+            let busy = |cpu: &Cpu| cpu.attention.get() != 0 || kicks & cpu.bit() & !here != 0;
             let Some(cpu) = self.cpus.iter().copied().find(|cpu| busy(cpu)) else {
                 if !kernel.has_work() {
                     return;
@@ -405,7 +408,7 @@ impl World {
             orphans += other.threads.iter(kernel).filter(|thread| thread.orphan.holds(process)).count();
             orphans += other.kept.iter(kernel).filter(|call| call.orphan.holds(process)).count();
         }
-        assert_eq!(process.orphans.get() as usize, orphans, "orphans");
+        assert_eq!(process.orphans() as usize, orphans, "orphans");
         if let Some(alone) = process.alone.get(kernel) {
             assert!(alone.is_suspect() && matches!(alone.state.get(), State::Current | State::Kept));
         }
