@@ -74,7 +74,8 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     if machine.incarnation > 1
         && let Some(found) = recover::find(machine)
     {
-        let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal, found.rings);
+        let mut supervisor =
+            Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal, found.rings);
         begin(&manifest, &mut supervisor);
         supervisor.recover(found.records);
         supervisor.settle();

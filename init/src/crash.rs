@@ -23,7 +23,8 @@ impl Supervisor {
         let name = &self.manifest.services[index].name;
         let is_wanted = matches!(self.services[index].record.phase, Phase::Stopping { .. });
         if !reason.is_fault() {
-            let level = if is_wanted || reason == ExitReason::Exit && record.code == 0 { Level::Info } else { Level::Warning };
+            let level =
+                if is_wanted || reason == ExitReason::Exit && record.code == 0 { Level::Info } else { Level::Warning };
             let text = format!("{name}: {} (code {:#x})", reason.text(), record.code);
             return self.journal.write(level, &text);
         }
@@ -87,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_crash_is_one_line() {
-        let mut record = ExitRecord { reason: ExitReason::PageFault as u32, code: 6, address: 0x10, ..ExitRecord::default() };
+        let mut record =
+            ExitRecord { reason: ExitReason::PageFault as u32, code: 6, address: 0x10, ..ExitRecord::default() };
         record.registers.rip = 0x401000;
         record.registers.rbp = 0x1000;
         let stack = [0x1010, 0x40aaaa, 0x1000, 0x40bbbb];

@@ -40,7 +40,8 @@ impl Supervisor {
     fn late_starters(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
         let late = self.services.iter().zip(&self.manifest.services).filter_map(|(service, entry)| {
             let objects = service.objects.as_ref()?;
-            let is_late = service.record.phase == Phase::Starting && now > service.record.started.saturating_add(entry.hang?);
+            let is_late =
+                service.record.phase == Phase::Starting && now > service.record.started.saturating_add(entry.hang?);
             (is_late && !waits(calls, objects.number)).then_some(objects.number)
         });
         late.collect()
@@ -54,7 +55,8 @@ impl Supervisor {
             return Vec::new();
         }
         let busy = inspect::channels(&self.machine.inspect).filter_map(Result::ok);
-        let busy = busy.filter(|channel| channel.receivers == 0 && channel.closed == 0 && !waits(calls, channel.server));
+        let busy =
+            busy.filter(|channel| channel.receivers == 0 && channel.closed == 0 && !waits(calls, channel.server));
         let is_alive = |process: &u64| {
             self.by_process(*process).is_some_and(|index| self.services[index].record.phase == Phase::Ready)
         };
@@ -76,7 +78,11 @@ fn blame(calls: &[CallRecord], limit: impl Fn(u64) -> Option<u64>) -> Vec<u64> {
     let mut hung = Vec::new();
     for call in calls {
         let is_overdue = limit(call.server).is_some_and(|limit| call.age > limit);
-        if is_overdue && call.state != CallState::Parked as u32 && !waits(calls, call.server) && !hung.contains(&call.server) {
+        if is_overdue
+            && call.state != CallState::Parked as u32
+            && !waits(calls, call.server)
+            && !hung.contains(&call.server)
+        {
             hung.push(call.server);
         }
     }

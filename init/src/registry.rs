@@ -145,7 +145,9 @@ impl Registry for Supervisor {
         let (count, name) = (complaints.len(), &self.manifest.services[index].name);
         let text = format!("{name}: a reply to the method {method:#x} did not decode, says process {}", cx.client());
         self.journal.write(Level::Warning, &text);
-        if count == COMPLAINTS && let Some(objects) = &self.services[index].objects {
+        if count == COMPLAINTS
+            && let Some(objects) = &self.services[index].objects
+        {
             let _ = objects.process.kill(ExitReason::Hung, COMPLAINED);
         }
         self.commit(index);

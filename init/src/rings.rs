@@ -160,7 +160,13 @@ impl Supervisor {
     }
 
     /// Adds a ring, once.
-    pub(crate) fn add_ring(&mut self, badge: u64, name: String, process: u64, ring: Memory) -> Result<(), RegistryError> {
+    pub(crate) fn add_ring(
+        &mut self,
+        badge: u64,
+        name: String,
+        process: u64,
+        ring: Memory,
+    ) -> Result<(), RegistryError> {
         let number = |memory: &Memory| memory.inspect_handle().map(|info| info.object);
         let new = number(&ring).map_err(|_| RegistryError::Exhausted)?;
         if self.rings.added.iter().any(|added| number(&added.ring) == Ok(new)) {

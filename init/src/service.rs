@@ -161,9 +161,13 @@ impl GrantedObject {
             Granted::Interrupt { line, .. } => {
                 GrantedObject::Resource(whole(ResourceKind::Interrupts).split(line.into(), 1, account)?)
             }
-            Granted::Memory { address, bytes, caching } => {
-                GrantedObject::Memory(Memory::of_device(whole(ResourceKind::Physical), address, bytes, caching, account)?)
-            }
+            Granted::Memory { address, bytes, caching } => GrantedObject::Memory(Memory::of_device(
+                whole(ResourceKind::Physical),
+                address,
+                bytes,
+                caching,
+                account,
+            )?),
             Granted::Resource { kind, part: Some((start, length)) } => {
                 GrantedObject::Resource(whole(kind).split(start, length, account)?)
             }
@@ -175,7 +179,9 @@ impl GrantedObject {
     fn of(grant: &Grant, handle: Handle) -> GrantedObject {
         match grant.what {
             Granted::Ports { .. } => GrantedObject::Ports(Ports::from_handle(handle)),
-            Granted::Interrupt { .. } | Granted::Resource { .. } => GrantedObject::Resource(Resource::from_handle(handle)),
+            Granted::Interrupt { .. } | Granted::Resource { .. } => {
+                GrantedObject::Resource(Resource::from_handle(handle))
+            }
             Granted::Memory { .. } | Granted::Archive => GrantedObject::Memory(Memory::from_handle(handle)),
         }
     }

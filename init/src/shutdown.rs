@@ -80,6 +80,8 @@ impl Supervisor {
     pub(crate) fn is_needed(&self, index: usize) -> bool {
         let name = &self.manifest.services[index].name;
         let mut others = self.services.iter().zip(&self.manifest.services);
-        others.any(|(service, entry)| service.record.phase.is_up() && entry.sessions.iter().any(|below| below.service == *name))
+        others.any(|(service, entry)| {
+            service.record.phase.is_up() && entry.sessions.iter().any(|below| below.service == *name)
+        })
     }
 }

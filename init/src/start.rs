@@ -135,7 +135,8 @@ impl Supervisor {
             return Ok(());
         }
         let Some(objects) = &self.services[index].objects else { return Ok(()) };
-        let held = inspect::handles(&self.machine.inspect, objects.number).map(|record| record.map(|record| record.handle));
+        let held =
+            inspect::handles(&self.machine.inspect, objects.number).map(|record| record.map(|record| record.handle));
         let held = held.collect::<Result<Vec<u64>, Error>>()?;
         for number in numbers.iter_mut().filter(|number| !held.contains(number)) {
             *number = 0;

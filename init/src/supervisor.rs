@@ -16,14 +16,14 @@ use crate::table::{SlotNumber, Table, TableError};
 use crate::watch::Watches;
 use alloc::format;
 use alloc::vec::Vec;
+use libsys::WritableMapping;
 use libsys::abi::process::ProcessState;
 use libsys::abi::{ExitReason, ExitRecord};
 use libsys::log::Level;
-use libsys::program::LoadError;
 use libsys::mapping::SealedMapping;
+use libsys::program::LoadError;
 use libsys::protocol::registry::RegistryError;
 use libsys::time::{self, TimerId, Timers};
-use libsys::WritableMapping;
 
 /// init.
 #[derive(Debug)]
@@ -286,7 +286,9 @@ impl Supervisor {
 
     /// The service with a process.
     pub(crate) fn by_process(&self, number: u64) -> Option<usize> {
-        self.services.iter().position(|service| service.objects.as_ref().is_some_and(|objects| objects.number == number))
+        self.services
+            .iter()
+            .position(|service| service.objects.as_ref().is_some_and(|objects| objects.number == number))
     }
 
     /// Marks the services whose signal bits are set.

@@ -43,7 +43,13 @@ impl Watches {
 
 impl Supervisor {
     /// Notes that a session watches a service, in place of what it asked for before.
-    pub(crate) fn watch_service(&mut self, badge: u64, index: usize, channel: Channel, bits: u64) -> Result<(), RegistryError> {
+    pub(crate) fn watch_service(
+        &mut self,
+        badge: u64,
+        index: usize,
+        channel: Channel,
+        bits: u64,
+    ) -> Result<(), RegistryError> {
         self.unwatch(|record| record.badge == badge && record.index == index);
         if bits == 0 {
             return Ok(());

@@ -58,7 +58,8 @@ unsafe impl Sync for Arena {}
 // SAFETY: making and mapping Memory allocates nothing.
 unsafe impl Source for Chunks {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let needed = layout.size().checked_add(layout.align()).and_then(|bytes| bytes.checked_add(OVERHEAD)).ok_or(())?;
+        let needed =
+            layout.size().checked_add(layout.align()).and_then(|bytes| bytes.checked_add(OVERHEAD)).ok_or(())?;
         let needed = needed.checked_next_multiple_of(PAGE_BYTES).ok_or(())?;
         if let Some(arena) = talc.source.arena.take() {
             // SAFETY: the arena was given to this heap for ever.

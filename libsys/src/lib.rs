@@ -56,9 +56,9 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod random;
-pub mod program;
 pub mod inspect;
+pub mod program;
+pub mod random;
 
 #[cfg(not(target_os = "none"))]
 pub mod fake;

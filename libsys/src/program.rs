@@ -133,7 +133,8 @@ impl Program {
         let range = range.and_then(|(start, bytes)| Some(start..start.checked_add(bytes)?));
         let elf = range.and_then(|range| mapping.get(range)).ok_or(LoadError::NotElf)?;
         let image = Image::parse(elf)?;
-        let in_place = offset.is_multiple_of(PAGE) && image.constant().all(|segment| segment.file_bytes == segment.bytes);
+        let in_place =
+            offset.is_multiple_of(PAGE) && image.constant().all(|segment| segment.file_bytes == segment.bytes);
         if !in_place {
             return Program::copied(&image, elf, account);
         }
@@ -152,7 +153,12 @@ impl Program {
         let mut end = 0;
         for segment in image.constant() {
             let bytes = pages_of(segment.address, segment.bytes);
-            shared.push(Shared { address: page_of(segment.address), bytes, offset: end, protection: segment.protection });
+            shared.push(Shared {
+                address: page_of(segment.address),
+                bytes,
+                offset: end,
+                protection: segment.protection,
+            });
             end += bytes;
         }
         let memory = Memory::create(account, end)?;
@@ -183,7 +189,11 @@ fn initial_data(image: &Image, elf: &[u8]) -> Vec<Data> {
                 last.initial.extend_from_slice(segment.contents(elf));
                 last.bytes = segment.address + segment.bytes - last.address;
             }
-            _ => all.push(Data { address: segment.address, bytes: segment.bytes, initial: segment.contents(elf).to_vec() }),
+            _ => all.push(Data {
+                address: segment.address,
+                bytes: segment.bytes,
+                initial: segment.contents(elf).to_vec(),
+            }),
         }
     }
     all

@@ -1,11 +1,11 @@
 //! What the kernel keeps for each CPU.
 
 use crate::arch::CpuLocal;
-use crate::object::thread::InQueue;
-use crate::object::{Object, Peer, Process, Ref, Slot, Thread};
 use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::thread::InFair;
+use crate::object::thread::InQueue;
+use crate::object::{Object, Peer, Process, Ref, Slot, Thread};
 use crate::tree::Tree;
 use abi::schedule::MAX_PRIORITY;
 use core::cell::Cell;
@@ -103,6 +103,15 @@ impl RunQueue {
         removed
     }
 
+    /// Whether a ready thread is in it, as far as that can be told.
+    #[cfg(test)]
+    pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
+        match thread.rank.get() as usize {
+            0 => thread.fair.is_linked(),
+            rank => self.real_time[rank].contains(thread),
+        }
+    }
+
     /// The thread that should run first.
     pub fn best<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
         match self.best_real_time() {
@@ -144,7 +153,8 @@ impl RunQueue {
 
     /// Whether somebody waits for a turn of a running thread of this rank.
     pub fn has_equal_or_above(&self, rank: u8) -> bool {
-        self.occupied.get() >> rank & !((rank == 0) as u64) != 0 || rank == 0 && (self.buddy.is_some() || !self.fair.is_empty())
+        self.occupied.get() >> rank & !((rank == 0) as u64) != 0
+            || rank == 0 && (self.buddy.is_some() || !self.fair.is_empty())
     }
 
     /// The least virtual time that waits.

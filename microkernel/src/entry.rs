@@ -198,4 +198,3 @@ fn send_kicks(kernel: &Kernel) {
         kicks &= kicks - 1;
     }
 }
-

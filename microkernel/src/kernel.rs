@@ -6,10 +6,10 @@ use crate::cpu::{Cpu, attention};
 use crate::death;
 use crate::frames::Frames;
 use crate::list::List;
+use crate::object::interrupt::Vectors;
 use crate::object::process::{AllProcesses, Reaping};
 use crate::object::reference::{self, Doomed, ObjectType};
 use crate::object::resource::Ranges;
-use crate::object::interrupt::Vectors;
 use crate::object::thread::{InQueue, InTimers};
 use crate::object::{Account, Memory, Object, Process, Ref, Slot, Thread};
 use crate::schedule;
@@ -213,6 +213,12 @@ impl Counts {
     pub(crate) fn freed(&self, object_type: ObjectType) {
         let count = &self.0[object_type as usize];
         count.set(count.get() - 1);
+    }
+
+    /// Live objects of the type with a number.
+    #[cfg(test)]
+    pub(crate) fn by_number(&self, number: usize) -> u64 {
+        self.0[number].get()
     }
 
     /// Live objects of a type.

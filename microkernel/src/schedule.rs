@@ -316,7 +316,10 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     let is_behind = || {
         charge_owner(kernel, cpu, clock::tsc());
         rank == 0
-            && cpu.queue.least_virtual(kernel).is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
+            && cpu
+                .queue
+                .least_virtual(kernel)
+                .is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
     };
     if cpu.queue.has_above(rank) || slice_over || is_behind() {
         put_back(kernel, cpu, current, now);

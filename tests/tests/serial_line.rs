@@ -32,7 +32,8 @@ fn what_is_typed_is_edited_run_and_shown() -> Result<()> {
 fn nothing_that_is_pasted_is_lost() -> Result<()> {
     let mut shell = Shell::boot(&machine())?;
     shell.session().type_line("cat");
-    let lines: Vec<String> = (0..600).map(|number| format!("line {number} of what is pasted, longer than the FIFO#")).collect();
+    let lines: Vec<String> =
+        (0..600).map(|number| format!("line {number} of what is pasted, longer than the FIFO#")).collect();
     for line in &lines {
         shell.session().send(line.as_bytes());
         shell.session().send(b"\r");

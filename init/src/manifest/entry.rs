@@ -81,7 +81,9 @@ impl Service {
         while let Some(word) = words.next() {
             match word {
                 "control" => grant.control = true,
-                name if super::is_name(name) && !grant.names.is_empty() && !grant.control => grant.names.push(name.to_owned()),
+                name if super::is_name(name) && !grant.names.is_empty() && !grant.control => {
+                    grant.names.push(name.to_owned())
+                }
                 other => return Err(format!("`{other}` is not understood: `as` NAME… or `control` is wanted")),
             }
         }
@@ -112,7 +114,10 @@ impl Service {
             "ports" => {
                 let first = words.number("the first port", 0, 0xffff)?;
                 let count = words.number("a number of ports", 1, 0x1_0000 - first)?;
-                Granted::Ports { first: first as u16, count: u16::try_from(count).map_err(|_| "too many ports".to_owned())? }
+                Granted::Ports {
+                    first: first as u16,
+                    count: u16::try_from(count).map_err(|_| "too many ports".to_owned())?,
+                }
             }
             "interrupt" => {
                 let line = words.number("the line", 0, 0xffff)? as u32;
@@ -121,7 +126,9 @@ impl Service {
             "memory" => {
                 let address = words.number("the address", 0, 1 << 52)?;
                 let word = words.take("a size")?;
-                let bytes = size(word).filter(|bytes| *bytes > 0).ok_or_else(|| format!("`{word}` is not a size such as 4K"))?;
+                let bytes = size(word)
+                    .filter(|bytes| *bytes > 0)
+                    .ok_or_else(|| format!("`{word}` is not a size such as 4K"))?;
                 if [address, bytes].iter().any(|number| !number.is_multiple_of(PAGE_BYTES as u64)) {
                     return Err("address and size of memory are multiples of 4K".to_owned());
                 }
@@ -214,7 +221,8 @@ fn share(share: &mut Share, words: &mut Words) -> Result<(), Reason> {
         match what {
             "memory" => {
                 let word = words.take("a size")?;
-                let percent = word.strip_suffix('%').and_then(super::words::number).filter(|number| (1..=90).contains(number));
+                let percent =
+                    word.strip_suffix('%').and_then(super::words::number).filter(|number| (1..=90).contains(number));
                 let amount = percent.map(Amount::Percent).or_else(|| size(word).map(Amount::Bytes));
                 share.memory = amount.ok_or_else(|| format!("`{word}` is not a size such as 512K, nor 1% to 90%"))?;
             }

@@ -15,7 +15,8 @@ enum Mark {
 
 /// The indices of the services in order. Error: a circle, at the first service that is in it.
 pub(super) fn order(services: &[Service]) -> Result<Vec<usize>, ManifestError> {
-    let mut walk = Walk { services, marks: alloc::vec![Mark::Unseen; services.len()], path: Vec::new(), order: Vec::new() };
+    let mut walk =
+        Walk { services, marks: alloc::vec![Mark::Unseen; services.len()], path: Vec::new(), order: Vec::new() };
     for index in 0..services.len() {
         walk.visit(index)?;
     }

@@ -7,9 +7,9 @@
 //!
 //! Devices without an operation answer `Unsupported`: a keyboard cannot be written, `zero` has no rings.
 
+use crate::Channel;
 use crate::service::{Context, Reply};
 use crate::wire::Shared;
-use crate::Channel;
 use alloc::vec::Vec;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,8 @@
 //!
 //! Every session has modes of its own; the console is in those of the session that reads first in line.
 
-use crate::service::{Context, Reply};
 use crate::Channel;
+use crate::service::{Context, Reply};
 use alloc::vec::Vec;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,8 @@ impl Prefix {
     /// Puts the prefix of a main thread with these pages and this stack at the start of a block that [`encode`] made.
     pub(crate) fn write(block: &mut [u8], pages: u64, stack: core::ops::Range<u64>, account: Handle) {
         let bytes = block.len().saturating_sub(PREFIX_BYTES) as u64;
-        let prefix = Prefix { magic: MAGIC, bytes, pages, stack_start: stack.start, stack_end: stack.end, account: account.0 };
+        let prefix =
+            Prefix { magic: MAGIC, bytes, pages, stack_start: stack.start, stack_end: stack.end, account: account.0 };
         let words = [prefix.magic, prefix.bytes, prefix.pages, prefix.stack_start, prefix.stack_end, prefix.account];
         for (place, word) in block.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());

@@ -73,7 +73,13 @@ pub fn reply_receive(channel: Handle, header: Header, words: Words, deadline: Op
 }
 
 #[inline(always)]
-fn wait(call: Syscall, channel: Handle, mut header: Header, words: Words, deadline: Option<u64>) -> Result<Event, Error> {
+fn wait(
+    call: Syscall,
+    channel: Handle,
+    mut header: Header,
+    words: Words,
+    deadline: Option<u64>,
+) -> Result<Event, Error> {
     if let Some(deadline) = deadline {
         message::set_receive_deadline(deadline);
         header = header.with_deadline();

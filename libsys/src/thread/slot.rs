@@ -89,7 +89,8 @@ impl Slot {
 
         let account = env::account().handle();
         let (parking, exit) = (crate::Channel::create(env::account())?, crate::Channel::create(env::account())?);
-        let memory = crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
+        let memory =
+            crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
         // The kernel leaves a page free on either side of what it places itself: the guard.
         let protection = Protection::READ | Protection::WRITE;
         let stack = sys::memory_map(Handle::NONE, memory.handle(), 0, 0, stack_bytes as u64, protection)? as usize;

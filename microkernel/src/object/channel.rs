@@ -140,13 +140,16 @@ impl Channel {
         self.replays.remove(caller).or_else(|| self.real_time.remove(caller)).or_else(|| self.fair.remove(caller))
     }
 
+    /// Whether a caller is in the queue.
+    #[cfg(test)]
+    pub(crate) fn is_queued(&self, caller: &Object<Thread>) -> bool {
+        self.replays.contains(caller) || self.real_time.contains(caller) || self.fair.contains(caller)
+    }
+
     /// The caller whose turn it is.
     #[inline]
     pub fn first_caller<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
-        self.replays
-            .front(kernel)
-            .or_else(|| self.real_time.front(kernel))
-            .or_else(|| self.fair.front(kernel))
+        self.replays.front(kernel).or_else(|| self.real_time.front(kernel)).or_else(|| self.fair.front(kernel))
     }
 
     /// Whether callers wait.

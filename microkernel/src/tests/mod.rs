@@ -2,6 +2,8 @@
 
 mod address_space;
 mod caller;
+mod calls;
+mod deaths;
 mod devices;
 mod dma;
 mod frames;
@@ -14,4 +16,6 @@ mod objects;
 mod ports;
 mod radix;
 mod shootdown;
+mod storm;
 mod tree;
+mod world;

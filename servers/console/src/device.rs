@@ -27,46 +27,26 @@ pub struct Device {
 
 impl Device {
     /// Attaches new rings; `bits` of `channel` are signalled when they change.
-    pub fn attach(
-        client: CharacterClient,
-        account: &Account,
-        channel: Channel,
-        bits: u64,
-    ) -> Result<Device> {
-        let memory = [
-            ring::create(account, CAPACITY)?,
-            ring::create(account, CAPACITY)?,
-        ];
+    pub fn attach(client: CharacterClient, account: &Account, channel: Channel, bits: u64) -> Result<Device> {
+        let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
         let bad = |ring::BadRing| libsys::Error::BadState;
         let input = Consumer::attach(Arc::new(memory[0].map_writable()?), 0).map_err(bad)?;
         let output = Producer::attach(Arc::new(memory[1].map_writable()?), 0).map_err(bad)?;
         let rings = memory.map(|memory| Shared::whole(memory, ring::memory_bytes(CAPACITY)));
         let wake = client.attach(&rings[0], &rings[1], &channel, bits)?;
-        Ok(Device {
-            client,
-            channel,
-            bits,
-            rings,
-            input,
-            output,
-            wake,
-        })
+        Ok(Device { client, channel, bits, rings, input, output, wake })
     }
 
     /// Attaches the same rings again, as the device's server has restarted.
     pub fn attach_again(&mut self) -> core::result::Result<(), CallError<CharacterError>> {
-        self.wake = self
-            .client
-            .attach(&self.rings[0], &self.rings[1], &self.channel, self.bits)?;
+        self.wake = self.client.attach(&self.rings[0], &self.rings[1], &self.channel, self.bits)?;
         Ok(())
     }
 
     /// Takes input: how many bytes.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         // A ring that makes no sense holds nothing: the device has gone mad, and its next incarnation may heal it.
-        self.input
-            .read(into)
-            .map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+        self.input.read(into).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
     }
 
     /// Looks at input, from `skip` bytes on, without taking it.
@@ -83,9 +63,7 @@ impl Device {
 
     /// Puts output on its way: how many bytes.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        self.output
-            .write(bytes)
-            .map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+        self.output.write(bytes).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
     }
 
     /// Bytes of output for which there is room.

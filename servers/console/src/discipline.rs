@@ -64,20 +64,12 @@ impl Discipline {
 
     /// Takes a byte that was typed.
     pub fn input(&mut self, byte: u8, echo: &mut Vec<u8>) -> Effect {
-        let byte = if byte == b'\r' && self.mode.newline_in {
-            b'\n'
-        } else {
-            byte
-        };
+        let byte = if byte == b'\r' && self.mode.newline_in { b'\n' } else { byte };
         if byte == INTERRUPT && self.mode.interrupts {
             self.interrupt(echo);
             return Effect::Interrupted;
         }
-        if self.mode.canonical {
-            self.canonical(byte, echo)
-        } else {
-            self.raw(byte, echo)
-        }
+        if self.mode.canonical { self.canonical(byte, echo) } else { self.raw(byte, echo) }
     }
 
     /// Drops all input, as the user interrupts.
@@ -113,11 +105,7 @@ impl Discipline {
     /// Puts back what a reader did not get after all.
     pub fn unread(&mut self, bytes: Vec<u8>) {
         self.ready_bytes += bytes.len();
-        match self
-            .ready
-            .front_mut()
-            .filter(|first| !first.is_empty() && !bytes.is_empty() && !bytes.ends_with(b"\n"))
-        {
+        match self.ready.front_mut().filter(|first| !first.is_empty() && !bytes.is_empty() && !bytes.ends_with(b"\n")) {
             Some(first) => {
                 let _ = first.splice(0..0, bytes);
             }
@@ -153,11 +141,7 @@ impl Discipline {
             b'\n' => {
                 self.line.push(byte);
                 if self.mode.echo {
-                    echo.extend_from_slice(if self.mode.newline_out {
-                        b"\r\n"
-                    } else {
-                        b"\n"
-                    });
+                    echo.extend_from_slice(if self.mode.newline_out { b"\r\n" } else { b"\n" });
                 }
                 return self.complete();
             }
@@ -178,9 +162,7 @@ impl Discipline {
                 self.line.push(byte);
                 self.show(byte, echo);
                 // A character is not torn apart, for it could not be erased then.
-                if self.line.len() >= LONGEST_LINE - 4
-                    && (byte.is_ascii() || self.line.len() >= LONGEST_LINE)
-                {
+                if self.line.len() >= LONGEST_LINE - 4 && (byte.is_ascii() || self.line.len() >= LONGEST_LINE) {
                     return self.complete();
                 }
             }
@@ -237,30 +219,21 @@ impl Discipline {
 /// Where the last character starts; a byte that belongs to no character stands for itself.
 fn last_character(line: &[u8]) -> Option<usize> {
     let last = line.len().checked_sub(1)?;
-    let start = (last.saturating_sub(3)..=last).find(|start| {
-        core::str::from_utf8(&line[*start..]).is_ok_and(|text| text.chars().count() == 1)
-    });
+    let start = (last.saturating_sub(3)..=last)
+        .find(|start| core::str::from_utf8(&line[*start..]).is_ok_and(|text| text.chars().count() == 1));
     Some(start.unwrap_or(last))
 }
 
 /// How many columns of the terminal a character takes.
 fn columns(character: &[u8]) -> usize {
-    let Some(character) = core::str::from_utf8(character)
-        .ok()
-        .and_then(|text| text.chars().next())
-    else {
+    let Some(character) = core::str::from_utf8(character).ok().and_then(|text| text.chars().next()) else {
         return 1;
     };
     match character as u32 {
         0x09 => 1,
         0..0x20 | 0x7f => 2,
         0x80..0xa0 | 0x300..0x370 | 0x200b..0x2010 | 0xfe00..0xfe10 => 0,
-        0x1100..0x1160
-        | 0x2e80..0xa4d0
-        | 0xac00..0xd7a4
-        | 0xf900..0xfb00
-        | 0xfe30..0xfe70
-        | 0xff00..0xff61 => 2,
+        0x1100..0x1160 | 0x2e80..0xa4d0 | 0xac00..0xd7a4 | 0xf900..0xfb00 | 0xfe30..0xfe70 | 0xff00..0xff61 => 2,
         0xffe0..0xffe7 | 0x1f300..0x1f650 | 0x1f900..0x1fa00 | 0x20000..0x3fffe => 2,
         _ => 1,
     }

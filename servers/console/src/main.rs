@@ -59,20 +59,11 @@ struct Terminal {
 impl Server for Terminal {
     fn start(env: &Env) -> Result<Terminal> {
         let client: CharacterClient = env.client("device")?;
-        let device = Device::attach(
-            client,
-            env.account(),
-            env.channel().signaller(RINGS)?,
-            RINGS,
-        )?;
+        let device = Device::attach(client, env.account(), env.channel().signaller(RINGS)?, RINGS)?;
         let service = String::from(env.parameter("device").unwrap_or("uart"));
         let mut terminal = Terminal::new(device, service);
         // Without init's help a device that restarts is not noticed.
-        let watched = env.registry().watch(
-            &terminal.service,
-            &env.channel().signaller(SERVICE)?,
-            SERVICE,
-        );
+        let watched = env.registry().watch(&terminal.service, &env.channel().signaller(SERVICE)?, SERVICE);
         terminal.incarnation = watched.ok().and_then(|_| terminal.running_incarnation());
         terminal.take_input();
         Ok(terminal)
@@ -100,10 +91,8 @@ impl Server for Terminal {
     fn close(&mut self, badge: u64, _: u64, last: bool) {
         self.modes.close(badge, last);
         self.subscribers.close(badge, last);
-        self.interrupts
-            .take_if(|(asked, ..)| last && *asked == badge);
-        self.reader
-            .take_if(|reader| last && *reader == badge);
+        self.interrupts.take_if(|(asked, ..)| last && *asked == badge);
+        self.reader.take_if(|reader| last && *reader == badge);
     }
 
     fn withdrawn(&mut self, call: Handle) {
@@ -141,10 +130,7 @@ impl Terminal {
             self.is_blocked = false;
             self.subscribers.notify();
         }
-        if !self.flushing.is_empty()
-            && self.device.is_drained()
-            && self.timers.next_deadline().is_none()
-        {
+        if !self.flushing.is_empty() && self.device.is_drained() && self.timers.next_deadline().is_none() {
             self.timers.after(LAST_BYTES);
         }
     }
@@ -160,11 +146,7 @@ impl Terminal {
             }
             // What nobody is there for stays with the device: nobody knows yet how it is to be treated.
             let is_taken = self.active().is_some() && !self.discipline.is_full();
-            let count = if is_taken {
-                self.device.read(&mut bytes)
-            } else {
-                0
-            };
+            let count = if is_taken { self.device.read(&mut bytes) } else { 0 };
             for byte in &bytes[..count] {
                 let effect = self.discipline.input(*byte, &mut self.echo);
                 self.take_effect(effect);
@@ -202,10 +184,7 @@ impl Terminal {
             if count == 0 {
                 return;
             }
-            if let Some(at) = bytes[..count]
-                .iter()
-                .position(|byte| self.discipline.interrupts(*byte))
-            {
+            if let Some(at) = bytes[..count].iter().position(|byte| self.discipline.interrupts(*byte)) {
                 self.device.skip(skipped + at + 1);
                 self.discipline.interrupt(&mut self.echo);
                 return self.take_effect(Effect::Interrupted);
@@ -284,9 +263,7 @@ impl Console for Terminal {
             return reply.send(Ok(Vec::new()));
         }
         // Where it cannot be kept the caller gets `Abandoned`.
-        let _ = self
-            .readers
-            .park(reply, (cx.badge(), (most as usize).min(LONGEST_LINE)));
+        let _ = self.readers.park(reply, (cx.badge(), (most as usize).min(LONGEST_LINE)));
         self.take_input();
     }
 
@@ -295,11 +272,7 @@ impl Console for Terminal {
             self.reader = Some(cx.badge());
         }
         self.take_input();
-        let bytes = if self.readers.is_empty() {
-            self.discipline.read(buffer.len())
-        } else {
-            None
-        };
+        let bytes = if self.readers.is_empty() { self.discipline.read(buffer.len()) } else { None };
         let bytes = bytes.ok_or(ConsoleError::WouldBlock)?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
@@ -308,11 +281,7 @@ impl Console for Terminal {
     fn write(&mut self, cx: &Context, bytes: &[u8]) -> Answer<u32> {
         self.send_echo();
         let mode = self.modes.get(cx).copied().unwrap_or_default();
-        let room = if self.echo.is_empty() {
-            self.device.room()
-        } else {
-            0
-        };
+        let room = if self.echo.is_empty() { self.device.room() } else { 0 };
         let mut out = Vec::with_capacity(bytes.len().min(room) + 64);
         let mut count = 0;
         for byte in bytes {
@@ -328,11 +297,7 @@ impl Console for Terminal {
         }
         self.device.write(&out);
         self.is_blocked |= count < bytes.len();
-        if count == 0 && !bytes.is_empty() {
-            Err(ConsoleError::WouldBlock)
-        } else {
-            Ok(count as u32)
-        }
+        if count == 0 && !bytes.is_empty() { Err(ConsoleError::WouldBlock) } else { Ok(count as u32) }
     }
 
     fn flush(&mut self, _: &Context, reply: Reply<'_, Answer<()>>) {

@@ -1,12 +1,12 @@
 //! The console between a played device and its clients, over the fake kernel.
 
 use super::*;
+use libsys::abi::ExitReason;
 use libsys::client;
 use libsys::driver::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
 use libsys::fake::{self, FakeProcess};
 use libsys::protocol::ConsoleClient;
 use libsys::service::{self, CONTROL, Serve};
-use libsys::abi::ExitReason;
 use libsys::{Object, Rights, Session};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -102,7 +102,10 @@ impl Desk {
         self.console.run(move |channel| {
             let client = client::open(Session::from_handle(device)).expect("a device");
             let signaller = channel.signaller(RINGS).expect("a handle");
-            Terminal::new(Device::attach(client, &fake::account(), signaller, RINGS).expect("attached"), "played".into())
+            Terminal::new(
+                Device::attach(client, &fake::account(), signaller, RINGS).expect("attached"),
+                "played".into(),
+            )
         });
     }
 

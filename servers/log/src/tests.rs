@@ -43,7 +43,9 @@ fn record(number: u64, level: Level) -> Record {
 fn rings_are_merged_by_time() {
     let mut sources = Sources::default();
     let (kernel, uart) = (ring(&mut sources, "kernel", 0), ring(&mut sources, "uart", 5));
-    for (ring, time, text) in [(&uart, 20, "b"), (&kernel, 10, "a"), (&uart, 30, "c"), (&kernel, 30, "d"), (&uart, 40, "e")] {
+    for (ring, time, text) in
+        [(&uart, 20, "b"), (&kernel, 10, "a"), (&uart, 30, "c"), (&kernel, 30, "d"), (&uart, 40, "e")]
+    {
         put(ring, time, text);
     }
     let (records, is_more) = sources.collect(1000);

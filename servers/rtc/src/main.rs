@@ -64,7 +64,8 @@ impl Rtc for Cmos {
         self.write(REGISTER_B, register_b | HOLD)?;
         let hour = format.hour_register(date.hour);
         let [second, minute, day, month, year] =
-            [date.second, date.minute, date.day, date.month, (date.year % 100) as u8].map(|number| format.register(number));
+            [date.second, date.minute, date.day, date.month, (date.year % 100) as u8]
+                .map(|number| format.register(number));
         for (register, value) in DATE.into_iter().zip([second, minute, hour, day, month, year]) {
             self.write(register, value)?;
         }
@@ -92,7 +93,10 @@ impl Cmos {
     }
 
     fn write(&self, register: u8, value: u8) -> core::result::Result<(), RtcError> {
-        self.ports.write_u8(0, register).and_then(|()| self.ports.write_u8(1, value)).map_err(|_: Error| RtcError::Device)
+        self.ports
+            .write_u8(0, register)
+            .and_then(|()| self.ports.write_u8(1, value))
+            .map_err(|_: Error| RtcError::Device)
     }
 }
 

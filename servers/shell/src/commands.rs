@@ -69,13 +69,7 @@ pub enum Topic {
 impl Command {
     /// Writes what `--help` shows.
     pub fn write_help(&self, out: &mut dyn Write) -> fmt::Result {
-        let Command {
-            name,
-            usage,
-            summary,
-            details,
-            ..
-        } = self;
+        let Command { name, usage, summary, details, .. } = self;
         let blank = if usage.is_empty() { "" } else { " " };
         write!(out, "usage: {name}{blank}{usage}\n{summary}\n{details}")
     }
@@ -112,10 +106,7 @@ pub static COMMANDS: &[&Command] = &[
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS
-        .iter()
-        .copied()
-        .find(|command| command.name == name)
+    COMMANDS.iter().copied().find(|command| command.name == name)
 }
 
 #[cfg(test)]
@@ -128,11 +119,7 @@ mod tests {
         assert!(find("ps").is_some() && find("p").is_none());
         for command in COMMANDS {
             assert!(command.summary.ends_with('.'), "{}", command.name);
-            assert!(
-                command.details.is_empty() || command.details.ends_with('\n'),
-                "{}",
-                command.name
-            );
+            assert!(command.details.is_empty() || command.details.ends_with('\n'), "{}", command.name);
         }
     }
 }

@@ -43,20 +43,13 @@ impl Candidates for Completer<'_> {
         };
         match command.topic {
             Topic::Nothing => Vec::new(),
-            Topic::Words(all) if rest.is_empty() => {
-                all.iter().map(|word| word.to_string()).collect()
-            }
+            Topic::Words(all) if rest.is_empty() => all.iter().map(|word| word.to_string()).collect(),
             Topic::Words(_) => Vec::new(),
             Topic::Services => self.services(),
-            Topic::Service(actions) if rest.is_empty() => {
-                actions.iter().map(|word| word.to_string()).collect()
-            }
+            Topic::Service(actions) if rest.is_empty() => actions.iter().map(|word| word.to_string()).collect(),
             Topic::Service(_) => self.services(),
             Topic::Targets => {
-                let jobs = self
-                    .jobs
-                    .iter()
-                    .map(|job| alloc::format!("%{}", job.number));
+                let jobs = self.jobs.iter().map(|job| alloc::format!("%{}", job.number));
                 let mut all = self.services();
                 all.extend(jobs);
                 all
@@ -67,9 +60,7 @@ impl Candidates for Completer<'_> {
 }
 
 /// All services that the registry knows.
-pub fn services(
-    registry: &RegistryClient,
-) -> Result<Vec<Service>, libsys::client::CallError<libsys::wire::NoError>> {
+pub fn services(registry: &RegistryClient) -> Result<Vec<Service>, libsys::client::CallError<libsys::wire::NoError>> {
     let mut all = Vec::new();
     loop {
         match registry.list(all.len() as u32)? {
@@ -80,9 +71,7 @@ pub fn services(
 }
 
 /// The names of all programs of the boot archive.
-pub fn programs(
-    registry: &RegistryClient,
-) -> Result<Vec<String>, libsys::client::CallError<libsys::wire::NoError>> {
+pub fn programs(registry: &RegistryClient) -> Result<Vec<String>, libsys::client::CallError<libsys::wire::NoError>> {
     let mut all = Vec::new();
     loop {
         match registry.programs(all.len() as u32)? {

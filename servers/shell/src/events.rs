@@ -25,10 +25,7 @@ pub struct Events {
 impl Events {
     /// A channel that nobody knows yet.
     pub fn new(account: &Account) -> Result<Events, Error> {
-        Ok(Events {
-            channel: Channel::create(account)?,
-            pending: Cell::new(0),
-        })
+        Ok(Events { channel: Channel::create(account)?, pending: Cell::new(0) })
     }
 
     /// The channel, to be signalled by the kernel.

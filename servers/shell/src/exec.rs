@@ -8,6 +8,7 @@ use crate::shell::{Shell, ShutDown};
 use core::fmt::Write;
 use libsys::client;
 use libsys::protocol::LogClient;
+use libsys::time::Instant;
 
 /// Before the output.
 const BEGIN: &str = "\x1b]skink;begin\x07";
@@ -21,14 +22,12 @@ pub fn run(shell: &mut Shell, commands: &str) -> ShutDown {
     hush(shell);
     // Writing fails only when the terminal is gone, and then there is nobody to tell.
     let _ = shell.write_str(BEGIN);
+    shell.ready = Instant::now();
     let status = shell.run_text(commands);
     shell.terminal.drain();
     let _ = write!(shell, "\x1b]skink;exit={status}\x07");
     shell.terminal.drain();
-    shell.shut_down.unwrap_or(ShutDown {
-        restart: false,
-        status: POWER_OFF,
-    })
+    shell.shut_down.unwrap_or(ShutDown { restart: false, status: POWER_OFF })
 }
 
 /// Keeps the log off the serial line while commands write to it.

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use libsys::inspect::{
-    self, CallRecord, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord,
-    ProcessRecord, RangeRecord, SystemRecord, ThreadRecord,
+    self, CallRecord, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord, ProcessRecord,
+    RangeRecord, SystemRecord, ThreadRecord,
 };
 use libsys::{Error, Resource};
 

@@ -27,11 +27,7 @@ impl Jobs {
     pub fn add(&mut self, command: String, child: Box<dyn Child>) -> usize {
         let is_free = |number: &usize| self.jobs.iter().all(|job| job.number != *number);
         let number = (1..).find(is_free).unwrap_or(usize::MAX);
-        self.jobs.push(Job {
-            number,
-            command,
-            child,
-        });
+        self.jobs.push(Job { number, command, child });
         self.jobs.sort_by_key(|job| job.number);
         number
     }

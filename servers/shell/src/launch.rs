@@ -71,9 +71,7 @@ pub enum LaunchError {
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LaunchError::NoSuchProgram => {
-                f.write_str("there is no command or program of this name: `help` lists them")
-            }
+            LaunchError::NoSuchProgram => f.write_str("there is no command or program of this name: `help` lists them"),
             LaunchError::Refused(why) => f.write_str(why),
         }
     }

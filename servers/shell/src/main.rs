@@ -27,11 +27,7 @@ fn run() -> Result<()> {
         events,
         registry,
         inspect: Box::new(Kernel::new(env.take("inspect").ok())),
-        launcher: Box::new(Archive::new(
-            registry,
-            env.account(),
-            env.take("realtime").ok(),
-        )),
+        launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok())),
     });
     // A shell that init does not know as a service works as well.
     let _ = registry.ready();

@@ -45,17 +45,8 @@ pub struct Archive {
 
 impl Archive {
     /// Programs that this registry has, charged to this account; with the right to real time, if there is one.
-    pub fn new(
-        registry: &'static RegistryClient,
-        account: &'static Account,
-        real_time: Option<Resource>,
-    ) -> Archive {
-        Archive {
-            registry,
-            account,
-            real_time: real_time.map(Rc::new),
-            prepared: BTreeMap::new(),
-        }
+    pub fn new(registry: &'static RegistryClient, account: &'static Account, real_time: Option<Resource>) -> Archive {
+        Archive { registry, account, real_time: real_time.map(Rc::new), prepared: BTreeMap::new() }
     }
 
     fn program(&mut self, name: &str) -> Result<Rc<Program>, LaunchError> {
@@ -101,18 +92,14 @@ impl Archive {
         let refused = |what: &str, error: &dyn fmt::Display| {
             LaunchError::Refused(format!("no session to {what} for it: {error}"))
         };
-        let registry = self
-            .registry
-            .connect(names::REGISTRY, true)
-            .map_err(|error| refused("init", &error))?;
+        let registry = self.registry.connect(names::REGISTRY, true).map_err(|error| refused("init", &error))?;
         let registry: RegistryClient = client::unchecked(registry);
         let console = match registry.connect(CONSOLE, true) {
             Ok(session) => session,
             // Where the registry has no console, the shell's own will do.
-            Err(CallError::Failed(RegistryError::NoSuchName)) => terminal
-                .console()
-                .duplicate(SESSION)
-                .map_err(|error| refused(CONSOLE, &error))?,
+            Err(CallError::Failed(RegistryError::NoSuchName)) => {
+                terminal.console().duplicate(SESSION).map_err(|error| refused(CONSOLE, &error))?
+            }
             Err(error) => return Err(refused(CONSOLE, &error)),
         };
         Ok((registry, console))
@@ -147,10 +134,7 @@ impl Launcher for Archive {
         let child = request
             .spawn(self.account)
             .map_err(|error| LaunchError::Refused(format!("it cannot be started: {error}")))?;
-        let running = Running {
-            child,
-            real_time: self.real_time.clone(),
-        };
+        let running = Running { child, real_time: self.real_time.clone() };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)

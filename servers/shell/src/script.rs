@@ -89,11 +89,7 @@ pub enum Part {
 
 impl Word {
     /// The word with `variable`'s values in it. A word that comes to nothing, without having been quoted, is none.
-    pub fn expand<'a>(
-        &self,
-        status: u8,
-        variable: impl Fn(&str) -> Option<&'a str>,
-    ) -> Option<String> {
+    pub fn expand<'a>(&self, status: u8, variable: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
@@ -151,10 +147,7 @@ impl fmt::Display for SyntaxError {
                 write!(f, "no command after `{operator}` in column {column}")
             }
             SyntaxErrorKind::BackgroundOfSeveral => {
-                write!(
-                    f,
-                    "`&` in column {column}: only a single command goes to the background"
-                )
+                write!(f, "`&` in column {column}: only a single command goes to the background")
             }
             SyntaxErrorKind::BadVariable => {
                 write!(f, "`${{` in column {column} lacks a name and `}}`")

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use libsys::abi::ExitReason;
 use libsys::protocol::RegistryClient;
+use libsys::time::Instant;
 
 /// What the shell says when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
@@ -68,6 +69,8 @@ pub struct Shell {
     pub shut_down: Option<ShutDown>,
     /// Whether a person is there.
     pub is_interactive: bool,
+    /// When it was ready for the first command.
+    pub ready: Instant,
     launcher: Box<dyn Launcher>,
     editor: Editor,
     decoder: Decoder,
@@ -97,6 +100,7 @@ impl Shell {
             variables: Vec::new(),
             shut_down: None,
             is_interactive: true,
+            ready: Instant::now(),
             editor: Editor::default(),
             decoder: Decoder::default(),
             status: status::SUCCESS,
@@ -109,13 +113,12 @@ impl Shell {
             Some((columns, _)) => self.editor.set_columns(Some(columns.into())),
             None => self.say(ASK_FOR_SIZE),
         }
+        self.ready = Instant::now();
         while self.shut_down.is_none() && !self.terminal.is_lost() {
             self.tell_of_jobs();
             match self.read_line() {
                 Some(Outcome::Line(line)) => drop(self.run_text(&line)),
-                Some(Outcome::EndOfInput) => {
-                    self.say("Ctrl-D ends nothing here: `poweroff` does\n")
-                }
+                Some(Outcome::EndOfInput) => self.say("Ctrl-D ends nothing here: `poweroff` does\n"),
                 Some(Outcome::Cancelled) => self.status = status::INTERRUPTED,
                 Some(Outcome::Editing) | None => {}
             }
@@ -147,9 +150,7 @@ impl Shell {
                 continue;
             }
             let mut candidates = complete::Completer::new(self.registry, &self.jobs);
-            let outcome = self
-                .editor
-                .key(key, &mut self.history, &mut candidates, &mut out);
+            let outcome = self.editor.key(key, &mut self.history, &mut candidates, &mut out);
             if outcome != Outcome::Editing {
                 self.say(&out);
                 self.terminal.flush();
@@ -174,10 +175,7 @@ impl Shell {
 
     fn run_script(&mut self, script: &Script) {
         for statement in &script.statements {
-            let how = How {
-                background: statement.background,
-                ..How::default()
-            };
+            let how = How { background: statement.background, ..How::default() };
             for (condition, command) in &statement.commands {
                 if condition.holds(self.status) {
                     self.status = self.run_command(command, how);
@@ -196,11 +194,8 @@ impl Shell {
 
     fn run_command(&mut self, command: &Command, how: How) -> u8 {
         let status = self.status;
-        let words: Vec<String> = command
-            .words
-            .iter()
-            .filter_map(|word| word.expand(status, |name| self.variable(name)))
-            .collect();
+        let words: Vec<String> =
+            command.words.iter().filter_map(|word| word.expand(status, |name| self.variable(name))).collect();
         self.run_words(&words, how)
     }
 
@@ -214,13 +209,9 @@ impl Shell {
         };
         let mut arguments = Arguments::new(&words[1..]);
         let result = if arguments.asks_for_help() {
-            command
-                .write_help(&mut self.terminal)
-                .map_err(Failure::from)
+            command.write_help(&mut self.terminal).map_err(Failure::from)
         } else if how.background {
-            Err(Failure::Usage(
-                "it is a part of the shell, and cannot run in the background".into(),
-            ))
+            Err(Failure::Usage("it is a part of the shell, and cannot run in the background".into()))
         } else {
             (command.run)(self, &mut arguments)
         };
@@ -241,12 +232,8 @@ impl Shell {
     }
 
     fn run_program(&mut self, words: &[String], how: How) -> u8 {
-        let launch = Launch {
-            words,
-            environment: &self.variables,
-            is_foreground: !how.background,
-            scheduling: how.scheduling,
-        };
+        let launch =
+            Launch { words, environment: &self.variables, is_foreground: !how.background, scheduling: how.scheduling };
         self.terminal.flush();
         let name = words.first().map_or("", String::as_str);
         match self.launcher.launch(&launch, &self.terminal, &self.events) {
@@ -305,11 +292,7 @@ impl Shell {
     /// Tells of programs in the background that have ended.
     pub fn tell_of_jobs(&mut self) {
         while let Some((job, _, said)) = self.jobs.next_ended() {
-            self.say(&alloc::format!(
-                "[{}] {}: {said}\n",
-                job.number,
-                job.command
-            ));
+            self.say(&alloc::format!("[{}] {}: {said}\n", job.number, job.command));
         }
     }
 

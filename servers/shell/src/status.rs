@@ -35,10 +35,9 @@ pub fn of_program(record: &ExitRecord) -> (u8, Option<String>) {
         ExitReason::Breakpoint => signal(5),
         ExitReason::DivideError | ExitReason::FloatingPoint => signal(8),
         ExitReason::Killed | ExitReason::Hung | ExitReason::Revoked => signal(9),
-        ExitReason::PageFault
-        | ExitReason::StackOverflow
-        | ExitReason::GeneralProtection
-        | ExitReason::Exception => signal(11),
+        ExitReason::PageFault | ExitReason::StackOverflow | ExitReason::GeneralProtection | ExitReason::Exception => {
+            signal(11)
+        }
     };
     (status, Some(describe(reason, record)))
 }
@@ -58,11 +57,7 @@ pub fn describe(reason: ExitReason, record: &ExitRecord) -> String {
                 code if code & 1 << 1 != 0 => "write",
                 _ => "read",
             };
-            format!(
-                "{} ({access} of {:#x}, at {rip:#x})",
-                reason.text(),
-                record.address
-            )
+            format!("{} ({access} of {:#x}, at {rip:#x})", reason.text(), record.address)
         }
         _ if reason.is_fault() && !matches!(reason, ExitReason::Panic | ExitReason::Hung) => {
             format!("{} (at {rip:#x})", describe_code(reason, record.code))
@@ -89,12 +84,7 @@ mod tests {
     use super::*;
 
     fn end(reason: ExitReason, code: u64) -> (u8, Option<String>) {
-        let mut record = ExitRecord {
-            reason: reason as u32,
-            code,
-            address: 0x10,
-            ..ExitRecord::default()
-        };
+        let mut record = ExitRecord { reason: reason as u32, code, address: 0x10, ..ExitRecord::default() };
         record.registers.rip = 0x40_1000;
         of_program(&record)
     }
@@ -107,10 +97,7 @@ mod tests {
         assert_eq!(end(ExitReason::Killed, 130), (130, None));
         let (status, said) = end(ExitReason::PageFault, 6);
         assert_eq!(status, 139);
-        assert_eq!(
-            said.as_deref(),
-            Some("page fault (write of 0x10, at 0x401000)")
-        );
+        assert_eq!(said.as_deref(), Some("page fault (write of 0x10, at 0x401000)"));
         assert_eq!(end(ExitReason::Killed, 0), (137, Some("killed".into())));
         assert_eq!(end(ExitReason::Panic, 0), (134, Some("panicked".into())));
         for number in 0..20 {

@@ -22,19 +22,10 @@ const HELD: usize = 2048;
 const PAUSE: u64 = 20_000_000;
 
 /// While a line is edited: every key comes, Ctrl-C among them.
-const EDITING: Mode = Mode {
-    canonical: false,
-    echo: false,
-    interrupts: false,
-    newline_in: false,
-    newline_out: true,
-};
+const EDITING: Mode = Mode { canonical: false, echo: false, interrupts: false, newline_in: false, newline_out: true };
 
 /// While a command runs: Ctrl-C interrupts it, and what is typed waits, unseen, for the next prompt.
-const RUNNING: Mode = Mode {
-    interrupts: true,
-    ..EDITING
-};
+const RUNNING: Mode = Mode { interrupts: true, ..EDITING };
 
 /// The shell's terminal.
 #[derive(Debug)]

@@ -15,34 +15,23 @@ pub struct Table {
 impl Table {
     /// A table with these titles.
     pub fn new(titles: &[&'static str]) -> Table {
-        Table {
-            titles: titles.to_vec(),
-            rows: Vec::new(),
-        }
+        Table { titles: titles.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; each value as it displays.
     pub fn row(&mut self, values: &[&dyn Display]) {
-        self.rows
-            .push(values.iter().map(|value| value.to_string()).collect());
+        self.rows.push(values.iter().map(|value| value.to_string()).collect());
     }
 
     /// Writes titles and rows.
     pub fn write(&self, out: &mut dyn Write) -> fmt::Result {
-        let titles = self
-            .titles
-            .iter()
-            .map(|title| title.trim_start_matches('>'));
+        let titles = self.titles.iter().map(|title| title.trim_start_matches('>'));
         let widths: Vec<usize> = titles
             .clone()
             .enumerate()
             .map(|(index, title)| {
                 let cells = self.rows.iter().filter_map(|row| row.get(index));
-                cells
-                    .map(|cell| text_width(cell))
-                    .chain([text_width(title)])
-                    .max()
-                    .unwrap_or(0)
+                cells.map(|cell| text_width(cell)).chain([text_width(title)]).max().unwrap_or(0)
             })
             .collect();
         self.line(titles, &widths, out)?;
@@ -52,21 +41,12 @@ impl Table {
         Ok(())
     }
 
-    fn line<'a>(
-        &self,
-        cells: impl Iterator<Item = &'a str>,
-        widths: &[usize],
-        out: &mut dyn Write,
-    ) -> fmt::Result {
+    fn line<'a>(&self, cells: impl Iterator<Item = &'a str>, widths: &[usize], out: &mut dyn Write) -> fmt::Result {
         // Blanks are written only before something that follows them.
         let mut blanks = 0;
         for ((cell, width), title) in cells.zip(widths).zip(&self.titles) {
             let rest = width.saturating_sub(text_width(cell));
-            let (before, after) = if title.starts_with('>') {
-                (rest, 0)
-            } else {
-                (0, rest)
-            };
+            let (before, after) = if title.starts_with('>') { (rest, 0) } else { (0, rest) };
             if !cell.is_empty() {
                 write!(out, "{:1$}{cell}", "", blanks + before)?;
                 blanks = 0;
@@ -100,13 +80,7 @@ impl Display for Size {
         let unit = (self.0.ilog2() / 10 - 1).min(4);
         let shift = 10 * (unit + 1);
         let tenths = (u128::from(self.0) * 10) >> shift;
-        write!(
-            f,
-            "{}.{} {}",
-            tenths / 10,
-            tenths % 10,
-            UNITS[unit as usize]
-        )
+        write!(f, "{}.{} {}", tenths / 10, tenths % 10, UNITS[unit as usize])
     }
 }
 
@@ -158,10 +132,7 @@ impl Display for Uptime {
 
 /// A name that the kernel keeps in so many bytes, padded with zeros.
 pub fn name(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
     // Names are the programs' own choice: none of them gets to steer the terminal.
     text.replace(char::is_control, "?")
@@ -231,10 +202,7 @@ mod tests {
         table.row(&[&123, &"é", &Size(1), &""]);
         let mut text = String::new();
         table.write(&mut text).expect("a string");
-        assert_eq!(
-            text,
-            "PID  NAME   MEMORY  STATE\n  7  uart  2.0 KiB  running\n123  é         1 B\n"
-        );
+        assert_eq!(text, "PID  NAME   MEMORY  STATE\n  7  uart  2.0 KiB  running\n123  é         1 B\n");
     }
 
     #[test]

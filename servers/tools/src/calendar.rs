@@ -26,10 +26,7 @@ pub struct DateTime {
 impl DateTime {
     /// The date so many seconds after 1970-01-01 00:00:00.
     pub fn of_unix(seconds: i64) -> DateTime {
-        let (days, rest) = (
-            seconds.div_euclid(SECONDS_A_DAY),
-            seconds.rem_euclid(SECONDS_A_DAY),
-        );
+        let (days, rest) = (seconds.div_euclid(SECONDS_A_DAY), seconds.rem_euclid(SECONDS_A_DAY));
         // Days of a year that begins in March, counted in cycles of 400 years (146,097 days) from 0000-03-01.
         let days = days + 719_468;
         let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -60,19 +57,8 @@ impl DateTime {
 /// As ISO 8601 has it, with a blank in the middle.
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DateTime {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = self;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
-        )
+        let DateTime { year, month, day, hour, minute, second, .. } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
     }
 }
 
@@ -94,10 +80,7 @@ mod tests {
         assert_eq!(date(-1), "Wed 1969-12-31 23:59:59");
         assert_eq!(date(1_700_000_000), "Tue 2023-11-14 22:13:20");
         assert_eq!(date(4_107_542_400), "Mon 2100-03-01 00:00:00");
-        assert_eq!(
-            date(253_402_300_800).len(),
-            "Sat 10000-01-01 00:00:00".len()
-        );
+        assert_eq!(date(253_402_300_800).len(), "Sat 10000-01-01 00:00:00".len());
         let _ = DateTime::of_unix(i64::MAX).to_string();
         let _ = DateTime::of_unix(i64::MIN).to_string();
     }

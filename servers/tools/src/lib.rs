@@ -37,21 +37,14 @@ impl From<fmt::Error> for Failure {
 }
 
 /// Runs a program: `--help` and failures are the same for all. `help` is its usage line and what follows.
-pub fn run(
-    help: &str,
-    body: impl FnOnce(&[String], &mut Stream) -> Result<ExitStatus, Failure>,
-) -> ExitStatus {
-    let (name, arguments) = env::arguments()
-        .split_first()
-        .map_or(("?", &[][..]), |(name, rest)| (name.as_str(), rest));
+pub fn run(help: &str, body: impl FnOnce(&[String], &mut Stream) -> Result<ExitStatus, Failure>) -> ExitStatus {
+    let (name, arguments) = env::arguments().split_first().map_or(("?", &[][..]), |(name, rest)| (name.as_str(), rest));
     let Ok(mut out) = Stream::open(env::names::STDOUT) else {
         libsys::error!("no stdout was given");
         return ExitStatus::FAILURE;
     };
     let result = if arguments.first().is_some_and(|word| word == "--help") {
-        out.write_str(help)
-            .map(|()| ExitStatus::SUCCESS)
-            .map_err(Failure::from)
+        out.write_str(help).map(|()| ExitStatus::SUCCESS).map_err(Failure::from)
     } else {
         body(arguments, &mut out)
     };

@@ -28,13 +28,8 @@ pub struct Stream {
 impl Stream {
     /// The stream of this name. Error: it was not given.
     pub fn open(name: &str) -> Result<Stream, Failure> {
-        let session =
-            env::take_session(name).map_err(|error| Failure::Error(format!("{error}")))?;
-        Ok(Stream {
-            console: client::unchecked(session),
-            held: String::new(),
-            room: None,
-        })
+        let session = env::take_session(name).map_err(|error| Failure::Error(format!("{error}")))?;
+        Ok(Stream { console: client::unchecked(session), held: String::new(), room: None })
     }
 
     /// Waits for input, at most `most` bytes; nothing is the end of it.

@@ -5,9 +5,7 @@
 //! hold nor changes a line that is set up already.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use libsys::driver::{
-    Env, Exchanged, Interrupt, Ports, Result, StartError, Stream, StreamDevice, StreamRing,
-};
+use libsys::driver::{Env, Exchanged, Interrupt, Ports, Result, StartError, Stream, StreamDevice, StreamRing};
 use libsys::ports::Gate;
 use libsys::protocol::character::{CharacterError, Control, Line, Parity};
 use libsys::{Error, time};
@@ -53,33 +51,21 @@ struct Uart {
 
 impl StreamDevice for Uart {
     fn start(env: &Env) -> Result<Uart> {
-        let line = Line {
-            baud: env.parse("baud")?.unwrap_or(115_200),
-            data_bits: 8,
-            stop_bits: 1,
-            parity: Parity::None,
-        };
+        let line =
+            Line { baud: env.parse("baud")?.unwrap_or(115_200), data_bits: 8, stop_bits: 1, parity: Parity::None };
         let clock = env.parse("clock")?.unwrap_or(1_843_200);
         let (registers, fifo) = (env.ports("registers")?, env.parse("fifo")?.unwrap_or(16u8));
-        let mut uart = Uart {
-            registers,
-            irq: env.interrupt("irq", 1)?,
-            clock,
-            fifo: fifo.clamp(1, 64),
-            enabled: 0,
-            line,
-        };
+        let mut uart =
+            Uart { registers, irq: env.interrupt("irq", 1)?, clock, fifo: fifo.clamp(1, 64), enabled: 0, line };
         if uart.registers.read_u8(LINE_STATUS)? == 0xff {
             return Err(StartError::Device("there is no serial port"));
         }
         // Without the bits that empty them.
-        uart.registers
-            .write_u8(FIFO_CONTROL, if fifo > 1 { FIFO_AT_8 } else { 0 })?;
+        uart.registers.write_u8(FIFO_CONTROL, if fifo > 1 { FIFO_AT_8 } else { 0 })?;
         if uart.registers.read_u8(INTERRUPT_IDENTITY)? & FIFOS_ON != FIFOS_ON {
             uart.fifo = 1;
         }
-        uart.set_line(line)
-            .map_err(|_| StartError::Device("it cannot be set to this speed"))?;
+        uart.set_line(line).map_err(|_| StartError::Device("it cannot be set to this speed"))?;
         uart.registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
         uart.registers.write_u8(INTERRUPT_ENABLE, 0)?;
         Ok(uart)
@@ -95,9 +81,7 @@ impl StreamDevice for Uart {
     }
 
     fn is_idle(&mut self) -> bool {
-        self.registers
-            .read_u8(LINE_STATUS)
-            .is_ok_and(|status| status & IDLE != 0)
+        self.registers.read_u8(LINE_STATUS).is_ok_and(|status| status & IDLE != 0)
     }
 
     fn control(&mut self, control: Control) -> core::result::Result<(), CharacterError> {
@@ -106,13 +90,9 @@ impl StreamDevice for Uart {
             Control::Line(line) => self.set_line(line),
             Control::Break(milliseconds) if milliseconds <= LONGEST_BREAK => {
                 let format = self.registers.read_u8(LINE_CONTROL).map_err(failed)?;
-                self.registers
-                    .write_u8(LINE_CONTROL, format | BREAK)
-                    .map_err(failed)?;
+                self.registers.write_u8(LINE_CONTROL, format | BREAK).map_err(failed)?;
                 time::sleep(time::Duration::from_millis(milliseconds.into()));
-                self.registers
-                    .write_u8(LINE_CONTROL, format)
-                    .map_err(failed)
+                self.registers.write_u8(LINE_CONTROL, format).map_err(failed)
             }
             _ => Err(CharacterError::OutOfRange),
         }
@@ -134,28 +114,14 @@ impl Uart {
     ) -> core::result::Result<(), Option<Error>> {
         // The gate closes at an overrun too, as reading the status forgets it.
         let mask = DATA_READY | OVERRUN;
-        let gate = Gate {
-            data: DATA as u8,
-            status: LINE_STATUS as u8,
-            mask,
-            value: DATA_READY,
-            count: 64,
-        };
+        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask, value: DATA_READY, count: 64 };
         let burst = self.registers.drain(input.memory(), input.offset(), gate)?;
         done.received += burst.bytes;
         done.overruns += u64::from(burst.status & OVERRUN != 0);
         let mut wanted = if input.room() > 0 { RECEIVE } else { 0 };
         if output.available() > 0 {
-            let gate = Gate {
-                data: DATA as u8,
-                status: LINE_STATUS as u8,
-                mask: ROOM,
-                value: ROOM,
-                count: self.fifo,
-            };
-            let burst = self
-                .registers
-                .fill(output.memory(), output.offset(), gate)?;
+            let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask: ROOM, value: ROOM, count: self.fifo };
+            let burst = self.registers.fill(output.memory(), output.offset(), gate)?;
             done.sent += burst.bytes;
             wanted |= if output.available() > 0 { TRANSMIT } else { 0 };
         }
@@ -164,11 +130,7 @@ impl Uart {
             self.enabled = wanted;
         }
         let identity = self.registers.read_u8(INTERRUPT_IDENTITY)?;
-        if identity & NONE_PENDING != 0 {
-            Err(None)
-        } else {
-            Ok(())
-        }
+        if identity & NONE_PENDING != 0 { Err(None) } else { Ok(()) }
     }
 
     /// Sets speed and format, unless they are so already: to set them spoils what is on its way.
@@ -199,17 +161,13 @@ fn format(line: Line) -> Option<u8> {
         Parity::Even => 0x18,
     };
     let is_known = (5..=8).contains(&line.data_bits) && (1..=2).contains(&line.stop_bits);
-    is_known.then_some(
-        (line.data_bits.wrapping_sub(5) & 3) | (line.stop_bits.wrapping_sub(1) & 1) << 2 | parity,
-    )
+    is_known.then_some((line.data_bits.wrapping_sub(5) & 3) | (line.stop_bits.wrapping_sub(1) & 1) << 2 | parity)
 }
 
 /// The divisor whose speed is within 3 % of the wanted one, if there is one.
 fn divisor(clock: u32, baud: u32) -> Option<u16> {
     let (clock, baud) = (u64::from(clock), u64::from(baud));
-    let divisor = (clock + 8 * baud)
-        .checked_div(16 * baud)
-        .filter(|divisor| *divisor > 0)?;
+    let divisor = (clock + 8 * baud).checked_div(16 * baud).filter(|divisor| *divisor > 0)?;
     let is_close = (clock / divisor).abs_diff(16 * baud) * 100 <= 3 * 16 * baud;
     u16::try_from(divisor).ok().filter(|_| is_close)
 }

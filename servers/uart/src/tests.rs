@@ -4,10 +4,10 @@ use super::*;
 use libsys::env::Startup;
 use libsys::fake::{self, PortDevice};
 use libsys::message::Stamp;
+use libsys::protocol::character::Character;
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::{CONTROL, Context, Server};
 use libsys::wire::Shared;
-use libsys::protocol::character::Character;
 use libsys::{Channel, Header, Object};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -230,7 +230,8 @@ struct Client {
 fn client(capacity: u64) -> Client {
     let memory = [(); 2].map(|()| ring::create(&fake::account(), capacity).expect("memory"));
     let mapped = |index: usize| Arc::new(memory[index].map_writable().expect("mapped"));
-    let (input, output) = (Consumer::attach(mapped(0), 0).expect("a ring"), Producer::attach(mapped(1), 0).expect("a ring"));
+    let (input, output) =
+        (Consumer::attach(mapped(0), 0).expect("a ring"), Producer::attach(mapped(1), 0).expect("a ring"));
     let rings = memory.map(|memory| Shared::whole(memory, ring::memory_bytes(capacity)));
     Client { input, output, rings, events: fake::channel() }
 }
@@ -391,7 +392,13 @@ fn lines_are_set_by_those_who_may() {
     assert_eq!(machine.stream.control(&context(CONTROL), Control::Line(line)), Ok(()));
     assert_eq!(machine.model.chip(|chip| (chip.divisor, chip.line_control)), ([12, 0], 0x1e));
     assert_eq!(machine.stream.line(&context(1)), Ok(line));
-    for bad in [Line { baud: 0, ..line }, Line { baud: 100_000, ..line }, Line { baud: 1, ..line }, Line { data_bits: 9, ..line }, Line { stop_bits: 0, ..line }] {
+    for bad in [
+        Line { baud: 0, ..line },
+        Line { baud: 100_000, ..line },
+        Line { baud: 1, ..line },
+        Line { data_bits: 9, ..line },
+        Line { stop_bits: 0, ..line },
+    ] {
         assert_eq!(machine.stream.control(&context(CONTROL), Control::Line(bad)), Err(CharacterError::OutOfRange));
     }
     assert!(start(Arc::default(), &[("baud", "9600")]).is_ok());

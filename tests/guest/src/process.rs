@@ -70,7 +70,11 @@ pub fn wait_until_dead(process: &Process) -> Outcome<ExitRecord> {
     if channel.receive(Some(deadline_after(PATIENCE))).is_err() {
         let record = process.exit_record()?;
         process.kill(ExitReason::Killed, 0)?;
-        return Err(place.with_text(format!("the process does not end: state {}, {:?}", record.state, reason(&record))));
+        return Err(place.with_text(format!(
+            "the process does not end: state {}, {:?}",
+            record.state,
+            reason(&record)
+        )));
     }
     eventually("the process is drained", || Ok(process.exit_record()?.state == ProcessState::Dead as u32))()?;
     Ok(process.exit_record()?)

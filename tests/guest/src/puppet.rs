@@ -80,7 +80,8 @@ pub struct Status {
 
 /// Asks one what happened to it.
 pub fn status_of(session: &Session) -> Outcome<Status> {
-    let [last, signals, closes, last_closes, withdrawn, kept, badge, client] = ask(session, STATUS, Class::Replay, [0; 8])?;
+    let [last, signals, closes, last_closes, withdrawn, kept, badge, client] =
+        ask(session, STATUS, Class::Replay, [0; 8])?;
     Ok(Status { last, signals, closes, last_closes, withdrawn, kept, badge, client })
 }
 
@@ -294,10 +295,12 @@ fn with_handles(handles: impl IntoIterator<Item = Handle>) -> Answer {
 
 fn give(count: usize) -> Answer {
     let account: &Account = env::account();
-    let memory = || Memory::create(account, 4096).and_then(|memory| {
-        let limited = memory.duplicate(Rights::READ | Rights::INSPECT)?;
-        Ok(limited.into_handle())
-    });
+    let memory = || {
+        Memory::create(account, 4096).and_then(|memory| {
+            let limited = memory.duplicate(Rights::READ | Rights::INSPECT)?;
+            Ok(limited.into_handle())
+        })
+    };
     with_handles((0..count).map(|_| memory().unwrap_or(Handle::NONE)))
 }
 

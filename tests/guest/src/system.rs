@@ -197,9 +197,13 @@ fn run_again(account: &Account, ports: &Resource, serial: &Ports) -> Result<Exit
                 return Ok(ExitStatus(record.code as u8));
             }
             let is_panic = reason == ExitReason::Panic;
-            let message = libsys::panic::message_of(&child.process, record.code).filter(|_| is_panic).unwrap_or_default();
+            let message =
+                libsys::panic::message_of(&child.process, record.code).filter(|_| is_panic).unwrap_or_default();
             let (code, address, rip) = (record.code, record.address, record.registers.rip);
-            let text = format!("{name} died: {} (code {code:#x}, address {address:#x}, rip {rip:#x}) {message}\n", reason.text());
+            let text = format!(
+                "{name} died: {} (code {code:#x}, address {address:#x}, rip {rip:#x}) {message}\n",
+                reason.text()
+            );
             console::serial(serial, &text);
             return Ok(ExitStatus::FAILURE);
         }

@@ -157,7 +157,9 @@ fn long_lines_are_read_in_parts_and_nothing_is_lost() {
     let text: Vec<u8> = "aä".bytes().cycle().take(3 * 3000).collect();
     typed.keys(&text).keys(b"\r");
     let parts: Vec<_> = std::iter::from_fn(|| typed.read()).collect();
-    assert!(parts.len() > 3 && parts.iter().all(|part| part.len() <= LONGEST_LINE && core::str::from_utf8(part).is_ok()));
+    assert!(
+        parts.len() > 3 && parts.iter().all(|part| part.len() <= LONGEST_LINE && core::str::from_utf8(part).is_ok())
+    );
     assert_eq!(parts.concat(), [&text[..], b"\n"].concat());
 }
 

@@ -28,10 +28,7 @@ fn help(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     if let Some(command) = find(name) {
         return Ok(command.write_help(shell)?);
     }
-    if complete::programs(shell.registry)?
-        .iter()
-        .any(|program| program == name)
-    {
+    if complete::programs(shell.registry)?.iter().any(|program| program == name) {
         writeln!(shell, "`{name}` is a program: try `{name} --help`")?;
         return Ok(());
     }
@@ -42,11 +39,7 @@ fn overview(shell: &mut Shell) -> Outcome {
     let mut table = Table::new(&["COMMAND", "ARGUMENTS", "WHAT IT DOES"]);
     for command in COMMANDS {
         let usage = command.usage.split(" | ").next().unwrap_or("");
-        let more = if usage.len() < command.usage.len() {
-            " …"
-        } else {
-            ""
-        };
+        let more = if usage.len() < command.usage.len() { " …" } else { "" };
         table.row(&[&command.name, &format!("{usage}{more}"), &command.summary]);
     }
     table.write(shell)?;
@@ -54,10 +47,7 @@ fn overview(shell: &mut Shell) -> Outcome {
         Ok(programs) => writeln!(shell, "\nPrograms: {}", programs.join(" "))?,
         Err(error) => writeln!(shell, "\nPrograms: not known: {error}")?,
     }
-    writeln!(
-        shell,
-        "`COMMAND --help` tells more; `help help` tells about keys and quotes."
-    )?;
+    writeln!(shell, "`COMMAND --help` tells more; `help help` tells about keys and quotes.")?;
     Ok(())
 }
 
@@ -66,39 +56,20 @@ type View = (&'static str, &'static str, fn(&mut Shell) -> Outcome);
 
 /// All views.
 static VIEWS: &[View] = &[
-    (
-        "accounts",
-        "what the shell and its programs may use, and use",
-        process::show_accounts,
-    ),
+    ("accounts", "what the shell and its programs may use, and use", process::show_accounts),
+    ("boot", "when the shell was ready, memory in use, the clock's frequency: plain numbers", system::show_boot),
     ("calls", "calls that wait for an answer", system::show_calls),
-    (
-        "channels",
-        "channels and what is queued on them",
-        system::show_channels,
-    ),
+    ("channels", "channels and what is queued on them", system::show_channels),
     ("cpus", "CPUs and how busy they are", system::show_cpus),
-    (
-        "interrupts",
-        "interrupts, their drivers and latencies",
-        system::show_interrupts,
-    ),
+    ("interrupts", "interrupts, their drivers and latencies", system::show_interrupts),
     ("iomem", "device memory in use", system::show_device_memory),
     ("ioports", "I/O ports in use", system::show_ports),
     ("log", "what was logged", log::show),
     ("memory", "memory, free and used", system::show_memory),
-    (
-        "objects",
-        "how many there are of each kernel object",
-        system::show_objects,
-    ),
+    ("objects", "how many there are of each kernel object", system::show_objects),
     ("processes", "processes", process::show_processes),
     ("programs", "programs of the boot archive", show_programs),
-    (
-        "services",
-        "services and their states",
-        service::show_services,
-    ),
+    ("services", "services and their states", service::show_services),
     ("threads", "threads of all processes", process::show_threads),
     ("uptime", "how long the system runs", system::show_uptime),
 ];
@@ -110,6 +81,7 @@ pub(super) static SYS: Command = Command {
     details: "",
     topic: Topic::Words(&[
         "accounts",
+        "boot",
         "calls",
         "channels",
         "cpus",
@@ -163,9 +135,7 @@ mod tests {
 
     #[test]
     fn tab_knows_all_views() {
-        let Topic::Words(words) = SYS.topic else {
-            panic!("words")
-        };
+        let Topic::Words(words) = SYS.topic else { panic!("words") };
         assert!(VIEWS.iter().all(|(name, ..)| words.contains(name)));
         assert_eq!(words.len(), VIEWS.len() + 1);
         assert!(VIEWS.is_sorted_by_key(|(name, ..)| *name));

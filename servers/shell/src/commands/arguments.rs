@@ -41,8 +41,7 @@ impl<'a> Arguments<'a> {
 
     /// The next word, which has to be there.
     pub fn require(&mut self, what: &str) -> Result<&'a str, Failure> {
-        self.take()
-            .ok_or_else(|| Failure::Usage(format!("{what} is missing")))
+        self.take().ok_or_else(|| Failure::Usage(format!("{what} is missing")))
     }
 
     /// The next word as a value.
@@ -67,8 +66,7 @@ impl<'a> Arguments<'a> {
 
 /// A word as a value.
 pub fn parse<T: FromStr>(word: &str, what: &str) -> Result<T, Failure> {
-    word.parse()
-        .map_err(|_| Failure::Usage(format!("`{word}` is not {what}")))
+    word.parse().map_err(|_| Failure::Usage(format!("`{word}` is not {what}")))
 }
 
 /// An option that the command does not have.

@@ -27,9 +27,7 @@ pub(super) static KILL: Command = Command {
 fn kill(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     let targets = arguments.rest();
     if let Some(option) = targets.iter().find(|word| word.starts_with('-')) {
-        return usage(format!(
-            "there is no option {option}: there are no signals, killed is killed"
-        ));
+        return usage(format!("there is no option {option}: there are no signals, killed is killed"));
     }
     if targets.is_empty() {
         return usage("nothing to kill");
@@ -59,28 +57,23 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
         None => service.name == target,
     };
     if let Some(service) = services.iter().find(is_meant) {
-        return shell
-            .registry
-            .control(&service.name, Action::Kill)
-            .or_else(|error| refused(&service.name, error));
+        return shell.registry.control(&service.name, Action::Kill).or_else(|error| refused(&service.name, error));
     }
     let mut jobs = shell.jobs.iter();
     if let Some(job) = jobs.find(|job| job.command.split(' ').next() == Some(target)) {
         return Ok(job.child.kill(0)?);
     }
-    let is_init = shell.inspect.processes()?.iter().any(|process| {
-        process.parent == 0 && (Some(process.process) == number || name(&process.name) == target)
-    });
+    let is_init = shell
+        .inspect
+        .processes()?
+        .iter()
+        .any(|process| process.parent == 0 && (Some(process.process) == number || name(&process.name) == target));
     if is_init {
         return kill_init();
     }
     match number {
-        Some(_) => error(format!(
-            "no service and no program of this shell has the number {target}"
-        )),
-        None => error(format!(
-            "no service and no program of this shell is called {target}"
-        )),
+        Some(_) => error(format!("no service and no program of this shell has the number {target}")),
+        None => error(format!("no service and no program of this shell is called {target}")),
     }
 }
 
@@ -104,9 +97,7 @@ pub(super) fn refused<T>(name: &str, error: CallError<RegistryError>) -> Result<
         }
         CallError::Failed(RegistryError::NotReady) => format!("`{name}` is not ready"),
         CallError::Failed(RegistryError::GivenUp) => {
-            format!(
-                "`{name}` died too often and was given up: `service start {name}` starts it again"
-            )
+            format!("`{name}` died too often and was given up: `service start {name}` starts it again")
         }
         other => format!("{name}: {other}"),
     };
@@ -115,16 +106,13 @@ pub(super) fn refused<T>(name: &str, error: CallError<RegistryError>) -> Result<
 
 /// Weights of the nice values from −20 to 19: a step is a quarter more or less (as Linux has them).
 const WEIGHTS: [u32; 40] = [
-    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
-    3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
-    70, 56, 45, 36, 29, 23, 18, 15,
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904, 3906, 3121, 2501,
+    1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
 ];
 
 /// The weight of a nice value.
 fn weight(nice: i32) -> Option<u32> {
-    WEIGHTS
-        .get(usize::try_from(nice.checked_add(20)?).ok()?)
-        .copied()
+    WEIGHTS.get(usize::try_from(nice.checked_add(20)?).ok()?).copied()
 }
 
 pub(super) static NICE: Command = Command {
@@ -150,42 +138,22 @@ fn nice(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
                 let Some(weight) = weight else {
                     return usage(format!("a nice value is from -20 to 19, not {nice}"));
                 };
-                parameters = Some(Parameters {
-                    policy: Policy::Fair,
-                    priority: 0,
-                    weight,
-                });
+                parameters = Some(Parameters { policy: Policy::Fair, priority: 0, weight });
             }
             "-f" | "-r" => {
-                let policy = if option == "-f" {
-                    Policy::Fifo
-                } else {
-                    Policy::RoundRobin
-                };
+                let policy = if option == "-f" { Policy::Fifo } else { Policy::RoundRobin };
                 let priority: u8 = arguments.value("a priority")?;
                 if !(1..=MAX_PRIORITY).contains(&priority) {
-                    return usage(format!(
-                        "a priority is from 1 to {MAX_PRIORITY}, not {priority}"
-                    ));
+                    return usage(format!("a priority is from 1 to {MAX_PRIORITY}, not {priority}"));
                 }
-                parameters = Some(Parameters {
-                    policy,
-                    priority,
-                    weight: DEFAULT_WEIGHT,
-                });
+                parameters = Some(Parameters { policy, priority, weight: DEFAULT_WEIGHT });
             }
             "-p" => process = Some(arguments.value("the number of a process")?),
             _ => return unknown_option(option),
         }
     }
-    let usual = Parameters {
-        weight: WEIGHTS[30],
-        ..Parameters::DEFAULT
-    };
-    let scheduling = Scheduling {
-        parameters: Some(parameters.unwrap_or(usual)),
-        cpus: None,
-    };
+    let usual = Parameters { weight: WEIGHTS[30], ..Parameters::DEFAULT };
+    let scheduling = Scheduling { parameters: Some(parameters.unwrap_or(usual)), cpus: None };
     apply(shell, scheduling, process, arguments)
 }
 
@@ -213,27 +181,17 @@ fn taskset(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
             _ => return unknown_option(option),
         }
     }
-    let scheduling = Scheduling {
-        parameters: None,
-        cpus: Some(cpus & known),
-    };
+    let scheduling = Scheduling { parameters: None, cpus: Some(cpus & known) };
     apply(shell, scheduling, process, arguments)
 }
 
 /// Schedules a running program, or one that is started for it.
-fn apply(
-    shell: &mut Shell,
-    scheduling: Scheduling,
-    process: Option<u64>,
-    arguments: &mut Arguments,
-) -> Outcome {
+fn apply(shell: &mut Shell, scheduling: Scheduling, process: Option<u64>, arguments: &mut Arguments) -> Outcome {
     if let Some(process) = process {
         arguments.end()?;
         return match shell.jobs.of_process(process) {
             Some(job) => Ok(job.child.schedule(scheduling)?),
-            None => error(format!(
-                "{process} is not a program that this shell started"
-            )),
+            None => error(format!("{process} is not a program that this shell started")),
         };
     }
     let words = arguments.rest();
@@ -241,17 +199,9 @@ fn apply(
         return usage("a program is missing");
     };
     if super::find(name).is_some() {
-        return error(format!(
-            "`{name}` is a part of the shell: only programs can be scheduled"
-        ));
+        return error(format!("`{name}` is a part of the shell: only programs can be scheduled"));
     }
-    done(shell.run_words(
-        words,
-        How {
-            background: false,
-            scheduling,
-        },
-    ))
+    done(shell.run_words(words, How { background: false, scheduling }))
 }
 
 pub(super) static TIME: Command = Command {
@@ -277,11 +227,7 @@ fn time_command(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 
 /// What another command's status comes to.
 fn done(status: u8) -> Outcome {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(Failure::Status(status))
-    }
+    if status == 0 { Ok(()) } else { Err(Failure::Status(status)) }
 }
 
 #[cfg(test)]
@@ -290,18 +236,9 @@ mod tests {
 
     #[test]
     fn nice_values_are_weights() {
-        assert_eq!(
-            (weight(-20), weight(0), weight(19)),
-            (Some(88_761), Some(DEFAULT_WEIGHT), Some(15))
-        );
-        assert_eq!(
-            (weight(-21), weight(20), weight(i32::MAX)),
-            (None, None, None)
-        );
-        let all = (-20..20).map(|nice| Parameters {
-            weight: weight(nice).expect("a weight"),
-            ..Parameters::DEFAULT
-        });
+        assert_eq!((weight(-20), weight(0), weight(19)), (Some(88_761), Some(DEFAULT_WEIGHT), Some(15)));
+        assert_eq!((weight(-21), weight(20), weight(i32::MAX)), (None, None, None));
+        let all = (-20..20).map(|nice| Parameters { weight: weight(nice).expect("a weight"), ..Parameters::DEFAULT });
         assert!(all.into_iter().all(Parameters::is_valid));
     }
 }

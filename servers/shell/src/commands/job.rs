@@ -23,11 +23,7 @@ fn jobs(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     shell.tell_of_jobs();
     let mut table = Table::new(&["JOB", ">PID", "COMMAND"]);
     for job in shell.jobs.iter() {
-        table.row(&[
-            &format!("%{}", job.number),
-            &job.child.process(),
-            &job.command,
-        ]);
+        table.row(&[&format!("%{}", job.number), &job.child.process(), &job.command]);
     }
     Ok(table.write(shell)?)
 }
@@ -78,11 +74,7 @@ fn wait(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
             writeln!(shell, "[{}] {}: {said}", job.number, job.command)?;
         }
         if shell.jobs.last().is_none() {
-            return if last == 0 {
-                Ok(())
-            } else {
-                Err(Failure::Status(last))
-            };
+            return if last == 0 { Ok(()) } else { Err(Failure::Status(last)) };
         }
         if shell.terminal.wait(CHILD, None) == 0 {
             return Err(Failure::Output);

@@ -27,9 +27,7 @@ pub(super) static DMESG: Command = Command {
 };
 
 /// Short names of the levels, the most urgent first.
-const NAMES: [&str; 8] = [
-    "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
-];
+const NAMES: [&str; 8] = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
 
 /// What is to be shown.
 struct Wanted<'a> {
@@ -46,8 +44,7 @@ fn dmesg(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
                 let word = arguments.require("a level")?;
                 let number = NAMES.iter().position(|name| *name == word);
                 let number = number.or_else(|| word.parse().ok());
-                let level =
-                    number.and_then(|number| Level::from_number(u8::try_from(number).ok()?));
+                let level = number.and_then(|number| Level::from_number(u8::try_from(number).ok()?));
                 let Some(level) = level else {
                     return usage(format!("`{word}` is not a level: {}", NAMES.join(" ")));
                 };
@@ -59,23 +56,11 @@ fn dmesg(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         }
     }
     let sources = arguments.rest();
-    print(
-        shell,
-        &Wanted {
-            least,
-            count,
-            sources,
-        },
-        follow,
-    )
+    print(shell, &Wanted { least, count, sources }, follow)
 }
 
 pub(super) fn show(shell: &mut Shell) -> Outcome {
-    let all = Wanted {
-        least: Level::Debug,
-        count: usize::MAX,
-        sources: &[],
-    };
+    let all = Wanted { least: Level::Debug, count: usize::MAX, sources: &[] };
     print(shell, &all, false)
 }
 
@@ -136,16 +121,11 @@ fn write_record(shell: &mut Shell, record: &Record) -> Outcome {
     let (seconds, micros) = (record.time / 1_000_000_000, record.time / 1000 % 1_000_000);
     let level = NAMES.get(record.level as usize).unwrap_or(&"?");
     // What programs log is their own choice: none of them gets to steer the terminal.
-    let text = record
-        .text
-        .replace(|c: char| c.is_control() && c != '\t', "?");
+    let text = record.text.replace(|c: char| c.is_control() && c != '\t', "?");
     let source = match record.process {
         0 => record.source.clone(),
         process => format!("{}[{process}]", record.source),
     };
-    writeln!(
-        shell,
-        "[{seconds:>5}.{micros:06}] {level:<6} {source}: {text}"
-    )?;
+    writeln!(shell, "[{seconds:>5}.{micros:06}] {level:<6} {source}: {text}")?;
     Ok(())
 }

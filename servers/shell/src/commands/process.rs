@@ -37,26 +37,13 @@ fn ps(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         }
     }
     arguments.end()?;
-    if threads {
-        show_threads(shell)
-    } else {
-        show_processes(shell)
-    }
+    if threads { show_threads(shell) } else { show_processes(shell) }
 }
 
 pub(super) fn show_processes(shell: &mut Shell) -> Outcome {
     let all = shell.inspect.processes()?;
-    let mut table = Table::new(&[
-        ">PID",
-        ">PARENT",
-        "NAME",
-        "STATE",
-        ">INC",
-        ">THREADS",
-        ">HANDLES",
-        ">MEMORY",
-        ">CPU TIME",
-    ]);
+    let mut table =
+        Table::new(&[">PID", ">PARENT", "NAME", "STATE", ">INC", ">THREADS", ">HANDLES", ">MEMORY", ">CPU TIME"]);
     for (depth, process) in tree(&all) {
         table.row(&[
             &process.process,
@@ -87,8 +74,7 @@ fn tree(all: &[ProcessRecord]) -> Vec<(usize, &ProcessRecord)> {
         }
     }
     let mut listed = Vec::with_capacity(all.len());
-    let mut open: Vec<(usize, &ProcessRecord)> =
-        roots.into_iter().rev().map(|root| (0, root)).collect();
+    let mut open: Vec<(usize, &ProcessRecord)> = roots.into_iter().rev().map(|root| (0, root)).collect();
     while let Some((depth, process)) = open.pop() {
         listed.push((depth, process));
         let below = children.remove(&process.process).unwrap_or_default();
@@ -110,10 +96,7 @@ fn state(number: u32) -> &'static str {
 /// Names of all processes, by number.
 pub(super) fn names(shell: &Shell) -> Result<BTreeMap<u64, String>, Failure> {
     let all = shell.inspect.processes()?;
-    Ok(all
-        .iter()
-        .map(|process| (process.process, name(&process.name)))
-        .collect())
+    Ok(all.iter().map(|process| (process.process, name(&process.name))).collect())
 }
 
 /// The name of a process, or its number if it is gone; `-` for 0.
@@ -142,11 +125,7 @@ pub(super) fn show_threads(shell: &mut Shell) -> Outcome {
         ">CALL AGE",
     ]);
     for thread in shell.inspect.threads(0)? {
-        let age = if thread.call_age == 0 {
-            "-".to_string()
-        } else {
-            Time(thread.call_age).to_string()
-        };
+        let age = if thread.call_age == 0 { "-".to_string() } else { Time(thread.call_age).to_string() };
         table.row(&[
             &thread.thread,
             &thread.process,
@@ -210,15 +189,7 @@ fn top(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         };
         all.sort_by_key(|process| (core::cmp::Reverse(used(process)), process.process));
         let passed = system.uptime.saturating_sub(then).max(1);
-        let mut table = Table::new(&[
-            ">PID",
-            "NAME",
-            "STATE",
-            ">THREADS",
-            ">MEMORY",
-            ">CPU",
-            ">CPU TIME",
-        ]);
+        let mut table = Table::new(&[">PID", "NAME", "STATE", ">THREADS", ">MEMORY", ">CPU", ">CPU TIME"]);
         for process in &all {
             let permille = u128::from(used(process)) * 1000 / u128::from(passed);
             table.row(&[
@@ -238,10 +209,7 @@ fn top(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         super::system::show_memory(shell)?;
         table.write(shell)?;
         shell.terminal.flush();
-        before = all
-            .iter()
-            .map(|process| (process.process, process.run_time))
-            .collect();
+        before = all.iter().map(|process| (process.process, process.run_time)).collect();
         then = system.uptime;
     }
     Ok(())
@@ -273,9 +241,7 @@ fn process(shell: &Shell, word: &str) -> Result<u64, Failure> {
     match (fitting.next(), fitting.next()) {
         (Some(process), None) => Ok(process.process),
         (None, _) => error(format!("there is no process `{word}`")),
-        (Some(_), Some(_)) => error(format!(
-            "several processes are called {word}: give a number"
-        )),
+        (Some(_), Some(_)) => error(format!("several processes are called {word}: give a number")),
     }
 }
 
@@ -292,16 +258,7 @@ fn maps(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     let word = arguments.require("a process")?;
     arguments.end()?;
     let number = process(shell, word)?;
-    let mut table = Table::new(&[
-        "ADDRESS",
-        "END",
-        ">SIZE",
-        "ACCESS",
-        "KIND",
-        ">MEMORY",
-        ">OFFSET",
-        ">RESIDENT",
-    ]);
+    let mut table = Table::new(&["ADDRESS", "END", ">SIZE", "ACCESS", "KIND", ">MEMORY", ">OFFSET", ">RESIDENT"]);
     let mut total = 0;
     for mapping in shell.inspect.mappings(number)? {
         total += mapping.bytes;
@@ -330,19 +287,9 @@ fn maps(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 fn access(protection: u32) -> String {
     let protection = Protection::from_bits_truncate(protection);
     let flag = |right, letter| {
-        if protection.contains(right) {
-            letter
-        } else {
-            '-'
-        }
+        if protection.contains(right) { letter } else { '-' }
     };
-    [
-        flag(Protection::READ, 'r'),
-        flag(Protection::WRITE, 'w'),
-        flag(Protection::EXECUTE, 'x'),
-    ]
-    .iter()
-    .collect()
+    [flag(Protection::READ, 'r'), flag(Protection::WRITE, 'w'), flag(Protection::EXECUTE, 'x')].iter().collect()
 }
 
 pub(super) static HANDLES: Command = Command {
@@ -395,11 +342,7 @@ fn rights(bits: u32) -> String {
     ];
     let rights = Rights::from_bits_truncate(bits);
     let letter = |(right, letter): &(Rights, char)| {
-        if rights.contains(*right) {
-            *letter
-        } else {
-            '-'
-        }
+        if rights.contains(*right) { *letter } else { '-' }
     };
     LETTERS.iter().map(letter).collect()
 }
@@ -417,14 +360,7 @@ pub(super) static ACCOUNTS: Command = Command {
 };
 
 pub(super) fn show_accounts(shell: &mut Shell) -> Outcome {
-    let mut table = Table::new(&[
-        "ACCOUNT",
-        ">MEMORY",
-        ">HANDLES",
-        ">THREADS",
-        ">SESSIONS",
-        ">PROCESSES",
-    ]);
+    let mut table = Table::new(&["ACCOUNT", ">MEMORY", ">HANDLES", ">THREADS", ">SESSIONS", ">PROCESSES"]);
     let mut add = |name: &str, usage: &Usage| {
         let row = |what: &str, limits: &Limits| {
             [
@@ -455,35 +391,15 @@ mod tests {
 
     #[test]
     fn children_stand_below_their_parents() {
-        let process = |process, parent| ProcessRecord {
-            process,
-            parent,
-            ..ProcessRecord::default()
-        };
-        let all = [
-            process(1, 0),
-            process(2, 1),
-            process(3, 1),
-            process(5, 2),
-            process(7, 6),
-            process(8, 8),
-        ];
-        let listed: Vec<(usize, u64)> = tree(&all)
-            .iter()
-            .map(|(depth, process)| (*depth, process.process))
-            .collect();
+        let process = |process, parent| ProcessRecord { process, parent, ..ProcessRecord::default() };
+        let all = [process(1, 0), process(2, 1), process(3, 1), process(5, 2), process(7, 6), process(8, 8)];
+        let listed: Vec<(usize, u64)> = tree(&all).iter().map(|(depth, process)| (*depth, process.process)).collect();
         assert_eq!(listed, [(0, 1), (1, 2), (2, 5), (1, 3), (0, 7), (0, 8)]);
     }
 
     #[test]
     fn rights_are_letters() {
-        assert_eq!(
-            rights((Rights::DUPLICATE | Rights::CALL).bits()),
-            "D--------C-"
-        );
-        assert_eq!(
-            access((Protection::READ | Protection::EXECUTE).bits() | 3 << 8),
-            "r-x"
-        );
+        assert_eq!(rights((Rights::DUPLICATE | Rights::CALL).bits()), "D--------C-");
+        assert_eq!(access((Protection::READ | Protection::EXECUTE).bits() | 3 << 8), "r-x");
     }
 }

@@ -41,9 +41,7 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         "restart" => Some(Action::Restart),
         "kill" => Some(Action::Kill),
         _ => {
-            return usage(format!(
-                "`{word}` is none of list, info, start, stop, restart, kill"
-            ));
+            return usage(format!("`{word}` is none of list, info, start, stop, restart, kill"));
         }
     };
     let names = arguments.rest();
@@ -68,15 +66,7 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 
 pub(super) fn show_services(shell: &mut Shell) -> Outcome {
     let now = time::now();
-    let mut table = Table::new(&[
-        "NAME",
-        "STATE",
-        ">PID",
-        ">STARTS",
-        ">FAULTS",
-        ">UP",
-        "LAST EXIT",
-    ]);
+    let mut table = Table::new(&["NAME", "STATE", ">PID", ">STARTS", ">FAULTS", ">UP", "LAST EXIT"]);
     for service in complete::services(shell.registry)? {
         table.row(&[
             &service.name,
@@ -126,18 +116,12 @@ fn state(state: State) -> &'static str {
 }
 
 fn number(number: u64) -> String {
-    if number == 0 {
-        "-".into()
-    } else {
-        number.to_string()
-    }
+    if number == 0 { "-".into() } else { number.to_string() }
 }
 
 fn up(service: &Service, now: u64) -> String {
     match service.state {
-        State::Starting | State::Ready | State::Stopping => {
-            Uptime(now.saturating_sub(service.started)).to_string()
-        }
+        State::Starting | State::Ready | State::Stopping => Uptime(now.saturating_sub(service.started)).to_string(),
         _ => "-".into(),
     }
 }

@@ -12,6 +12,7 @@ use libsys::abi::Header;
 use libsys::abi::boot::ResourceKind;
 use libsys::abi::inspect::CallState;
 use libsys::abi::ports::MSI;
+use libsys::sys::clock_read;
 
 pub(super) static FREE: Command = Command {
     name: "free",
@@ -42,11 +43,7 @@ fn memory(shell: &mut Shell, bytes: bool) -> Outcome {
     let system = shell.inspect.system()?;
     let show = |frames: u64| {
         let size = Size::of_frames(frames);
-        if bytes {
-            size.0.to_string()
-        } else {
-            size.to_string()
-        }
+        if bytes { size.0.to_string() } else { size.to_string() }
     };
     let mut table = Table::new(&["", ">TOTAL", ">KERNEL", ">USED", ">FREE"]);
     table.row(&[
@@ -57,6 +54,16 @@ fn memory(shell: &mut Shell, bytes: bool) -> Outcome {
         &show(system.free_frames),
     ]);
     Ok(table.write(shell)?)
+}
+
+/// What the host tool measures a boot by: nanoseconds, bytes, hertz.
+pub(super) fn show_boot(shell: &mut Shell) -> Outcome {
+    let system = shell.inspect.system()?;
+    let used = (system.frames + system.kernel_frames).saturating_sub(system.free_frames);
+    let (prompt, memory) = (shell.ready.nanoseconds(), Size::of_frames(used).0);
+    let hertz = clock_read().tsc_hertz;
+    writeln!(shell, "prompt {prompt}\nmemory {memory}\ntsc {hertz}")?;
+    Ok(())
 }
 
 pub(super) static UPTIME: Command = Command {
@@ -75,10 +82,7 @@ pub(super) fn show_uptime(shell: &mut Shell) -> Outcome {
     let system = shell.inspect.system()?;
     let cpus = shell.inspect.cpus()?;
     let busy: u64 = cpus.iter().map(|cpu| cpu.busy).sum();
-    let all: u64 = cpus
-        .iter()
-        .map(|cpu| cpu.busy.saturating_add(cpu.idle))
-        .sum();
+    let all: u64 = cpus.iter().map(|cpu| cpu.busy.saturating_add(cpu.idle)).sum();
     let ready: u64 = cpus.iter().map(|cpu| cpu.ready).sum();
     writeln!(
         shell,
@@ -111,11 +115,7 @@ pub(super) fn show_cpus(shell: &mut Shell) -> Outcome {
         ">THREAD",
     ]);
     for cpu in shell.inspect.cpus()? {
-        let thread = if cpu.thread == 0 {
-            "idle".to_string()
-        } else {
-            cpu.thread.to_string()
-        };
+        let thread = if cpu.thread == 0 { "idle".to_string() } else { cpu.thread.to_string() };
         table.row(&[
             &cpu.cpu,
             &share(cpu.busy, cpu.busy.saturating_add(cpu.idle)),
@@ -168,16 +168,7 @@ pub(super) static CHANNELS: Command = Command {
 
 pub(super) fn show_channels(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
-    let mut table = Table::new(&[
-        ">CHANNEL",
-        "SERVER",
-        ">SESSIONS",
-        ">QUEUED",
-        ">RECEIVERS",
-        ">CALLS",
-        "SIGNALS",
-        "",
-    ]);
+    let mut table = Table::new(&[">CHANNEL", "SERVER", ">SESSIONS", ">QUEUED", ">RECEIVERS", ">CALLS", "SIGNALS", ""]);
     for channel in shell.inspect.channels()? {
         table.row(&[
             &channel.channel,
@@ -195,17 +186,8 @@ pub(super) fn show_channels(shell: &mut Shell) -> Outcome {
 
 pub(super) fn show_calls(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
-    let mut table = Table::new(&[
-        "CLIENT",
-        ">THREAD",
-        "SERVER",
-        ">CHANNEL",
-        "METHOD",
-        "STATE",
-        ">AGE",
-        ">FAULTS",
-        ">SERVED BY",
-    ]);
+    let mut table =
+        Table::new(&["CLIENT", ">THREAD", "SERVER", ">CHANNEL", "METHOD", "STATE", ">AGE", ">FAULTS", ">SERVED BY"]);
     for call in shell.inspect.calls()? {
         let state = match call.state {
             state if state == CallState::Queued as u32 => "queued",
@@ -247,15 +229,7 @@ pub(super) static INTERRUPTS: Command = Command {
 
 pub(super) fn show_interrupts(shell: &mut Shell) -> Outcome {
     let names = names(shell)?;
-    let mut table = Table::new(&[
-        ">LINE",
-        ">VECTOR",
-        "DRIVER",
-        ">COUNT",
-        ">MEAN LATENCY",
-        ">LONGEST",
-        "",
-    ]);
+    let mut table = Table::new(&[">LINE", ">VECTOR", "DRIVER", ">COUNT", ">MEAN LATENCY", ">LONGEST", ""]);
     for interrupt in shell.inspect.interrupts()? {
         let line = match interrupt.line {
             MSI => "msi".to_string(),
@@ -292,16 +266,8 @@ fn ranges(shell: &mut Shell, kind: ResourceKind) -> Outcome {
     for range in all {
         let last = range.start.saturating_add(range.length.saturating_sub(1));
         let (first, last, length) = match kind {
-            ResourceKind::Ports => (
-                format!("{:#06x}", range.start),
-                format!("{last:#06x}"),
-                range.length.to_string(),
-            ),
-            _ => (
-                format!("{:#014x}", range.start),
-                format!("{last:#014x}"),
-                Size(range.length).to_string(),
-            ),
+            ResourceKind::Ports => (format!("{:#06x}", range.start), format!("{last:#06x}"), range.length.to_string()),
+            _ => (format!("{:#014x}", range.start), format!("{last:#014x}"), Size(range.length).to_string()),
         };
         table.row(&[&first, &last, &length, &name_of(&names, range.process)]);
     }

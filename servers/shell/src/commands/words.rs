@@ -20,11 +20,7 @@ pub(super) static EXPORT: Command = Command {
 fn export(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     let words = arguments.rest();
     if words.is_empty() {
-        let lines: Vec<String> = shell
-            .variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
-            .collect();
+        let lines: Vec<String> = shell.variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         return Ok(shell.write_str(&lines.concat())?);
     }
     for word in words {

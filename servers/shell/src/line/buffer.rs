@@ -114,11 +114,7 @@ mod tests {
         let mut buffer = Buffer::new("ae\u{301}€".to_string());
         assert_eq!(buffer.left(), 4);
         buffer.move_to(4);
-        assert_eq!(
-            (buffer.left(), buffer.right()),
-            (1, 7),
-            "the accent goes with its letter"
-        );
+        assert_eq!((buffer.left(), buffer.right()), (1, 7), "the accent goes with its letter");
         let left = buffer.left();
         assert_eq!(buffer.remove(left..4), "e\u{301}");
         assert_eq!((buffer.text(), buffer.cursor()), ("a€", 1));

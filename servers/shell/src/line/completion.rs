@@ -36,11 +36,7 @@ pub fn complete(before: &str, candidates: &mut dyn Candidates) -> (usize, Comple
         [first, .., last] => {
             // Sorted, so what the outer two share all of them share.
             let same = common(first, last);
-            if same.len() > begun.len() {
-                Completion::Word(same.to_string())
-            } else {
-                Completion::Choice(fitting)
-            }
+            if same.len() > begun.len() { Completion::Word(same.to_string()) } else { Completion::Choice(fitting) }
         }
     };
     (start, completion)
@@ -54,10 +50,7 @@ fn last_command(line: &str) -> &str {
 
 /// Where the last word begins, which may be empty.
 fn last_word(command: &str) -> usize {
-    let space = command
-        .char_indices()
-        .rev()
-        .find(|(_, c)| c.is_whitespace());
+    let space = command.char_indices().rev().find(|(_, c)| c.is_whitespace());
     space.map_or(0, |(at, c)| at + c.len_utf8())
 }
 
@@ -95,20 +88,11 @@ mod tests {
         assert_eq!(complete("p"), (0, Completion::Word("ps ".into())));
         let choice = vec!["service".into(), "sleep".into(), "sys".into()];
         assert_eq!(complete("s"), (0, Completion::Choice(choice)));
-        assert_eq!(
-            complete("service st"),
-            (8, Completion::Choice(vec!["start".into(), "stop".into()]))
-        );
+        assert_eq!(complete("service st"), (8, Completion::Choice(vec!["start".into(), "stop".into()])));
         assert_eq!(complete("ps; se"), (4, Completion::Word("service ".into())));
-        assert_eq!(
-            complete("ps &&service l"),
-            (13, Completion::Word("list ".into()))
-        );
+        assert_eq!(complete("ps &&service l"), (13, Completion::Word("list ".into())));
         assert_eq!(complete("service list x").1, Completion::Nothing);
-        assert_eq!(
-            complete("service \u{e9}").1,
-            Completion::Choice(vec!["é1".into(), "é2".into()])
-        );
+        assert_eq!(complete("service \u{e9}").1, Completion::Choice(vec!["é1".into(), "é2".into()]));
         assert_eq!(complete("se"), (0, Completion::Word("service ".into())));
         let (start, completion) = complete("service ");
         assert!(start == 8 && matches!(completion, Completion::Choice(all) if all.len() == 5));

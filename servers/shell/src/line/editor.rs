@@ -156,11 +156,7 @@ impl Editor {
         if self.buffer.cursor() == self.buffer.text().len() {
             self.buffer.move_to(self.buffer.left());
         }
-        let (left, cursor, right) = (
-            self.buffer.left(),
-            self.buffer.cursor(),
-            self.buffer.right(),
-        );
+        let (left, cursor, right) = (self.buffer.left(), self.buffer.cursor(), self.buffer.right());
         if left < cursor && cursor < right {
             let first = self.buffer.remove(left..cursor);
             self.buffer.move_to(left + (right - cursor));

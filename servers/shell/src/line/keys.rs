@@ -126,9 +126,7 @@ impl Decoder {
         self.state = State::Ground;
         let text = core::str::from_utf8(&self.held).ok();
         let character = text.and_then(|text| text.chars().next());
-        Some(Key::Character(
-            character.unwrap_or(char::REPLACEMENT_CHARACTER),
-        ))
+        Some(Key::Character(character.unwrap_or(char::REPLACEMENT_CHARACTER)))
     }
 
     fn escape(&mut self, byte: u8) -> Option<Key> {
@@ -214,38 +212,20 @@ mod tests {
 
     fn keys(bytes: &[u8]) -> Vec<Key> {
         let mut decoder = Decoder::default();
-        bytes
-            .iter()
-            .filter_map(|byte| decoder.feed(*byte))
-            .collect()
+        bytes.iter().filter_map(|byte| decoder.feed(*byte)).collect()
     }
 
     #[test]
     fn keys_of_common_terminals() {
-        assert_eq!(
-            keys(b"\x1b[A\x1bOB\x1b[C\x1b[D"),
-            [Key::Up, Key::Down, Key::Right, Key::Left]
-        );
-        assert_eq!(
-            keys(b"\x1b[H\x1b[1~\x1bOH\x1b[F\x1b[4~"),
-            [Key::Home, Key::Home, Key::Home, Key::End, Key::End]
-        );
+        assert_eq!(keys(b"\x1b[A\x1bOB\x1b[C\x1b[D"), [Key::Up, Key::Down, Key::Right, Key::Left]);
+        assert_eq!(keys(b"\x1b[H\x1b[1~\x1bOH\x1b[F\x1b[4~"), [Key::Home, Key::Home, Key::Home, Key::End, Key::End]);
         assert_eq!(
             keys(b"\x1b[1;5C\x1b[1;5D\x1bb\x1bf"),
             [Key::WordRight, Key::WordLeft, Key::WordLeft, Key::WordRight]
         );
-        assert_eq!(
-            keys(b"\x1b[3~\x7f\x08"),
-            [Key::Delete, Key::Backspace, Key::Backspace]
-        );
-        assert_eq!(
-            keys(b"\x1b[24;80R\x1b[5~\x1b[?1;2c"),
-            [Key::Cursor(80, 24), Key::Other, Key::Other]
-        );
-        assert_eq!(
-            keys(b"\x01\x03\t"),
-            [Key::Control('A'), Key::Control('C'), Key::Tab]
-        );
+        assert_eq!(keys(b"\x1b[3~\x7f\x08"), [Key::Delete, Key::Backspace, Key::Backspace]);
+        assert_eq!(keys(b"\x1b[24;80R\x1b[5~\x1b[?1;2c"), [Key::Cursor(80, 24), Key::Other, Key::Other]);
+        assert_eq!(keys(b"\x01\x03\t"), [Key::Control('A'), Key::Control('C'), Key::Tab]);
     }
 
     #[test]
@@ -261,10 +241,7 @@ mod tests {
         // A broken one is dropped, and what follows counts.
         assert_eq!(keys(b"\xe2\x82a"), [Key::Character('a')]);
         assert_eq!(keys(b"\xff"), [Key::Character(char::REPLACEMENT_CHARACTER)]);
-        assert_eq!(
-            keys(b"\xed\xa0\x80"),
-            [Key::Character(char::REPLACEMENT_CHARACTER)]
-        );
+        assert_eq!(keys(b"\xed\xa0\x80"), [Key::Character(char::REPLACEMENT_CHARACTER)]);
     }
 
     proptest! {

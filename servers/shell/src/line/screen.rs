@@ -55,11 +55,7 @@ impl Screen {
         }
         out.push_str(behind);
         self.cell = self.advance(self.cell, behind);
-        if !behind.is_empty()
-            && self
-                .columns
-                .is_some_and(|columns| self.cell.is_multiple_of(columns))
-        {
+        if !behind.is_empty() && self.columns.is_some_and(|columns| self.cell.is_multiple_of(columns)) {
             // The terminal waits in the last column for the next character: let it go on.
             out.push_str(" \r");
         }
@@ -86,21 +82,14 @@ impl Screen {
     /// The cell behind a text that begins in a cell.
     fn advance(&self, cell: usize, text: &str) -> usize {
         text.chars().map(width).fold(cell, |cell, width| {
-            let is_cut = self
-                .columns
-                .is_some_and(|columns| width > 1 && cell % columns == columns - 1);
+            let is_cut = self.columns.is_some_and(|columns| width > 1 && cell % columns == columns - 1);
             cell + usize::from(is_cut) + width
         })
     }
 
     fn go(&mut self, to: usize, out: &mut String) {
         let (row, column, old_row, old_column) = match self.columns {
-            Some(columns) => (
-                to / columns,
-                to % columns,
-                self.cell / columns,
-                self.cell % columns,
-            ),
+            Some(columns) => (to / columns, to % columns, self.cell / columns, self.cell % columns),
             None => (0, to, 0, self.cell),
         };
         moves(row, old_row, 'B', 'A', out);
@@ -111,11 +100,7 @@ impl Screen {
 
 /// Moves from one row or column to another, with the letters of further and back.
 fn moves(to: usize, from: usize, further: char, back: char, out: &mut String) {
-    let (count, letter) = if to >= from {
-        (to - from, further)
-    } else {
-        (from - to, back)
-    };
+    let (count, letter) = if to >= from { (to - from, further) } else { (from - to, back) };
     // Writing to a string cannot fail.
     let _ = match (count, letter) {
         (0, _) => Ok(()),

@@ -8,11 +8,7 @@ use core::str::Chars;
 
 /// Reads a command line, which may have several lines.
 pub fn parse(text: &str) -> Result<Script, SyntaxError> {
-    Parser {
-        rest: text.chars().peekable(),
-        at: 0,
-    }
-    .script()
+    Parser { rest: text.chars().peekable(), at: 0 }.script()
 }
 
 struct Parser<'a> {
@@ -67,11 +63,7 @@ impl Parser<'_> {
             match operator {
                 Some(Operator::And | Operator::Or) => {
                     open = Some((at, operator.map_or("", Operator::text)));
-                    condition = if operator == Some(Operator::And) {
-                        Condition::Success
-                    } else {
-                        Condition::Failure
-                    };
+                    condition = if operator == Some(Operator::And) { Condition::Success } else { Condition::Failure };
                     continue;
                 }
                 // A line may end after `&&`: the command follows on the next one.
@@ -86,10 +78,7 @@ impl Parser<'_> {
                 return Err(error(at, SyntaxErrorKind::BackgroundOfSeveral));
             }
             if !commands.is_empty() {
-                script.statements.push(Statement {
-                    commands: core::mem::take(&mut commands),
-                    background,
-                });
+                script.statements.push(Statement { commands: core::mem::take(&mut commands), background });
             }
             condition = Condition::Always;
             if operator.is_none() {
@@ -210,8 +199,7 @@ impl Parser<'_> {
         let braced = self.next_if(|c| c == '{').is_some();
         let mut name = String::new();
         let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
-        while let Some(c) = self.next_if(|c| is_first(c) || !name.is_empty() && c.is_ascii_digit())
-        {
+        while let Some(c) = self.next_if(|c| is_first(c) || !name.is_empty() && c.is_ascii_digit()) {
             name.push(c);
         }
         if braced {

@@ -8,10 +8,7 @@ use libsys::protocol::registry::Action;
 use shell::shell::ShutDown;
 use world::World;
 
-const OFF: ShutDown = ShutDown {
-    restart: false,
-    status: 0x10,
-};
+const OFF: ShutDown = ShutDown { restart: false, status: 0x10 };
 
 /// What commands of the kernel's command line write, and the status that is told.
 fn exec(encoded: &'static str) -> (String, u8) {
@@ -19,16 +16,9 @@ fn exec(encoded: &'static str) -> (String, u8) {
     assert_eq!(end, OFF);
     let stage = world.stage.lock().unwrap();
     assert_eq!(stage.shown, Some(None), "the log is off the line");
-    assert!(
-        stage.flushes >= 2,
-        "everything has left the machine before it goes off"
-    );
-    let inside = output
-        .strip_prefix("\x1b]skink;begin\x07")
-        .expect("the first mark");
-    let (text, status) = inside
-        .rsplit_once("\x1b]skink;exit=")
-        .expect("the second mark");
+    assert!(stage.flushes >= 2, "everything has left the machine before it goes off");
+    let inside = output.strip_prefix("\x1b]skink;begin\x07").expect("the first mark");
+    let (text, status) = inside.rsplit_once("\x1b]skink;exit=").expect("the second mark");
     let status = status.strip_suffix('\x07').expect("its end");
     (text.to_string(), status.parse().expect("a status"))
 }
@@ -41,44 +31,26 @@ fn commands_of_the_kernels_command_line() {
     assert_eq!(exec("true && echo yes"), ("yes\n".into(), 0));
     assert_eq!(exec(""), (String::new(), 0));
     let (text, status) = exec("nothing");
-    assert_eq!(
-        (text.starts_with("nothing: there is no command"), status),
-        (true, 127)
-    );
+    assert_eq!((text.starts_with("nothing: there is no command"), status), (true, 127));
     let (text, status) = exec("echo 'a");
-    assert_eq!(
-        (text.as_str(), status),
-        ("shell: the ' in column 6 is not closed\n", 2)
-    );
+    assert_eq!((text.as_str(), status), ("shell: the ' in column 6 is not closed\n", 2));
 }
 
 #[test]
 fn ends_of_programs_are_told() {
     let (text, status) = exec("crash");
-    assert_eq!(
-        (text.as_str(), status),
-        ("crash: page fault (write of 0x10, at 0x0)\n", 139)
-    );
+    assert_eq!((text.as_str(), status), ("crash: page fault (write of 0x10, at 0x0)\n", 139));
     let (text, status) = exec("panic");
     assert_eq!(text, "panic: panicked\npanicked at src/main.rs:1:1:\nno\n");
     assert_eq!(status, 134);
     let (text, status) = exec("broken");
-    assert_eq!(
-        (text.as_str(), status),
-        ("broken: it cannot be started: not an ELF executable\n", 126)
-    );
+    assert_eq!((text.as_str(), status), ("broken: it cannot be started: not an ELF executable\n", 126));
 }
 
 #[test]
 fn poweroff_ends_commands_in_order() {
     let (output, end, _) = World::exec("echo a; poweroff 3; echo b");
-    assert_eq!(
-        end,
-        ShutDown {
-            restart: false,
-            status: 3
-        }
-    );
+    assert_eq!(end, ShutDown { restart: false, status: 3 });
     assert!(output.ends_with("a\n\x1b]skink;exit=0\x07"), "{output:?}");
 }
 
@@ -92,19 +64,10 @@ fn a_person_types() {
     assert_eq!(world.run("false; echo $?"), "1\n");
     assert_eq!(world.run("export A=b; echo $A-${A}"), "b-b\n");
     assert_eq!(world.run(""), "");
-    assert_eq!(
-        world.run("\x04echo"),
-        "Ctrl-D ends nothing here: `poweroff` does\nskink> ".replace("skink> ", "")
-    );
+    assert_eq!(world.run("\x04echo"), "Ctrl-D ends nothing here: `poweroff` does\nskink> ".replace("skink> ", ""));
     world.type_keys("\x15");
     world.type_keys("reboot\r");
-    assert_eq!(
-        world.end(),
-        Some(ShutDown {
-            restart: true,
-            status: 0x10
-        })
-    );
+    assert_eq!(world.end(), Some(ShutDown { restart: true, status: 0x10 }));
 }
 
 #[test]
@@ -112,14 +75,8 @@ fn a_full_terminal_loses_nothing() {
     let mut world = World::interact();
     world.stage.lock().unwrap().room = 10;
     let help = world.run("help help; help; sys list");
-    assert!(
-        help.contains("usage: help [COMMAND]") && help.contains("Programs: echo sleep true\n"),
-        "{help}"
-    );
-    assert!(
-        help.contains("uptime") && help.ends_with("how long the system runs\n"),
-        "{help}"
-    );
+    assert!(help.contains("usage: help [COMMAND]") && help.contains("Programs: echo sleep true\n"), "{help}");
+    assert!(help.contains("uptime") && help.ends_with("how long the system runs\n"), "{help}");
 }
 
 #[test]
@@ -164,10 +121,7 @@ fn programs_in_the_background() {
     let mut world = World::interact();
     assert_eq!(world.run("forever a &"), "[1] 100\n");
     let said = world.run("forever b& jobs");
-    assert!(
-        said.contains("[2] 101\n") && said.contains("%1   100  forever a\n%2   101  forever b\n"),
-        "{said}"
-    );
+    assert!(said.contains("[2] 101\n") && said.contains("%1   100  forever a\n%2   101  forever b\n"), "{said}");
     assert!(!world.stage.lock().unwrap().launches[0].is_foreground);
     assert_eq!(world.run("kill 100; true"), "[1] forever a: killed\n");
     world.type_keys("fg\r");
@@ -175,11 +129,7 @@ fn programs_in_the_background() {
     world.type_keys("\x03");
     world.expect("skink> ");
     assert_eq!(world.run("kill %7"), "kill: there is no job %7\n");
-    assert!(
-        world
-            .run("ps &")
-            .starts_with("ps: it is a part of the shell")
-    );
+    assert!(world.run("ps &").starts_with("ps: it is a part of the shell"));
     assert_eq!(world.run("true & wait"), "[1] 103\n[1] true: done\n");
 }
 
@@ -187,27 +137,12 @@ fn programs_in_the_background() {
 fn services_are_controlled() {
     let mut world = World::interact();
     let list = world.run("service");
-    assert!(
-        list.starts_with("NAME     STATE  PID  STARTS  FAULTS") && list.lines().count() == 4,
-        "{list}"
-    );
-    assert_eq!(
-        world.run("service restart log && service stop uart console"),
-        ""
-    );
+    assert!(list.starts_with("NAME     STATE  PID  STARTS  FAULTS") && list.lines().count() == 4, "{list}");
+    assert_eq!(world.run("service restart log && service stop uart console"), "");
     assert_eq!(world.run("kill uart; kill 4"), "");
-    assert_eq!(
-        world.run("service kill nothing"),
-        "service: there is no service `nothing`\n"
-    );
-    assert_eq!(
-        world.run("kill 99"),
-        "kill: no service and no program of this shell has the number 99\n"
-    );
-    assert_eq!(
-        world.run("kill init"),
-        "kill: the shell has no handle to init: nobody may kill it\n"
-    );
+    assert_eq!(world.run("service kill nothing"), "service: there is no service `nothing`\n");
+    assert_eq!(world.run("kill 99"), "kill: no service and no program of this shell has the number 99\n");
+    assert_eq!(world.run("kill init"), "kill: the shell has no handle to init: nobody may kill it\n");
     let controls = std::mem::take(&mut world.stage.lock().unwrap().controls);
     let expected = [
         ("log", Action::Restart),
@@ -216,58 +151,31 @@ fn services_are_controlled() {
         ("uart", Action::Kill),
         ("log", Action::Kill),
     ];
-    assert_eq!(
-        controls,
-        expected.map(|(name, action)| (name.to_string(), action))
-    );
+    assert_eq!(controls, expected.map(|(name, action)| (name.to_string(), action)));
 }
 
 #[test]
 fn programs_are_scheduled() {
     let mut world = World::interact();
-    assert_eq!(
-        world.run("export A=b; nice -n 5 true a; nice -f 3 true; nice true; taskset 1 true"),
-        ""
-    );
+    assert_eq!(world.run("export A=b; nice -n 5 true a; nice -f 3 true; nice true; taskset 1 true"), "");
     let launches = world.stage.lock().unwrap().launches.clone();
-    assert_eq!(
-        launches[0].environment,
-        [("A".to_string(), "b".to_string())]
-    );
+    assert_eq!(launches[0].environment, [("A".to_string(), "b".to_string())]);
     let parameters = |at: usize| launches[at].scheduling.parameters.expect("parameters");
     assert_eq!(
         (parameters(0).weight, launches[0].words.as_slice()),
         (335, ["true".to_string(), "a".into()].as_slice())
     );
-    assert_eq!(
-        (parameters(1).policy, parameters(1).priority),
-        (Policy::Fifo, 3)
-    );
+    assert_eq!((parameters(1).policy, parameters(1).priority), (Policy::Fifo, 3));
     assert_eq!(parameters(2).weight, 110);
     assert_eq!(launches[3].scheduling.cpus, Some(2));
     assert_eq!(
         world.run("forever & taskset 0,1 -p 104; nice -f 1 -p 104"),
         "[1] 104\nnice: the kernel refuses: the handle lacks the right\n"
     );
-    assert_eq!(
-        world.stage.lock().unwrap().launches[4].scheduling.cpus,
-        Some(3)
-    );
-    assert!(
-        world
-            .run("taskset 5 true")
-            .starts_with("taskset: there is no such CPU: there are 2")
-    );
-    assert!(
-        world
-            .run("nice -n 30 true")
-            .starts_with("nice: a nice value is from -20 to 19, not 30\nusage: nice")
-    );
-    assert!(
-        world
-            .run("nice ps")
-            .starts_with("nice: `ps` is a part of the shell")
-    );
+    assert_eq!(world.stage.lock().unwrap().launches[4].scheduling.cpus, Some(3));
+    assert!(world.run("taskset 5 true").starts_with("taskset: there is no such CPU: there are 2"));
+    assert!(world.run("nice -n 30 true").starts_with("nice: a nice value is from -20 to 19, not 30\nusage: nice"));
+    assert!(world.run("nice ps").starts_with("nice: `ps` is a part of the shell"));
     assert!(world.run("time false; echo $?").ends_with("us)\n1\n"));
 }
 
@@ -277,47 +185,24 @@ fn views_of_the_system() {
     world.log(Level::Information, "kernel", "hello");
     world.log(Level::Warning, "uart", "slow");
     let expected = [
-        (
-            "ps",
-            "  2       1    uart  running    1        1        0     0 B   0.005 s\n",
-        ),
+        ("ps", "  2       1    uart  running    1        1        0     0 B   0.005 s\n"),
         ("ps -t", "  9    2  uart     receive  fair"),
         ("free", "memory  256.0 MiB     0 B  16.0 MiB  240.0 MiB\n"),
-        (
-            "free -b",
-            "memory  268435456       0  16777216  251658240\n",
-        ),
-        (
-            "uptime",
-            "up 0:01:01, 2 CPUs 25.0 % busy, 2 processes, 3 threads, 0 ready\n",
-        ),
-        (
-            "maps uart",
-            "0x000000400000  0x000000402000  8.0 KiB  r-x     memory",
-        ),
-        (
-            "handles 2",
-            "3.1     session       7  ---------C-  kept  channel 4\n",
-        ),
-        (
-            "channels",
-            "4  uart           0       0          0     77  0x0\n",
-        ),
+        ("free -b", "memory  268435456       0  16777216  251658240\n"),
+        ("uptime", "up 0:01:01, 2 CPUs 25.0 % busy, 2 processes, 3 threads, 0 ready\n"),
+        ("maps uart", "0x000000400000  0x000000402000  8.0 KiB  r-x     memory"),
+        ("handles 2", "3.1     session       7  ---------C-  kept  channel 4\n"),
+        ("channels", "4  uart           0       0          0     77  0x0\n"),
         ("interrupts", "4       0  uart       12"),
-        (
-            "dmesg",
-            "[    1.500000] info   kernel: hello\n[    1.500000] warn   uart[2]: slow\n",
-        ),
+        ("dmesg", "[    1.500000] info   kernel: hello\n[    1.500000] warn   uart[2]: slow\n"),
         ("dmesg -l warn", "[    1.500000] warn   uart[2]: slow\n"),
         ("dmesg -n 1 kernel", "[    1.500000] info   kernel: hello\n"),
         ("sys calls", "(99)         0  uart"),
         ("sys ioports", "0x03f8  0x03ff       8  uart\n"),
-        (
-            "sys iomem",
-            "0x0000fee00000  0x0000fee00fff  4.0 KiB  init\n",
-        ),
+        ("sys iomem", "0x0000fee00000  0x0000fee00fff  4.0 KiB  init\n"),
         ("sys cpus", "  1  25.0 %"),
         ("sys memory uptime", "up 0:01:01"),
+        ("sys boot", "\nmemory 16777216\ntsc 1000000000\n"),
         ("sys programs", "echo\nsleep\ntrue\n"),
         ("sys objects", "threads         3\n"),
         ("top -n 1", "  2  uart  running"),
@@ -327,10 +212,7 @@ fn views_of_the_system() {
     for (command, text) in expected {
         let said = world.run(command);
         assert!(said.contains(text), "{command}:\n{said}");
-        assert!(
-            said.lines().all(|line| line == line.trim_end()),
-            "{command}:\n{said}"
-        );
+        assert!(said.lines().all(|line| line == line.trim_end()), "{command}:\n{said}");
     }
 }
 
@@ -360,30 +242,14 @@ fn wrong_calls_are_told_and_fail() {
         "time",
     ] {
         let said = world.run(&format!("{command}; echo status $?"));
-        assert!(
-            said.ends_with("status 2\n") && said.contains("\nusage: "),
-            "{command}:\n{said}"
-        );
+        assert!(said.ends_with("status 2\n") && said.contains("\nusage: "), "{command}:\n{said}");
     }
-    for command in [
-        "maps nobody",
-        "sys nothing",
-        "help nothing",
-        "fg",
-        "service info x",
-        "fg %3",
-    ] {
+    for command in ["maps nobody", "sys nothing", "help nothing", "fg", "service info x", "fg %3"] {
         let said = world.run(&format!("{command}; echo status $?"));
-        assert!(
-            said.ends_with("status 1\n") && said.lines().count() == 2,
-            "{command}:\n{said}"
-        );
+        assert!(said.ends_with("status 1\n") && said.lines().count() == 2, "{command}:\n{said}");
     }
     for command in shell::commands::COMMANDS {
         let said = world.run(&format!("{} --help && echo fine", command.name));
-        assert!(
-            said.starts_with(&format!("usage: {}", command.name)) && said.ends_with("fine\n"),
-            "{said}"
-        );
+        assert!(said.starts_with(&format!("usage: {}", command.name)) && said.ends_with("fine\n"), "{said}");
     }
 }

@@ -6,9 +6,7 @@ use libsys::fake::{self, FakeProcess};
 use libsys::process::ExitRecord;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
 use libsys::protocol::log::{Cursor, Level, Log, LogError, Record, Records};
-use libsys::protocol::registry::{
-    Action, LogSource, Registry, RegistryClient, RegistryError, Service, State,
-};
+use libsys::protocol::registry::{Action, LogSource, Registry, RegistryClient, RegistryError, Service, State};
 use libsys::service::{self, Context, Reply, Serve, Server, StartError, Subscribers};
 use libsys::{Account, Channel, Error, Handle, Memory, Object, Rights, Session, client};
 use shell::events::{CHILD, Events};
@@ -84,10 +82,7 @@ impl Served {
         let channel = self.channel;
         let minted = self.process.run(move || {
             let channel = ManuallyDrop::new(Channel::from_handle(channel));
-            channel
-                .mint(badge, &fake::account())
-                .expect("a session")
-                .into_handle()
+            channel.mint(badge, &fake::account()).expect("a session").into_handle()
         });
         let minted = minted.expect("alive");
         let session = self.process.take(minted, Rights::all());
@@ -154,11 +149,7 @@ impl Console for Screen {
             self.subscribers.notify();
             return Err(ConsoleError::WouldBlock);
         }
-        let count = if stage.room == 0 {
-            bytes.len()
-        } else {
-            bytes.len().min(stage.room - 1)
-        };
+        let count = if stage.room == 0 { bytes.len() } else { bytes.len().min(stage.room - 1) };
         stage.room = stage.room.saturating_sub(count);
         stage.output.extend_from_slice(&bytes[..count]);
         Ok(count as u32)
@@ -178,23 +169,14 @@ impl Console for Screen {
         self.stage.lock().expect("a stage").mode.unwrap_or_default()
     }
 
-    fn interrupts(
-        &mut self,
-        cx: &Context,
-        channel: Channel,
-        bits: u64,
-    ) -> Result<(), ConsoleError> {
+    fn interrupts(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), ConsoleError> {
         assert!(cx.may_control());
         self.interrupts = Some((channel, bits));
         Ok(())
     }
 
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) {
-        assert_eq!(
-            channel.receive(Some(0)),
-            Err(Error::Denied),
-            "it may signal, and nothing else"
-        );
+        assert_eq!(channel.receive(Some(0)), Err(Error::Denied), "it may signal, and nothing else");
         self.subscribers.subscribe(cx, channel, bits);
     }
 
@@ -230,38 +212,21 @@ impl Registry for Init {
         Err(RegistryError::NotAService)
     }
 
-    fn connect(
-        &mut self,
-        _: &Context,
-        name: &str,
-        _: bool,
-        reply: Reply<'_, Result<Session, RegistryError>>,
-    ) {
+    fn connect(&mut self, _: &Context, name: &str, _: bool, reply: Reply<'_, Result<Session, RegistryError>>) {
         reply.send(match name {
             "log" => Ok(self.log.session(CONTROL)),
             _ => Err(RegistryError::NoSuchName),
         });
     }
 
-    fn watch(
-        &mut self,
-        _: &Context,
-        name: &str,
-        _: Channel,
-        _: u64,
-    ) -> Result<State, RegistryError> {
+    fn watch(&mut self, _: &Context, name: &str, _: Channel, _: u64) -> Result<State, RegistryError> {
         assert_eq!(name, "console");
         Ok(State::Ready)
     }
 
     fn list(&mut self, first: u32) -> Vec<Service> {
         let services = &self.stage.lock().expect("a stage").services;
-        services
-            .iter()
-            .skip(first as usize)
-            .take(2)
-            .cloned()
-            .collect()
+        services.iter().skip(first as usize).take(2).cloned().collect()
     }
 
     fn info(&mut self, name: &str) -> Result<Service, RegistryError> {
@@ -273,11 +238,7 @@ impl Registry for Init {
     fn control(&mut self, cx: &Context, name: &str, action: Action) -> Result<(), RegistryError> {
         assert!(cx.may_control());
         self.info(name)?;
-        self.stage
-            .lock()
-            .expect("a stage")
-            .controls
-            .push((name.into(), action));
+        self.stage.lock().expect("a stage").controls.push((name.into(), action));
         Ok(())
     }
 
@@ -289,11 +250,7 @@ impl Registry for Init {
 
     fn programs(&mut self, first: u32) -> Vec<String> {
         let all = ["echo", "sleep", "true"];
-        all.iter()
-            .skip(first as usize)
-            .take(2)
-            .map(|name| name.to_string())
-            .collect()
+        all.iter().skip(first as usize).take(2).map(|name| name.to_string()).collect()
     }
 
     fn log_ring(&mut self, _: &Context, _: u32) -> Result<(LogSource, Memory), RegistryError> {
@@ -338,16 +295,8 @@ impl Log for Journal {
         let all = &self.stage.lock().expect("a stage").records;
         let part = &all[(after.0 as usize).min(all.len())..];
         let part = &part[..part.len().min(2)];
-        let records = part
-            .iter()
-            .filter(|record| record.level <= least)
-            .cloned()
-            .collect();
-        Records {
-            records,
-            next: Cursor(after.0 + part.len() as u64),
-            lost: 0,
-        }
+        let records = part.iter().filter(|record| record.level <= least).cloned().collect();
+        Records { records, next: Cursor(after.0 + part.len() as u64), lost: 0 }
     }
 
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64, _: Level) {
@@ -378,12 +327,7 @@ impl Launcher for Programs {
         assert!(terminal.console().inspect_handle().is_ok());
         let end = |reason: ExitReason, code| {
             let (reason, address) = (reason as u32, 0x10);
-            Some(ExitRecord {
-                reason,
-                code,
-                address,
-                ..ExitRecord::default()
-            })
+            Some(ExitRecord { reason, code, address, ..ExitRecord::default() })
         };
         let end = match launch.words[0].as_str() {
             "true" | "echo" => end(ExitReason::Exit, 0),
@@ -392,9 +336,7 @@ impl Launcher for Programs {
             "panic" => end(ExitReason::Panic, 0x1000),
             "forever" => None,
             "broken" => {
-                return Err(LaunchError::Refused(
-                    "it cannot be started: not an ELF executable".into(),
-                ));
+                return Err(LaunchError::Refused("it cannot be started: not an ELF executable".into()));
             }
             _ => return Err(LaunchError::NoSuchProgram),
         };
@@ -413,11 +355,7 @@ impl Launcher for Programs {
         });
         let channel = events.signaller(CHILD).expect("a channel");
         channel.signal(CHILD).expect("signalled");
-        Ok(Box::new(Played {
-            stage: self.stage.clone(),
-            number,
-            channel,
-        }))
+        Ok(Box::new(Played { stage: self.stage.clone(), number, channel }))
     }
 }
 
@@ -442,20 +380,13 @@ impl Child for Played {
 
     fn kill(&self, code: u64) -> Result<(), Error> {
         let reason = ExitReason::Killed as u32;
-        let record = ExitRecord {
-            reason,
-            code,
-            ..ExitRecord::default()
-        };
+        let record = ExitRecord { reason, code, ..ExitRecord::default() };
         self.stage.lock().expect("a stage").launches[self.number].end = Some(record);
         self.channel.signal(CHILD)
     }
 
     fn schedule(&self, scheduling: Scheduling) -> Result<(), Error> {
-        if scheduling
-            .parameters
-            .is_some_and(|wanted| wanted.policy != Parameters::DEFAULT.policy)
-        {
+        if scheduling.parameters.is_some_and(|wanted| wanted.policy != Parameters::DEFAULT.policy) {
             return Err(Error::Denied);
         }
         self.stage.lock().expect("a stage").launches[self.number].scheduling = scheduling;
@@ -488,11 +419,7 @@ impl Inspect for System {
     }
 
     fn cpus(&self) -> Result<Vec<CpuRecord>, Error> {
-        let cpu = CpuRecord {
-            busy: 1_000_000_000,
-            idle: 3_000_000_000,
-            ..CpuRecord::default()
-        };
+        let cpu = CpuRecord { busy: 1_000_000_000, idle: 3_000_000_000, ..CpuRecord::default() };
         Ok(vec![cpu, CpuRecord { cpu: 1, ..cpu }])
     }
 
@@ -505,33 +432,17 @@ impl Inspect for System {
             threads: 1,
             ..ProcessRecord::default()
         };
-        let uart = ProcessRecord {
-            process: 2,
-            parent: 1,
-            name: name("uart"),
-            run_time: 5_000_000,
-            ..init
-        };
+        let uart = ProcessRecord { process: 2, parent: 1, name: name("uart"), run_time: 5_000_000, ..init };
         Ok(vec![init, uart])
     }
 
     fn threads(&self, _: u64) -> Result<Vec<ThreadRecord>, Error> {
-        Ok(vec![ThreadRecord {
-            thread: 9,
-            process: 2,
-            state: 3,
-            ..ThreadRecord::default()
-        }])
+        Ok(vec![ThreadRecord { thread: 9, process: 2, state: 3, ..ThreadRecord::default() }])
     }
 
     fn mappings(&self, process: u64) -> Result<Vec<MappingRecord>, Error> {
         assert_eq!(process, 2);
-        Ok(vec![MappingRecord {
-            address: 0x40_0000,
-            bytes: 0x2000,
-            protection: 5,
-            ..MappingRecord::default()
-        }])
+        Ok(vec![MappingRecord { address: 0x40_0000, bytes: 0x2000, protection: 5, ..MappingRecord::default() }])
     }
 
     fn handles(&self, process: u64) -> Result<Vec<HandleRecord>, Error> {
@@ -548,48 +459,20 @@ impl Inspect for System {
     }
 
     fn channels(&self) -> Result<Vec<ChannelRecord>, Error> {
-        Ok(vec![ChannelRecord {
-            channel: 4,
-            server: 2,
-            calls: 77,
-            ..ChannelRecord::default()
-        }])
+        Ok(vec![ChannelRecord { channel: 4, server: 2, calls: 77, ..ChannelRecord::default() }])
     }
 
     fn calls(&self) -> Result<Vec<CallRecord>, Error> {
-        Ok(vec![CallRecord {
-            client: 99,
-            server: 2,
-            state: 4,
-            ..CallRecord::default()
-        }])
+        Ok(vec![CallRecord { client: 99, server: 2, state: 4, ..CallRecord::default() }])
     }
 
     fn interrupts(&self) -> Result<Vec<InterruptRecord>, Error> {
-        Ok(vec![InterruptRecord {
-            line: 4,
-            process: 2,
-            count: 12,
-            ..InterruptRecord::default()
-        }])
+        Ok(vec![InterruptRecord { line: 4, process: 2, count: 12, ..InterruptRecord::default() }])
     }
 
     fn ranges(&self) -> Result<Vec<RangeRecord>, Error> {
-        let ports = RangeRecord {
-            kind: 1,
-            start: 0x3f8,
-            length: 8,
-            process: 2,
-        };
-        Ok(vec![
-            ports,
-            RangeRecord {
-                kind: 0,
-                start: 0xfee0_0000,
-                length: 4096,
-                process: 1,
-            },
-        ])
+        let ports = RangeRecord { kind: 1, start: 0x3f8, length: 8, process: 2 };
+        Ok(vec![ports, RangeRecord { kind: 0, start: 0xfee0_0000, length: 4096, process: 1 }])
     }
 }
 
@@ -619,27 +502,14 @@ impl World {
 
     fn start(body: impl FnOnce(&mut Shell) -> Option<ShutDown> + Send + 'static) -> World {
         let stage: Shared = Shared::default();
-        stage.lock().expect("a stage").services = ["uart", "console", "log"]
-            .iter()
-            .zip(2..)
-            .map(|(name, process)| service(name, process))
-            .collect();
+        stage.lock().expect("a stage").services =
+            ["uart", "console", "log"].iter().zip(2..).map(|(name, process)| service(name, process)).collect();
         let given = stage.clone();
-        let screen = Served::start(move || Screen {
-            stage: given,
-            subscribers: Subscribers::new(),
-            interrupts: None,
-        });
+        let screen = Served::start(move || Screen { stage: given, subscribers: Subscribers::new(), interrupts: None });
         let given = stage.clone();
-        let journal = Served::start(move || Journal {
-            stage: given,
-            subscribers: Subscribers::new(),
-        });
+        let journal = Served::start(move || Journal { stage: given, subscribers: Subscribers::new() });
         let given = stage.clone();
-        let init = Served::start(move || Init {
-            stage: given,
-            log: journal,
-        });
+        let init = Served::start(move || Init { stage: given, log: journal });
         let given = stage.clone();
         let shell = FakeProcess::new().spawn(move || {
             let registry: RegistryClient = client::open(init.session(CONTROL)).expect("a registry");
@@ -655,21 +525,12 @@ impl World {
             });
             body(&mut shell)
         });
-        World {
-            stage,
-            screen,
-            journal,
-            shell: Some(shell),
-        }
+        World { stage, screen, journal, shell: Some(shell) }
     }
 
     /// Types bytes.
     pub fn type_keys(&self, keys: &str) {
-        self.stage
-            .lock()
-            .expect("a stage")
-            .input
-            .extend(keys.bytes());
+        self.stage.lock().expect("a stage").input.extend(keys.bytes());
         self.screen.signal(1);
     }
 
@@ -680,10 +541,7 @@ impl World {
             let mut stage = self.stage.lock().expect("a stage");
             let seen = stage.seen;
             let new = &stage.output[seen..];
-            if let Some(at) = new
-                .windows(text.len())
-                .position(|part| part == text.as_bytes())
-            {
+            if let Some(at) = new.windows(text.len()).position(|part| part == text.as_bytes()) {
                 let said = String::from_utf8_lossy(&new[..at + text.len()]).into_owned();
                 stage.seen += at + text.len();
                 return said;
@@ -701,9 +559,7 @@ impl World {
         self.type_keys("\r");
         self.expect("\n");
         let said = self.expect("skink> ");
-        said.strip_suffix("skink> ")
-            .expect("the prompt")
-            .to_string()
+        said.strip_suffix("skink> ").expect("the prompt").to_string()
     }
 
     /// Adds a record to the log.
@@ -723,10 +579,7 @@ impl World {
     /// Waits for the shell's end.
     pub fn end(&mut self) -> Option<ShutDown> {
         let shell = self.shell.take().expect("a shell that runs");
-        shell
-            .join()
-            .expect("joined")
-            .expect("the shell's process lives")
+        shell.join().expect("joined").expect("the shell's process lives")
     }
 }
 

@@ -41,15 +41,12 @@ fn run() -> ExitStatus {
 }
 
 fn now() -> Result<UnixTime, Failure> {
-    let session = env::get()
-        .registry()
-        .connect("rtc", true)
-        .map_err(|error| {
-            Failure::Error(match error {
-                CallError::Failed(RegistryError::NoSuchName) => "this machine has no clock".into(),
-                other => format!("no connection to the clock: {other}"),
-            })
-        })?;
+    let session = env::get().registry().connect("rtc", true).map_err(|error| {
+        Failure::Error(match error {
+            CallError::Failed(RegistryError::NoSuchName) => "this machine has no clock".into(),
+            other => format!("no connection to the clock: {other}"),
+        })
+    })?;
     let clock: RtcClient = client::unchecked(session);
     let mut tries = 0;
     loop {
@@ -60,9 +57,7 @@ fn now() -> Result<UnixTime, Failure> {
                 time::sleep(Duration::from_millis(1));
             }
             Err(CallError::Failed(RtcError::Lost)) => {
-                return Err(Failure::Error(
-                    "the clock was without power, and has not been set".into(),
-                ));
+                return Err(Failure::Error("the clock was without power, and has not been set".into()));
             }
             Err(error) => return Err(Failure::Error(format!("the clock: {error}"))),
         }

@@ -17,8 +17,7 @@ fn run() -> ExitStatus {
         let [word] = arguments else {
             return Err(Failure::Usage("one number of seconds".into()));
         };
-        let time = parse(word)
-            .ok_or_else(|| Failure::Usage(format!("`{word}` is not a number of seconds")))?;
+        let time = parse(word).ok_or_else(|| Failure::Usage(format!("`{word}` is not a number of seconds")))?;
         time::sleep(time);
         Ok(ExitStatus::SUCCESS)
     })

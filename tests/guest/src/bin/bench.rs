@@ -21,7 +21,9 @@ use libsys::program::{Launch, Program};
 use libsys::service::{self, Server};
 use libsys::sys::{self, Event};
 use libsys::time::Instant;
-use libsys::{Account, Channel, Interrupt, Memory, Object, Ports, Process, Resource, Session, env, inspect, protocol, serves};
+use libsys::{
+    Account, Channel, Interrupt, Memory, Object, Ports, Process, Resource, Session, env, inspect, protocol, serves,
+};
 use serde::{Deserialize, Serialize};
 
 libsys::main!(run);
@@ -307,9 +309,15 @@ impl Bench {
         let ports = Ports::create(resource(boot::PORTS), 0x40, 4, &self.account).map_err(said)?;
         let channel = Channel::create(&self.account).map_err(said)?;
         let line = 2;
-        let interrupt =
-            Interrupt::line(resource(boot::INTERRUPTS), line, libsys::interrupt::Trigger::EdgeHigh, &channel, 1, &self.account)
-                .map_err(said)?;
+        let interrupt = Interrupt::line(
+            resource(boot::INTERRUPTS),
+            line,
+            libsys::interrupt::Trigger::EdgeHigh,
+            &channel,
+            1,
+            &self.account,
+        )
+        .map_err(said)?;
         interrupt.set_masked(false).map_err(said)?;
         let strike = || -> Outcome<()> {
             ports.write_u8(3, 0x30).map_err(said)?;
@@ -357,7 +365,14 @@ impl Bench {
 
     fn processes(&self) -> Outcome<()> {
         const TIMES: u64 = 20;
-        let run = || Launch::new(&self.program, "nothing").argument("nothing").spawn(&self.account).map_err(said)?.wait().map_err(said);
+        let run = || {
+            Launch::new(&self.program, "nothing")
+                .argument("nothing")
+                .spawn(&self.account)
+                .map_err(said)?
+                .wait()
+                .map_err(said)
+        };
         run()?;
         let start = Instant::now();
         for _ in 0..TIMES {
@@ -389,4 +404,3 @@ impl Bench {
         Ok(())
     }
 }
-

@@ -230,9 +230,13 @@ const PLACE: u64 = 0x30_0000_0000;
 fn make_calls() -> u64 {
     let parameter = |name: &str| env::parameter(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let Ok(counter) = env::get().take::<Memory>("counter") else { return 1 };
-    let Ok(counter) = sys::memory_map(Handle::NONE, counter.handle(), 0, 0, 4096, Protection::READ | Protection::WRITE) else { return 2 };
+    let Ok(counter) = sys::memory_map(Handle::NONE, counter.handle(), 0, 0, 4096, Protection::READ | Protection::WRITE)
+    else {
+        return 2;
+    };
     // SAFETY: mapped for good, unless this process undoes that itself: then it ends.
-    let counter = unsafe { core::sync::atomic::AtomicU64::from_ptr(ptr::with_exposed_provenance_mut(counter as usize)) };
+    let counter =
+        unsafe { core::sync::atomic::AtomicU64::from_ptr(ptr::with_exposed_provenance_mut(counter as usize)) };
     let page = CallPage::take();
     let pages = (page.payload().as_ptr() as usize & !4095) as u64;
     drop(page);
@@ -360,14 +364,31 @@ impl Fuzzer {
         if self.random.one_in(60) {
             return self.random.number() | Header::default().with_deadline().0;
         }
-        let methods = [puppet::ECHO, puppet::ABOUT, puppet::GIVE, puppet::MINT, puppet::STATUS, puppet::TWICE, puppet::ABANDON, puppet::RECEIVE, puppet::PARK, puppet::KEEP, puppet::RESUME];
+        let methods = [
+            puppet::ECHO,
+            puppet::ABOUT,
+            puppet::GIVE,
+            puppet::MINT,
+            puppet::STATUS,
+            puppet::TWICE,
+            puppet::ABANDON,
+            puppet::RECEIVE,
+            puppet::PARK,
+            puppet::KEEP,
+            puppet::RESUME,
+        ];
         // Rarely what takes a server long.
         let method = if self.random.one_in(10_000) { puppet::CRASH } else { *self.random.pick(&methods) };
         let class = *self.random.pick(&[Class::Fail, Class::Replay, Class::Once]);
         let bytes = if self.random.one_in(3) { self.random.below(abi::PAYLOAD_BYTES as u64 + 1) as usize } else { 0 };
         let handles = if self.random.one_in(4) { self.random.below(5) as usize } else { 0 };
         let room = if self.random.one_in(4) { self.random.below(5) as usize } else { 0 };
-        Header::words(method, class).with_payload(bytes).with_handles(handles).with_reply_handles(room).with_deadline().0
+        Header::words(method, class)
+            .with_payload(bytes)
+            .with_handles(handles)
+            .with_reply_handles(room)
+            .with_deadline()
+            .0
     }
 
     /// Arguments for a system call.
@@ -395,16 +416,40 @@ impl Fuzzer {
             Syscall::MemoryProtect => a[..3].copy_from_slice(&[0, self.address(), self.small()]),
             Syscall::ThreadCreate => {
                 let process = if self.random.one_in(2) { self.handle() } else { 0 };
-                let entry = if self.random.one_in(8) { self.address() } else { short_thread as unsafe extern "C" fn() as usize as u64 };
-                a[..7].copy_from_slice(&[process, entry, self.address(), self.handle(), self.address() & !4095, self.address(), self.handle()]);
+                let entry = if self.random.one_in(8) {
+                    self.address()
+                } else {
+                    short_thread as unsafe extern "C" fn() as usize as u64
+                };
+                a[..7].copy_from_slice(&[
+                    process,
+                    entry,
+                    self.address(),
+                    self.handle(),
+                    self.address() & !4095,
+                    self.address(),
+                    self.handle(),
+                ]);
             }
-            Syscall::HandleDuplicate => a[..3].copy_from_slice(&[self.handle(), self.random.below(1 << 11), self.bits()]),
+            Syscall::HandleDuplicate => {
+                a[..3].copy_from_slice(&[self.handle(), self.random.below(1 << 11), self.bits()])
+            }
             Syscall::HandleGrant => {
-                a[..5].copy_from_slice(&[self.handle(), self.handle(), self.random.below(1 << 11), self.bits(), self.random.below(2)]);
+                a[..5].copy_from_slice(&[
+                    self.handle(),
+                    self.handle(),
+                    self.random.below(1 << 11),
+                    self.bits(),
+                    self.random.below(2),
+                ]);
             }
             Syscall::HandleClose => {
                 // Its first handles would be gone too soon.
-                a[0] = if self.random.one_in(200) { self.handle() } else { self.handles[20 + self.random.below(28) as usize] };
+                a[0] = if self.random.one_in(200) {
+                    self.handle()
+                } else {
+                    self.handles[20 + self.random.below(28) as usize]
+                };
             }
             Syscall::AccountSplit => {
                 a = core::array::from_fn(|_| if self.random.one_in(6) { self.small() } else { self.random.below(40) });

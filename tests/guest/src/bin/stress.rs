@@ -95,7 +95,9 @@ fn all_at_once(rounds: u64, seed: u64, cpus: u64) -> Outcome<(u64, u64)> {
             if reason(&record) != ExitReason::Exit {
                 let message = libsys::panic::message_of(&child.process, record.code).unwrap_or_default();
                 let (reason, address, rip) = (reason(&record), record.address, record.registers.rip);
-                return Err(Failure::new(format!("a worker ended with {reason:?} ({address:#x} at {rip:#x}) {message}")));
+                return Err(Failure::new(format!(
+                    "a worker ended with {reason:?} ({address:#x} at {rip:#x}) {message}"
+                )));
             }
             deeds += record.code;
         }
@@ -135,7 +137,8 @@ fn worker() -> u64 {
     let parameter = |name: &str| env::parameter(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let env = env::get();
     let code: Memory = env.take("code").expect("the code");
-    let sessions: Vec<Session> = ["server 0", "server 1", "server 2"].into_iter().map(|name| env.take(name).expect("a session")).collect();
+    let sessions: Vec<Session> =
+        ["server 0", "server 1", "server 2"].into_iter().map(|name| env.take(name).expect("a session")).collect();
     let (rounds, seed) = (parameter("rounds"), parameter("seed"));
     let (code, sessions) = (&code, &sessions);
     thread::scope(|scope| {
@@ -174,7 +177,17 @@ fn is_fair(error: Error) -> bool {
 }
 
 fn calls(random: &mut Random, sessions: &[Session]) -> Result<(), Error> {
-    let methods = [puppet::ECHO, puppet::ECHO, puppet::ECHO, puppet::KEEP, puppet::PARK, puppet::ANSWER, puppet::GIVE, puppet::ABANDON, puppet::STATUS];
+    let methods = [
+        puppet::ECHO,
+        puppet::ECHO,
+        puppet::ECHO,
+        puppet::KEEP,
+        puppet::PARK,
+        puppet::ANSWER,
+        puppet::GIVE,
+        puppet::ABANDON,
+        puppet::STATUS,
+    ];
     for _ in 0..8 {
         let (session, method) = (random.pick(sessions), *random.pick(&methods));
         let class = *random.pick(&[Class::Fail, Class::Replay, Class::Once]);
@@ -206,7 +219,8 @@ fn threads(random: &mut Random) -> Result<(), Error> {
 fn cancelled_calls(random: &mut Random, sessions: &[Session]) -> Result<(), Error> {
     let session = random.pick(sessions).duplicate(process::session_rights())?;
     let method = *random.pick(&[puppet::KEEP, puppet::PARK, puppet::ECHO]);
-    let caller = thread::spawn(move || ask_for(&session, Header::words(method, Class::Replay), [0; 8], process::PATIENCE))?;
+    let caller =
+        thread::spawn(move || ask_for(&session, Header::words(method, Class::Replay), [0; 8], process::PATIENCE))?;
     let object = caller.object().map(Object::handle).unwrap_or(Handle::NONE);
     let mut caller = caller;
     while !caller.is_finished() {
@@ -253,7 +267,11 @@ fn small_process(random: &mut Random, code: &Memory) -> Result<(), Error> {
 
 fn memory(random: &mut Random) -> Result<(), Error> {
     let pages = 1 + random.below(40);
-    let memory = if random.one_in(4) { Memory::create_dma(env::account(), pages * 4096)? } else { Memory::create(env::account(), pages * 4096)? };
+    let memory = if random.one_in(4) {
+        Memory::create_dma(env::account(), pages * 4096)?
+    } else {
+        Memory::create(env::account(), pages * 4096)?
+    };
     let mapping = memory.map_writable()?;
     for page in 0..pages as usize {
         assert_eq!(mapping.load_u64(page * 4096, Relaxed), 0, "a page that is not zeroed");

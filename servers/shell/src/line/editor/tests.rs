@@ -16,12 +16,7 @@ struct Terminal {
 
 impl Terminal {
     fn new(columns: usize) -> Terminal {
-        Terminal {
-            columns,
-            rows: vec![Vec::new()],
-            row: 0,
-            column: 0,
-        }
+        Terminal { columns, rows: vec![Vec::new()], row: 0, column: 0 }
     }
 
     fn feed(&mut self, text: &str) {
@@ -92,13 +87,7 @@ impl Terminal {
 
     /// What stands there, rows put together as they were wrapped, and the place of the cursor.
     fn shown(&self) -> (Vec<String>, usize, usize) {
-        let text = |row: &Vec<char>| {
-            row.iter()
-                .filter(|c| **c != '\0')
-                .collect::<String>()
-                .trim_end()
-                .to_string()
-        };
+        let text = |row: &Vec<char>| row.iter().filter(|c| **c != '\0').collect::<String>().trim_end().to_string();
         let mut rows: Vec<String> = self.rows.iter().map(text).collect();
         while rows.last().is_some_and(String::is_empty) {
             rows.pop();
@@ -111,11 +100,7 @@ struct Words;
 
 impl Candidates for Words {
     fn after(&mut self, words: &[&str]) -> Vec<String> {
-        let all: &[&str] = if words.is_empty() {
-            &["help", "echo", "echoes"]
-        } else {
-            &["grün", "grau"]
-        };
+        let all: &[&str] = if words.is_empty() { &["help", "echo", "echoes"] } else { &["grün", "grau"] };
         all.iter().map(|word| word.to_string()).collect()
     }
 }
@@ -188,11 +173,7 @@ fn tab_completes_and_lists() {
 fn ends() {
     assert_eq!(typed(b"abc\x03", None).0, [Outcome::Cancelled]);
     assert_eq!(typed(b"a\x7f\x04", None).0, [Outcome::EndOfInput]);
-    assert_eq!(
-        typed(b"a\rb\nc\r\n", None).0.len(),
-        3,
-        "lines that are pasted"
-    );
+    assert_eq!(typed(b"a\rb\nc\r\n", None).0.len(), 3, "lines that are pasted");
 }
 
 proptest! {

@@ -4,14 +4,14 @@ use crate::neighbour;
 use abi::inspect::CallState;
 use abi::process::ProcessState;
 use abi::{Class, ExitReason, Handle, Header};
+use alloc::vec::Vec;
+use core::time::Duration;
 use guest::counts::Counts;
 use guest::process::{self, Server, ask, ask_for, eventually, reason, wait_for, wait_until_dead};
 use guest::puppet::{self, status_of};
 use guest::system::system;
 use guest::test::{Failure, Outcome, Test};
 use guest::{check, check_eq, tests};
-use alloc::vec::Vec;
-use core::time::Duration;
 use libsys::message::CallPage;
 use libsys::program::Child;
 use libsys::{Error, Object, Session, env, inspect};
@@ -103,7 +103,10 @@ fn reply_with_a_bad_header() -> Outcome {
     alone(|| {
         let session = puppet::start()?;
         let session = session.session(1)?;
-        check_eq!(ask(&session, puppet::BAD_REPLY, Class::Fail, [0; 8]).map(|words| words[0]), Ok(Error::BadMessage as u64));
+        check_eq!(
+            ask(&session, puppet::BAD_REPLY, Class::Fail, [0; 8]).map(|words| words[0]),
+            Ok(Error::BadMessage as u64)
+        );
         Ok(())
     })
 }
@@ -112,7 +115,10 @@ fn receive_with_a_call_in_hand() -> Outcome {
     alone(|| {
         let server = puppet::start()?;
         let session = server.session(1)?;
-        check_eq!(ask(&session, puppet::RECEIVE, Class::Fail, [0; 8]).map(|words| words[0]), Ok(Error::BadState as u64));
+        check_eq!(
+            ask(&session, puppet::RECEIVE, Class::Fail, [0; 8]).map(|words| words[0]),
+            Ok(Error::BadState as u64)
+        );
         Ok(())
     })
 }
@@ -133,6 +139,7 @@ fn reply_to_a_dead_client() -> Outcome {
     })
 }
 
+#[allow(clippy::type_complexity)]
 fn chain(length: usize) -> Outcome<(Vec<Server>, Result<(u64, u64), Error>)> {
     let servers: Vec<Server> = (0..length).map(|_| puppet::start()).collect::<Result<_, _>>()?;
     let sessions: Vec<Session> = servers.iter().map(|server| server.session(1)).collect::<Result<_, _>>()?;
@@ -362,7 +369,9 @@ fn exit_with_calls_outstanding() -> Outcome {
         let Ok(session) = env::take_session("session") else { return 1 };
         let session: &'static Session = alloc::boxed::Box::leak(alloc::boxed::Box::new(session));
         for _ in 0..3 {
-            let thread = libsys::thread::spawn(move || session.call(Header::words(puppet::KEEP, Class::Replay), [0; 8]).map(drop));
+            let thread = libsys::thread::spawn(move || {
+                session.call(Header::words(puppet::KEEP, Class::Replay), [0; 8]).map(drop)
+            });
             core::mem::forget(thread);
         }
         while ask(session, puppet::STATUS, Class::Replay, [0; 8]).map(|words| words[5]) != Ok(3) {}
@@ -424,7 +433,12 @@ fn handles_of_a_message_closed_meanwhile() -> Outcome {
                 let mut page = CallPage::take();
                 page.handles_mut()[0] = number;
                 drop(page);
-                ask_for(&session, Header::words(puppet::ABOUT, Class::Replay).with_handles(1), [0; 8], process::PATIENCE)
+                ask_for(
+                    &session,
+                    Header::words(puppet::ABOUT, Class::Replay).with_handles(1),
+                    [0; 8],
+                    process::PATIENCE,
+                )
             });
             let inspect = system().inspect.as_ref().ok_or(Failure::skip("no handle `inspect`"))?;
             let own = libsys::sys::identify().process;
@@ -485,7 +499,10 @@ fn poison_request() -> Outcome {
         let client = start_client(&session, puppet::CRASH, Class::Replay, 2)?;
         for incarnation in 1..=2 {
             let record = wait_until_dead(&server.process)?;
-            check_eq!((reason(&record), record.address, record.incarnation), (ExitReason::PageFault, 0x10, incarnation));
+            check_eq!(
+                (reason(&record), record.address, record.incarnation),
+                (ExitReason::PageFault, 0x10, incarnation)
+            );
             check_eq!(Header(record.call).method(), puppet::CRASH);
             check_eq!(record.client, client.process.exit_record()?.process);
             server.reset()?;

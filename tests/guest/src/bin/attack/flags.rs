@@ -166,7 +166,11 @@ pub const TESTS: &[guest::test::Test] = &{
     let mut all = [survived::TESTS[0]; survived::TESTS.len() + died::TESTS.len()];
     let mut index = 0;
     while index < all.len() {
-        all[index] = if index < survived::TESTS.len() { survived::TESTS[index] } else { died::TESTS[index - survived::TESTS.len()] };
+        all[index] = if index < survived::TESTS.len() {
+            survived::TESTS[index]
+        } else {
+            died::TESTS[index - survived::TESTS.len()]
+        };
         index += 1;
     }
     all

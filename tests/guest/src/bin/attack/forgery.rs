@@ -3,8 +3,8 @@
 use crate::{lent, must};
 use abi::{Error, Handle, Header, Rights, Syscall};
 use guest::puppet;
-use guest::raw::{self, call, refused};
 use guest::random::Random;
+use guest::raw::{self, call, refused};
 use libsys::message::CallPage;
 use libsys::time::deadline_after;
 use libsys::{Account, Channel, Memory, Object, env, message};

@@ -137,8 +137,20 @@ fn dies(function: Function, expected: &[ExitReason]) -> Outcome {
 fn is_refused(function: Function) -> Outcome {
     let before = Counts::settled()?;
     let record = process::run_launch(attacker(function)?)?;
-    check!(reason(&record) == ExitReason::Exit, "it ended with {:?} (code {:#x}, address {:#x}, rip {:#x})", reason(&record), record.code, record.address, record.registers.rip);
-    check!(record.code == 0, "not refused in line {}, with {:?}", record.code >> 8, Error::from_status(record.code & 0xff));
+    check!(
+        reason(&record) == ExitReason::Exit,
+        "it ended with {:?} (code {:#x}, address {:#x}, rip {:#x})",
+        reason(&record),
+        record.code,
+        record.address,
+        record.registers.rip
+    );
+    check!(
+        record.code == 0,
+        "not refused in line {}, with {:?}",
+        record.code >> 8,
+        Error::from_status(record.code & 0xff)
+    );
     neighbour()?.is_well()?;
     before.wait_until_back()
 }

@@ -2,12 +2,12 @@
 
 use crate::must;
 use abi::{Class, Handle, Header, Rights, Syscall};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use guest::process::PATIENCE;
 use guest::puppet;
 use guest::random::Random;
 use guest::raw::call;
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use libsys::message::{CallPage, ServePage};
 use libsys::time::deadline_after;
 use libsys::{Channel, Memory, Object, env, message, thread};

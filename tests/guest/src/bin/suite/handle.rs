@@ -139,7 +139,10 @@ fn a_grant_needs_rights_and_a_living_process() -> Outcome {
     check_eq!(weak.grant(&memory, Rights::READ, false).err(), Some(Error::Denied));
     let single = memory.duplicate(Rights::READ)?;
     check_eq!(process.grant(&single, Rights::READ, false).err(), Some(Error::Denied));
-    check_eq!(sys::handle_grant(memory.handle(), memory.handle(), Rights::READ, 0, false).err(), Some(Error::WrongKind));
+    check_eq!(
+        sys::handle_grant(memory.handle(), memory.handle(), Rights::READ, 0, false).err(),
+        Some(Error::WrongKind)
+    );
     process.grant(&memory, Rights::READ, false)?;
     process.kill(abi::ExitReason::Killed, 0)?;
     check_eq!(process.grant(&memory, Rights::READ, false).err(), Some(Error::BadState));
