@@ -146,6 +146,7 @@ pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
     }
     process.past_run_time.set(process.past_run_time.get() + thread.run_time.get());
     process.threads.remove(thread);
+    schedule::forget(kernel, thread);
     if let Some(channel) = thread.on_exit.take() {
         let _ = ipc::signal(kernel, channel.get(kernel), thread.on_exit_bits.get());
     }
@@ -285,7 +286,7 @@ fn reset_done(kernel: &Kernel, process: &Object<Process>) {
 /// Frees threads and mappings. Returns whether it is done.
 fn free_corpse(kernel: &Kernel, process: &Object<Process>) -> bool {
     if let Some(thread) = process.threads.pop_front() {
-        drop(thread);
+        schedule::forget(kernel, thread.get(kernel));
         process.alive.set(0);
         return false;
     }

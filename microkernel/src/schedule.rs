@@ -368,6 +368,13 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
     Some(thread)
 }
 
+/// Forgets a thread that has ended: no CPU's slice is charged to it any more.
+pub fn forget(kernel: &Kernel, thread: &Object<Thread>) {
+    for cpu in kernel.cpus().iter().filter(|cpu| cpu.owner.holds(thread)) {
+        cpu.owner.set(None);
+    }
+}
+
 /// Takes a ready thread of another CPU.
 fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
     let others = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());

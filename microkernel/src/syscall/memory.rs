@@ -92,7 +92,7 @@ pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
 
 /// Checks the protection key of a protection word.
 fn check_key(word: u64) -> Result<(), Error> {
-    if word >> KEY_SHIFT != 0 && !features::protection_keys() { Err(Error::Unsupported) } else { Ok(()) }
+    if word >> KEY_SHIFT & 0xf != 0 && !features::protection_keys() { Err(Error::Unsupported) } else { Ok(()) }
 }
 
 /// The process of argument 0, alive.

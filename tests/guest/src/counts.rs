@@ -24,6 +24,8 @@ pub struct Counts(SystemRecord);
 impl Counts {
     /// As they are now. Error: this program may not inspect the system.
     pub fn now() -> Result<Counts, Failure> {
+        // The kernel remembers the channel that a thread received on last, as long as it does: one that stays.
+        thread::park_timeout(Duration::ZERO);
         let resource = system().inspect.as_ref().ok_or(Failure::skip("no handle `inspect`"))?;
         let mut record = inspect::system(resource)?;
         // What has nothing to do with what is in use.

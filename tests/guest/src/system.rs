@@ -34,6 +34,9 @@ pub mod names {
 /// The first serial port of a PC.
 const SERIAL_PORT: (u16, u16) = (0x3f8, 8);
 
+/// Threads that these programs have at once, themselves.
+const SPARE_THREADS: usize = 6;
+
 /// What the program has to work with.
 pub struct System {
     /// This program, to start other processes of it.
@@ -105,6 +108,8 @@ pub fn enter(run: fn(&[String]) -> ExitStatus) -> ExitStatus {
     }
     // Room that stays: what is in use does not change with every message that is put together.
     drop(Vec::<u8>::with_capacity(1 << 20));
+    // The same for threads' stacks and channels, which are used again.
+    libsys::thread::scope(|scope| (0..SPARE_THREADS).for_each(|_| drop(scope.spawn(|| ()))));
     run(&env::arguments()[1..])
 }
 

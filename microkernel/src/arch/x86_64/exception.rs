@@ -16,6 +16,9 @@ pub mod page_fault {
     pub const PRESENT: u64 = 1 << 0;
     /// The access was a write.
     pub const WRITE: u64 = 1 << 1;
+    /// The access was user code's own. One that the processor makes for it, to a descriptor table or (by emulators) to the stack of
+    /// a return to another ring, is not.
+    pub const USER: u64 = 1 << 2;
     /// The access was an instruction fetch.
     pub const FETCH: u64 = 1 << 4;
     /// The protection key does not allow the access.

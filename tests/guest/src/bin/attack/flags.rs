@@ -148,8 +148,9 @@ mod died {
             // SAFETY: the attack is that it faults.
             unsafe { asm!("mov rax, gs:[0]", out("rax") _) }
         }
-        gs_not_canonical: GeneralProtection { with_gs(0x8000_0000_0000_0000) }
-        fs_not_canonical: GeneralProtection {
+        // QEMU translates it without a check.
+        gs_not_canonical: GeneralProtection | Exit { with_gs(0x8000_0000_0000_0000) }
+        fs_not_canonical: GeneralProtection | Exit {
             // SAFETY: the attack is that it faults.
             unsafe { asm!("wrfsbase {}", in(reg) 0x8000_0000_0000_0000u64) }
         }

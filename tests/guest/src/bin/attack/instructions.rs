@@ -38,10 +38,11 @@ crate::dies! {
     swapgs: GeneralProtection { run!("swapgs") }
     sysret: GeneralProtection { run!("mov rcx, 0x1000", "mov r11, 0x202", "sysretq") }
     sysenter: GeneralProtection | IllegalInstruction { run!("sysenter") }
-    iret_to_ring_0: GeneralProtection {
+    // Some versions of QEMU read the stack of these two as the kernel would.
+    iret_to_ring_0: GeneralProtection | PageFault {
         run!("mov rax, rsp", "push 0x10", "push rax", "pushfq", "push 0x8", "lea rax, [rip]", "push rax", "iretq")
     }
-    far_return_to_ring_0: GeneralProtection { run!("push 0x8", "lea rax, [rip]", "push rax", "retfq") }
+    far_return_to_ring_0: GeneralProtection | PageFault { run!("push 0x8", "lea rax, [rip]", "push rax", "retfq") }
     load_kernel_stack_segment: GeneralProtection { run!("mov eax, 0x10", "mov ss, ax") }
     load_kernel_data_segment: GeneralProtection { run!("mov eax, 0x10", "mov ds, ax") }
     load_task_segment: GeneralProtection { run!("mov eax, 0x2b", "mov es, ax") }
@@ -66,7 +67,7 @@ crate::dies! {
     divide_overflow: DivideError { run!("mov ecx, 1", "mov edx, 1", "xor eax, eax", "idiv ecx") }
     x87: FloatingPoint { run!("fld1") }
     x87_control: FloatingPoint { run!("fninit") }
-    mmx: FloatingPoint { run!("emms") }
+    mmx: FloatingPoint { run!("movd mm0, eax") }
     sse: FloatingPoint { run!("xorps xmm0, xmm0") }
     sse2: FloatingPoint { run!("movq xmm0, rax") }
     avx: FloatingPoint | IllegalInstruction { run!("vxorps ymm0, ymm0, ymm0") }

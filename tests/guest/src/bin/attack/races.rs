@@ -25,7 +25,10 @@ fn scribble() {
         // SAFETY: the pages are mapped for writing; this is the race that the kernel has to bear, and the other side uses what
         // it reads for comparisons of plain words only.
         unsafe { ptr::with_exposed_provenance_mut::<u64>(at as usize).write_volatile(value) };
-        TURNS.fetch_add(1, Relaxed);
+        // On one CPU the others have to come, too.
+        if TURNS.fetch_add(1, Relaxed) % 64 == 0 {
+            thread::yield_now();
+        }
     }
 }
 
@@ -65,13 +68,15 @@ crate::refused! {
         let caller = thread::spawn(move || {
             while !done.load(Relaxed) {
                 message::set_call_deadline(deadline_after(PATIENCE));
-                let _ = session.call(Header::words(1, Class::Replay).with_payload(3968).with_reply_handles(4).with_deadline(), [0; 8]);
+                if session.call(Header::words(1, Class::Replay).with_payload(3968).with_reply_handles(4).with_deadline(), [0; 8]).is_err() {
+                    thread::yield_now();
+                }
             }
         });
         let caller = caller.expect("a thread");
         with_scribbler(|| {
             let header = Header::default().with_payload(3968).with_handles(4);
-            for _ in 0..1000 {
+            for _ in 0..300 {
                 if call(Syscall::ReplyReceive, [channel.handle().0, header.0]).error().is_some() {
                     call(Syscall::Receive, [channel.handle().0, Header::default().with_deadline().0]);
                 }
@@ -100,11 +105,11 @@ crate::refused! {
             while !STOP.load(Relaxed) {
                 let copy = call(Syscall::HandleDuplicate, [memory, u64::from(Rights::all().bits()), 0]).results[0];
                 call(Syscall::HandleClose, [copy]);
-                call(Syscall::HandleClose, [Handle::new(random.below(64) as u32 + 12, 1 + random.below(400) as u32).0]);
+                call(Syscall::HandleClose, [Handle::new(random.below(32) as u32 + 32, 1 + random.below(400) as u32).0]);
             }
         });
         let closer = closer.expect("a thread");
-        for count in 0..2000u64 {
+        for count in 0..1000u64 {
             let mut page = CallPage::take();
             *page.handles_mut() = core::array::from_fn(|n| Handle::new((count + n as u64) as u32 % 64, 1 + (count / 8) as u32));
             drop(page);
