@@ -107,7 +107,7 @@ impl RunQueue {
     #[cfg(test)]
     pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
         match thread.rank.get() as usize {
-            0 => thread.fair.is_linked(),
+            0 => thread.fair.is_linked() || self.buddy.holds(thread),
             rank => self.real_time[rank].contains(thread),
         }
     }

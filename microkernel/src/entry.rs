@@ -113,7 +113,9 @@ pub extern "C" fn trap(cpu: &'static Cpu, vector: u64, error: u64, address: u64)
         let (mut reason, code) = exception::reason(vector, error);
         let fault = match vector {
             // No mapping answers what the processor was refused in the kernel's name: it would fault again and again.
-            exception::PAGE_FAULT if error & exception::page_fault::USER != 0 => process.space.fault(&kernel, address, error).err(),
+            exception::PAGE_FAULT if error & exception::page_fault::USER != 0 => {
+                process.space.fault(&kernel, address, error).err()
+            }
             _ => Some(crate::address_space::FaultKind::Protection),
         };
         if let Some(kind) = fault {

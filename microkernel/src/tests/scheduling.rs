@@ -336,10 +336,17 @@ fn observed(world: &World, client: usize, server: usize) -> Vec<u64> {
         let mut bytes = vec![0; 8192];
         t.pages().read(0, &mut bytes).unwrap();
         // The registers are compared above: of the pages, what is not zero.
-        all.extend(bytes.chunks(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap())).filter(|word| *word != 0));
+        all.extend(
+            bytes.chunks(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap())).filter(|word| *word != 0),
+        );
     }
     let channel = world.c(0);
-    all.extend([channel.delivered.get(), channel.receivers.len().into(), channel.callers().into(), channel.signals.get()]);
+    all.extend([
+        channel.delivered.get(),
+        channel.receivers.len().into(),
+        channel.callers().into(),
+        channel.signals.get(),
+    ]);
     all.push(world.t(server).process.active_calls.get().into());
     all
 }
@@ -399,13 +406,22 @@ fn the_fast_path_does_what_the_slow_one_does() {
                 world.sys_on(cpu, Syscall::Call as u64, &[&[session, request.0 + (turn << 32)], &words[..]].concat());
                 world.check();
                 states.push(observed(&world, client, server));
-                assert!(cpu.current.holds(world.t(server)), "{situation} {turn} {:?} {}", world.state(client), world.status(client));
+                assert!(
+                    cpu.current.holds(world.t(server)),
+                    "{situation} {turn} {:?} {}",
+                    world.state(client),
+                    world.status(client)
+                );
                 world.now += 700;
                 processor::set_time(world.now);
                 if turn == 1 {
                     world.sys(server, Syscall::CallProgress, &[0]);
                 }
-                world.sys_on(cpu, Syscall::ReplyReceive as u64, &[&[served, Header::words(6, Class::Fail).with_payload(bytes).0], &words[..]].concat());
+                world.sys_on(
+                    cpu,
+                    Syscall::ReplyReceive as u64,
+                    &[&[served, Header::words(6, Class::Fail).with_payload(bytes).0], &words[..]].concat(),
+                );
                 world.check();
                 assert!(cpu.current.holds(world.t(client)), "{situation}");
                 states.push(observed(&world, client, server));
