@@ -57,7 +57,7 @@ impl Counts {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(format!("not given back:{}", self.differences(&now))));
+                return Err(Failure::new(format!("not given back:{}; there are{}", self.differences(&now), processes())));
             }
             thread::yield_now();
         }
@@ -113,6 +113,19 @@ impl Counts {
     pub fn cpus(&self) -> u64 {
         self.0.cpus
     }
+}
+
+/// All processes, for people.
+fn processes() -> String {
+    let Some(resource) = &system().inspect else { return String::new() };
+    let processes = inspect::processes(resource).filter_map(Result::ok);
+    let described = processes.map(|record| {
+        let states = inspect::threads(resource, Some(record.process)).filter_map(Result::ok);
+        let states: String = states.map(|thread| format!(" {}", inspect::ThreadState::text(thread.state))).collect();
+        let name = inspect::name(&record);
+        format!(" {} {name:?} of {} in state {} with {} handles, threads{states};", record.process, record.parent, record.state, record.handles)
+    });
+    described.collect()
 }
 
 impl From<Error> for Failure {
