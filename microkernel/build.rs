@@ -6,7 +6,9 @@ fn main() {
         return;
     }
     let directory = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    for argument in [&format!("-T{directory}/kernel.ld"), "--no-pie", "--gc-sections", "-zmax-page-size=4096", "--build-id=none"] {
+    for argument in
+        [&format!("-T{directory}/kernel.ld"), "--no-pie", "--gc-sections", "-zmax-page-size=4096", "--build-id=none"]
+    {
         println!("cargo:rustc-link-arg-bin=skink={argument}");
     }
 }

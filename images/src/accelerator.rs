@@ -19,12 +19,7 @@ impl Accelerator {
     pub fn detect() -> Self {
         // A /dev/kvm on a processor without these flags opens, but runs no 64-bit guest.
         let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let can = has_virtualization(&flags)
-            && File::options()
-                .read(true)
-                .write(true)
-                .open("/dev/kvm")
-                .is_ok();
+        let can = has_virtualization(&flags) && File::options().read(true).write(true).open("/dev/kvm").is_ok();
         if can { Self::Kvm } else { Self::Tcg }
     }
 
@@ -44,10 +39,7 @@ fn has_virtualization(cpuinfo: &str) -> bool {
     cpuinfo
         .lines()
         .find(|line| line.starts_with("flags"))
-        .is_some_and(|line| {
-            line.split_whitespace()
-                .any(|flag| flag == "vmx" || flag == "svm")
-        })
+        .is_some_and(|line| line.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }
 
 #[cfg(test)]
@@ -56,9 +48,7 @@ mod tests {
 
     #[test]
     fn flags() {
-        assert!(has_virtualization(
-            "model name : x\nflags\t\t: fpu vmx sse\n"
-        ));
+        assert!(has_virtualization("model name : x\nflags\t\t: fpu vmx sse\n"));
         assert!(has_virtualization("flags\t\t: fpu svm\n"));
         assert!(!has_virtualization("flags\t\t: fpu svm_lock\nbugs : vmx\n"));
         assert!(!has_virtualization(""));

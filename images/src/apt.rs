@@ -24,10 +24,7 @@ impl Apt {
     /// `apt` with the system's lists; `None` where there is no `apt`.
     pub fn system() -> Option<Self> {
         let tools = ["apt-get", "apt-cache", "dpkg", "dpkg-query"];
-        tools
-            .iter()
-            .all(|tool| program_on_path(tool).is_some())
-            .then_some(Self { private: None })
+        tools.iter().all(|tool| program_on_path(tool).is_some()).then_some(Self { private: None })
     }
 
     /// `apt` with fresh lists kept under `folder`, from the system's configured sources.
@@ -39,9 +36,7 @@ impl Apt {
             fs::create_dir_all(folder.join(part))
                 .with_context(|| format!("cannot make {}", folder.join(part).display()))?;
         }
-        let apt = Self {
-            private: Some(folder.to_path_buf()),
-        };
+        let apt = Self { private: Some(folder.to_path_buf()) };
         checked(apt.command("apt-get").arg("update"))
             .context("the package lists could not be downloaded: check the network")?;
         Ok(apt)
@@ -52,11 +47,7 @@ impl Apt {
         let output = checked(self.command("apt-cache").args(["policy", package])).ok()?;
         let candidate = String::from_utf8_lossy(&output.stdout)
             .lines()
-            .find_map(|line| {
-                line.trim()
-                    .strip_prefix("Candidate:")
-                    .map(|v| v.trim().to_string())
-            })?;
+            .find_map(|line| line.trim().strip_prefix("Candidate:").map(|v| v.trim().to_string()))?;
         (candidate != "(none)").then_some(candidate)
     }
 
@@ -72,11 +63,7 @@ impl Apt {
                 .args(packages),
         )?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text
-            .lines()
-            .filter_map(simulated_install)
-            .map(str::to_string)
-            .collect())
+        Ok(text.lines().filter_map(simulated_install).map(str::to_string).collect())
     }
 
     /// Downloads `packages` into `folder` and returns the files.
@@ -85,12 +72,7 @@ impl Apt {
     /// The network, or lists that are too old.
     pub fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        checked(
-            self.command("apt-get")
-                .arg("download")
-                .args(packages)
-                .current_dir(folder),
-        )?;
+        checked(self.command("apt-get").arg("download").args(packages).current_dir(folder))?;
         let mut files: Vec<PathBuf> = fs::read_dir(folder)?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
@@ -120,9 +102,7 @@ impl Apt {
         };
         let apt_get = |arguments: &[&str]| {
             let mut command = Command::new(prefix[0]);
-            command
-                .args(&prefix[1..])
-                .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+            command.args(&prefix[1..]).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
             checked(command.args(["-y", "-o", LOCK_TIMEOUT]).args(arguments))
         };
         let install = ["install", "--no-install-recommends", package];
@@ -138,8 +118,7 @@ impl Apt {
     /// Whether `package` is installed on the system.
     pub fn is_installed(package: &str) -> bool {
         let query = ["--show", "--showformat=${db:Status-Status}", package];
-        checked(Command::new("dpkg-query").args(query))
-            .is_ok_and(|output| output.stdout == b"installed")
+        checked(Command::new("dpkg-query").args(query)).is_ok_and(|output| output.stdout == b"installed")
     }
 
     fn command(&self, program: &str) -> Command {
@@ -147,9 +126,7 @@ impl Apt {
         command.env("LC_ALL", "C").stdin(Stdio::null());
         if let Some(folder) = &self.private {
             for (option, path) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
-                command
-                    .arg("-o")
-                    .arg(format!("{option}={}", folder.join(path).display()));
+                command.arg("-o").arg(format!("{option}={}", folder.join(path).display()));
             }
         }
         // Downloads go where the `_apt` user may not write.
@@ -188,10 +165,7 @@ fn simulated_install(line: &str) -> Option<&str> {
 /// It cannot be started, or ends with another status than 0: the message holds what it said.
 fn checked(command: &mut Command) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {name}"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {name}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{name} failed ({}): {}", output.status, said.trim());
@@ -205,10 +179,7 @@ mod tests {
 
     #[test]
     fn simulated_lines() {
-        assert_eq!(
-            simulated_install("Inst rustc-web (1.96 Debian:12 [amd64]) []"),
-            Some("rustc-web")
-        );
+        assert_eq!(simulated_install("Inst rustc-web (1.96 Debian:12 [amd64]) []"), Some("rustc-web"));
         assert_eq!(simulated_install("Conf rustc-web (1.96)"), None);
         assert_eq!(simulated_install("Reading package lists..."), None);
     }

@@ -31,24 +31,12 @@ struct Entry {
 impl BootArchive {
     /// Adds the supervisor's ELF file.
     pub fn init(&mut self, elf: Vec<u8>) {
-        self.entries.insert(
-            (0, "init".to_string()),
-            Entry {
-                mode: 0o755,
-                data: elf,
-            },
-        );
+        self.entries.insert((0, "init".to_string()), Entry { mode: 0o755, data: elf });
     }
 
     /// Adds the text that says which services there are.
     pub fn manifest(&mut self, text: Vec<u8>) {
-        self.entries.insert(
-            (1, "manifest".to_string()),
-            Entry {
-                mode: 0o644,
-                data: text,
-            },
-        );
+        self.entries.insert((1, "manifest".to_string()), Entry { mode: 0o644, data: text });
     }
 
     /// Adds a program's ELF file.
@@ -57,10 +45,7 @@ impl BootArchive {
     /// There is a program of that name already, or the name is too long for the format.
     pub fn program(&mut self, name: &str, elf: Vec<u8>) -> Result<()> {
         let path = format!("bin/{name}");
-        let entry = Entry {
-            mode: 0o755,
-            data: elf,
-        };
+        let entry = Entry { mode: 0o755, data: elf };
         if self.entries.insert((2, path), entry).is_some() {
             bail!("two programs are called {name}: rename the binary of one of the packages");
         }
@@ -75,9 +60,7 @@ impl BootArchive {
         let mut builder = Builder::new(Vec::new());
         for ((_, path), entry) in &self.entries {
             let mut header = Header::new_ustar();
-            header
-                .set_path(path)
-                .with_context(|| format!("{path} does not fit into the archive"))?;
+            header.set_path(path).with_context(|| format!("{path} does not fit into the archive"))?;
             header.set_entry_type(EntryType::Regular);
             header.set_size(entry.data.len() as u64);
             header.set_mode(entry.mode);
@@ -124,10 +107,7 @@ mod tests {
 
     #[test]
     fn the_same_contents_give_the_same_bytes() {
-        assert_eq!(
-            sample(&["uart", "console"]).bytes().unwrap(),
-            sample(&["console", "uart"]).bytes().unwrap()
-        );
+        assert_eq!(sample(&["uart", "console"]).bytes().unwrap(), sample(&["console", "uart"]).bytes().unwrap());
     }
 
     #[test]
@@ -141,16 +121,9 @@ mod tests {
             assert_eq!(entry.header().mtime().unwrap(), 0);
             read.push((entry.path().unwrap().display().to_string(), text));
         }
-        let expected = [
-            ("init", "ELF"),
-            ("manifest", "service uart"),
-            ("bin/console", "console"),
-            ("bin/uart", "uart"),
-        ];
-        assert_eq!(
-            read,
-            expected.map(|(path, text)| (path.to_string(), text.to_string()))
-        );
+        let expected =
+            [("init", "ELF"), ("manifest", "service uart"), ("bin/console", "console"), ("bin/uart", "uart")];
+        assert_eq!(read, expected.map(|(path, text)| (path.to_string(), text.to_string())));
     }
 
     #[test]
@@ -169,10 +142,7 @@ mod tests {
         archive.write(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
         sample(&["uart", "log"]).write(&path).unwrap();
-        assert_eq!(
-            fs::read(&path).unwrap(),
-            sample(&["uart", "log"]).bytes().unwrap()
-        );
+        assert_eq!(fs::read(&path).unwrap(), sample(&["uart", "log"]).bytes().unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

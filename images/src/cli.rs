@@ -37,7 +37,7 @@ pub enum Command {
     Run(Run),
     /// Build the kernel, the programs and the boot archive
     Build,
-    /// Measure, in instructions, and print each figure beside other systems'
+    /// Measure, in instructions and wall time, and print each figure beside other systems'
     Bench(Bench),
     /// Make random system calls
     Fuzz(Fuzz),
@@ -93,15 +93,9 @@ pub struct Bench {
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Measure wall time instead of instructions
-    #[arg(long)]
-    pub wall: bool,
-    /// Processors
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub smp: u32,
-    /// Only these figures, such as call_0w
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
+    /// End each of the machines after so many seconds
+    #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Duration,
 }
 
 /// Options of `fuzz`.
@@ -114,11 +108,11 @@ pub struct Fuzz {
     #[arg(long, value_name = "S")]
     pub seed: u64,
     /// Processors
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
     pub smp: u32,
-    /// End the machine after so many seconds
-    #[arg(long, default_value = "86400", value_name = "SECONDS", value_parser = seconds)]
-    pub timeout: Duration,
+    /// End the machine after so many seconds [default: 300, and a second for every 1,000 calls]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
 }
 
 impl Cli {
@@ -172,12 +166,8 @@ mod tests {
 
     #[test]
     fn disks_and_numbers() {
-        let arguments = [
-            "x", "run", "--disk", "a,ro", "--disk", "b,nvme", "--smp", "4",
-        ];
-        let Command::Run(run) = Cli::parse_from(arguments).command() else {
-            panic!("not run")
-        };
+        let arguments = ["x", "run", "--disk", "a,ro", "--disk", "b,nvme", "--smp", "4"];
+        let Command::Run(run) = Cli::parse_from(arguments).command() else { panic!("not run") };
         assert_eq!((run.machine.disk.len(), run.machine.smp), (2, 4));
         assert!(Cli::try_parse_from(["x", "run", "--smp", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "run", "--machine", "vax"]).is_err());

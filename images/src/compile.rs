@@ -50,19 +50,10 @@ pub fn compile(
     let mut command = toolchain.cargo_build();
     command
         .current_dir(workspace.root())
-        .args([
-            "--profile",
-            "skink",
-            "--bins",
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["--profile", "skink", "--bins", "--message-format=json-render-diagnostics"])
         .arg("--target-dir")
         .arg(workspace.target_build())
-        .args(
-            packages
-                .iter()
-                .flat_map(|package| ["--package", &package.name]),
-        )
+        .args(packages.iter().flat_map(|package| ["--package", package.id.repr.as_str()]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -80,10 +71,7 @@ pub fn compile(
     if !status.success() {
         bail!("the build for the target failed:\n{}", said.trim_end());
     }
-    Ok(Artifacts {
-        programs: made?,
-        warnings: warnings_of(&said),
-    })
+    Ok(Artifacts { programs: made?, warnings: warnings_of(&said) })
 }
 
 /// Shows cargo's status lines as progress, and returns all that it said.
@@ -109,8 +97,8 @@ fn relay_status(stderr: impl Read, progress: &Progress) -> String {
 fn status_verb(line: &str) -> Option<&str> {
     let (verb, rest) = line.split_at_checked(STATUS_COLUMN)?;
     let verb = verb.trim_start();
-    let is_word = verb.starts_with(|c: char| c.is_ascii_uppercase())
-        && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_word =
+        verb.starts_with(|c: char| c.is_ascii_uppercase()) && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
     (is_word && rest.starts_with(' ')).then_some(verb)
 }
 
@@ -118,8 +106,7 @@ fn status_verb(line: &str) -> Option<&str> {
 fn programs_of(stdout: impl Read, packages: &[TargetPackage]) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
     for message in Message::parse_stream(BufReader::new(stdout)) {
-        if let Message::CompilerArtifact(artifact) =
-            message.context("cargo's messages broke off")?
+        if let Message::CompilerArtifact(artifact) = message.context("cargo's messages broke off")?
             && let Some(program) = program_of(&artifact, packages)
         {
             programs.push(program);
@@ -134,23 +121,13 @@ fn program_of(artifact: &Artifact, packages: &[TargetPackage]) -> Option<Program
         return None;
     }
     let elf = artifact.executable.as_ref()?.as_std_path().to_path_buf();
-    let package = packages
-        .iter()
-        .find(|package| package.id == artifact.package_id)?;
-    Some(Program {
-        name: artifact.target.name.clone(),
-        role: package.role,
-        elf,
-    })
+    let package = packages.iter().find(|package| package.id == artifact.package_id)?;
+    Some(Program { name: artifact.target.name.clone(), role: package.role, elf })
 }
 
 /// What remains of cargo's words when status lines are left out.
 fn warnings_of(said: &str) -> String {
-    if said.contains("warning:") {
-        said.to_string()
-    } else {
-        String::new()
-    }
+    if said.contains("warning:") { said.to_string() } else { String::new() }
 }
 
 #[cfg(test)]
@@ -160,10 +137,7 @@ mod tests {
     #[test]
     fn status_lines() {
         assert_eq!(status_verb("   Compiling core v0.0.0"), Some("Compiling"));
-        assert_eq!(
-            status_verb("    Finished `skink` profile"),
-            Some("Finished")
-        );
+        assert_eq!(status_verb("    Finished `skink` profile"), Some("Finished"));
         assert_eq!(status_verb("warning: unused variable"), None);
         assert_eq!(status_verb("  --> microkernel/src/main.rs:1:1"), None);
         assert_eq!(status_verb(""), None);

@@ -45,11 +45,7 @@ impl KernelPanic {
     /// Finds the first panic in `text`; also one that was cut off.
     pub fn parse(text: &str) -> Option<Self> {
         let (_, words) = text.split_once(PANIC)?;
-        let mut panic = Self {
-            message: String::new(),
-            registers: Vec::new(),
-            backtrace: Vec::new(),
-        };
+        let mut panic = Self { message: String::new(), registers: Vec::new(), backtrace: Vec::new() };
         let mut section = Section::Message;
         for line in words.lines().map(str::trim_end) {
             let mut rest = line.trim_start();
@@ -89,13 +85,8 @@ impl KernelPanic {
 
     /// Where the processor was, if the registers say so.
     fn instruction_pointer(&self) -> Option<u64> {
-        let words = self
-            .registers
-            .iter()
-            .flat_map(|line| line.split_whitespace());
-        words
-            .filter_map(|word| word.strip_prefix("rip="))
-            .find_map(parse_address)
+        let words = self.registers.iter().flat_map(|line| line.split_whitespace());
+        words.filter_map(|word| word.strip_prefix("rip=")).find_map(parse_address)
     }
 }
 
@@ -113,10 +104,7 @@ enum Section {
 
 impl Call {
     fn at(address: u64) -> Self {
-        Self {
-            address,
-            places: Vec::new(),
-        }
+        Self { address, places: Vec::new() }
     }
 }
 
@@ -138,11 +126,7 @@ impl fmt::Display for KernelPanic {
         for (number, call) in self.backtrace.iter().enumerate() {
             write!(formatter, "\n  #{number} {:#018x}", call.address)?;
             for (depth, place) in call.places.iter().enumerate() {
-                let lead = if depth == 0 {
-                    " in"
-                } else {
-                    "\n       inlined into"
-                };
+                let lead = if depth == 0 { " in" } else { "\n       inlined into" };
                 write!(formatter, "{lead} {place}")?;
             }
         }
@@ -167,10 +151,7 @@ mod tests {
         assert_eq!(addresses, [0xffff_ffff_8000_1234, 0xffff_ffff_8000_4321]);
         assert_eq!(panic.instruction_pointer(), Some(0xffff_ffff_8000_1234));
         let shown = panic.to_string();
-        assert!(
-            shown.starts_with("the kernel panicked: index out of bounds"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("the kernel panicked: index out of bounds"), "{shown}");
         assert!(shown.contains("#1 0xffffffff80004321"), "{shown}");
     }
 

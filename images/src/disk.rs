@@ -29,11 +29,7 @@ pub struct Disk {
 impl Disk {
     /// A writable virtio disk.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self {
-            file: file.into(),
-            bus: DiskBus::default(),
-            read_only: false,
-        }
+        Self { file: file.into(), bus: DiskBus::default(), read_only: false }
     }
 
     /// QEMU's arguments for this disk as number `index`. `pci` says whether the machine has
@@ -42,20 +38,12 @@ impl Disk {
     /// # Errors
     /// The file is not there, its path is not UTF-8, or the machine has no bus for it.
     pub fn arguments(&self, index: usize, pci: bool) -> Result<Vec<String>> {
-        let path = self.file.canonicalize().with_context(|| {
-            format!(
-                "there is no disk image {}: make it first",
-                self.file.display()
-            )
-        })?;
-        let path = path
-            .to_str()
-            .with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
-        let format = if path.ends_with(".qcow2") {
-            "qcow2"
-        } else {
-            "raw"
-        };
+        let path = self
+            .file
+            .canonicalize()
+            .with_context(|| format!("there is no disk image {}: make it first", self.file.display()))?;
+        let path = path.to_str().with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
+        let format = if path.ends_with(".qcow2") { "qcow2" } else { "raw" };
         let read_only = if self.read_only { "on" } else { "off" };
         let device = match (self.bus, pci) {
             (DiskBus::Virtio, true) => format!("virtio-blk-pci,drive=disk{index}"),
@@ -67,10 +55,7 @@ impl Disk {
         };
         Ok(vec![
             "-drive".to_string(),
-            format!(
-                "if=none,id=disk{index},format={format},readonly={read_only},file={}",
-                path.replace(',', ",,")
-            ),
+            format!("if=none,id=disk{index},format={format},readonly={read_only},file={}", path.replace(',', ",,")),
             "-device".to_string(),
             device,
         ])
@@ -113,15 +98,7 @@ mod tests {
         assert_eq!(plain, Disk::new("a.img"));
         for text in ["a.img,nvme,ro", "a.img,ro,nvme"] {
             let disk: Disk = text.parse().unwrap();
-            assert_eq!(
-                disk,
-                Disk {
-                    file: "a.img".into(),
-                    bus: DiskBus::Nvme,
-                    read_only: true
-                },
-                "{text}"
-            );
+            assert_eq!(disk, Disk { file: "a.img".into(), bus: DiskBus::Nvme, read_only: true }, "{text}");
         }
     }
 
@@ -151,15 +128,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.img");
         std::fs::write(&file, b"").unwrap();
-        let disk = Disk {
-            bus: DiskBus::Nvme,
-            ..Disk::new(&file)
-        };
+        let disk = Disk { bus: DiskBus::Nvme, ..Disk::new(&file) };
         assert!(disk.arguments(0, false).is_err());
-        assert!(
-            Disk::new(file.with_extension("none"))
-                .arguments(0, true)
-                .is_err()
-        );
+        assert!(Disk::new(file.with_extension("none")).arguments(0, true).is_err());
     }
 }

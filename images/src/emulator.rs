@@ -77,11 +77,7 @@ impl Emulator {
         command
             .args(arguments)
             .current_dir(folder)
-            .stdin(if input == Input::Sent {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
+            .stdin(if input == Input::Sent { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Ctrl-C of the terminal is for this process, which ends QEMU in order.
@@ -256,12 +252,8 @@ mod tests {
 
     #[test]
     fn output_comes_before_the_end() {
-        let (output, status, complaint) =
-            all(&run("echo out; echo err >&2; exit 7", Input::Nothing));
-        assert_eq!(
-            (output.as_str(), status.code(), complaint.as_str()),
-            ("out\n", Some(7), "err")
-        );
+        let (output, status, complaint) = all(&run("echo out; echo err >&2; exit 7", Input::Nothing));
+        assert_eq!((output.as_str(), status.code(), complaint.as_str()), ("out\n", Some(7), "err"));
     }
 
     #[test]
@@ -275,11 +267,7 @@ mod tests {
     #[test]
     fn a_kill_is_an_end() {
         let emulator = run("exec sleep 1000", Input::Nothing);
-        assert!(
-            emulator
-                .next(Some(Instant::now() + Duration::from_millis(20)))
-                .is_none()
-        );
+        assert!(emulator.next(Some(Instant::now() + Duration::from_millis(20))).is_none());
         emulator.kill();
         assert_eq!(all(&emulator).1.code(), None);
     }
@@ -288,9 +276,7 @@ mod tests {
     fn dropping_ends_it() {
         let emulator = run("echo $$; exec sleep 1000", Input::Sent);
         let deadline = Some(Instant::now() + Duration::from_secs(20));
-        let Some(Event::Output(bytes)) = emulator.next(deadline) else {
-            panic!("no pid")
-        };
+        let Some(Event::Output(bytes)) = emulator.next(deadline) else { panic!("no pid") };
         let pid = String::from_utf8(bytes).unwrap().trim().to_string();
         drop(emulator);
         assert!(!Path::new("/proc").join(pid).exists());

@@ -44,23 +44,14 @@ pub enum End {
 impl End {
     /// The end of a machine whose QEMU ended with `status`. `log` is what came over the serial
     /// line, `complaint` what QEMU said itself, `commands` the status of its commands.
-    pub fn judge(
-        status: ExitStatus,
-        log: &str,
-        complaint: &str,
-        commands: Option<u8>,
-        image: &Image,
-    ) -> Self {
+    pub fn judge(status: ExitStatus, log: &str, complaint: &str, commands: Option<u8>, image: &Image) -> Self {
         let code = status.code();
         if code == Some(exit_status(PANIC)) {
-            return Self::panic(log, image).unwrap_or_else(|| {
-                Self::Died("the kernel panicked without a word on the serial line".to_string())
-            });
+            return Self::panic(log, image)
+                .unwrap_or_else(|| Self::Died("the kernel panicked without a word on the serial line".to_string()));
         }
         if code == Some(exit_status(BOOT_ERROR)) {
-            return Self::BootError(
-                boot_error(log).unwrap_or_else(|| "no reason given".to_string()),
-            );
+            return Self::BootError(boot_error(log).unwrap_or_else(|| "no reason given".to_string()));
         }
         if let Some(status) = commands {
             return Self::Status(status);
@@ -104,6 +95,8 @@ fn exit_status(value: u32) -> i32 {
     i32::try_from((value << 1) | 1).unwrap_or(i32::MAX)
 }
 
+impl std::error::Error for End {}
+
 impl fmt::Display for End {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -135,38 +128,20 @@ mod tests {
             programs: BTreeMap::new(),
             warnings: String::new(),
         };
-        End::judge(
-            ExitStatus::from_raw(code << 8),
-            log,
-            complaint,
-            commands,
-            &image,
-        )
+        End::judge(ExitStatus::from_raw(code << 8), log, complaint, commands, &image)
     }
 
     #[test]
     fn the_tools_status_tells_ends_apart() {
         assert_eq!(judge(33, "", "", Some(7)).exit_code(), 7);
         assert_eq!(judge(1, "", "", Some(0)).exit_code(), 0);
-        assert_eq!(
-            judge(255, "KERNEL PANIC: x\nEND PANIC\n", "", None).exit_code(),
-            101
-        );
-        assert_eq!(
-            judge(255, "KERNEL PANIC: x\n", "", Some(0)).exit_code(),
-            101
-        );
-        assert_eq!(
-            judge(253, "BOOT ERROR: x\n", "", None),
-            End::BootError("x".to_string())
-        );
+        assert_eq!(judge(255, "KERNEL PANIC: x\nEND PANIC\n", "", None).exit_code(), 101);
+        assert_eq!(judge(255, "KERNEL PANIC: x\n", "", Some(0)).exit_code(), 101);
+        assert_eq!(judge(253, "BOOT ERROR: x\n", "", None), End::BootError("x".to_string()));
         assert_eq!(judge(33, "", "", None), End::PowerOff);
         assert_eq!(judge(0, "", "", None), End::PowerOff);
         let died = judge(1, "", "no such disk", None);
-        assert_eq!(
-            (died.exit_code(), died.to_string().as_str()),
-            (103, "QEMU failed: no such disk")
-        );
+        assert_eq!((died.exit_code(), died.to_string().as_str()), (103, "QEMU failed: no such disk"));
         assert_eq!(End::Hang(Duration::from_secs(1)).exit_code(), 124);
         assert_eq!(End::Signal(15).exit_code(), 143);
     }

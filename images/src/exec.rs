@@ -64,16 +64,34 @@ impl Machine {
         output: &mut dyn Write,
         interruption: Interruption,
     ) -> Result<(End, String)> {
-        let arguments = self
-            .clone()
-            .with_commands(commands)
-            .arguments(SerialEnd::Program)?;
-        let emulator = Emulator::start(
-            &self.emulator()?,
-            &arguments,
-            std::path::Path::new("/"),
-            Input::Nothing,
-        )?;
+        let machine = self.clone().with_commands(commands);
+        machine.stream(output, interruption)
+    }
+
+    /// Boots what was set up to print an output and a status in the way of the shell, such as
+    /// a program [in place of init](Machine::in_place_of_init). The rest as for
+    /// [`Machine::stream_exec`].
+    ///
+    /// # Errors
+    /// The machine cannot be started, or `output` cannot be written.
+    pub fn stream(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
+        let (end, log) = self.follow(output, interruption)?;
+        let end = match end {
+            // A machine that was switched off before its commands ended has failed them.
+            End::PowerOff => End::Died("the machine ended before its commands did".to_string()),
+            other => other,
+        };
+        Ok((end, log))
+    }
+
+    /// As [`Machine::stream`], where nobody expects a status: the machine's switching itself
+    /// off is as good.
+    ///
+    /// # Errors
+    /// As for [`Machine::stream`].
+    pub fn follow(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
+        let arguments = self.arguments(SerialEnd::Program)?;
+        let emulator = Emulator::start(&self.emulator()?, &arguments, std::path::Path::new("/"), Input::Nothing)?;
         let _signals = match interruption {
             Interruption::Ends => Some(signals::report_to(emulator.reporter())?),
             Interruption::Ignored => None,
@@ -125,13 +143,7 @@ impl<'a> Run<'a> {
                     self.take(pieces, output)?;
                 }
                 Some(Event::Exited { status, complaint }) => {
-                    break End::judge(
-                        status,
-                        &self.transcript.text(),
-                        &complaint,
-                        self.status,
-                        self.machine.image(),
-                    );
+                    break End::judge(status, &self.transcript.text(), &complaint, self.status, self.machine.image());
                 }
                 Some(Event::Interrupted(signal)) => break End::Signal(signal),
                 None => break self.end_of_time(),
@@ -140,7 +152,7 @@ impl<'a> Run<'a> {
         emulator.kill();
         let pieces = std::mem::take(&mut self.deframer).finish();
         self.take(pieces, output)?;
-        Ok((self.without_commands_status(end), self.log.text()))
+        Ok((end, self.log.text()))
     }
 
     fn take(&mut self, pieces: Vec<Piece>, output: &mut dyn Write) -> Result<()> {
@@ -164,16 +176,7 @@ impl<'a> Run<'a> {
     fn end_of_time(&self) -> End {
         match self.status {
             Some(_) => End::Died("the commands ended, but the machine did not switch off".into()),
-            None => End::panic(&self.transcript.text(), self.machine.image())
-                .unwrap_or(End::Hang(self.limit)),
-        }
-    }
-
-    /// A machine that was switched off before its commands ended has failed them.
-    fn without_commands_status(&self, end: End) -> End {
-        match end {
-            End::PowerOff => End::Died("the machine ended before its commands did".to_string()),
-            other => other,
+            None => End::panic(&self.transcript.text(), self.machine.image()).unwrap_or(End::Hang(self.limit)),
         }
     }
 }

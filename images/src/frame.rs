@@ -57,13 +57,7 @@ enum Meaning {
 
 impl Default for Deframer {
     fn default() -> Self {
-        Self {
-            place: Place::Outside,
-            held: Vec::new(),
-            line_begins: false,
-            diverted: Vec::new(),
-            pieces: Vec::new(),
-        }
+        Self { place: Place::Outside, held: Vec::new(), line_begins: false, diverted: Vec::new(), pieces: Vec::new() }
     }
 }
 
@@ -155,8 +149,7 @@ impl Deframer {
 
     fn exit(&mut self, status: u8) {
         if !self.diverted.is_empty() {
-            self.pieces
-                .push(Piece::Output(std::mem::take(&mut self.diverted)));
+            self.pieces.push(Piece::Output(std::mem::take(&mut self.diverted)));
         }
         self.held.clear();
         self.pieces.push(Piece::Exit(status));
@@ -167,11 +160,7 @@ impl Deframer {
 /// Whether `held` is, or may become, the end of the output.
 fn exit_meaning(held: &[u8]) -> Meaning {
     let Some(status) = held.strip_prefix(EXIT) else {
-        return if EXIT.starts_with(held) {
-            Meaning::Unfinished
-        } else {
-            Meaning::Nothing
-        };
+        return if EXIT.starts_with(held) { Meaning::Unfinished } else { Meaning::Nothing };
     };
     let (digits, ended) = match status.strip_suffix(b"\x07") {
         Some(digits) => (digits, true),
@@ -183,9 +172,7 @@ fn exit_meaning(held: &[u8]) -> Meaning {
     if !ended {
         return Meaning::Unfinished;
     }
-    let number = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
     number.map_or(Meaning::Nothing, Meaning::Exit)
 }
 
@@ -230,11 +217,7 @@ mod tests {
             let text = format!("\x1b]skink;{fake}\x07");
             let line = format!("\x1b]skink;begin\x07{text}\x1b]skink;exit=0\x07");
             let (log, output, status) = split(line.as_bytes(), 5);
-            assert_eq!(
-                (log.as_slice(), status),
-                (b"".as_slice(), Some(0)),
-                "{fake}"
-            );
+            assert_eq!((log.as_slice(), status), (b"".as_slice(), Some(0)), "{fake}");
             assert_eq!(String::from_utf8(output).unwrap(), text);
         }
     }
@@ -242,10 +225,7 @@ mod tests {
     #[test]
     fn a_marker_behind_a_broken_one() {
         let (_, output, status) = split(b"\x1b]skink;begin\x07\x1b]sk\x1b]skink;exit=3\x07", 100);
-        assert_eq!(
-            (output.as_slice(), status),
-            (b"\x1b]sk".as_slice(), Some(3))
-        );
+        assert_eq!((output.as_slice(), status), (b"\x1b]sk".as_slice(), Some(3)));
     }
 
     #[test]

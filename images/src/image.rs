@@ -35,10 +35,7 @@ impl Image {
     /// # Errors
     /// There is no such program.
     pub fn symbols(&self, name: &str) -> Result<Symbols> {
-        let elf = self
-            .programs
-            .get(name)
-            .with_context(|| format!("the boot archive has no program {name}"))?;
+        let elf = self.programs.get(name).with_context(|| format!("the boot archive has no program {name}"))?;
         Symbols::open(elf)
     }
 }
@@ -87,16 +84,13 @@ fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
     }
     let manifest = workspace.root().join("init/manifest");
     if manifest.is_file() {
-        let text =
-            fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        let text = fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
         archive.manifest(text);
     }
     let path = workspace.target_build().join("boot.tar");
     archive.write(&path)?;
     Ok(Image {
-        kernel: kernel.context(
-            "the package in microkernel/ has no program: it needs [[bin]] name = \"skink\"",
-        )?,
+        kernel: kernel.context("the package in microkernel/ has no program: it needs [[bin]] name = \"skink\"")?,
         archive: path,
         programs,
         warnings: artifacts.warnings,

@@ -12,6 +12,7 @@
 //! | [`exec`], [`frame`] | `ExecResult` | commands in, their output and status out |
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
 //! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
+//! | [`bench`], [`fuzz`] | `Measurements` | figures beside other systems'; random system calls |
 //! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
 //! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
 //! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
@@ -22,6 +23,7 @@
 pub mod accelerator;
 pub mod apt;
 pub mod archive;
+pub mod bench;
 pub mod compile;
 pub mod crash;
 pub mod disk;
@@ -29,6 +31,7 @@ pub mod emulator;
 pub mod end;
 pub mod exec;
 pub mod frame;
+pub mod fuzz;
 pub mod image;
 pub mod linker;
 pub mod lock;

@@ -155,6 +155,11 @@ impl Machine {
         self.append(&format!("shell.exec={encoded}"))
     }
 
+    /// The same machine, that starts the program `name` of the boot archive and no init.
+    pub fn in_place_of_init(self, name: &str) -> Self {
+        self.append(&format!("init=bin/{name}"))
+    }
+
     /// QEMU's arguments.
     ///
     /// # Errors
@@ -166,31 +171,16 @@ impl Machine {
         if self.memory_mib == 0 {
             bail!("a machine without memory cannot boot: give --memory a number of MiB");
         }
-        let accelerator = if self.instruction_count {
-            Accelerator::InstructionCount
-        } else {
-            Accelerator::detect()
-        };
+        let accelerator = if self.instruction_count { Accelerator::InstructionCount } else { Accelerator::detect() };
         let mut list = ArgumentList::default();
-        list.add([
-            "-name",
-            "skink",
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-        ]);
+        list.add(["-name", "skink", "-nodefaults", "-no-user-config", "-no-reboot"]);
         list.add(["-machine", self.kind.qemu_name(), "-cpu", "max"]);
         list.add(accelerator.arguments(self.cpus));
         if self.instruction_count {
             // The processor's random numbers are the same in every run, too.
             list.add(["-seed", "0"]);
         }
-        list.add([
-            "-smp",
-            &self.cpus.to_string(),
-            "-m",
-            &format!("{}M", self.memory_mib),
-        ]);
+        list.add(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)]);
         list.add(["-display", "none", "-vga", "none"]);
         list.add(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         match serial {
@@ -272,10 +262,7 @@ mod tests {
     fn commands_travel_encoded() {
         let machine = machine().append("log=debug").with_commands("echo a; ps");
         let arguments = machine.arguments(SerialEnd::Program).unwrap();
-        let at = arguments
-            .iter()
-            .position(|argument| argument == "-append")
-            .unwrap();
+        let at = arguments.iter().position(|argument| argument == "-append").unwrap();
         assert_eq!(arguments[at + 1], "log=debug shell.exec=echo%20a%3B%20ps");
     }
 
@@ -291,9 +278,6 @@ mod tests {
         assert!(machine().memory(0).arguments(SerialEnd::Program).is_err());
         let counted = machine().icount(true).smp(2).memory(64);
         let line = line(&counted, SerialEnd::Program);
-        assert!(
-            line.contains("-accel tcg -icount shift=0,sleep=off -seed 0 -smp 2 -m 64M"),
-            "{line}"
-        );
+        assert!(line.contains("-accel tcg -icount shift=0,sleep=off -seed 0 -smp 2 -m 64M"), "{line}");
     }
 }

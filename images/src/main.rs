@@ -4,13 +4,14 @@ mod cli;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 
 use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run};
+use images::bench::measure;
 use images::exec::Interruption;
+use images::fuzz::Fuzzing;
 use images::image::build_with;
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
@@ -19,9 +20,6 @@ use images::{End, Image, Machine, qemu};
 
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
-
-/// How long `bench` may take.
-const BENCH_TIMEOUT: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command() {
@@ -34,7 +32,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("skink: {error:#}");
-            ExitCode::from(FAILED)
+            let end = error.downcast_ref::<End>();
+            ExitCode::from(end.map_or(FAILED, End::exit_code))
         }
     }
 }
@@ -50,17 +49,12 @@ fn prepare() -> Result<Image> {
 
 fn run(options: &Run) -> Result<u8> {
     let image = prepare()?;
-    let mut machine = machine(&image, &options.machine)
-        .icount(options.icount)
-        .gdb(options.gdb);
+    let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
     if let Some(timeout) = options.timeout {
         machine = machine.timeout(timeout);
     }
     if options.gdb {
-        eprintln!(
-            "skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'",
-            image.kernel.display()
-        );
+        eprintln!("skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'", image.kernel.display());
     }
     if let Some(commands) = &options.exec {
         return exec(&machine, commands);
@@ -84,49 +78,43 @@ fn build() -> Result<u8> {
 }
 
 fn bench(options: &Bench) -> Result<u8> {
-    let machine = Machine::new(&prepare()?)
-        .smp(options.smp)
-        .icount(!options.wall)
-        .timeout(BENCH_TIMEOUT);
-    let mut commands = "bench".to_string();
+    let image = prepare()?;
+    let progress = Progress::for_stderr();
+    let measurements = measure(&image, options.timeout, &progress)?;
+    progress.finish();
     if options.json {
-        commands.push_str(" --json");
+        println!("{}", measurements.json());
+    } else {
+        print!("{}", measurements.tables());
     }
-    for name in &options.names {
-        commands.push(' ');
-        commands.push_str(name);
-    }
-    exec(&machine, &commands)
+    Ok(0)
 }
 
 fn fuzz(options: &Fuzz) -> Result<u8> {
-    let machine = Machine::new(&prepare()?)
-        .smp(options.smp)
-        .icount(options.smp == 1)
-        .timeout(options.timeout);
-    exec(
-        &machine,
-        &format!("fuzz {} {}", options.calls, options.seed),
-    )
+    let fuzzing = Fuzzing { calls: options.calls, seed: options.seed, cpus: options.smp };
+    let machine = fuzzing.machine(&prepare()?, options.timeout);
+    Ok(tell(machine.stream(&mut io::stdout().lock(), Interruption::Ends)?))
 }
 
-/// Runs `commands`, and says on stderr what went wrong if they did not come to their end.
+/// Runs `commands` and shows what they print; the exit status.
 fn exec(machine: &Machine, commands: &str) -> Result<u8> {
-    let (end, log) = machine.stream_exec(commands, &mut io::stdout().lock(), Interruption::Ends)?;
+    let ended = machine.stream_exec(commands, &mut io::stdout().lock(), Interruption::Ends)?;
+    Ok(tell(ended))
+}
+
+/// Says on stderr how a machine came to a bad end, and what it logged; the exit status.
+fn tell((end, log): (End, String)) -> u8 {
     if !end.is_orderly() {
         if !log.is_empty() && !matches!(end, End::Signal(_)) {
             eprintln!("{}", log.trim_end());
         }
         eprintln!("skink: {end}");
     }
-    Ok(end.exit_code())
+    end.exit_code()
 }
 
 fn machine(image: &Image, options: &MachineOptions) -> Machine {
-    let mut machine = Machine::new(image)
-        .smp(options.smp)
-        .memory(options.memory)
-        .kind(options.machine);
+    let mut machine = Machine::new(image).smp(options.smp).memory(options.memory).kind(options.machine);
     for text in &options.append {
         machine = machine.append(text);
     }

@@ -41,10 +41,7 @@ mod tests {
     #[test]
     fn plain_and_special() {
         assert_eq!(encode("/bin/ls-1_2.~"), "/bin/ls-1_2.~");
-        assert_eq!(
-            encode("echo \"a b\"; x&&y%"),
-            "echo%20%22a%20b%22%3B%20x%26%26y%25"
-        );
+        assert_eq!(encode("echo \"a b\"; x&&y%"), "echo%20%22a%20b%22%3B%20x%26%26y%25");
         assert_eq!(encode("é\n"), "%C3%A9%0A");
     }
 

@@ -26,8 +26,7 @@ impl Progress {
             return Self::Lines;
         }
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {prefix} {wide_msg:.dim}")
-        {
+        if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {prefix} {wide_msg:.dim}") {
             bar.set_style(style);
         }
         bar.set_prefix("preparing");

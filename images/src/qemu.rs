@@ -27,6 +27,5 @@ pub fn find(progress: &Progress) -> Result<PathBuf> {
     };
     progress.step("installing QEMU, once");
     apt.install(PACKAGE)?;
-    program_on_path(PROGRAM)
-        .with_context(|| format!("the package {PACKAGE} is installed but {PROGRAM} is not on PATH"))
+    program_on_path(PROGRAM).with_context(|| format!("the package {PACKAGE} is installed but {PROGRAM} is not on PATH"))
 }

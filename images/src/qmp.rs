@@ -52,10 +52,7 @@ impl QmpListener {
         let context = || format!("cannot make a socket in {}", folder.display());
         fs::create_dir_all(parent).with_context(context)?;
         remove_folders_of_the_dead(parent);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .with_context(context)?;
+        DirBuilder::new().mode(0o700).create(&folder).with_context(context)?;
         let handle = File::open(&folder).with_context(context)?;
         let short = format!("/proc/self/fd/{}/{SOCKET}", handle.as_raw_fd());
         let listener = UnixListener::bind(short).with_context(context)?;
@@ -69,13 +66,7 @@ impl QmpListener {
 
     /// QEMU's arguments for the control channel.
     pub fn arguments() -> [String; 4] {
-        [
-            "-chardev",
-            &format!("socket,id=qmp,path={SOCKET}"),
-            "-mon",
-            "chardev=qmp,mode=control",
-        ]
-        .map(str::to_string)
+        ["-chardev", &format!("socket,id=qmp,path={SOCKET}"), "-mon", "chardev=qmp,mode=control"].map(str::to_string)
     }
 
     /// Waits for QEMU and agrees with it on the protocol.
@@ -88,14 +79,8 @@ impl QmpListener {
         if poll(&mut ready, Some(&timeout)).context("cannot wait for QEMU")? == 0 {
             bail!("QEMU did not open its control channel");
         }
-        let (stream, _) = self
-            .listener
-            .accept()
-            .context("QEMU's control channel failed")?;
-        let mut qmp = Qmp {
-            stream: BufReader::new(stream),
-            events: VecDeque::new(),
-        };
+        let (stream, _) = self.listener.accept().context("QEMU's control channel failed")?;
+        let mut qmp = Qmp { stream: BufReader::new(stream), events: VecDeque::new() };
         let deadline = Instant::now() + TIMEOUT;
         while qmp.message(deadline)?.get("QMP").is_none() {}
         qmp.execute("qmp_capabilities", json!({}))?;
@@ -125,10 +110,7 @@ impl Qmp {
         loop {
             let mut answer = self.message(deadline)?;
             if let Some(error) = answer.get("error") {
-                bail!(
-                    "QEMU refuses {command}: {}",
-                    error["desc"].as_str().unwrap_or("no reason")
-                );
+                bail!("QEMU refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason"));
             }
             if let Some(value) = answer.get_mut("return") {
                 return Ok(value.take());
@@ -147,9 +129,9 @@ impl Qmp {
         loop {
             let event = match self.events.pop_front() {
                 Some(event) => event,
-                None => self
-                    .message(deadline)
-                    .with_context(|| format!("no event {name} within {} ms", time.as_millis()))?,
+                None => {
+                    self.message(deadline).with_context(|| format!("no event {name} within {} ms", time.as_millis()))?
+                }
             };
             if event["event"] == name {
                 return Ok(event);
@@ -158,15 +140,10 @@ impl Qmp {
     }
 
     fn message(&mut self, deadline: Instant) -> Result<Value> {
-        let rest = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1));
+        let rest = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.stream.get_ref().set_read_timeout(Some(rest))?;
         let mut line = String::new();
-        let length = self
-            .stream
-            .read_line(&mut line)
-            .context("QEMU's control channel is silent")?;
+        let length = self.stream.read_line(&mut line).context("QEMU's control channel is silent")?;
         if length == 0 {
             bail!("QEMU closed its control channel");
         }

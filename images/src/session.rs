@@ -40,12 +40,7 @@ impl Machine {
         let listener = QmpListener::bind(&Workspace::locate()?.target().join("run"))?;
         let mut arguments = self.arguments(SerialEnd::Program)?;
         arguments.extend(QmpListener::arguments());
-        let emulator = Emulator::start(
-            &self.emulator()?,
-            &arguments,
-            listener.folder(),
-            Input::Sent,
-        )?;
+        let emulator = Emulator::start(&self.emulator()?, &arguments, listener.folder(), Input::Sent)?;
         let qmp = match listener.accept() {
             Ok(qmp) => qmp,
             Err(error) => {
@@ -111,17 +106,10 @@ impl Session {
                 return Ok((index, String::from_utf8_lossy(&before).into_owned()));
             }
             if let Some(end) = &self.end {
-                bail!(
-                    "the machine ended before it printed {texts:?}: {end}\n{}",
-                    self.tail()
-                );
+                bail!("the machine ended before it printed {texts:?}: {end}\n{}", self.tail());
             }
             if !self.step(deadline) {
-                bail!(
-                    "{texts:?} did not come within {} ms\n{}",
-                    time.as_millis(),
-                    self.tail()
-                );
+                bail!("{texts:?} did not come within {} ms\n{}", time.as_millis(), self.tail());
             }
         }
     }
@@ -137,11 +125,7 @@ impl Session {
                 return Ok(end.clone());
             }
             if !self.step(deadline) {
-                bail!(
-                    "the machine did not end within {} ms\n{}",
-                    time.as_millis(),
-                    self.tail()
-                );
+                bail!("the machine did not end within {} ms\n{}", time.as_millis(), self.tail());
             }
         }
     }
@@ -170,13 +154,7 @@ impl Session {
             }
             Some(Event::Exited { status, complaint }) => {
                 let log = self.log.text();
-                self.end = Some(End::judge(
-                    status,
-                    &log,
-                    &complaint,
-                    None,
-                    self.machine.image(),
-                ));
+                self.end = Some(End::judge(status, &log, &complaint, None, self.machine.image()));
             }
             Some(Event::Interrupted(signal)) => self.end = Some(End::Signal(signal)),
             None => return false,
@@ -194,6 +172,5 @@ impl Session {
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len().max(1))
-        .position(|window| window == wanted)
+    text.windows(wanted.len().max(1)).position(|window| window == wanted)
 }

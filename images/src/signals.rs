@@ -20,8 +20,7 @@ pub struct Reporting {
 /// # Errors
 /// The system refuses the handlers.
 pub fn report_to(events: SyncSender<Event>) -> Result<Reporting> {
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
     let handle = signals.handle();
     thread::spawn(move || {
         for signal in signals.forever() {

@@ -20,29 +20,19 @@ const SECTION_TABLE_SHAPE: usize = 0x3a;
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     let endian = LittleEndian;
     let header = FileHeader64::<LittleEndian>::parse(elf).context("not an ELF64 file")?;
-    let segments = header
-        .program_headers(endian, elf)
-        .context("broken program headers")?;
+    let segments = header.program_headers(endian, elf).context("broken program headers")?;
     if segments.is_empty() {
         bail!("no program headers: nothing to load");
     }
-    let table_end = header.e_phoff(endian)
-        + u64::from(header.e_phentsize(endian)) * u64::from(header.e_phnum(endian));
+    let table_end = header.e_phoff(endian) + u64::from(header.e_phentsize(endian)) * u64::from(header.e_phnum(endian));
     let end = segments
         .iter()
-        .map(|segment| {
-            segment
-                .p_offset(endian)
-                .saturating_add(segment.p_filesz(endian))
-        })
+        .map(|segment| segment.p_offset(endian).saturating_add(segment.p_filesz(endian)))
         .chain([table_end])
         .max()
         .and_then(|end| usize::try_from(end).ok())
         .context("a segment ends beyond every file")?;
-    let mut kept = elf
-        .get(..end)
-        .context("a segment lies outside of the file")?
-        .to_vec();
+    let mut kept = elf.get(..end).context("a segment lies outside of the file")?.to_vec();
     kept[SECTION_TABLE_OFFSET..SECTION_TABLE_OFFSET + 8].fill(0);
     kept[SECTION_TABLE_SHAPE..SECTION_TABLE_SHAPE + 6].fill(0);
     Ok(kept)
@@ -83,13 +73,7 @@ mod tests {
         let header = FileHeader64::<LittleEndian>::parse(stripped.as_slice()).unwrap();
         assert_eq!(header.e_shoff(LittleEndian), 0);
         assert_eq!(header.e_shnum(LittleEndian), 0);
-        assert_eq!(
-            header
-                .program_headers(LittleEndian, stripped.as_slice())
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(header.program_headers(LittleEndian, stripped.as_slice()).unwrap().len(), 1);
     }
 
     #[test]

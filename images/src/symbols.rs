@@ -30,13 +30,9 @@ impl Symbols {
     /// # Errors
     /// No such file, or not an ELF file.
     pub fn open(elf: &Path) -> Result<Self> {
-        let loader = Loader::new(elf)
-            .map_err(|error| anyhow!("no symbols in {}: {error}", elf.display()))?;
+        let loader = Loader::new(elf).map_err(|error| anyhow!("no symbols in {}: {error}", elf.display()))?;
         let root = Workspace::locate().map(|workspace| workspace.root().display().to_string());
-        Ok(Self {
-            loader,
-            root: format!("{}/", root.unwrap_or_default()),
-        })
+        Ok(Self { loader, root: format!("{}/", root.unwrap_or_default()) })
     }
 
     /// The places that the instruction at `address` belongs to: the innermost function first,
@@ -45,15 +41,10 @@ impl Symbols {
         let mut places = Vec::new();
         if let Ok(mut frames) = self.loader.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
-                let name = frame
-                    .function
-                    .as_ref()
-                    .and_then(|name| name.demangle().ok());
+                let name = frame.function.as_ref().and_then(|name| name.demangle().ok());
                 places.push(Place {
                     function: name.map_or_else(|| "?".to_string(), |name| without_hash(&name)),
-                    line: frame
-                        .location
-                        .and_then(|at| Some((self.file(at.file?), at.line?))),
+                    line: frame.location.and_then(|at| Some((self.file(at.file?), at.line?))),
                 });
             }
         }
@@ -62,10 +53,7 @@ impl Symbols {
             let function = without_hash(&addr2line::demangle_auto(symbol.into(), None));
             match places.last_mut() {
                 Some(outermost) => outermost.function = function,
-                None => places.push(Place {
-                    function,
-                    line: None,
-                }),
+                None => places.push(Place { function, line: None }),
             }
         }
         places
@@ -100,9 +88,9 @@ impl fmt::Display for Place {
 
 /// A function's name without the `::h0123456789abcdef` that older mangling adds.
 fn without_hash(name: &str) -> String {
-    let hash = name.rsplit_once("::h").filter(|(_, hash)| {
-        hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
-    });
+    let hash = name
+        .rsplit_once("::h")
+        .filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()));
     hash.map_or(name, |(name, _)| name).to_string()
 }
 
@@ -118,19 +106,12 @@ mod tests {
         let file = object::File::parse(bytes.as_slice()).unwrap();
         let address = file
             .symbols()
-            .find(|symbol| {
-                symbol
-                    .name()
-                    .is_ok_and(|name| name.contains("marked_for_the_test"))
-            })
+            .find(|symbol| symbol.name().is_ok_and(|name| name.contains("marked_for_the_test")))
             .expect("the marked function is in the program")
             .address();
         marked_for_the_test();
         let places = Symbols::open(&program).unwrap().places(address);
-        assert!(
-            places[0].function.ends_with("marked_for_the_test"),
-            "{places:?}"
-        );
+        assert!(places[0].function.ends_with("marked_for_the_test"), "{places:?}");
         let (file, line) = places[0].line.clone().unwrap();
         assert_eq!(file, "images/src/symbols.rs");
         assert!(line > 100);

@@ -44,19 +44,10 @@ impl Machine {
             match emulator.next(deadline) {
                 Some(Event::Output(bytes)) => {
                     log.push(&bytes);
-                    stdout
-                        .write_all(&bytes)
-                        .and_then(|()| stdout.flush())
-                        .context("cannot write to the terminal")?;
+                    stdout.write_all(&bytes).and_then(|()| stdout.flush()).context("cannot write to the terminal")?;
                 }
                 Some(Event::Exited { status, complaint }) => {
-                    return Ok(End::judge(
-                        status,
-                        &log.text(),
-                        &complaint,
-                        None,
-                        self.image(),
-                    ));
+                    return Ok(End::judge(status, &log.text(), &complaint, None, self.image()));
                 }
                 Some(Event::Interrupted(signal)) => return Ok(End::Signal(signal)),
                 None => {
@@ -94,11 +85,8 @@ impl RawTerminal {
         let before = tcgetattr(io::stdin()).context("cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw)
-            .context("cannot change the terminal's settings")?;
-        Ok(Self {
-            before: Some(before),
-        })
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw).context("cannot change the terminal's settings")?;
+        Ok(Self { before: Some(before) })
     }
 }
 

@@ -64,13 +64,10 @@ impl Toolchain {
         } else if sysroot.join(LIBRARY_SOURCE).is_file() {
             Compiler::WithSource
         } else {
-            debian::find_or_unpack(&workspace.target().join("toolchain"), progress)
-                .context(WHAT_TO_INSTALL)?
+            debian::find_or_unpack(&workspace.target().join("toolchain"), progress).context(WHAT_TO_INSTALL)?
         };
         Ok(Self {
-            cargo: env::var_os("CARGO")
-                .unwrap_or_else(|| "cargo".into())
-                .into(),
+            cargo: env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into(),
             compiler,
             linker: Linker::find(&sysroot, host)?,
         })
@@ -87,30 +84,17 @@ impl Toolchain {
     pub fn cargo_build(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         command.arg("build").args(["--target", TARGET]);
-        for name in [
-            "RUSTFLAGS",
-            "CARGO_BUILD_TARGET",
-            "CARGO_BUILD_RUSTFLAGS",
-            "CARGO_TARGET_DIR",
-        ] {
+        for name in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_DIR"] {
             command.env_remove(name);
         }
-        command.env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            self.rustc_arguments().join("\x1f"),
-        );
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.rustc_arguments().join("\x1f"));
         if self.compiler != Compiler::WithTarget {
             command.env("RUSTC_BOOTSTRAP", "1");
-            command.args([
-                "-Zbuild-std=core,alloc",
-                "-Zbuild-std-features=compiler-builtins-mem",
-            ]);
+            command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
         }
         if let Compiler::Foreign { rustc, libraries } = &self.compiler {
             command.env("RUSTC", rustc);
-            command
-                .env_remove("RUSTC_WRAPPER")
-                .env_remove("RUSTC_WORKSPACE_WRAPPER");
+            command.env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
             if let Some(folder) = libraries {
                 command.env("LD_LIBRARY_PATH", folder);
             }
@@ -140,20 +124,14 @@ const WHAT_TO_INSTALL: &str = "no compiler for x86_64-unknown-none. Install one 
 /// Whether the toolchain at `sysroot` has a ready-made `core` for the target.
 fn has_target(sysroot: &Path) -> bool {
     let libraries = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    libraries.read_dir().is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
-    })
+    libraries
+        .read_dir()
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")))
 }
 
 /// The platform that this tool runs on, as the toolchain's folders name it.
 fn host_of_this_tool() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "aarch64-unknown-linux-gnu"
-    } else {
-        "x86_64-unknown-linux-gnu"
-    }
+    if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" }
 }
 
 /// What `rustc` prints for `arguments`, without the newline.
@@ -164,12 +142,7 @@ fn ask(rustc: &OsString, arguments: &[&str]) -> Result<String> {
         .with_context(|| format!("cannot start {}: is Rust on PATH?", rustc.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{} {} failed: {}",
-            rustc.display(),
-            arguments.join(" "),
-            said.trim()
-        );
+        bail!("{} {} failed: {}", rustc.display(), arguments.join(" "), said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }

@@ -28,7 +28,7 @@ pub enum Role {
 /// A package that is built for the target.
 #[derive(Debug, Clone)]
 pub struct TargetPackage {
-    /// The package's name, as cargo's `-p` takes it.
+    /// The package's name, which a package of the registry may have too.
     pub name: String,
     /// How cargo's messages name it.
     pub id: PackageId,
@@ -84,20 +84,13 @@ impl Workspace {
             .context("cargo could not read the workspace's packages")?;
         let mut packages = Vec::new();
         for package in metadata.workspace_packages() {
-            let folder = package
-                .manifest_path
-                .parent()
-                .map(|path| path.as_std_path());
+            let folder = package.manifest_path.parent().map(|path| path.as_std_path());
             let folder = folder.and_then(|path| path.strip_prefix(&self.root).ok());
             let Some(role) = folder.and_then(role_of_folder) else {
                 continue;
             };
             if package.targets.iter().any(|target| target.is_bin()) {
-                packages.push(TargetPackage {
-                    name: package.name.to_string(),
-                    id: package.id.clone(),
-                    role,
-                });
+                packages.push(TargetPackage { name: package.name.to_string(), id: package.id.clone(), role });
             }
         }
         packages.sort_by(|a, b| a.name.cmp(&b.name));
@@ -107,10 +100,7 @@ impl Workspace {
 
 /// The role of the package in `folder`, relative to the root; `None` for host packages.
 fn role_of_folder(folder: &Path) -> Option<Role> {
-    let parts: Vec<_> = folder
-        .iter()
-        .map(|part| part.to_str().unwrap_or(""))
-        .collect();
+    let parts: Vec<_> = folder.iter().map(|part| part.to_str().unwrap_or("")).collect();
     match parts.as_slice() {
         ["microkernel"] => Some(Role::Kernel),
         ["init"] => Some(Role::Init),
@@ -127,14 +117,8 @@ mod tests {
     fn roles_follow_the_folders() {
         assert_eq!(role_of_folder(Path::new("microkernel")), Some(Role::Kernel));
         assert_eq!(role_of_folder(Path::new("init")), Some(Role::Init));
-        assert_eq!(
-            role_of_folder(Path::new("servers/uart")),
-            Some(Role::Program)
-        );
-        assert_eq!(
-            role_of_folder(Path::new("tests/guest")),
-            Some(Role::Program)
-        );
+        assert_eq!(role_of_folder(Path::new("servers/uart")), Some(Role::Program));
+        assert_eq!(role_of_folder(Path::new("tests/guest")), Some(Role::Program));
         assert_eq!(role_of_folder(Path::new("tests")), None);
         assert_eq!(role_of_folder(Path::new("libsys")), None);
     }

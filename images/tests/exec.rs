@@ -14,19 +14,12 @@ const BEGIN: &str = r"printf '\033]skink;begin\007'";
 const QEMU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripted/qemu");
 
 fn image() -> Image {
-    Image {
-        kernel: "/nowhere".into(),
-        archive: "/nowhere".into(),
-        programs: BTreeMap::new(),
-        warnings: String::new(),
-    }
+    Image { kernel: "/nowhere".into(), archive: "/nowhere".into(), programs: BTreeMap::new(), warnings: String::new() }
 }
 
 /// Runs commands on a machine that does what the shell script says.
 fn run(script: &str, timeout: Duration) -> ExecResult {
-    let machine = Machine::new(&image())
-        .qemu(Path::new(QEMU))
-        .timeout(timeout);
+    let machine = Machine::new(&image()).qemu(Path::new(QEMU)).timeout(timeout);
     machine.append(script).run_exec("anything at all").unwrap()
 }
 
@@ -52,15 +45,12 @@ fn the_commands_reach_the_kernel() {
 
 #[test]
 fn a_panic_in_the_middle() {
-    let script = format!(
-        r"{BEGIN}; printf 'a\r\nKERNEL PANIC: no\r\nbacktrace:\r\n  #0 0x10\r\nEND PANIC\r\n'; exit 255"
-    );
+    let script =
+        format!(r"{BEGIN}; printf 'a\r\nKERNEL PANIC: no\r\nbacktrace:\r\n  #0 0x10\r\nEND PANIC\r\n'; exit 255");
     let result = quickly(&script);
     assert_eq!(result.text(), "a\n");
     assert_eq!(result.status(), 101);
-    let End::Panic(panic) = result.end else {
-        panic!("{}", result.end)
-    };
+    let End::Panic(panic) = result.end else { panic!("{}", result.end) };
     assert_eq!((panic.message.as_str(), panic.backtrace.len()), ("no", 1));
 }
 
@@ -73,10 +63,7 @@ fn a_panic_in_the_middle_of_a_line() {
 #[test]
 fn a_panic_that_does_not_end_the_machine() {
     let script = r"printf 'KERNEL PANIC: no\r\n'; exec sleep 1000";
-    assert!(matches!(
-        run(script, Duration::from_secs(1)).end,
-        End::Panic(_)
-    ));
+    assert!(matches!(run(script, Duration::from_secs(1)).end, End::Panic(_)));
 }
 
 #[test]
@@ -89,10 +76,7 @@ fn no_boot() {
 #[test]
 fn a_hang_is_ended_in_time() {
     let before = Instant::now();
-    let result = run(
-        &format!("echo stuck; {BEGIN}; exec sleep 1000"),
-        Duration::from_secs(1),
-    );
+    let result = run(&format!("echo stuck; {BEGIN}; exec sleep 1000"), Duration::from_secs(1));
     assert_eq!(result.end, End::Hang(Duration::from_secs(1)));
     assert_eq!((result.status(), result.log.as_str()), (124, "stuck\n"));
     assert!(before.elapsed() < Duration::from_secs(20));
@@ -102,11 +86,7 @@ fn a_hang_is_ended_in_time() {
 fn qemu_fails() {
     let result = quickly("echo 'qemu: no such board' >&2; exit 1");
     assert_eq!(result.status(), 103);
-    assert!(
-        result.end.to_string().contains("no such board"),
-        "{}",
-        result.end
-    );
+    assert!(result.end.to_string().contains("no such board"), "{}", result.end);
     assert_eq!(quickly("kill -9 $$").status(), 103);
     assert_eq!(quickly("exit 0").status(), 103);
 }
@@ -122,9 +102,5 @@ fn endless_output_is_bounded_in_time() {
 fn a_missing_qemu_is_an_error() {
     let machine = Machine::new(&image()).qemu(Path::new("/nowhere/qemu"));
     // `setpriv` starts, and fails: an end of QEMU like any other.
-    assert!(
-        machine
-            .run_exec("x")
-            .map_or(true, |result| result.status() == 103)
-    );
+    assert!(machine.run_exec("x").map_or(true, |result| result.status() == 103));
 }

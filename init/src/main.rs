@@ -1,2 +1,4 @@
-//! init
-fn main() {}
+#![cfg_attr(target_os = "none", no_std, no_main)]
+//! init: see the [`supervisor`] library.
+
+libsys::main!(supervisor::boot::run);

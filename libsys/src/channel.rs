@@ -42,6 +42,16 @@ impl Channel {
         sys::reply_receive(self.0, header, words, deadline)
     }
 
+    /// Serves calls with `answer` until something else arrives: see [`sys::serve`]. Needs `RECEIVE`.
+    #[inline(always)]
+    pub fn serve(
+        &self,
+        deadline: impl FnMut() -> Option<u64>,
+        answer: impl FnMut(u64, Header, Words) -> (Header, Words),
+    ) -> Result<Event, Error> {
+        sys::serve(self.0, deadline, answer)
+    }
+
     /// Sets signal bits. Needs `SIGNAL`. Error: `Denied` (a bit outside of the handle's mask).
     #[inline(always)]
     pub fn signal(&self, bits: u64) -> Result<(), Error> {

@@ -31,9 +31,9 @@ pub use error::{CallError, OpenError};
 pub use key::Key;
 pub use link::Link;
 
+use crate::Session;
 use crate::service::Statistics;
 use crate::wire::Method;
-use crate::Session;
 use core::time::Duration;
 
 /// A client of a protocol.

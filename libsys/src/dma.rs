@@ -27,9 +27,15 @@ const SEGMENTS: usize = abi::PAYLOAD_BYTES / size_of::<DmaSegment>();
 impl DmaDomain {
     /// The domain of the device with this requester number (bus, device, function); `signal` tells of the death of
     /// a process that attached Memory. Needs `MANAGE` of the resource. Error: `Busy`.
-    pub fn create(resource: &Resource, requester: u16, account: &Account, signal: Option<(&Channel, u64)>) -> Result<DmaDomain, Error> {
+    pub fn create(
+        resource: &Resource,
+        requester: u16,
+        account: &Account,
+        signal: Option<(&Channel, u64)>,
+    ) -> Result<DmaDomain, Error> {
         let (channel, bits) = signal.map_or((Handle::NONE, 0), |(channel, bits)| (channel.handle(), bits));
-        sys::dma_domain_create(resource.handle(), requester, account.handle(), channel, bits).map(DmaDomain::from_handle)
+        sys::dma_domain_create(resource.handle(), requester, account.handle(), channel, bits)
+            .map(DmaDomain::from_handle)
     }
 
     /// Lets the device reach Memory. Needs `INSPECT`, and `READ` and `WRITE` of the Memory. Error: `Unsupported`

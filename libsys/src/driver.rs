@@ -15,12 +15,14 @@
 
 mod dma;
 mod registers;
+mod stream;
 
 pub use crate::env::Env;
 pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
 pub use dma::DmaBuffer;
 pub use registers::{Register, Registers, Width};
+pub use stream::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
 
 use crate::client::{self, Client};
 use crate::env::EnvError;

@@ -18,13 +18,13 @@ mod memory;
 mod objects;
 mod table;
 
+use crate::env::{Env, Startup, names};
 use abi::{Error, ExitReason, ExitRecord, Handle, Rights, Syscall};
 use kernel::{Held, Kernel};
-use crate::env::{Env, Startup, names};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 pub use device::{FakeInterrupt, PortDevice, interrupt, ports};
 pub use memory::FakeMapping;
@@ -87,8 +87,10 @@ pub(crate) fn as_thread<R>(process: u64, body: impl FnOnce() -> R) -> Option<R> 
     let others = (block.shared.replace(core::ptr::null()), block.lane.replace(0));
     let pages = block.pages_taken.replace(0);
     let result = catch_unwind(AssertUnwindSafe(body));
-    (block.parking.set(parking.0), block.pending.set(parking.1));
-    (block.shared.set(others.0), block.lane.set(others.1));
+    block.parking.set(parking.0);
+    block.pending.set(parking.1);
+    block.shared.set(others.0);
+    block.lane.set(others.1);
     block.pages_taken.set(pages);
     WHO.set(before);
     if let Err(payload) = &result
@@ -133,7 +135,10 @@ impl FakeProcess {
     }
 
     /// As [`FakeProcess::run`], on a host thread of its own.
-    pub fn spawn<R: Send + 'static>(self, body: impl FnOnce() -> R + Send + 'static) -> std::thread::JoinHandle<Option<R>> {
+    pub fn spawn<R: Send + 'static>(
+        self,
+        body: impl FnOnce() -> R + Send + 'static,
+    ) -> std::thread::JoinHandle<Option<R>> {
         std::thread::spawn(move || self.run(body))
     }
 
@@ -146,7 +151,9 @@ impl FakeProcess {
     /// A handle in the calling process's table to an object in its table.
     pub fn take<O: crate::Object>(self, handle: Handle, rights: Rights) -> O {
         let who = who();
-        O::from_handle(Kernel::lock().grant(self.number, who.process, handle, rights, u64::MAX, false).expect("a grant"))
+        O::from_handle(
+            Kernel::lock().grant(self.number, who.process, handle, rights, u64::MAX, false).expect("a grant"),
+        )
     }
 
     /// A handle in the calling process's table to the process itself.

@@ -1,6 +1,6 @@
 //! The heap: an allocator over Memory that the process makes when it needs it.
 //!
-//! The first chunk is [`FIRST_CHUNK`]; each further one is twice as large as the one before, up to [`LARGEST_CHUNK`], and any is as large as
+//! A small program lives on [`ARENA_BYTES`] of its own data, and makes no Memory at all. The first chunk is [`FIRST_CHUNK`]; each further one is twice as large as the one before, up to [`LARGEST_CHUNK`], and any is as large as
 //! what it was made for. Chunks are kept. When the account has no more, an allocation fails, and what cannot do without it panics.
 
 use crate::sync::RawLock;
@@ -15,6 +15,8 @@ use talc::base::Talc;
 use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
 
+/// Bytes of the arena in the program's data that the process's heap starts with.
+pub const ARENA_BYTES: usize = 16 * 1024;
 /// Bytes of the first chunk.
 pub const FIRST_CHUNK: usize = 64 * 1024;
 /// Bytes at which chunks stop to grow.
@@ -32,21 +34,39 @@ pub struct Heap {
 
 // SAFETY: `talc` is touched under the lock only.
 unsafe impl Sync for Heap {}
+// SAFETY: it owns its chunks and its arena.
+unsafe impl Send for Heap {}
 
 /// Where chunks come from.
 #[derive(Debug)]
 struct Chunks {
+    /// Memory that is there from the start, and not used yet.
+    arena: Option<NonNull<Arena>>,
     account: Handle,
     next: usize,
     /// Bytes of all chunks.
     bytes: usize,
 }
 
+/// Memory that is there from the start.
+#[repr(align(64))]
+pub struct Arena(#[allow(dead_code)] UnsafeCell<[u8; ARENA_BYTES]>);
+
+// SAFETY: nothing but the heap that it is given to touches it.
+unsafe impl Sync for Arena {}
+
 // SAFETY: making and mapping Memory allocates nothing.
 unsafe impl Source for Chunks {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let needed = layout.size().checked_add(layout.align()).and_then(|bytes| bytes.checked_add(OVERHEAD)).ok_or(())?;
+        let needed =
+            layout.size().checked_add(layout.align()).and_then(|bytes| bytes.checked_add(OVERHEAD)).ok_or(())?;
         let needed = needed.checked_next_multiple_of(PAGE_BYTES).ok_or(())?;
+        if let Some(arena) = talc.source.arena.take() {
+            // SAFETY: the arena was given to this heap for ever.
+            let claimed = unsafe { talc.claim(arena.as_ptr().cast(), ARENA_BYTES) };
+            // If it is too small for this request, there is another turn.
+            return claimed.map(drop).ok_or(());
+        }
         let preferred = talc.source.next.max(needed);
         // An account that has no room for a generous chunk may have it for a small one.
         let (base, bytes) = map(talc.source.account, preferred)
@@ -72,9 +92,19 @@ fn map(account: Handle, bytes: usize) -> Result<(*mut u8, usize), Error> {
 impl Heap {
     /// An empty heap.
     pub const fn new() -> Heap {
+        Heap::starting_with(None)
+    }
+
+    /// A heap that uses an arena, which nothing else does, before it makes Memory.
+    #[cfg(any(target_os = "none", test))]
+    const fn with_arena(arena: &'static Arena) -> Heap {
+        Heap::starting_with(NonNull::new((&raw const *arena).cast_mut()))
+    }
+
+    const fn starting_with(arena: Option<NonNull<Arena>>) -> Heap {
         Heap {
             lock: RawLock::new(),
-            talc: UnsafeCell::new(Talc::new(Chunks { account: Handle::NONE, next: FIRST_CHUNK, bytes: 0 })),
+            talc: UnsafeCell::new(Talc::new(Chunks { arena, account: Handle::NONE, next: FIRST_CHUNK, bytes: 0 })),
             bytes: AtomicUsize::new(0),
             account: AtomicU64::new(0),
         }
@@ -142,7 +172,10 @@ unsafe impl GlobalAlloc for Heap {
 /// The process's heap.
 #[cfg(target_os = "none")]
 #[global_allocator]
-pub static HEAP: Heap = Heap::new();
+pub static HEAP: Heap = Heap::with_arena(&ARENA);
+
+#[cfg(target_os = "none")]
+static ARENA: Arena = Arena(UnsafeCell::new([0; ARENA_BYTES]));
 
 #[cfg(test)]
 mod tests {
@@ -178,11 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn an_arena_comes_before_any_memory() {
+        static ARENA: Arena = Arena(UnsafeCell::new([0; ARENA_BYTES]));
+        let heap = Heap::with_arena(&ARENA);
+        let layout = Layout::from_size_align(1000, 8).expect("a layout");
+        // SAFETY: the layout is not empty.
+        let got = (0..100).take_while(|_| !unsafe { heap.alloc(layout) }.is_null()).count();
+        assert!((10..16).contains(&got), "{got} without an account");
+        heap.set_account(fake::account().into_handle());
+        // SAFETY: the layout is not empty.
+        assert!(!unsafe { heap.alloc(layout) }.is_null());
+        assert_eq!(heap.bytes(), FIRST_CHUNK);
+    }
+
+    #[test]
     fn a_large_request_has_a_chunk_of_its_own() {
         let (heap, _account) = heap(10_000);
         // SAFETY: the layout is not empty.
         let pointer = unsafe { heap.alloc(Layout::from_size_align(10 << 20, 4096).expect("a layout")) };
-        assert!(!pointer.is_null() && pointer as usize % 4096 == 0);
+        assert!(!pointer.is_null() && (pointer as usize).is_multiple_of(4096));
         assert!(heap.bytes() < (10 << 20) + (16 << 10));
     }
 
@@ -199,7 +246,7 @@ mod tests {
                     blocks[index] = match blocks[index].take() {
                         None => {
                             let pointer = heap.alloc(layout);
-                            prop_assert!(!pointer.is_null() && pointer as usize % layout.align() == 0);
+                            prop_assert!(!pointer.is_null() && (pointer as usize).is_multiple_of(layout.align()));
                             pointer.write_bytes(fill, size);
                             Some((pointer, layout, fill))
                         }

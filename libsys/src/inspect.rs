@@ -7,8 +7,8 @@ use abi::inspect::Subject;
 use alloc::vec::Vec;
 
 pub use abi::inspect::{
-    CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord, ProcessRecord, RangeRecord,
-    SystemRecord, ThreadRecord, ThreadState,
+    CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, InterruptRecord, MappingRecord, ProcessRecord,
+    RangeRecord, SystemRecord, ThreadRecord, ThreadState,
 };
 
 /// Records of one kind, read as they are asked for. What changes meanwhile may be missed or seen twice.
@@ -47,7 +47,8 @@ impl<R: Record> Records<'_, R> {
         self.part.clear();
         self.next = 0;
         self.part.resize(PAYLOAD_BYTES / size_of::<R>(), R::default());
-        let read = sys::system_inspect(self.resource.handle(), self.subject, self.cursor, self.argument, &mut self.part);
+        let read =
+            sys::system_inspect(self.resource.handle(), self.subject, self.cursor, self.argument, &mut self.part);
         let (count, cursor) = read.inspect_err(|_| self.part.clear())?;
         self.part.truncate(count);
         self.is_last = cursor == 0;
@@ -129,7 +130,8 @@ mod tests {
         assert!(seen.len() > PAYLOAD_BYTES / size_of::<ProcessRecord>() && seen.is_sorted());
         assert!(all.iter().all(|number| seen.contains(number)));
         assert_eq!(cpus(&resource).next(), Some(Err(Error::Unsupported)));
-        let name_of = |bytes: [u8; 16]| std::string::String::from(name(&ProcessRecord { name: bytes, ..Default::default() }));
+        let name_of =
+            |bytes: [u8; 16]| std::string::String::from(name(&ProcessRecord { name: bytes, ..Default::default() }));
         assert_eq!((name_of(*b"0123456789abcdef"), name_of([0xff; 16])), ("0123456789abcdef".into(), "?".into()));
     }
 }

@@ -23,15 +23,29 @@ pub struct MsiMessage {
 impl Interrupt {
     /// Binds a line (global system interrupt) to `bits` of `channel`. Needs `MANAGE` of the resource and `SIGNAL` of the channel.
     /// Errors: `Busy`, `AccountExhausted`, `Unsupported` (no vector left).
-    pub fn line(resource: &Resource, line: u32, trigger: Trigger, channel: &Channel, bits: u64, account: &Account) -> Result<Interrupt, Error> {
-        let created = sys::interrupt_create(resource.handle(), line.into(), channel.handle(), bits, trigger, account.handle())?;
+    pub fn line(
+        resource: &Resource,
+        line: u32,
+        trigger: Trigger,
+        channel: &Channel,
+        bits: u64,
+        account: &Account,
+    ) -> Result<Interrupt, Error> {
+        let created =
+            sys::interrupt_create(resource.handle(), line.into(), channel.handle(), bits, trigger, account.handle())?;
         Ok(Interrupt(created.interrupt))
     }
 
     /// A message-signalled interrupt on `bits` of `channel`, and what the device must be told. Rights and errors as [`Interrupt::line`].
-    pub fn message(resource: &Resource, channel: &Channel, bits: u64, account: &Account) -> Result<(Interrupt, MsiMessage), Error> {
+    pub fn message(
+        resource: &Resource,
+        channel: &Channel,
+        bits: u64,
+        account: &Account,
+    ) -> Result<(Interrupt, MsiMessage), Error> {
         let (resource, account) = (resource.handle(), account.handle());
-        let created = sys::interrupt_create(resource, abi::ports::MSI, channel.handle(), bits, Trigger::Firmware, account)?;
+        let created =
+            sys::interrupt_create(resource, abi::ports::MSI, channel.handle(), bits, Trigger::Firmware, account)?;
         Ok((Interrupt(created.interrupt), MsiMessage { address: created.address, data: created.data as u32 }))
     }
 

@@ -31,6 +31,7 @@ pub mod message;
 pub mod object;
 pub mod sys;
 
+pub mod boot;
 pub mod env;
 pub mod heap;
 pub mod log;
@@ -39,6 +40,8 @@ pub mod start;
 pub mod sync;
 pub mod thread;
 pub mod time;
+
+pub mod ring;
 
 pub mod account;
 pub mod channel;
@@ -53,10 +56,9 @@ pub mod resource;
 pub mod session;
 pub mod thread_object;
 
-pub mod ring;
-pub mod random;
-pub mod program;
 pub mod inspect;
+pub mod program;
+pub mod random;
 
 #[cfg(not(target_os = "none"))]
 pub mod fake;

@@ -65,10 +65,24 @@ fn own_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
     RING.get_or_init(open).as_ref()
 }
 
-/// The process's ring if it logged before.
+/// Writes lines for a panic: it waits for no lock, and allocates nothing. Where another thread is writing, they are lost.
 #[cfg(target_os = "none")]
-pub(crate) fn opened_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
-    RING.get()?.as_ref()
+pub(crate) fn write_last(level: Level, lines: &str) {
+    let put = |writer: &mut LogWriter| lines.lines().for_each(|line| writer.write(level, line));
+    match RING.get() {
+        Some(ring) => {
+            if let Some(mut writer) = ring.as_ref().and_then(crate::sync::Mutex::try_lock) {
+                put(&mut writer);
+            }
+        }
+        // It never logged: nobody else writes into the ring.
+        None => {
+            let memory = crate::start::log_memory();
+            if let Some(mut writer) = memory.and_then(|memory| memory.map_writable().ok()).and_then(LogWriter::open) {
+                put(&mut writer);
+            }
+        }
+    }
 }
 
 /// Logs at a level: `log!(Level::Notice, "{} blocks", n)`.

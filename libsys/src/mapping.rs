@@ -42,7 +42,7 @@ impl Mapping {
     /// The address of `bytes` bytes at an offset. Panics when they are not inside, as an index of a slice does.
     #[inline]
     fn at(&self, offset: usize, bytes: usize, align: usize) -> *mut u8 {
-        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.bytes) && offset % align == 0;
+        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.bytes) && offset.is_multiple_of(align);
         assert!(inside, "{bytes} bytes at {offset} of a mapping of {}", self.bytes);
         (self.address + offset) as *mut u8
     }

@@ -34,7 +34,13 @@ impl Memory {
     }
 
     /// A device's physical range. Needs `MANAGE` of the resource. Errors: `Busy`, `Denied`.
-    pub fn of_device(resource: &Resource, physical: u64, bytes: u64, caching: Cache, account: &Account) -> Result<Memory, Error> {
+    pub fn of_device(
+        resource: &Resource,
+        physical: u64,
+        bytes: u64,
+        caching: Cache,
+        account: &Account,
+    ) -> Result<Memory, Error> {
         sys::memory_device(resource.handle(), physical, bytes, caching, account.handle()).map(Memory::from_handle)
     }
 

@@ -205,7 +205,7 @@ impl CallPage {
 }
 
 /// What the kernel stamped on the delivered request in the serve page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Number of the client process.
     pub client: u64,

@@ -61,7 +61,7 @@ mod target {
             let mut text = Text::<TEXT_BYTES>::new();
             // It fails when the text is full.
             let _ = write!(text, "{info}");
-            log_lines(text.as_str());
+            log::write_last(Level::Critical, text.as_str());
             let _ = text.write_str("\nbacktrace:");
             for address in backtrace::of_caller(thread::block::current().stack) {
                 let _ = write!(text, " {address:#x}");
@@ -79,13 +79,6 @@ mod target {
         let _ = sys::process_kill(Handle::NONE, ExitReason::Panic, RECORD.0.get() as u64);
         loop {
             sys::thread_yield();
-        }
-    }
-
-    /// Logs the message, if the log is open and free.
-    fn log_lines(text: &str) {
-        if let Some(mut writer) = log::opened_ring().and_then(|ring| ring.try_lock()) {
-            text.lines().for_each(|line| writer.write(Level::Critical, line));
         }
     }
 }

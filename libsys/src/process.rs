@@ -74,7 +74,14 @@ impl Process {
 
     /// Maps Memory into a process other than the caller's, at an address or (0) where the kernel likes. Needs `MANAGE`.
     /// Errors: `BadAddress`, `Sealed`, `AccountExhausted`.
-    pub fn map(&self, memory: &Memory, address: u64, offset: u64, bytes: u64, protection: Protection) -> Result<u64, Error> {
+    pub fn map(
+        &self,
+        memory: &Memory,
+        address: u64,
+        offset: u64,
+        bytes: u64,
+        protection: Protection,
+    ) -> Result<u64, Error> {
         sys::memory_map(self.0, memory.handle(), address, offset, bytes, protection)
     }
 

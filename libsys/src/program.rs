@@ -24,7 +24,7 @@ use abi::memory::Protection;
 use abi::{PAGE_BYTES, Rights};
 use alloc::vec::Vec;
 use core::fmt;
-use image::{Image, Segment};
+use image::Image;
 
 const PAGE: u64 = PAGE_BYTES as u64;
 
@@ -133,7 +133,8 @@ impl Program {
         let range = range.and_then(|(start, bytes)| Some(start..start.checked_add(bytes)?));
         let elf = range.and_then(|range| mapping.get(range)).ok_or(LoadError::NotElf)?;
         let image = Image::parse(elf)?;
-        let in_place = offset % PAGE == 0 && image.constant().all(|segment| segment.file_bytes == segment.bytes);
+        let in_place =
+            offset.is_multiple_of(PAGE) && image.constant().all(|segment| segment.file_bytes == segment.bytes);
         if !in_place {
             return Program::copied(&image, elf, account);
         }
@@ -152,7 +153,12 @@ impl Program {
         let mut end = 0;
         for segment in image.constant() {
             let bytes = pages_of(segment.address, segment.bytes);
-            shared.push(Shared { address: page_of(segment.address), bytes, offset: end, protection: segment.protection });
+            shared.push(Shared {
+                address: page_of(segment.address),
+                bytes,
+                offset: end,
+                protection: segment.protection,
+            });
             end += bytes;
         }
         let memory = Memory::create(account, end)?;
@@ -173,13 +179,24 @@ impl Program {
     }
 }
 
+/// The parts that each process has of its own. Those on adjacent pages become one, with zeroes between: one mapping less.
 fn initial_data(image: &Image, elf: &[u8]) -> Vec<Data> {
-    let data = |segment: &Segment| Data {
-        address: segment.address,
-        bytes: segment.bytes,
-        initial: segment.contents(elf).to_vec(),
-    };
-    image.data().map(data).collect()
+    let mut all: Vec<Data> = Vec::new();
+    for segment in image.data() {
+        match all.last_mut() {
+            Some(last) if page_of(last.address) + pages_of(last.address, last.bytes) == page_of(segment.address) => {
+                last.initial.resize((segment.address - last.address) as usize, 0);
+                last.initial.extend_from_slice(segment.contents(elf));
+                last.bytes = segment.address + segment.bytes - last.address;
+            }
+            _ => all.push(Data {
+                address: segment.address,
+                bytes: segment.bytes,
+                initial: segment.contents(elf).to_vec(),
+            }),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub fn format(memory: &WritableMapping, offset: usize, capacity: u64) -> Result<
 fn fits(memory: &WritableMapping, offset: usize, capacity: u64) -> bool {
     let end = (offset as u64).checked_add(memory_bytes(capacity.min(BYTE_RING_LARGEST)));
     let inside = end.is_some_and(|end| end <= memory.bytes() as u64);
-    inside && capacity.is_power_of_two() && capacity <= BYTE_RING_LARGEST && offset % 8 == 0
+    inside && capacity.is_power_of_two() && capacity <= BYTE_RING_LARGEST && offset.is_multiple_of(8)
 }
 
 /// Indices never come near this: so they can be added to without a thought.
@@ -88,7 +88,7 @@ impl Moved {
 impl Ring {
     fn attach(memory: Arc<WritableMapping>, offset: usize) -> Result<Ring, BadRing> {
         let header_fits = offset.checked_add(BYTE_RING_HEADER as usize).is_some_and(|end| end <= memory.bytes());
-        if !header_fits || offset % 8 != 0 {
+        if !header_fits || !offset.is_multiple_of(8) {
             return Err(BadRing);
         }
         let capacity = memory.load_u64(offset + offset_of!(ByteRing, capacity), Ordering::Acquire);

@@ -26,6 +26,7 @@ mod semaphore;
 mod wait_list;
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod)]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -163,10 +163,13 @@ impl Builder {
     /// # Safety
     ///
     /// The thread is joined while what `main` and its result borrow lives.
-    unsafe fn spawn_unchecked<'a, T: Send + 'a>(self, main: impl FnOnce() -> T + Send + 'a) -> Result<JoinHandle<T>, Error> {
+    unsafe fn spawn_unchecked<'a, T: Send + 'a>(
+        self,
+        main: impl FnOnce() -> T + Send + 'a,
+    ) -> Result<JoinHandle<T>, Error> {
         let slot = Slot::take(self.stack_bytes.unwrap_or(STACK_BYTES))?;
         let packet = Arc::new(Packet(UnsafeCell::new(None)));
-        let thread = Thread(Shared::new(self.name, slot.channel()));
+        let thread = Thread(Shared::new(self.name, slot.parking()));
         let theirs = packet.clone();
         let (parameters, affinity) = (self.parameters, self.affinity);
         let main: Box<dyn FnOnce() + Send + 'a> = Box::new(move || {
@@ -175,7 +178,8 @@ impl Builder {
             unsafe { *theirs.0.get() = Some(result) };
         });
         // SAFETY: only the lifetime changes; the caller promises that it is not outlived.
-        let main = unsafe { core::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send + 'static>>(main) };
+        let main =
+            unsafe { core::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send + 'static>>(main) };
         let rank = parameters.map_or(0, rank_of);
         let object = match start::start(&slot, thread.clone(), rank, main) {
             Ok(object) => object,

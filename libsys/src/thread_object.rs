@@ -1,7 +1,7 @@
 //! Threads as the kernel sees them: what schedules, cancels and pins them. To start one, see [`crate::thread`].
 
-use crate::object::object;
-use crate::sys;
+use crate::object::{Object, object};
+use crate::{Resource, sys};
 use abi::{Error, Handle};
 
 pub use abi::{Parameters, Policy};
@@ -15,6 +15,11 @@ impl ThreadObject {
     /// Sets its scheduling parameters. Needs `MANAGE`. Error: `Denied` (a priority above what its account allows).
     pub fn schedule(&self, parameters: Parameters) -> Result<(), Error> {
         sys::thread_schedule(self.0, parameters)
+    }
+
+    /// Sets parameters of a real-time policy, by right of a Resource of real time (`MANAGE`). Needs `MANAGE`.
+    pub fn schedule_real_time(&self, parameters: Parameters, right: &Resource) -> Result<(), Error> {
+        sys::thread_schedule_real_time(self.0, parameters, right.handle())
     }
 
     /// Says on which CPUs, as a bit set, it may run. Needs `MANAGE`. Error: `BadArgument` (no such CPU).

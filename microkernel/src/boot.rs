@@ -3,6 +3,7 @@
 //! init runs from its pinned image in the boot archive. When it dies, or has not received for too long, the kernel resets it and
 //! loads it again, with the handles that it marked to be kept.
 
+use crate::address_space::Placement;
 use crate::arch::{BootInformation, Context, clock};
 use crate::elf_image::{self, Segment};
 use crate::ipc::flight;
@@ -10,7 +11,6 @@ use crate::kernel::Kernel;
 use crate::object::any::AnyRef;
 use crate::object::process::State;
 use crate::object::{Account, Channel, Memory, Object, Process, Resource, Thread};
-use crate::address_space::Placement;
 use crate::shootdown::Progress;
 use crate::{arch, archive, death, log, panic, syscall};
 use abi::boot::{self, BootInfo, ResourceKind};
@@ -117,8 +117,9 @@ fn load_init(kernel: &Kernel, init: &Object<Process>) -> Result<(), &'static str
 
     let name = parameter(information.command_line(), b"init=").unwrap_or(DEFAULT_INIT.as_bytes());
     let bytes = archive::find(archive_bytes(information), name)?;
-    let entry = elf_image::load(bytes, |segment| map_segment(kernel, init, segment).map_err(|_| "a segment cannot be mapped"))?;
-    let root = kernel.root_account.get(kernel).map_or_else(|| init.account.get(kernel), |root| root);
+    let entry =
+        elf_image::load(bytes, |segment| map_segment(kernel, init, segment).map_err(|_| "a segment cannot be mapped"))?;
+    let root = kernel.root_account.get(kernel).unwrap_or_else(|| init.account.get(kernel));
     let stack = Memory::create(kernel, root, boot::STACK_BYTES, MemoryKind::Anonymous).map_err(no_memory)?;
     let stack_bottom = boot::STACK_TOP - boot::STACK_BYTES;
     map(kernel, init, stack.get(kernel), stack_bottom, Protection::READ | Protection::WRITE).map_err(no_memory)?;
@@ -208,7 +209,11 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     let deaths = kernel.init_early_deaths.get() + 1;
     kernel.init_early_deaths.set(deaths);
     if deaths >= MOST_EARLY_DEATHS {
-        panic::boot_error(format_args!("init ends again and again ({}, rip {:#x})", exit.reason.text(), exit.registers.rip));
+        panic::boot_error(format_args!(
+            "init ends again and again ({}, rip {:#x})",
+            exit.reason.text(),
+            exit.registers.rip
+        ));
     }
     death::ask_reset(kernel, init).expect("a dead process can be reset");
 }
@@ -216,6 +221,12 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
 /// init waits in receive: nothing is to be watched.
 pub fn init_waits(kernel: &Kernel) {
     kernel.watchdog.set(u64::MAX);
+    kernel.init_early_deaths.set(0);
+}
+
+/// init received, and has something to do at once: its time begins anew.
+pub fn init_receives(kernel: &Kernel) {
+    kernel.watchdog.set(clock::now() + INIT_DEADLINE);
     kernel.init_early_deaths.set(0);
 }
 

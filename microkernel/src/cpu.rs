@@ -1,11 +1,11 @@
 //! What the kernel keeps for each CPU.
 
 use crate::arch::CpuLocal;
-use crate::object::thread::InQueue;
-use crate::object::{Object, Peer, Process, Slot, Thread};
 use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::thread::InFair;
+use crate::object::thread::InQueue;
+use crate::object::{Object, Peer, Process, Ref, Slot, Thread};
 use crate::tree::Tree;
 use abi::schedule::MAX_PRIORITY;
 use core::cell::Cell;
@@ -32,6 +32,8 @@ pub struct RunQueue {
     occupied: Cell<u64>,
     /// Fair threads by virtual time.
     fair: Tree<Thread, InFair>,
+    /// A fair thread that the running one has woken: it is next when that one waits, on what is left of the slice.
+    buddy: Slot<Thread>,
     /// Virtual time that has passed: threads that wake start from here.
     pub virtual_now: Cell<u64>,
 }
@@ -42,6 +44,7 @@ impl RunQueue {
             real_time: [const { List::new() }; MAX_PRIORITY as usize + 1],
             occupied: Cell::new(0),
             fair: Tree::new(),
+            buddy: Slot::empty(),
             virtual_now: Cell::new(0),
         }
     }
@@ -61,8 +64,34 @@ impl RunQueue {
         self.occupied.set(self.occupied.get() | 1 << rank);
     }
 
+    /// Makes a fair thread that the running one has woken its buddy, where it has none yet. Returns whether it did. Its virtual time is looked
+    /// at only when it has to wait for its turn after all.
+    #[inline]
+    pub fn try_buddy(&self, thread: &Object<Thread>) -> bool {
+        let is_free = !self.buddy.is_some();
+        if is_free {
+            self.buddy.fill(thread.to_ref());
+        }
+        is_free
+    }
+
+    /// Takes the buddy out, where nothing is before it.
+    #[inline]
+    pub fn take_buddy(&self) -> Option<Ref<Thread>> {
+        if self.occupied.get() == 0 { self.buddy.take() } else { None }
+    }
+
+    /// Takes the buddy out.
+    pub fn take_any_buddy(&self) -> Option<Ref<Thread>> {
+        self.buddy.take()
+    }
+
     /// Takes a thread out. Returns whether it was in.
     pub fn remove(&self, thread: &Object<Thread>) -> bool {
+        if self.buddy.holds(thread) {
+            self.buddy.set(None);
+            return true;
+        }
         let rank = thread.rank.get() as usize;
         if rank == 0 {
             return self.fair.remove(thread).is_some();
@@ -78,7 +107,7 @@ impl RunQueue {
     #[cfg(test)]
     pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
         match thread.rank.get() as usize {
-            0 => thread.fair.is_linked(),
+            0 => thread.fair.is_linked() || self.buddy.holds(thread),
             rank => self.real_time[rank].contains(thread),
         }
     }
@@ -86,7 +115,7 @@ impl RunQueue {
     /// The thread that should run first.
     pub fn best<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
         match self.best_real_time() {
-            0 => self.fair.first(kernel),
+            0 => self.fair.first(kernel).or_else(|| self.buddy.get(kernel)),
             rank => self.real_time[rank as usize].front(kernel),
         }
     }
@@ -104,7 +133,10 @@ impl RunQueue {
             ranks &= !(1 << rank);
         }
         let first = self.fair.first(kernel);
-        core::iter::successors(first, |thread| self.fair.after(kernel, thread)).take(8).find(allowed)
+        core::iter::successors(first, |thread| self.fair.after(kernel, thread))
+            .take(8)
+            .find(allowed)
+            .or_else(|| self.buddy.get(kernel).filter(allowed))
     }
 
     /// The highest real-time rank that is ready; 0 for none.
@@ -121,7 +153,8 @@ impl RunQueue {
 
     /// Whether somebody waits for a turn of a running thread of this rank.
     pub fn has_equal_or_above(&self, rank: u8) -> bool {
-        self.occupied.get() >> rank & !((rank == 0) as u64) != 0 || rank == 0 && !self.fair.is_empty()
+        self.occupied.get() >> rank & !((rank == 0) as u64) != 0
+            || rank == 0 && (self.buddy.is_some() || !self.fair.is_empty())
     }
 
     /// The least virtual time that waits.
@@ -132,13 +165,13 @@ impl RunQueue {
     /// Ready threads.
     pub fn len(&self) -> u32 {
         let real_time: u32 = if self.occupied.get() == 0 { 0 } else { self.real_time.iter().map(List::len).sum() };
-        real_time + self.fair.len()
+        real_time + self.fair.len() + self.buddy.is_some() as u32
     }
 
     /// Whether no thread is ready.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.occupied.get() == 0 && self.fair.is_empty()
+        self.occupied.get() == 0 && self.fair.is_empty() && !self.buddy.is_some()
     }
 }
 

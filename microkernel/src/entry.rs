@@ -151,7 +151,16 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
 }
 
 /// Does some work that waits, settles what runs next, and gives the lock up. Returns when a thread is current.
-fn leave(mut kernel: Guard, cpu: &'static Cpu) {
+#[inline]
+fn leave(kernel: Guard, cpu: &'static Cpu) {
+    if kernel.has_work() || !kernel.flushing.is_empty() || !kernel.is_init_well() || !schedule::settle(&kernel, cpu) {
+        return leave_after_work(kernel, cpu);
+    }
+    send_kicks(&kernel);
+}
+
+#[inline(never)]
+fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
     for _ in 0..WORK_STEPS {
         if !kernel.has_work() {
             break;
@@ -188,4 +197,3 @@ fn send_kicks(kernel: &Kernel) {
         kicks &= kicks - 1;
     }
 }
-

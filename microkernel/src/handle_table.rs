@@ -139,7 +139,12 @@ impl HandleTable {
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
     #[inline]
-    pub fn get<'k, T: Named>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
+    pub fn get<'k, T: Named>(
+        &self,
+        kernel: &'k Kernel,
+        handle: Handle,
+        rights: Rights,
+    ) -> Result<&'k Object<T>, Error> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }
 

@@ -6,10 +6,10 @@ use crate::cpu::{Cpu, attention};
 use crate::death;
 use crate::frames::Frames;
 use crate::list::List;
+use crate::object::interrupt::Vectors;
 use crate::object::process::{AllProcesses, Reaping};
 use crate::object::reference::{self, Doomed, ObjectType};
 use crate::object::resource::Ranges;
-use crate::object::interrupt::Vectors;
 use crate::object::thread::{InQueue, InTimers};
 use crate::object::{Account, Memory, Object, Process, Ref, Slot, Thread};
 use crate::schedule;
@@ -155,6 +155,12 @@ impl Kernel {
     /// Whether a thread of a process is on a CPU.
     pub fn is_on_cpu(&self, process: &Object<Process>) -> bool {
         self.cpus().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
+    }
+
+    /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
+    #[inline]
+    pub fn is_init_well(&self) -> bool {
+        self.init.get(self).is_none_or(|init| init.is_running())
     }
 
     /// Whether there is work that nobody waits for.

@@ -91,7 +91,16 @@ impl Ring {
         if to_end < bytes {
             // No record wraps. The rest is at least a word, as records are multiples of one.
             self.make_room(at + to_end);
-            self.record(at, &LogRecord { time, bytes: to_end.saturating_sub(LOG_RECORD_HEADER) as u16, level: LOG_SKIP, ..LogRecord::default() }, to_end);
+            self.record(
+                at,
+                &LogRecord {
+                    time,
+                    bytes: to_end.saturating_sub(LOG_RECORD_HEADER) as u16,
+                    level: LOG_SKIP,
+                    ..LogRecord::default()
+                },
+                to_end,
+            );
             self.head.store(at + to_end, Release);
         }
         let at = self.head.load(Relaxed);
@@ -140,7 +149,11 @@ impl Ring {
             return to_end;
         }
         let second = self.word(at + 8).load(Relaxed);
-        if second >> 16 & 0xff == u64::from(LOG_SKIP) { to_end } else { LOG_RECORD_HEADER + (second & 0xffff).next_multiple_of(8) }
+        if second >> 16 & 0xff == u64::from(LOG_SKIP) {
+            to_end
+        } else {
+            LOG_RECORD_HEADER + (second & 0xffff).next_multiple_of(8)
+        }
     }
 }
 
@@ -179,10 +192,16 @@ mod tests {
         let (mut at, head) = (ring.oldest.load(Relaxed), ring.head.load(Relaxed));
         let mut texts = Vec::new();
         while at < head {
-            let second = if CAPACITY as u64 - at % CAPACITY as u64 >= LOG_RECORD_HEADER { ring.word(at + 8).load(Relaxed) } else { u64::MAX };
+            let second = if CAPACITY as u64 - at % CAPACITY as u64 >= LOG_RECORD_HEADER {
+                ring.word(at + 8).load(Relaxed)
+            } else {
+                u64::MAX
+            };
             if second >> 16 & 0xff != u64::from(LOG_SKIP) {
                 let words = (second & 0xffff).div_ceil(8);
-                let mut text: Vec<u8> = (0..words).flat_map(|n| ring.word(at + LOG_RECORD_HEADER + 8 * n).load(Relaxed).to_le_bytes()).collect();
+                let mut text: Vec<u8> = (0..words)
+                    .flat_map(|n| ring.word(at + LOG_RECORD_HEADER + 8 * n).load(Relaxed).to_le_bytes())
+                    .collect();
                 text.truncate(second as usize & 0xffff);
                 texts.push(text);
             }

@@ -43,7 +43,12 @@ fn panic(info: &core::panic::PanicInfo) -> ! {
     // SAFETY: reads a register.
     unsafe { core::arch::asm!("mov {}, rbp", out(reg) frame_pointer, options(nomem, nostack, preserves_flags)) };
     let place = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
-    report(format_args!("{} at {}:{}", info.message(), place.0, place.1), None, panic as *const () as u64, frame_pointer)
+    report(
+        format_args!("{} at {}:{}", info.message(), place.0, place.1),
+        None,
+        panic as *const () as u64,
+        frame_pointer,
+    )
 }
 
 fn report(text: Arguments, frame: Option<&Frame>, rip: u64, frame_pointer: u64) -> ! {

@@ -103,6 +103,13 @@ pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
     thread.state.set(State::Ready);
     let cpu = choose_cpu(kernel, thread);
     thread.cpu.set(cpu.index());
+    let is_woken_here = core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some();
+    if thread.rank.get() == 0 && is_woken_here && cpu.queue.try_buddy(thread) {
+        if cpu.armed.get() > cpu.slice_end.get() {
+            cpu.ask(attention::TIMER);
+        }
+        return;
+    }
     // What runs there has not been charged since it started: it would seem to have had nothing.
     charge_owner(kernel, cpu, clock::tsc());
     enqueue(kernel, cpu, thread, false);
@@ -146,6 +153,9 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
         return last;
     }
     if allowed(here) && free(here) {
+        return here;
+    }
+    if kernel.cpus().len() == 1 {
         return here;
     }
     let cpus = || kernel.cpus().iter().copied();
@@ -209,6 +219,10 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         inherit::renew(kernel, thread);
     }
     take_off_cpu(cpu, thread, State::Ready);
+    if let Some(buddy) = cpu.queue.take_any_buddy() {
+        // The slice is over: it waits for its turn as others do.
+        insert(kernel, cpu, buddy.get(kernel), false);
+    }
     insert(kernel, cpu, thread, !is_over);
 }
 
@@ -232,7 +246,24 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
 }
 
 /// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
+#[inline]
 pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
+    if cpu.attention.get() == 0 && !cpu.handoff.is_some() {
+        if cpu.current.is_some() {
+            return true;
+        }
+        // The common case of a thread that waits: the one that it woke goes on, on the same slice.
+        if let Some(buddy) = cpu.queue.take_buddy() {
+            charge_owner(kernel, cpu, clock::tsc());
+            cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+            run(kernel, cpu, buddy);
+            return true;
+        }
+    }
+    settle_all(kernel, cpu)
+}
+
+fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
@@ -285,7 +316,10 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     let is_behind = || {
         charge_owner(kernel, cpu, clock::tsc());
         rank == 0
-            && cpu.queue.least_virtual(kernel).is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
+            && cpu
+                .queue
+                .least_virtual(kernel)
+                .is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
     };
     if cpu.queue.has_above(rank) || slice_over || is_behind() {
         put_back(kernel, cpu, current, now);
@@ -309,6 +343,10 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
         insert(kernel, cpu, handoff.get(kernel), true);
     }
     charge_owner(kernel, cpu, clock::tsc());
+    if let Some(buddy) = cpu.queue.take_buddy() {
+        cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+        return Some(buddy);
+    }
     let thread = match cpu.queue.best(kernel) {
         Some(best) => {
             let best = best.to_ref();

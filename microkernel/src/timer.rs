@@ -45,8 +45,13 @@ pub fn expire(kernel: &Kernel, now: u64) {
     }
 }
 
-/// Sets this CPU's timer for what comes first: a deadline, the end of the slice, work that waits, init's watchdog.
+/// Sets this CPU's timer for what comes first: a deadline, the end of the slice, work that waits, init's watchdog. It is never set later:
+/// an interrupt for nothing finds out for what the next one is.
 pub fn arm(kernel: &Kernel, cpu: &Cpu) {
+    if kernel.timers.is_empty() && cpu.queue.is_empty() && kernel.watchdog.get() == u64::MAX && !kernel.has_work() {
+        // A timer that is set strikes once for nothing: cheaper than to reset it each time.
+        return;
+    }
     let deadline = kernel.timers.first(kernel).map_or(u64::MAX, |first| first.timer.key());
     let mut next = deadline.min(kernel.watchdog.get());
     if let Some(current) = cpu.current.get(kernel)
@@ -58,13 +63,8 @@ pub fn arm(kernel: &Kernel, cpu: &Cpu) {
     if kernel.has_work() && !cpu.is_idle() {
         next = next.min(clock::now() + REAP_PAUSE);
     }
-    if next == cpu.armed.get() {
-        return;
-    }
-    cpu.armed.set(next);
-    if next == u64::MAX {
-        timer::disarm();
-    } else {
+    if next < cpu.armed.get() {
+        cpu.armed.set(next);
         timer::arm(next);
     }
 }

@@ -57,10 +57,7 @@ pub fn exec(machine: &Machine, commands: &str) -> Result<String> {
     let result = machine.run_exec(commands)?;
     if result.end != End::Status(0) {
         let (text, log) = (result.text(), &result.log);
-        bail!(
-            "`{commands}`: {}\n--- output\n{text}\n--- log\n{log}\n---",
-            result.end
-        );
+        bail!("`{commands}`: {}\n--- output\n{text}\n--- log\n{log}\n---", result.end);
     }
     Ok(result.text())
 }

@@ -27,9 +27,7 @@ impl Shell {
     /// There is no prompt in time: the message has what was printed instead.
     pub fn boot(machine: &Machine) -> Result<Self> {
         let mut session = machine.session()?;
-        session
-            .expect(PROMPT, BOOT)
-            .context("the machine does not reach the prompt")?;
+        session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
         Ok(Self { session })
     }
 
@@ -39,9 +37,7 @@ impl Shell {
     /// The prompt does not come back in time.
     pub fn run(&mut self, command: &str) -> Result<String> {
         self.session.type_line(command);
-        self.session
-            .expect("\n", COMMAND)
-            .context("the line is not echoed")?;
+        self.session.expect("\n", COMMAND).context("the line is not echoed")?;
         let printed = self.session.expect(PROMPT, COMMAND)?;
         let output = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         Ok(output.replace("\r\n", "\n"))

@@ -48,10 +48,7 @@ pub(super) fn find_or_unpack(folder: &Path, progress: &Progress) -> Result<Compi
 fn installed() -> Option<Compiler> {
     let rustc = Path::new("/usr/bin/rustc");
     let has_source = Path::new("/usr").join(LIBRARY_SOURCE).is_file();
-    let compiler = Compiler::Foreign {
-        rustc: rustc.into(),
-        libraries: None,
-    };
+    let compiler = Compiler::Foreign { rustc: rustc.into(), libraries: None };
     (has_source && version_of(rustc, None).ok()? >= minimum()).then_some(compiler)
 }
 
@@ -59,10 +56,7 @@ fn installed() -> Option<Compiler> {
 fn unpacked(folder: &Path) -> Option<Compiler> {
     let rustc = folder.join("usr/bin/rustc");
     let complete = rustc.is_file() && folder.join("usr").join(LIBRARY_SOURCE).is_file();
-    complete.then(|| Compiler::Foreign {
-        rustc,
-        libraries: Some(folder.join(LIBRARIES)),
-    })
+    complete.then(|| Compiler::Foreign { rustc, libraries: Some(folder.join(LIBRARIES)) })
 }
 
 fn unpack(folder: &Path, progress: &Progress) -> Result<()> {
@@ -89,24 +83,12 @@ fn unpack(folder: &Path, progress: &Progress) -> Result<()> {
         Apt::unpack(package, &partial)?;
     }
     keep_only_the_library(&partial.join("usr/src"))?;
-    let version = version_of(
-        &partial.join("usr/bin/rustc"),
-        Some(&partial.join(LIBRARIES)),
-    )?;
+    let version = version_of(&partial.join("usr/bin/rustc"), Some(&partial.join(LIBRARIES)))?;
     if version < minimum() {
-        bail!(
-            "the compiler is {}.{}, which is too old",
-            version.0,
-            version.1
-        );
+        bail!("the compiler is {}.{}, which is too old", version.0, version.1);
     }
-    fs::rename(&partial, folder).with_context(|| {
-        format!(
-            "cannot rename {} to {}",
-            partial.display(),
-            folder.display()
-        )
-    })?;
+    fs::rename(&partial, folder)
+        .with_context(|| format!("cannot rename {} to {}", partial.display(), folder.display()))?;
     remove(&work)
 }
 
@@ -118,13 +100,7 @@ fn fetch(apt: &Apt, folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>> 
             let version = apt.candidate(pair[0]).and_then(|text| parse_version(&text));
             version.is_some_and(|version| version >= minimum())
         })
-        .with_context(|| {
-            format!(
-                "apt offers no Rust compiler of {}.{} or later",
-                minimum().0,
-                minimum().1
-            )
-        })?;
+        .with_context(|| format!("apt offers no Rust compiler of {}.{} or later", minimum().0, minimum().1))?;
     // The compiler's own packages must lie beside each other even if some are installed.
     let needed: Vec<String> = apt
         .closure(pair)?
@@ -168,10 +144,7 @@ fn version_of(rustc: &Path, libraries: Option<&Path>) -> Result<Version> {
     if let Some(folder) = libraries {
         command.env("LD_LIBRARY_PATH", folder);
     }
-    let output = command
-        .arg("--version")
-        .output()
-        .with_context(|| format!("cannot start {}", rustc.display()))?;
+    let output = command.arg("--version").output().with_context(|| format!("cannot start {}", rustc.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     text.strip_prefix("rustc ")

@@ -21,13 +21,8 @@ pub struct AbiNote {
 
 impl AbiNote {
     /// The note of this ABI.
-    pub const CURRENT: AbiNote = AbiNote {
-        name_bytes: 6,
-        descriptor_bytes: 4,
-        kind: TYPE,
-        name: NAME,
-        version: crate::ABI_VERSION,
-    };
+    pub const CURRENT: AbiNote =
+        AbiNote { name_bytes: 6, descriptor_bytes: 4, kind: TYPE, name: NAME, version: crate::ABI_VERSION };
 }
 
 /// The ABI number in the contents of a note section, if it holds the note.

@@ -50,8 +50,7 @@ pub struct Parameters {
 
 impl Parameters {
     /// What a thread starts with.
-    pub const DEFAULT: Parameters =
-        Parameters { policy: Policy::Fair, priority: 0, weight: DEFAULT_WEIGHT };
+    pub const DEFAULT: Parameters = Parameters { policy: Policy::Fair, priority: 0, weight: DEFAULT_WEIGHT };
 
     /// Whether the fields are in range and fit together.
     pub fn is_valid(self) -> bool {

@@ -144,8 +144,8 @@ syscalls! {
     /// a4: address for its two message pages (call page, then serve page), page aligned; a5: FS base; a6: Account (`CHARGE`).
     /// It starts at once in a running process, else with it. r0: Thread. Errors: `AccountExhausted`, `NoSlot`, `BadAddress`, `BadState`.
     ThreadCreate = 32;
-    /// Sets a thread's own parameters. a0: Thread (`MANAGE`), or none for the caller; a1: policy; a2: priority; a3: weight.
-    /// Real-time priorities above the caller's account's are refused: `Denied`; see `Resource` of scheduling.
+    /// Sets a thread's own parameters. a0: Thread (`MANAGE`), or none for the caller; a1: policy; a2: priority; a3: weight;
+    /// a4: for the real-time policies, a Resource of real time (`MANAGE`).
     ThreadSchedule = 33;
     /// Says on which CPUs a thread may run. a0: Thread (`MANAGE`), or none for the caller; a1: bit set. Error: `BadArgument` when no such CPU exists.
     ThreadAffinity = 34;

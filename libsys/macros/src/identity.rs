@@ -11,8 +11,7 @@ const RESERVED: u32 = 16;
 pub fn of(protocol: &str, method: &Method) -> u32 {
     let arguments: Vec<String> = method.arguments.iter().map(|argument| written(&argument.ty)).collect();
     let result = written(&method.result.ty);
-    let text =
-        format!("{protocol}::{}:{}({})->{result}", method.class.name(), method.name, arguments.join(","));
+    let text = format!("{protocol}::{}:{}({})->{result}", method.class.name(), method.name, arguments.join(","));
     hash(&text)
 }
 

@@ -24,10 +24,7 @@ use quote::quote;
 
 /// Makes the client and the server's dispatch of a protocol: see `libsys::protocol`.
 #[proc_macro_attribute]
-pub fn protocol(
-    arguments: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
+pub fn protocol(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let expanded = expand(arguments.into(), item.clone().into());
     // The trait stays even when it is refused, so that the one message is not buried under others.
     expanded.unwrap_or_else(|error| error.into_compile_error()).into()

@@ -204,9 +204,8 @@ fn class(function: &mut TraitItemFn) -> syn::Result<Class> {
     let mut found = None;
     let mut error = None;
     function.attrs.retain(|attribute| {
-        let class = [Class::Fail, Class::Replay, Class::Once]
-            .into_iter()
-            .find(|class| attribute.path().is_ident(class.name()));
+        let class =
+            [Class::Fail, Class::Replay, Class::Once].into_iter().find(|class| attribute.path().is_ident(class.name()));
         if class.is_some() && found.is_some() {
             error = Some(syn::Error::new_spanned(attribute, "a method has one class"));
         }

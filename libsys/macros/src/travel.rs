@@ -31,18 +31,8 @@ pub enum Travel {
 const WORDS: [&str; 10] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "bool", "char"];
 
 /// The typed handles of `libsys`.
-const HANDLES: [&str; 10] = [
-    "Account",
-    "Channel",
-    "DmaDomain",
-    "Interrupt",
-    "Memory",
-    "Ports",
-    "Process",
-    "Resource",
-    "Session",
-    "Thread",
-];
+const HANDLES: [&str; 10] =
+    ["Account", "Channel", "DmaDomain", "Interrupt", "Memory", "Ports", "Process", "Resource", "Session", "Thread"];
 
 impl Travel {
     /// How an argument of this type travels.
@@ -90,7 +80,9 @@ impl Travel {
                 Travel::Shared => refuse(ty, "an optional `Shared` cannot travel"),
                 _ => Ok(Travel::Data),
             },
-            ("Vec", Some(inner)) if !matches!(Travel::of_value(inner)?, Travel::Word | Travel::Data | Travel::ByteVec) => {
+            ("Vec", Some(inner))
+                if !matches!(Travel::of_value(inner)?, Travel::Word | Travel::Data | Travel::ByteVec) =>
+            {
                 refuse(ty, "handles travel as arguments of their own, never inside data")
             }
             _ => Ok(Travel::Data),

@@ -195,7 +195,13 @@ fn may_wait(state: &State, who: Who, server: u64) -> bool {
     false
 }
 
-fn await_outcome(state: &mut Held, who: Who, number: u64, server: u64, deadline: Option<u64>) -> Result<Message, Error> {
+fn await_outcome(
+    state: &mut Held,
+    who: Who,
+    number: u64,
+    server: u64,
+    deadline: Option<u64>,
+) -> Result<Message, Error> {
     let started = Kernel::nanoseconds();
     loop {
         assert!(Kernel::nanoseconds() - started < LONGEST_CALL, "nobody answers a call in this test");
@@ -223,7 +229,8 @@ fn call_has_server(state: &State, server: u64) -> bool {
 
 fn receive(state: &mut Held, who: Who, r: &mut Registers) -> Result<u64, Error> {
     let channel = state.find(who.process, r[0], Kind::Channel, Rights::RECEIVE)?;
-    if state.current.contains_key(&who.thread) || state.channel(channel).is_none_or(|found| found.server != who.process) {
+    if state.current.contains_key(&who.thread) || state.channel(channel).is_none_or(|found| found.server != who.process)
+    {
         return Err(Error::BadState);
     }
     // SAFETY: the calling thread's page, and a field outside of what guards lend.
@@ -267,7 +274,9 @@ fn deliver(state: &mut State, who: Who, channel: u64, r: &mut Registers) -> Opti
     }
     if let Some(number) = found.withdrawn.pop_front() {
         let handles = state.handles_of(who.process);
-        let handle = handles.iter().find(|(_, entry)| matches!(state.objects[&entry.object], Object::Call(call) if call == number));
+        let handle = handles
+            .iter()
+            .find(|(_, entry)| matches!(state.objects[&entry.object], Object::Call(call) if call == number));
         let (handle, _) = handle?;
         (r[0], r[2]) = (Delivery::Withdrawn as u64, handle.0);
         return Some(0);
@@ -324,7 +333,8 @@ impl State {
     fn next_call(&self, channel: u64) -> Option<u64> {
         let Some(Object::Channel(found)) = self.objects.get(&channel) else { return None };
         let suspect = |call: &Call| call.faults + call.hangs > 0;
-        let held = |call: &Call| matches!(call.state, CallState::Current(_) | CallState::Kept) && call.outcome.is_none();
+        let held =
+            |call: &Call| matches!(call.state, CallState::Current(_) | CallState::Kept) && call.outcome.is_none();
         let mut same = self.calls.values().filter(|call| call.channel == channel && held(call));
         let (any_held, suspect_held) = (same.clone().next().is_some(), same.any(suspect));
         if suspect_held {

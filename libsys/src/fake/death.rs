@@ -26,7 +26,8 @@ impl State {
             let exit = &mut self.processes.get_mut(&process).expect("found above").exit;
             (exit.call, exit.client) = (header, client);
         }
-        let made: Vec<u64> = self.calls.iter().filter(|(_, call)| call.client.process == process).map(|(n, _)| *n).collect();
+        let made: Vec<u64> =
+            self.calls.iter().filter(|(_, call)| call.client.process == process).map(|(n, _)| *n).collect();
         for number in made {
             if self.calls[&number].outcome.is_some() {
                 self.calls.remove(&number);
@@ -48,8 +49,10 @@ impl State {
 
     /// Puts the calls that a dead server had received back, or ends them.
     fn return_received(&mut self, process: u64, reason: ExitReason, thread: Option<Who>, struck: Option<u64>) {
-        let served = |state: &State, channel: u64| matches!(&state.objects[&channel], Object::Channel(c) if c.server == process);
-        let held: Vec<u64> = self.calls.iter().filter(|(_, call)| served(self, call.channel)).map(|(n, _)| *n).collect();
+        let served =
+            |state: &State, channel: u64| matches!(&state.objects[&channel], Object::Channel(c) if c.server == process);
+        let held: Vec<u64> =
+            self.calls.iter().filter(|(_, call)| served(self, call.channel)).map(|(n, _)| *n).collect();
         let mut again = Vec::new();
         for number in held {
             let call = self.calls.get_mut(&number).expect("listed above");

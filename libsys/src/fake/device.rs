@@ -65,7 +65,12 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn port_device(&mut self, process: u64, handle: u64, rights: Rights) -> Result<Arc<dyn PortDevice>, Error> {
+    pub(super) fn port_device(
+        &mut self,
+        process: u64,
+        handle: u64,
+        rights: Rights,
+    ) -> Result<Arc<dyn PortDevice>, Error> {
         let object = self.find(process, handle, Kind::IoPorts, rights)?;
         match &self.objects[&object] {
             Object::Ports(device) => Ok(device.clone()),
@@ -90,7 +95,8 @@ impl State {
         };
         let (head, tail, capacity) = (word(0), word(1), word(2).load(Ordering::Relaxed));
         let (mut from, mut to) = (tail.load(Ordering::Acquire), head.load(Ordering::Acquire));
-        let fits = capacity.is_power_of_two() && capacity <= BYTE_RING_LARGEST && data_at + capacity <= pages.bytes as u64;
+        let fits =
+            capacity.is_power_of_two() && capacity <= BYTE_RING_LARGEST && data_at + capacity <= pages.bytes as u64;
         if !fits || to.checked_sub(from).is_none_or(|used| used > capacity) {
             return Err(Error::BadState);
         }

@@ -3,8 +3,8 @@
 use super::Who;
 use super::table::{Entry, Table};
 use abi::{Class, Error, ExitRecord, Header, Limits, WORDS};
-use std::ops::{Deref, DerefMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
@@ -20,7 +20,11 @@ pub(super) enum Object {
     Session(Session),
     /// The number of the call.
     Call(u64),
-    Interrupt { channel: u64, bits: u64, masked: bool },
+    Interrupt {
+        channel: u64,
+        bits: u64,
+        masked: bool,
+    },
     Ports(Arc<dyn super::PortDevice>),
     Resource,
 }
@@ -197,7 +201,8 @@ impl State {
         let account = if account != 0 {
             account
         } else {
-            let limits = Limits { frames: 1 << 20, handles: 1 << 20, threads: 1 << 12, sessions: 1 << 16, processes: 1 << 12 };
+            let limits =
+                Limits { frames: 1 << 20, handles: 1 << 20, threads: 1 << 12, sessions: 1 << 16, processes: 1 << 12 };
             self.add(Object::Account(Account { parent: 0, limits, used: Limits::default(), revoked: false }))
         };
         let number = self.add(Object::Process);
@@ -224,7 +229,8 @@ impl State {
 
     pub(super) fn lives(&self, who: Who) -> bool {
         self.processes.get(&who.process).is_some_and(|process| {
-            process.exit.incarnation == who.incarnation && process.exit.state == abi::process::ProcessState::Running as u32
+            process.exit.incarnation == who.incarnation
+                && process.exit.state == abi::process::ProcessState::Running as u32
         })
     }
 

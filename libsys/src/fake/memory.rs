@@ -69,8 +69,9 @@ impl State {
     }
 
     pub(super) fn new_memory(&mut self, process: u64, bytes: u64, kind: u64) -> Result<Handle, Error> {
-        let kind = MemoryKind::from_number(kind).filter(|kind| *kind != MemoryKind::Device).ok_or(Error::BadArgument)?;
-        if bytes == 0 || bytes % PAGE_BYTES as u64 != 0 {
+        let kind =
+            MemoryKind::from_number(kind).filter(|kind| *kind != MemoryKind::Device).ok_or(Error::BadArgument)?;
+        if bytes == 0 || !bytes.is_multiple_of(PAGE_BYTES as u64) {
             return Err(Error::BadArgument);
         }
         let object = self.add(Object::Memory(Arc::new(Pages::new(bytes as usize, kind))));
@@ -87,7 +88,11 @@ impl State {
         let pages = self.pages(caller, memory, rights)?;
         let page = PAGE_BYTES as u64;
         let inside = offset.checked_add(bytes).is_some_and(|end| end <= pages.bytes as u64);
-        if bytes == 0 || !inside || (address | offset | bytes) % page != 0 || asked.contains(Protection::WRITE | Protection::EXECUTE) {
+        if bytes == 0
+            || !inside
+            || (address | offset | bytes) % page != 0
+            || asked.contains(Protection::WRITE | Protection::EXECUTE)
+        {
             return Err(Error::BadArgument);
         }
         let sealed = pages.sealed.load(Ordering::Relaxed);
@@ -118,7 +123,9 @@ impl State {
 
     /// Memory of a process, as far as a test said what is in it.
     pub(super) fn read_memory(&self, process: u64, address: u64, bytes: usize) -> Vec<u8> {
-        let Some((start, piece)) = self.processes[&process].readable.range(..=address).next_back() else { return Vec::new() };
+        let Some((start, piece)) = self.processes[&process].readable.range(..=address).next_back() else {
+            return Vec::new();
+        };
         let piece = usize::try_from(address - start).ok().and_then(|skip| piece.get(skip..)).unwrap_or_default();
         piece[..bytes.min(piece.len())].to_vec()
     }

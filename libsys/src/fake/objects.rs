@@ -90,7 +90,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             let parent = state.find(me, r[0], Kind::Account, Rights::CHARGE)?;
             let limits = Limits { frames: r[1], handles: r[2], threads: r[3], sessions: r[4], processes: r[5] };
             state.charge(parent, limits)?;
-            let object = state.add(Object::Account(Account { parent, limits, used: Limits::default(), revoked: false }));
+            let object =
+                state.add(Object::Account(Account { parent, limits, used: Limits::default(), revoked: false }));
             r[0] = state.make(me, object, false).0;
         }
         Syscall::AccountRead => {
@@ -121,7 +122,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             let own = r[0] == 0;
             let process = if own { me } else { state.find(me, r[0], Kind::Process, Rights::MANAGE)? };
             let reason = ExitReason::from_number(r[1] as u32);
-            let allowed = if own { [ExitReason::Exit, ExitReason::Panic] } else { [ExitReason::Killed, ExitReason::Hung] };
+            let allowed =
+                if own { [ExitReason::Exit, ExitReason::Panic] } else { [ExitReason::Killed, ExitReason::Hung] };
             if !allowed.contains(&reason) {
                 return Err(Error::BadArgument);
             }
@@ -151,7 +153,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::ProcessWatch => {
             let process = state.find(me, r[0], Kind::Process, Rights::MANAGE)?;
             let channel = if r[1] == 0 { 0 } else { state.find(me, r[1], Kind::Channel, Rights::SIGNAL)? };
-            state.processes.get_mut(&process).ok_or(Error::BadHandle)?.watcher = (channel != 0).then_some((channel, r[2]));
+            state.processes.get_mut(&process).ok_or(Error::BadHandle)?.watcher =
+                (channel != 0).then_some((channel, r[2]));
         }
         Syscall::ThreadCreate => {
             let process = if r[0] == 0 { me } else { state.find(me, r[0], Kind::Process, Rights::MANAGE)? };
@@ -202,7 +205,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             let mut after: Vec<u64> = state.processes.keys().copied().filter(|number| *number > r[2]).collect();
             after.sort_unstable();
             let fit = PAYLOAD_BYTES / size_of::<ProcessRecord>();
-            let part = after.iter().take(fit).map(|process| ProcessRecord { process: *process, ..ProcessRecord::default() });
+            let part =
+                after.iter().take(fit).map(|process| ProcessRecord { process: *process, ..ProcessRecord::default() });
             let part: Vec<ProcessRecord> = part.collect();
             write_payload(&part);
             (r[0], r[1]) = (part.len() as u64, if after.len() > fit { after[fit - 1] } else { 0 });
@@ -232,7 +236,8 @@ impl State {
         if let Some(channel) = self.channel(number) {
             channel.closed = true;
         }
-        let calls: Vec<u64> = self.calls.iter().filter(|(_, call)| call.channel == number).map(|(call, _)| *call).collect();
+        let calls: Vec<u64> =
+            self.calls.iter().filter(|(_, call)| call.channel == number).map(|(call, _)| *call).collect();
         calls.into_iter().for_each(|call| {
             self.finish(call, Err(Error::Closed));
         });
@@ -245,13 +250,21 @@ impl State {
             match object {
                 Object::Session(session) if session.channel == channel => {
                     let uses = session.uses.iter();
-                    all.extend(uses.map(|(client, handles)| SessionRecord { badge: session.badge, client: *client, handles: *handles }));
+                    all.extend(uses.map(|(client, handles)| SessionRecord {
+                        badge: session.badge,
+                        client: *client,
+                        handles: *handles,
+                    }));
                 }
                 _ => {}
             }
         }
         if let Some(Object::Channel(channel)) = self.objects.get(&channel) {
-            let closed = channel.closes.iter().map(|(close, _)| SessionRecord { badge: close.badge, client: close.client, handles: 0 });
+            let closed = channel.closes.iter().map(|(close, _)| SessionRecord {
+                badge: close.badge,
+                client: close.client,
+                handles: 0,
+            });
             all.extend(closed);
         }
         all.sort_by_key(|record| (record.badge, record.client, record.handles));
@@ -261,7 +274,9 @@ impl State {
     /// Charges an account; what an object costs is not given back here, as tests are short.
     fn charge(&mut self, account: u64, cost: Limits) -> Result<(), Error> {
         let Some(Object::Account(account)) = self.objects.get_mut(&account) else { return Err(Error::WrongKind) };
-        let sum = |used: u64, cost: u64, limit: u64| used.checked_add(cost).filter(|sum| *sum <= limit).ok_or(Error::AccountExhausted);
+        let sum = |used: u64, cost: u64, limit: u64| {
+            used.checked_add(cost).filter(|sum| *sum <= limit).ok_or(Error::AccountExhausted)
+        };
         if account.revoked {
             return Err(Error::AccountExhausted);
         }
@@ -279,7 +294,9 @@ impl State {
         let below: Vec<u64> = self
             .objects
             .iter()
-            .filter(|(number, object)| **number == account || matches!(object, Object::Account(child) if child.parent == account))
+            .filter(|(number, object)| {
+                **number == account || matches!(object, Object::Account(child) if child.parent == account)
+            })
             .map(|(number, _)| *number)
             .collect();
         for number in &below {
@@ -287,7 +304,8 @@ impl State {
                 account.revoked = true;
             }
         }
-        let charged: Vec<u64> = self.processes.iter().filter(|(_, p)| below.contains(&p.account)).map(|(n, _)| *n).collect();
+        let charged: Vec<u64> =
+            self.processes.iter().filter(|(_, p)| below.contains(&p.account)).map(|(n, _)| *n).collect();
         charged.into_iter().for_each(|process| self.kill(process, ExitReason::Revoked, 0, None));
     }
 }

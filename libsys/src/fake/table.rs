@@ -46,7 +46,8 @@ impl Table {
 
     fn all(&self) -> Vec<(Handle, Entry)> {
         let used = self.slots.iter().enumerate();
-        used.filter_map(|(slot, (generation, entry))| Some((Handle::new(slot as u32, *generation), (*entry)?))).collect()
+        used.filter_map(|(slot, (generation, entry))| Some((Handle::new(slot as u32, *generation), (*entry)?)))
+            .collect()
     }
 }
 

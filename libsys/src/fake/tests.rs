@@ -59,6 +59,30 @@ fn a_call_carries_words_payload_and_badge() {
 }
 
 #[test]
+fn serving_goes_on_until_something_else_arrives() {
+    let (process, channel, session) = server(3);
+    let serving = process.spawn(move || {
+        let mut calls = 0;
+        let end = crate::sys::serve(
+            channel,
+            || None,
+            |badge, header, words| {
+                calls += 1;
+                (header, [words[0] + badge; 8])
+            },
+        );
+        (calls, end)
+    });
+    assert_eq!(
+        (session.call(READ, [1; 8]).expect("a reply").1, session.call(READ, [2; 8]).expect("a reply").1),
+        ([4; 8], [5; 8])
+    );
+    drop(session);
+    let close = Event::Close { badge: 3, client: FakeProcess::current().number(), last: true };
+    assert_eq!(serving.join().expect("joined"), Some((2, Ok(close))));
+}
+
+#[test]
 fn requests_duplicate_handles_and_replies_move_them() {
     let (process, channel, session) = server(1);
     let serving = process.spawn(move || {
@@ -131,12 +155,13 @@ fn a_close_comes_until_it_is_acknowledged() {
     process.run(|| assert_eq!(next(channel), close)).expect("alive");
     process.kill(ExitReason::Killed);
     process.restart();
-    process.run(|| {
-        assert_eq!(next(channel), close);
-        crate::sys::session_acknowledge(channel, 9, client).expect("delivered");
-        assert_eq!(crate::sys::session_acknowledge(channel, 9, client), Err(Error::BadState));
-    })
-    .expect("alive");
+    process
+        .run(|| {
+            assert_eq!(next(channel), close);
+            crate::sys::session_acknowledge(channel, 9, client).expect("delivered");
+            assert_eq!(crate::sys::session_acknowledge(channel, 9, client), Err(Error::BadState));
+        })
+        .expect("alive");
 }
 
 #[test]

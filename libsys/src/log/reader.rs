@@ -37,7 +37,9 @@ const STEPS: usize = 64;
 impl LogReader {
     /// A reader of the ring at the start of a mapping, from its oldest record. `None`: it is no ring (yet).
     pub fn open(ring: Mapping) -> Option<LogReader> {
-        if (ring.bytes() as u64) < LOG_RING_HEADER || ring.load_u64(offset_of!(abi::ring::LogRing, magic), Ordering::Acquire) != LOG_MAGIC {
+        if (ring.bytes() as u64) < LOG_RING_HEADER
+            || ring.load_u64(offset_of!(abi::ring::LogRing, magic), Ordering::Acquire) != LOG_MAGIC
+        {
             return None;
         }
         let capacity = ring.load_u64(offset_of!(abi::ring::LogRing, capacity), Ordering::Relaxed);
@@ -54,7 +56,8 @@ impl LogReader {
         for _ in 0..STEPS {
             let head = self.word(offset_of!(abi::ring::LogRing, head), Ordering::Acquire);
             let oldest = self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed);
-            let held = head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest) % 8 == 0)?;
+            let held =
+                head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest).is_multiple_of(8))?;
             if held == 0 || self.next == head {
                 return None;
             }
@@ -97,7 +100,8 @@ impl LogReader {
             return (to_end, None);
         }
         let bytes = LOG_RECORD_HEADER + length.next_multiple_of(8);
-        let Some(level) = Level::from_number(level).filter(|_| bytes <= to_end && length as usize <= LOG_TEXT_BYTES) else {
+        let Some(level) = Level::from_number(level).filter(|_| bytes <= to_end && length as usize <= LOG_TEXT_BYTES)
+        else {
             return (to_end, None);
         };
         let mut text = vec![0; length as usize];

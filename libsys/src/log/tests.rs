@@ -38,7 +38,8 @@ fn a_slow_reader_loses_the_oldest_and_is_told() {
     }
     let entries: Vec<Entry> = reader.by_ref().collect();
     assert!(entries[0].lost > 0 && entries[1..].iter().all(|entry| entry.lost == 0));
-    let numbers: Vec<u32> = entries.iter().map(|entry| entry.text["record ".len()..].parse().expect("a number")).collect();
+    let numbers: Vec<u32> =
+        entries.iter().map(|entry| entry.text["record ".len()..].parse().expect("a number")).collect();
     assert!(numbers.is_sorted() && numbers.last() == Some(&499) && numbers.len() > 100);
 }
 

@@ -8,7 +8,7 @@ const DEPTH: usize = 32;
 #[cfg(any(target_os = "none", test))]
 fn walk(mut frame: usize, (start, end): (usize, usize), load: impl Fn(usize) -> usize) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
-        let on_stack = frame >= start && frame.checked_add(16).is_some_and(|top| top <= end) && frame % 8 == 0;
+        let on_stack = frame >= start && frame.checked_add(16).is_some_and(|top| top <= end) && frame.is_multiple_of(8);
         if !on_stack {
             return None;
         }

@@ -82,7 +82,9 @@ impl Image {
             }
         }
         let entry = file.ehdr.e_entry;
-        let is_code = |segment: &Segment| segment.protection.contains(Protection::EXECUTE) && entry.wrapping_sub(segment.address) < segment.bytes;
+        let is_code = |segment: &Segment| {
+            segment.protection.contains(Protection::EXECUTE) && entry.wrapping_sub(segment.address) < segment.bytes
+        };
         if !segments.iter().any(is_code) {
             return Err(LoadError::BadEntry(entry));
         }
@@ -110,7 +112,8 @@ fn segment(header: &elf::segment::ProgramHeader, file_length: u64) -> Result<Seg
     }
     let end = header.p_vaddr.checked_add(header.p_memsz).ok_or(bad)?;
     let file_end = header.p_offset.checked_add(header.p_filesz).ok_or(bad)?;
-    let fits = header.p_vaddr >= LOWEST_ADDRESS && end <= END && file_end <= file_length && header.p_filesz <= header.p_memsz;
+    let fits =
+        header.p_vaddr >= LOWEST_ADDRESS && end <= END && file_end <= file_length && header.p_filesz <= header.p_memsz;
     let page = PAGE_BYTES as u64;
     if !fits || header.p_filesz > 0 && header.p_vaddr % page != header.p_offset % page {
         return Err(bad);

@@ -213,7 +213,13 @@ impl<'a> Launch<'a> {
         for part in &program.shared {
             process.map(&program.memory, part.address, part.offset, part.bytes, part.protection)?;
         }
-        Ok(sys::ThreadStart { entry: program.entry, stack: stack_end, argument: block_at, pages: pages_at, thread_block: 0 })
+        Ok(sys::ThreadStart {
+            entry: program.entry,
+            stack: stack_end,
+            argument: block_at,
+            pages: pages_at,
+            thread_block: 0,
+        })
     }
 }
 

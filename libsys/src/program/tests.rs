@@ -90,7 +90,8 @@ fn started(program: &Program) -> (Vec<fake::FakeMapping>, Startup, Child) {
     let child = launch.grant("buffer", &memory, Rights::READ).limits(limits).spawn(&fake::account()).expect("started");
     let number = child.process.exit_record().expect("a record").process;
     let mappings = fake::FakeProcess::with_number(number).mappings();
-    let block = &mappings.iter().find(|mapping| mapping.contents.starts_with(&MAGIC.to_le_bytes())).expect("a block").contents;
+    let block =
+        &mappings.iter().find(|mapping| mapping.contents.starts_with(&MAGIC.to_le_bytes())).expect("a block").contents;
     let length = u64::from_le_bytes(block[8..16].try_into().expect("8 bytes")) as usize;
     let startup = decode(&block[PREFIX_BYTES..PREFIX_BYTES + length]).expect("startup data");
     (mappings, startup, child)
@@ -158,7 +159,8 @@ fn an_account_that_is_too_small_leaves_nothing_behind() {
     let program = Program::load(&good(), &fake::account()).expect("loaded");
     let account = fake::account();
     let before = fake::FakeProcess::current().open_handles();
-    let launch = Launch::new(&program, "poor").limits(Limits { frames: 10, handles: 20, threads: 1, sessions: 0, processes: 1 });
+    let launch =
+        Launch::new(&program, "poor").limits(Limits { frames: 10, handles: 20, threads: 1, sessions: 0, processes: 1 });
     assert_eq!(launch.spawn(&account).expect_err("refused"), LoadError::Kernel(Error::AccountExhausted));
     assert_eq!(fake::FakeProcess::current().open_handles(), before);
 }

@@ -7,9 +7,9 @@
 //!
 //! Devices without an operation answer `Unsupported`: a keyboard cannot be written, `zero` has no rings.
 
+use crate::Channel;
 use crate::service::{Context, Reply};
 use crate::wire::Shared;
-use crate::Channel;
 use alloc::vec::Vec;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,8 @@ pub trait Character {
 
     /// Shares the device's data with one client: the device's bytes go into the ring `input`, and those in the ring
     /// `output` go to the device ([`abi::ring::ByteRing`]s, made by the client, who stays the consumer of one and the producer of the
-    /// other). `bits` of `channel` are signalled when input has arrived, or output has left a full ring. Returned are a channel and
-    /// its bits, to signal after putting output into a ring that was empty.
+    /// other). `bits` of `channel` are signalled when input has arrived, when a full ring of output has become half empty, and when all output has left it. Returned are a channel and
+    /// its bits, to signal after putting output into a ring that was empty, and after taking input from one that was full.
     ///
     /// While it lasts, until the session is closed or attaches anew, others get `Attached` for reads and writes. Input that
     /// the ring has no room for is counted in it as lost. What is in the rings outlives the server: the next one goes on

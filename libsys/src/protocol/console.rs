@@ -5,8 +5,8 @@
 //!
 //! Every session has modes of its own; the console is in those of the session that reads first in line.
 
-use crate::service::{Context, Reply};
 use crate::Channel;
+use crate::service::{Context, Reply};
 use alloc::vec::Vec;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[protocol]
 pub trait Console {
     /// Waits for input, at most `most` bytes of it: in canonical mode a line with its newline, or the rest of
-    /// one; in raw mode at least a byte. Nothing at all means the end of the input (Ctrl-D). Readers are served in order of
+    /// one; in raw mode at least a byte, and nothing behind an Enter, which may be meant for another reader. Nothing at all means the end of the input (Ctrl-D). Readers are served in order of
     /// arrival. A console that dies meanwhile does not end the wait, and what was typed is not lost.
     ///
     /// Rights: any session. Errors: `HungUp`. *once*: what is read is taken out of the input.

@@ -3,8 +3,8 @@
 //! Nobody calls the log server to write: every program logs into a ring of its own ([`crate::log`]), which the server drains.
 //! It keeps as much as it has memory for; older records go first.
 
-use crate::service::Context;
 use crate::Channel;
+use crate::service::Context;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys_macros::protocol;

@@ -38,7 +38,7 @@ pub trait Registry {
     /// Signals `bits` of `channel` whenever the state of a service changes. It replaces what the session asked for with this name before; `bits`
     /// of 0 end it. Returned is the state now.
     ///
-    /// Rights: any session; the channel with `SIGNAL` for the bits. Error: `NoSuchName`. *replay*: asked twice it is the same.
+    /// Rights: any session; the channel with `SIGNAL` for the bits. Errors: `NoSuchName`, `Exhausted`. *replay*: asked twice it is the same.
     #[replay]
     fn watch(&mut self, cx: &Context, name: &str, channel: Channel, bits: u64) -> Result<State, RegistryError>;
 
@@ -54,7 +54,8 @@ pub trait Registry {
     #[replay]
     fn info(&mut self, name: &str) -> Result<Service, RegistryError>;
 
-    /// Changes what a service does. It has begun when this returns; [`Registry::watch`] tells when it is done.
+    /// Changes what a service does. It has begun when this returns; [`Registry::watch`] tells when it is done. `init` itself can be
+    /// killed or restarted too: all services go on meanwhile.
     ///
     /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `NoSuchName`, `NotPossible` (in its state; or others depend on it). *once*: a second
     /// restart would be another one.
@@ -81,7 +82,8 @@ pub trait Registry {
     fn programs(&mut self, first: u32) -> Vec<String>;
 
     /// The log ring of a process that init started ([`abi::ring::LogRing`], to be read only): the one at `index`, 0 being the kernel's. The
-    /// order stays, new ones come at the end, and the ring of a service stays the same when it restarts.
+    /// order stays, new ones come at the end, and the ring of a service stays the same when it restarts. Where one was taken away there is an
+    /// empty one; [`Registry::watch_log_rings`] closes such gaps, so it is called before the first ring is asked for.
     ///
     /// Rights: the session of the service that the manifest says collects logs. Errors: `Denied`, `NoSuchName` (behind the last). *replay*: it only reads.
     #[replay]

@@ -116,14 +116,18 @@ macro_rules! serves {
 /// # fn main() {}
 /// ```
 ///
+/// Where a kit of [`driver`](crate::driver) implements the protocols of a class, the server stands alone: `serve!(Stream<Uart>)`.
+///
 /// On the host, where it only has to compile and to be linted, the program does the same over the fake kernel.
 #[macro_export]
 macro_rules! serve {
     ($server:ty: $($protocol:path),+ $(,)?) => {
         $crate::serves!($server: $($protocol),+);
-
+        $crate::serve!($server);
+    };
+    ($server:ty) => {
         #[cfg(target_os = "none")]
-        $crate::entry!($crate::service::main::<$server>);
+        $crate::main!($crate::service::main::<$server>);
 
         #[cfg(not(target_os = "none"))]
         #[allow(dead_code)]

@@ -4,8 +4,8 @@ use super::statistics::Counters;
 use super::{Serve, outbox};
 use crate::message::ServePage;
 use crate::sys::{Event, Words};
-use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
 use crate::time::now;
+use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
 use crate::{Channel, Error, thread};
 use alloc::sync::Arc;
 

@@ -2,9 +2,9 @@
 
 use crate::Session;
 use crate::client::{CallError, Link};
+use crate::message::ServePage;
 use crate::sys::Words;
 use crate::wire::{Class, Header, Method, NoError, Outgoing, Refusal, Request};
-use crate::message::ServePage;
 use core::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 

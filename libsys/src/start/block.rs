@@ -13,6 +13,9 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"skinkrun");
 /// Largest startup block, in bytes.
 pub(crate) const LARGEST: usize = 256 * 1024;
 
+/// Bytes that most startup blocks fit in.
+const USUAL: usize = 1024;
+
 /// The start of a startup block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -38,7 +41,8 @@ impl Prefix {
     /// Puts the prefix of a main thread with these pages and this stack at the start of a block that [`encode`] made.
     pub(crate) fn write(block: &mut [u8], pages: u64, stack: core::ops::Range<u64>, account: Handle) {
         let bytes = block.len().saturating_sub(PREFIX_BYTES) as u64;
-        let prefix = Prefix { magic: MAGIC, bytes, pages, stack_start: stack.start, stack_end: stack.end, account: account.0 };
+        let prefix =
+            Prefix { magic: MAGIC, bytes, pages, stack_start: stack.start, stack_end: stack.end, account: account.0 };
         let words = [prefix.magic, prefix.bytes, prefix.pages, prefix.stack_start, prefix.stack_end, prefix.account];
         for (place, word) in block.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
@@ -49,7 +53,9 @@ impl Prefix {
 /// A block with the startup data, and room for the prefix. Error: `TooLarge`.
 pub(crate) fn encode(startup: &Startup) -> Result<Vec<u8>, LoadError> {
     let too_large = LoadError::TooLarge("the startup block");
-    let block = postcard::to_extend(startup, alloc::vec![0; PREFIX_BYTES]).map_err(|_| too_large)?;
+    let mut block = Vec::with_capacity(USUAL);
+    block.resize(PREFIX_BYTES, 0);
+    let block = postcard::to_extend(startup, block).map_err(|_| too_large)?;
     if block.len() > LARGEST { Err(too_large) } else { Ok(block) }
 }
 

@@ -7,12 +7,14 @@ use crate::heap;
 use crate::log::{self, Level};
 use crate::sync::OnceLock;
 use crate::thread::block::ThreadBlock;
+use crate::{Memory, Object};
 use abi::note::AbiNote;
 use abi::{Handle, MessagePage, boot};
 use alloc::string::ToString;
 use alloc::vec;
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The ABI that this program is built for: loaders look for it.
 #[used]
@@ -44,6 +46,17 @@ unsafe impl Sync for MainBlock {}
 
 static MAIN_BLOCK: MainBlock = MainBlock(UnsafeCell::new(MaybeUninit::uninit()));
 
+/// The handle of the process's log ring, for a panic that cannot ask the environment; 0: none.
+static LOG: AtomicU64 = AtomicU64::new(0);
+
+/// The Memory of the process's log ring, for one last use.
+pub(crate) fn log_memory() -> Option<ManuallyDrop<Memory>> {
+    match LOG.load(Ordering::Relaxed) {
+        0 => None,
+        handle => Some(ManuallyDrop::new(Memory::from_handle(Handle(handle)))),
+    }
+}
+
 static ENVIRONMENT: OnceLock<Env> = OnceLock::new();
 
 /// The process's environment.
@@ -54,6 +67,8 @@ pub(crate) fn environment() -> &'static Env {
 
 extern "C" fn start(argument: u64) -> ! {
     let startup = if argument == boot::INFO_ADDRESS { start_init() } else { start_program(argument as *const Prefix) };
+    let log = startup.handles.iter().find(|(name, _)| name == names::LOG);
+    LOG.store(log.map_or(0, |(_, handle)| *handle), Ordering::Relaxed);
     let env = ENVIRONMENT.get_or_init(|| Env::new(startup));
     if let Ok(Some(level)) = env.parse::<Level>("log") {
         log::set_level(level);
@@ -86,13 +101,21 @@ fn start_program(prefix: *const Prefix) -> Startup {
     block::decode(bytes).expect("a startup block of this ABI")
 }
 
+/// This is init.
+static IS_INIT: AtomicBool = AtomicBool::new(false);
+
+/// Whether this is init.
+pub(crate) fn is_init() -> bool {
+    IS_INIT.load(Ordering::Relaxed)
+}
+
 /// init: its handles are where the ABI has them.
 fn start_init() -> Startup {
     set_up(boot::PAGES_ADDRESS, (boot::STACK_TOP - boot::STACK_BYTES, boot::STACK_TOP), boot::ACCOUNT);
-    let known = [(names::ACCOUNT, boot::ACCOUNT), (names::PROCESS, boot::PROCESS), (names::CHANNEL, boot::CHANNEL)];
+    IS_INIT.store(true, Ordering::Relaxed);
     Startup {
         arguments: vec!["init".to_string()],
-        handles: known.into_iter().map(|(name, handle)| (name.to_string(), handle.0)).collect(),
+        handles: crate::boot::HANDLES.iter().map(|(name, handle)| (name.to_string(), handle.0)).collect(),
         ..Startup::default()
     }
 }

@@ -23,7 +23,11 @@ impl Condvar {
     }
 
     /// As [`Condvar::wait`], while `condition` holds.
-    pub fn wait_while<'a, T: ?Sized>(&self, mut guard: MutexGuard<'a, T>, mut condition: impl FnMut(&mut T) -> bool) -> MutexGuard<'a, T> {
+    pub fn wait_while<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
         while condition(&mut guard) {
             guard = self.wait(guard);
         }
@@ -31,7 +35,11 @@ impl Condvar {
     }
 
     /// As [`Condvar::wait`], until a deadline in nanoseconds of the monotonic clock; `false` when that has passed.
-    pub fn wait_until<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, deadline: Option<u64>) -> (MutexGuard<'a, T>, bool) {
+    pub fn wait_until<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        deadline: Option<u64>,
+    ) -> (MutexGuard<'a, T>, bool) {
         let waiter = Waiter::new(0);
         // SAFETY: the waiter is woken or cancelled before this returns.
         unsafe { self.waiters.lock().push(&waiter) };

@@ -86,7 +86,8 @@ impl RawLock {
     /// Releases the lock, which the caller holds.
     #[inline]
     pub(crate) fn unlock(&self) {
-        let free = self.word.compare_exchange(held(ptr::null_mut()), ptr::null_mut(), Ordering::Release, Ordering::Relaxed);
+        let free =
+            self.word.compare_exchange(held(ptr::null_mut()), ptr::null_mut(), Ordering::Release, Ordering::Relaxed);
         if free.is_err() {
             self.hand_over();
         }

@@ -221,7 +221,8 @@ fn one_thread_makes_what_is_made_once() {
     explore(|| {
         let once = Arc::new(once::OnceLock::new());
         let made = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
-        let make = |made: &loom::sync::atomic::AtomicUsize| made.fetch_add(1, loom::sync::atomic::Ordering::Relaxed) + 41;
+        let make =
+            |made: &loom::sync::atomic::AtomicUsize| made.fetch_add(1, loom::sync::atomic::Ordering::Relaxed) + 41;
         let (other, count) = (once.clone(), made.clone());
         let thread = thread::spawn(move || assert_eq!(*other.get_or_init(|| make(&count)), 41));
         assert_eq!(*once.get_or_init(|| make(&made)), 41);

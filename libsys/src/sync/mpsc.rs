@@ -66,7 +66,8 @@ impl<T> Sender<T> {
     /// Sends an item, waiting for room. Error: `Disconnected`.
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         let state = self.0.state.lock();
-        let mut state = self.0.not_full.wait_while(state, |state| state.receiver && state.items.len() >= state.capacity);
+        let mut state =
+            self.0.not_full.wait_while(state, |state| state.receiver && state.items.len() >= state.capacity);
         if !state.receiver {
             return Err(SendError::Disconnected(item));
         }

@@ -44,10 +44,8 @@ impl<T> OnceLock<T> {
         let making = self.making.lock();
         if !self.made.load(Ordering::Relaxed) {
             let value = make();
-            let access = self.value.get_mut();
             // SAFETY: under `making`, and not made: nobody reads.
-            unsafe { *access.deref() = Some(value) };
-            drop(access);
+            unsafe { *self.value.get_mut().deref() = Some(value) };
             self.made.store(true, Ordering::Release);
         }
         drop(making);

@@ -43,7 +43,8 @@ fn a_queue_between_threads_keeps_the_order_of_each() {
     let handles: Vec<_> = (0..3)
         .map(|thread| {
             let sender = sender.clone();
-            thread::spawn(move || (0..100).for_each(|n| sender.send((thread, n)).expect("a receiver"))).expect("a thread")
+            thread::spawn(move || (0..100).for_each(|n| sender.send((thread, n)).expect("a receiver")))
+                .expect("a thread")
         })
         .collect();
     drop(sender);

@@ -73,7 +73,13 @@ pub fn reply_receive(channel: Handle, header: Header, words: Words, deadline: Op
 }
 
 #[inline(always)]
-fn wait(call: Syscall, channel: Handle, mut header: Header, words: Words, deadline: Option<u64>) -> Result<Event, Error> {
+fn wait(
+    call: Syscall,
+    channel: Handle,
+    mut header: Header,
+    words: Words,
+    deadline: Option<u64>,
+) -> Result<Event, Error> {
     if let Some(deadline) = deadline {
         message::set_receive_deadline(deadline);
         header = header.with_deadline();
@@ -83,6 +89,35 @@ fn wait(call: Syscall, channel: Handle, mut header: Header, words: Words, deadli
         return Ok(Event::Call { badge: r0, header: Header(r1), words });
     }
     other_event(status, r0, words)
+}
+
+/// Serves calls: receives, lets `answer` make the reply from badge, header and words, and so on until something else
+/// arrives or a system call is refused, which it returns. `CallerGone`: the last call has ended without its caller; go on.
+/// `deadline` is asked before each wait.
+///
+/// The shortest way from one call to the next: what arrives stays in registers, and no event is made of it.
+///
+/// Panics when a [`crate::message::ServePage`] guard is alive in this thread.
+#[inline(always)]
+pub fn serve(
+    channel: Handle,
+    mut deadline: impl FnMut() -> Option<u64>,
+    mut answer: impl FnMut(u64, Header, Words) -> (Header, Words),
+) -> Result<Event, Error> {
+    let (mut call, mut header, mut words) = (Syscall::Receive, Header::default(), [0; WORDS]);
+    loop {
+        message::assert_free(Page::Serve);
+        if let Some(deadline) = deadline() {
+            message::set_receive_deadline(deadline);
+            header = header.with_deadline();
+        }
+        let (status, badge, received, request) = message(call, channel.0, header.0, words);
+        if status != Delivery::CALL_STATUS {
+            return other_event(status, badge, request);
+        }
+        (header, words) = answer(badge, Header(received), request);
+        call = Syscall::ReplyReceive;
+    }
 }
 
 #[inline(always)]

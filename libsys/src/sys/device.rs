@@ -78,7 +78,13 @@ pub fn ports_fill(ports: Handle, memory: Handle, offset: u64, gate: Gate) -> Res
 }
 
 /// Makes a device's view of memory; `bits` of `channel` (or none) tell of the death of a process that attached. Error: `Busy`.
-pub fn dma_domain_create(resource: Handle, requester: u16, account: Handle, channel: Handle, bits: u64) -> Result<Handle, Error> {
+pub fn dma_domain_create(
+    resource: Handle,
+    requester: u16,
+    account: Handle,
+    channel: Handle,
+    bits: u64,
+) -> Result<Handle, Error> {
     Ok(Handle(control(Syscall::DmaDomainCreate, [resource.0, requester.into(), account.0, channel.0, bits])?[0]))
 }
 

@@ -49,7 +49,13 @@ pub fn handle_keep(handle: Handle, keep: bool) -> Result<(), Error> {
 }
 
 /// Gives `process` a handle; returns its number there. Errors: `BadState`, `NoSlot`, `AccountExhausted` (of that process).
-pub fn handle_grant(process: Handle, handle: Handle, rights: Rights, signals: u64, keep: bool) -> Result<Handle, Error> {
+pub fn handle_grant(
+    process: Handle,
+    handle: Handle,
+    rights: Rights,
+    signals: u64,
+    keep: bool,
+) -> Result<Handle, Error> {
     let arguments = [process.0, handle.0, rights.bits().into(), signals, keep.into()];
     Ok(Handle(control(Syscall::HandleGrant, arguments)?[0]))
 }

@@ -23,13 +23,26 @@ pub fn memory_create(account: Handle, bytes: u64, kind: MemoryKind) -> Result<Ha
 }
 
 /// Makes Memory of a device's physical range. Errors: `Busy`, `Denied`.
-pub fn memory_device(resource: Handle, physical: u64, bytes: u64, caching: Caching, account: Handle) -> Result<Handle, Error> {
+pub fn memory_device(
+    resource: Handle,
+    physical: u64,
+    bytes: u64,
+    caching: Caching,
+    account: Handle,
+) -> Result<Handle, Error> {
     Ok(Handle(control(Syscall::MemoryDevice, [resource.0, physical, bytes, caching as u64, account.0])?[0]))
 }
 
 /// Maps Memory into `process` ([`Handle::NONE`]: the caller's) at `address`, or where the kernel likes if that is 0. Returns the
 /// address. Errors: `BadAddress` (taken: never maps over another mapping), `Sealed`, `AccountExhausted`.
-pub fn memory_map(process: Handle, memory: Handle, address: u64, offset: u64, bytes: u64, protection: Protection) -> Result<u64, Error> {
+pub fn memory_map(
+    process: Handle,
+    memory: Handle,
+    address: u64,
+    offset: u64,
+    bytes: u64,
+    protection: Protection,
+) -> Result<u64, Error> {
     let arguments = [process.0, memory.0, address, offset, bytes, protection.bits().into()];
     Ok(control(Syscall::MemoryMap, arguments)?[0])
 }

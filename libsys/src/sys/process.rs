@@ -89,6 +89,13 @@ pub fn thread_schedule(thread: Handle, parameters: Parameters) -> Result<(), Err
     control(Syscall::ThreadSchedule, [thread.0, policy as u64, priority.into(), weight.into()]).map(drop)
 }
 
+/// Sets real-time parameters, by right of a Resource of real time. Errors: `Denied`, `WrongKind`.
+pub fn thread_schedule_real_time(thread: Handle, parameters: Parameters, resource: Handle) -> Result<(), Error> {
+    let Parameters { policy, priority, weight } = parameters;
+    let arguments = [thread.0, policy as u64, priority.into(), weight.into(), resource.0];
+    control(Syscall::ThreadSchedule, arguments).map(drop)
+}
+
 /// Says on which CPUs (a bit set) a thread may run; [`Handle::NONE`]: the caller. Error: `BadArgument`.
 pub fn thread_affinity(thread: Handle, cpus: u64) -> Result<(), Error> {
     check(brief(Syscall::ThreadAffinity, thread.0, cpus))

@@ -11,10 +11,11 @@ use abi::{Error, Handle};
 pub(crate) const TOKEN: u64 = 1 << 0;
 /// A lock or queue has something for the thread.
 pub(crate) const WAKE: u64 = 1 << 1;
-/// The thread that used the channel is off its stack.
-pub(crate) const EXIT: u64 = 1 << 2;
 /// A child process has died.
-pub(crate) const CHILD: u64 = 1 << 3;
+pub(crate) const CHILD: u64 = 1 << 2;
+
+/// On a slot's exit channel: the thread is off its stack.
+pub(crate) const EXIT: u64 = 1 << 0;
 
 /// The right to wake a thread up.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +63,12 @@ pub(crate) fn wait_for(bits: u64, deadline: Option<u64>) -> u64 {
         match receive(channel, deadline) {
             Ok(signals) => block.pending.set(block.pending.get() | signals),
             // A cancelled wait looks like one that timed out: the caller looks again.
-            Err(_) => return 0,
+            Err(Error::TimedOut) => return 0,
+            // The call in hand cannot be kept, as the handle table is full: it polls.
+            Err(_) => {
+                sys::thread_yield();
+                return 0;
+            }
         }
     }
 }

@@ -48,7 +48,9 @@ impl<'scope> Scope<'scope, '_> {
             }
         });
         // SAFETY: only the lifetime changes; `Joining` calls and thereby drops it before `scope` returns.
-        let join = unsafe { core::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send + 'static>>(join) };
+        let join = unsafe {
+            core::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send + 'static>>(join)
+        };
         self.left.0.lock().push(join);
         Ok(ScopedJoinHandle { joined, scope: PhantomData })
     }

@@ -2,13 +2,15 @@
 
 use super::parking::{self, EXIT};
 use crate::sync::Mutex;
-use crate::{Object, env, sys};
+use crate::{Object, env};
 use abi::{Error, Handle, PAGE_BYTES};
 use alloc::vec::Vec;
 
-/// A stack with a guard below it, a place for message pages, and a channel that parks the thread and tells of its exit.
+/// A stack with a guard below it, a place for message pages, and two channels: one parks the thread, so only the thread receives on
+/// it; the other tells who joins it of its exit.
 pub(super) struct Slot {
-    channel: Handle,
+    parking: Handle,
+    exit: Handle,
     /// The thread that uses it has ended, and that was seen.
     exited: bool,
     /// Size of the stack, by which slots are chosen.
@@ -71,12 +73,13 @@ impl Slot {
 
     #[cfg(not(target_os = "none"))]
     fn make(stack_bytes: usize) -> Result<Slot, Error> {
-        let channel = sys::channel_create(env::account().handle(), Handle::NONE)?;
-        Ok(Slot { channel, exited: false, stack_bytes })
+        let (parking, exit) = (crate::Channel::create(env::account())?, crate::Channel::create(env::account())?);
+        Ok(Slot { parking: parking.into_handle(), exit: exit.into_handle(), exited: false, stack_bytes })
     }
 
     #[cfg(target_os = "none")]
     fn make(stack_bytes: usize) -> Result<Slot, Error> {
+        use crate::sys;
         use abi::memory::{MemoryKind, Protection};
         use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -85,18 +88,24 @@ impl Slot {
         static NEXT: AtomicUsize = AtomicUsize::new(PAGES);
 
         let account = env::account().handle();
-        let channel = crate::Channel::create(env::account())?;
-        let memory = crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
+        let (parking, exit) = (crate::Channel::create(env::account())?, crate::Channel::create(env::account())?);
+        let memory =
+            crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
         // The kernel leaves a page free on either side of what it places itself: the guard.
         let protection = Protection::READ | Protection::WRITE;
         let stack = sys::memory_map(Handle::NONE, memory.handle(), 0, 0, stack_bytes as u64, protection)? as usize;
         let pages = NEXT.fetch_add(3 * PAGE_BYTES, Ordering::Relaxed);
-        Ok(Slot { channel: channel.into_handle(), exited: false, stack_bytes, stack, pages })
+        Ok(Slot { parking: parking.into_handle(), exit: exit.into_handle(), exited: false, stack_bytes, stack, pages })
     }
 
     /// The thread's private channel.
-    pub(super) fn channel(&self) -> Handle {
-        self.channel
+    pub(super) fn parking(&self) -> Handle {
+        self.parking
+    }
+
+    /// The channel that the thread's exit signals.
+    pub(super) fn exit(&self) -> Handle {
+        self.exit
     }
 
     /// End of the stack.
@@ -108,11 +117,11 @@ impl Slot {
     /// Waits until the thread is off the stack, and gives the slot back.
     pub(super) fn wait_for_exit(mut self) {
         while !self.exited {
-            match parking::receive(self.channel, None) {
+            match parking::receive(self.exit, None) {
                 Ok(bits) => self.exited = bits & EXIT != 0,
                 Err(Error::TimedOut) => {}
-                // The channel is gone: with the process, as slots never close theirs.
-                Err(_) => return core::mem::forget(self),
+                // The channel is gone: with the process, as slots never close theirs. Nobody uses this one again.
+                Err(_) => return,
             }
         }
         self.give_back();
@@ -120,7 +129,7 @@ impl Slot {
 
     pub(super) fn has_exited(&mut self) -> bool {
         if !self.exited {
-            self.exited = parking::receive(self.channel, Some(0)).is_ok_and(|bits| bits & EXIT != 0);
+            self.exited = parking::receive(self.exit, Some(0)).is_ok_and(|bits| bits & EXIT != 0);
         }
         self.exited
     }

@@ -2,7 +2,7 @@
 
 use super::slot::Slot;
 use super::{Thread, block, parking};
-use crate::{Error, ThreadObject, sys};
+use crate::{Error, Handle, ThreadObject, sys};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
@@ -13,14 +13,15 @@ struct Start {
     thread: Thread,
     main: Main,
     rank: u8,
+    /// What its exit signals.
+    exit: Handle,
 }
 
 /// Runs a thread's main between setting up its block and giving up what it owns.
 fn run(start: Start) {
-    let Start { thread, main, rank } = start;
+    let Start { thread, main, rank, exit } = start;
     let block = block::current();
-    let channel = thread.0.parking;
-    block.parking.set(channel.0);
+    block.parking.set(thread.0.parking.0);
     block.pending.set(0);
     block.rank.set(rank);
     block.shared.set(Arc::into_raw(thread.0));
@@ -28,7 +29,7 @@ fn run(start: Start) {
     // SAFETY: the count that went into the block above; nothing of this thread asks for it any more.
     drop(unsafe { Arc::from_raw(block.shared.replace(core::ptr::null())) });
     block.parking.set(0);
-    sys::thread_exit(channel, parking::EXIT, 0);
+    sys::thread_exit(exit, parking::EXIT, 0);
 }
 
 #[cfg(target_os = "none")]
@@ -36,11 +37,11 @@ mod target {
     use super::*;
     use crate::Object;
     use crate::thread::block::ThreadBlock;
-    use abi::{Handle, MessagePage};
+    use abi::MessagePage;
 
     /// Starts a thread on a slot.
     pub(crate) fn start(slot: &Slot, thread: Thread, rank: u8, main: Main) -> Result<Option<ThreadObject>, Error> {
-        let start = Box::into_raw(Box::new(Start { thread, main, rank }));
+        let start = Box::into_raw(Box::new(Start { thread, main, rank, exit: slot.exit() }));
         let place = (slot.stack_end() - size_of::<ThreadBlock>()) & !63;
         let pages = slot.pages as *mut MessagePage;
         // SAFETY: the end of a mapped stack that no thread is on.
@@ -80,13 +81,12 @@ mod host {
     /// Starts a thread of the host in the same fake process.
     pub(crate) fn start(slot: &Slot, thread: Thread, rank: u8, main: Main) -> Result<Option<ThreadObject>, Error> {
         let process = crate::fake::who().process;
-        let start = Start { thread, main, rank };
-        let _ = slot;
+        let exit = slot.exit();
+        let start = Start { thread, main, rank, exit };
         std::thread::spawn(move || {
-            let channel = start.thread.0.parking;
             if crate::fake::as_thread(process, || run(start)).is_none() {
                 // The fake process has died of a panic: whoever joins is told by his own end.
-                crate::fake::as_thread(process, || sys::thread_exit(channel, parking::EXIT, 0));
+                crate::fake::as_thread(process, || sys::thread_exit(exit, parking::EXIT, 0));
             }
         });
         Ok(None)

@@ -1,7 +1,10 @@
 //! Reading the clock.
 
 #[cfg(target_os = "none")]
-use core::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Nanoseconds per tick of the counter, times 2^32; 0 until it is known.
 #[cfg(target_os = "none")]

@@ -1,14 +1,14 @@
 //! The smallest driver: a clock that is polled.
 
 use crate::Started;
+use libsys::Rights;
 use libsys::client::{self, CallError};
 use libsys::driver::{Context, Driver, Env, Ports, Result};
 use libsys::fake::{self, FakeProcess, PortDevice};
 use libsys::protocol::rtc::{Rtc, RtcClient, RtcError, UnixTime};
 use libsys::service::{self, CONTROL};
-use libsys::Rights;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A clock that counts seconds in its register 0.
 struct Cmos {

@@ -17,7 +17,8 @@ struct Started {
 impl Started {
     /// With these objects and parameters of the manifest.
     fn with(objects: &[(&str, Handle)], parameters: &[(&str, &str)], process: FakeProcess, channel: Handle) -> Started {
-        let mut handles: Vec<(String, u64)> = objects.iter().map(|(name, handle)| (name.to_string(), handle.0)).collect();
+        let mut handles: Vec<(String, u64)> =
+            objects.iter().map(|(name, handle)| (name.to_string(), handle.0)).collect();
         handles.push(("channel".into(), channel.0));
         let parameters = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         process.set_startup(Startup { handles, parameters, ..Startup::default() });

@@ -42,7 +42,17 @@ pub trait Every {
     /// Every scalar.
     #[replay]
     #[allow(clippy::too_many_arguments)]
-    fn scalars(&mut self, a: u8, b: i8, c: u16, d: i32, e: bool, f: char, g: i64, h: u32) -> (u8, i8, u16, i32, bool, char, i64, u32);
+    fn scalars(
+        &mut self,
+        a: u8,
+        b: i8,
+        c: u16,
+        d: i32,
+        e: bool,
+        f: char,
+        g: i64,
+        h: u32,
+    ) -> (u8, i8, u16, i32, bool, char, i64, u32);
 
     /// Scalars, or an error.
     #[once]
@@ -54,7 +64,14 @@ pub trait Every {
 
     /// Borrowed bytes and text; names that generated code might use.
     #[fail]
-    fn write(&mut self, cx: &Context, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError>;
+    fn write(
+        &mut self,
+        cx: &Context,
+        request: u64,
+        page: &[u8],
+        server: &str,
+        order: &Order,
+    ) -> std::result::Result<u32, EveryError>;
 
     /// Owned bytes.
     #[fail]
@@ -70,7 +87,11 @@ pub trait Every {
 
     /// Handles both ways.
     #[fail]
-    fn exchange(&mut self, session: Session, memory: Option<Memory>) -> std::result::Result<(Session, u32, Option<Memory>), EveryError>;
+    fn exchange(
+        &mut self,
+        session: Session,
+        memory: Option<Memory>,
+    ) -> std::result::Result<(Session, u32, Option<Memory>), EveryError>;
 
     /// A shared buffer.
     #[fail]
@@ -175,7 +196,17 @@ impl Every for Shop {
         one.wrapping_add(other)
     }
 
-    fn scalars(&mut self, a: u8, b: i8, c: u16, d: i32, e: bool, f: char, g: i64, h: u32) -> (u8, i8, u16, i32, bool, char, i64, u32) {
+    fn scalars(
+        &mut self,
+        a: u8,
+        b: i8,
+        c: u16,
+        d: i32,
+        e: bool,
+        f: char,
+        g: i64,
+        h: u32,
+    ) -> (u8, i8, u16, i32, bool, char, i64, u32) {
         (a, b, c, d, e, f, g, h)
     }
 
@@ -193,7 +224,14 @@ impl Every for Shop {
         Ok(Receipt { number: 7, total: order.price * u64::from(order.count), late: !order.express })
     }
 
-    fn write(&mut self, cx: &Context, request: u64, page: &[u8], server: &str, order: &Order) -> std::result::Result<u32, EveryError> {
+    fn write(
+        &mut self,
+        cx: &Context,
+        request: u64,
+        page: &[u8],
+        server: &str,
+        order: &Order,
+    ) -> std::result::Result<u32, EveryError> {
         assert_eq!(cx.key(), None);
         Ok(request as u32 + page.len() as u32 + server.len() as u32 + order.item)
     }
@@ -219,7 +257,11 @@ impl Every for Shop {
         length
     }
 
-    fn exchange(&mut self, session: Session, memory: Option<Memory>) -> std::result::Result<(Session, u32, Option<Memory>), EveryError> {
+    fn exchange(
+        &mut self,
+        session: Session,
+        memory: Option<Memory>,
+    ) -> std::result::Result<(Session, u32, Option<Memory>), EveryError> {
         let count = 1 + u32::from(memory.is_some());
         Ok((session, count, memory))
     }
@@ -231,7 +273,7 @@ impl Every for Shop {
     fn wait(&mut self, _: &Context, number: u32, reply: Reply<'_, std::result::Result<Order, EveryError>>) {
         match number {
             0 => reply.send(Err(EveryError::Empty)),
-            u32::MAX => drop(reply),
+            u32::MAX => {}
             _ => self.waiting.park(reply, number).expect("room for a kept call"),
         }
     }

@@ -53,9 +53,17 @@ fn each_kind_of_bad_request_is_refused_and_counted() {
     assert_eq!(refused(send(session, Header::words(0xffff_ffff, Class::Fail), words, &[], &[])), Refusal::Unsupported);
     assert_eq!(refused(send(session, add.header(), words, &[], &[memory.handle()])), Refusal::WrongHandles);
     assert_eq!(refused(send(session, exchange.header(), words, &[], &[])), Refusal::WrongHandles);
-    assert_eq!(refused(send(session, exchange.header(), words, &[], &[memory.handle()])), Refusal::WrongHandles, "kind");
+    assert_eq!(
+        refused(send(session, exchange.header(), words, &[], &[memory.handle()])),
+        Refusal::WrongHandles,
+        "kind"
+    );
     let two = [session.handle(), session.handle()];
-    assert_eq!(refused(send(session, exchange.header(), words, &[], &two)), Refusal::WrongHandles, "kind of the second");
+    assert_eq!(
+        refused(send(session, exchange.header(), words, &[], &two)),
+        Refusal::WrongHandles,
+        "kind of the second"
+    );
     let no_room = Header::words(exchange.identity, exchange.class);
     assert_eq!(refused(send(session, no_room, words, &[], &[session.handle()])), Refusal::WrongHandles);
     assert_eq!(refused(send(session, Header::words(0, Class::Replay), words, &[1, 2, 3], &[])), Refusal::Malformed);

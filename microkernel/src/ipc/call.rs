@@ -27,8 +27,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     }
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;
     // A suspect that waits although threads do has its turn first.
-    let receiver_waits =
-        !channel.receivers.is_empty() && !channel.has_callers() && may_deliver(kernel, server, caller);
+    let receiver_waits = !channel.receivers.is_empty() && !channel.has_callers() && may_deliver(kernel, server, caller);
     if caller.depth.get() >= MAX_DEPTH || !receiver_waits && is_in_chain(kernel, caller, server) {
         return Err(Error::Deadlock);
     }

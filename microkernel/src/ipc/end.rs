@@ -126,6 +126,10 @@ pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<T
     } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
         client.state.set(State::Queued);
         channel.enqueue(kernel, client);
+        if parked {
+            // It keeps its place among those to be given out again, but nothing was done for it.
+            client.was_delivered.set(false);
+        }
     } else {
         finish(kernel, client, Error::PeerDied as u64);
     }

@@ -17,13 +17,13 @@ use abi::{Delivery, Handle, Header, OK, Rights};
 /// A call to a server that waits.
 #[inline(always)]
 pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
-    let Some(caller) = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0) else { return None };
+    let caller = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &caller.context.frame;
     let Ok(session) = caller.process.handles.get::<SessionUse>(kernel, Handle(from.rdi.get()), Rights::CALL) else {
         return None;
     };
     let channel = session.channel.get(kernel);
-    let Some(receiver) = channel.receivers.front(kernel) else { return None };
+    let receiver = channel.receivers.front(kernel)?;
     let header = Header(from.rsi.get());
     let server = receiver.process.get(kernel);
     let bytes = header.payload_bytes();
@@ -72,13 +72,13 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
 /// A reply when nothing else waits on the channel, after which the caller goes on here.
 #[inline(always)]
 pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
-    let Some(thread) = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0) else { return None };
+    let thread = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &thread.context.frame;
     let server = thread.process.get(kernel);
     let Ok(channel) = server.handles.get::<Channel>(kernel, Handle(from.rdi.get()), Rights::RECEIVE) else {
         return None;
     };
-    let Some(client) = thread.current.get(kernel) else { return None };
+    let client = thread.current.get(kernel)?;
     let header = Header(from.rsi.get());
     let bytes = header.payload_bytes();
     // A watched channel's calls never come here: they did not take the fast path.

@@ -46,7 +46,8 @@ pub fn renew(kernel: &Kernel, thread: &Object<Thread>) {
     for _ in 0..=MAX_DEPTH {
         let Some(thread) = next else { return };
         let caller = thread.current.get(kernel).map_or(0, |caller| caller.rank.get());
-        let queued = thread.serving.get(kernel).map_or(0, |channel| channel.best_rank(kernel));
+        let serving = thread.serving.get(kernel).filter(|channel| channel.has_callers());
+        let queued = serving.map_or(0, |channel| channel.best_rank(kernel));
         let rank = thread.base_rank().max(caller).max(queued);
         if thread.rank.get() == rank {
             return;

@@ -62,6 +62,9 @@ pub fn wait(
     // Ranks that were inherited for earlier work end here.
     inherit::renew(kernel, thread);
     if take(kernel, channel, thread) {
+        if channel.is_watched.get() {
+            boot::init_receives(kernel);
+        }
         if cpu.queue.has_above(thread.rank.get()) {
             cpu.ask(attention::RESCHEDULE);
         }
@@ -149,7 +152,12 @@ pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: R
 }
 
 /// Gives a thread what waits. News may come of a call that could not be delivered.
+#[inline]
 fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
+    !channel.is_quiet() && take_something(kernel, channel, thread)
+}
+
+fn take_something(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
     take_news(kernel, channel, thread)
         || take_call(kernel, channel, thread)
         || !channel.is_closed() && take_news(kernel, channel, thread)

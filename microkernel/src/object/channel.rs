@@ -149,10 +149,7 @@ impl Channel {
     /// The caller whose turn it is.
     #[inline]
     pub fn first_caller<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
-        self.replays
-            .front(kernel)
-            .or_else(|| self.real_time.front(kernel))
-            .or_else(|| self.fair.front(kernel))
+        self.replays.front(kernel).or_else(|| self.real_time.front(kernel)).or_else(|| self.fair.front(kernel))
     }
 
     /// Whether callers wait.

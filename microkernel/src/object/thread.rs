@@ -1,11 +1,11 @@
 //! Thread: what is scheduled. It has two message pages, and at most one call under way.
 
 use super::account::{Account, Quantity};
+use super::call::Call;
 use super::channel::Channel;
 use super::memory::Memory;
 use super::process::{MOST_THREADS, Process};
 use super::reference::{Object, ObjectType, Peer, Ref, Slot, Type};
-use super::call::Call;
 use super::slab;
 use crate::address_space::Placement;
 use crate::arch::{self, Context};
@@ -167,8 +167,7 @@ impl Thread {
         }
         account.charge(Quantity::Threads, 1)?;
         let uncharge = |_: &Error| account.uncharge(Quantity::Threads, 1);
-        let pages =
-            Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
+        let pages = Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
         let at = |page| NonNull::new(arch::direct_map(pages.place(kernel, page))).expect("not at zero").cast();
         let places = [at(0), at(1)];
         let placement = Placement {

@@ -165,11 +165,10 @@ pub fn attach_dma(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, E
     let domain: &Object<DmaDomain> = object(kernel, thread, 0, Rights::INSPECT)?;
     let memory: &Object<Memory> = object(kernel, thread, 1, Rights::READ | Rights::WRITE)?;
     let page = thread.call_page();
-    let (number, segments) =
-        domain.attach(kernel, thread.process.get(kernel), memory, |index, address, bytes| {
-            page.write_payload(index * 16, &address.to_le_bytes());
-            page.write_payload(index * 16 + 8, &bytes.to_le_bytes());
-        })?;
+    let (number, segments) = domain.attach(kernel, thread.process.get(kernel), memory, |index, address, bytes| {
+        page.write_payload(index * 16, &address.to_le_bytes());
+        page.write_payload(index * 16 + 8, &bytes.to_le_bytes());
+    })?;
     Ok([segments as u64, number, 0, 0, 0])
 }
 

@@ -39,13 +39,7 @@ pub fn close(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let handle = Handle(argument(thread, 0));
     let described = thread.process.handles.describe(kernel, handle)?;
-    Ok([
-        described.kind as u64,
-        described.rights.bits() as u64,
-        described.object,
-        described.mask,
-        described.keep as u64,
-    ])
+    Ok([described.kind as u64, described.rights.bits() as u64, described.object, described.mask, described.keep as u64])
 }
 
 /// [`abi::Syscall::HandleKeep`].

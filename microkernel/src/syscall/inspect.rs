@@ -95,7 +95,8 @@ pub fn process(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
 pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let channel: &Object<Channel> = object(kernel, thread, 0, Rights::RECEIVE)?;
     let skip = usize::try_from(argument(thread, 1)).map_err(|_| Error::BadArgument)?;
-    let live = channel.sessions.iter(kernel).flat_map(|session| session.uses(kernel)).filter(|one| one.handles.get() > 0);
+    let live =
+        channel.sessions.iter(kernel).flat_map(|session| session.uses(kernel)).filter(|one| one.handles.get() > 0);
     let closes = channel.closes.iter(kernel).chain(channel.delivered_closes.iter(kernel));
     let mut writer = Writer::new(thread);
     for one in live.chain(closes).skip(skip) {

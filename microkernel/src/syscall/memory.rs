@@ -3,6 +3,7 @@
 
 use super::{NOTHING, Outcome, Results, argument, charged_account, managed_process, object, one};
 use crate::address_space::Placement;
+use crate::arch::features;
 use crate::cpu::Cpu;
 use crate::ipc::flight;
 use crate::kernel::Kernel;
@@ -11,7 +12,6 @@ use crate::object::thread::State;
 use crate::object::{Memory, Object, Process, Thread};
 use crate::schedule;
 use crate::shootdown::{Progress, Ticket};
-use crate::arch::features;
 use abi::memory::{KEY_SHIFT, MemoryKind};
 use abi::{Error, Handle, OK, Rights};
 
@@ -127,4 +127,3 @@ fn wait_for(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, ticket: Ticket)
     thread.ticket.set(Some(ticket));
     kernel.flushing.push_back(thread.to_ref());
 }
-

@@ -64,6 +64,7 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
             }
             thread.set_status(OK);
         }
+        Ok(Outcome::Success) => thread.set_status(OK),
         Ok(Outcome::Done) => {}
         // What was given up before may still be charged: the thread asks again once it is freed. (What the failed call itself made and
         // gave up does not count: it would ask for ever.)
@@ -78,6 +79,8 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
 pub enum Outcome {
     /// With these results.
     Results(Results),
+    /// With none.
+    Success,
     /// The registers are as they should be: the thread waits, ended, or makes the same call again.
     Done,
 }
@@ -87,7 +90,7 @@ fn results(results: Result<Results, Error>) -> Result<Outcome, Error> {
 }
 
 fn nothing(result: Result<(), Error>) -> Result<Outcome, Error> {
-    result.map(|()| Outcome::Results(NOTHING))
+    result.map(|()| Outcome::Success)
 }
 
 fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) -> Result<Outcome, Error> {

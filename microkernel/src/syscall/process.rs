@@ -1,8 +1,7 @@
 //! System calls of processes and threads.
 
 use super::{
-    Outcome, Results, argument, charged_account, managed_process, managed_thread, object, one,
-    signalled_channel,
+    Outcome, Results, argument, charged_account, managed_process, managed_thread, object, one, signalled_channel,
 };
 use crate::arch::{Context, clock};
 use crate::cpu::Cpu;
@@ -242,4 +241,3 @@ pub fn exit_thread(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Resul
     }
     Ok(Outcome::Done)
 }
-

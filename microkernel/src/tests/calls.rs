@@ -101,10 +101,14 @@ fn a_waiting_server_gets_a_call_with_all_that_it_carries() {
 
     world.t(pair.server).serve_page().write_payload(0, b"answered");
     let reply: Vec<u64> = (0..8).map(|n| n + 500).collect();
-    let arguments = [&[world.served[pair.channel], Header::words(9, Class::Fail).with_payload(8).0], &reply[..]].concat();
+    let arguments =
+        [&[world.served[pair.channel], Header::words(9, Class::Fail).with_payload(8).0], &reply[..]].concat();
     assert_eq!(world.sys(pair.server, Syscall::ReplyReceive, &arguments), WAITS);
     assert_eq!((world.state(pair.client), world.state(pair.server)), (State::Running, State::Receiving));
-    assert_eq!((world.status(pair.client), world.result(pair.client, 1)), (OK, Header::words(9, Class::Fail).with_payload(8).0));
+    assert_eq!(
+        (world.status(pair.client), world.result(pair.client, 1)),
+        (OK, Header::words(9, Class::Fail).with_payload(8).0)
+    );
     assert_eq!((2..10).map(|n| world.result(pair.client, n)).collect::<Vec<_>>(), reply);
     let mut bytes = [0; 8];
     world.t(pair.client).pages().read(128, &mut bytes).unwrap();
@@ -671,7 +675,10 @@ fn downtime_further_down_does_not_count_either() {
     // An old outage, that is not this call's.
     pair.world.kill(lower_process, ExitReason::Killed);
     pair.world.advance(50 * SECOND);
-    let lower = { let _ = lower; pair.world.revive(lower_process, 1) };
+    let lower = {
+        let _ = lower;
+        pair.world.revive(lower_process, 1)
+    };
     assert_eq!(pair.world.receive(lower, channel), OK);
     let start = pair.world.now;
     assert_eq!(pair.world.call_until(pair.client, pair.session, Class::Replay, start + 10 * SECOND), WAITS);

@@ -199,7 +199,8 @@ fn a_reset_leaves_other_processes_sessions_and_keeps_marked_handles() {
     let mut world = World::new(8, true);
     let (server_process, server, _, client, channel, session) = pair(&mut world);
     let second = world.channel(server_process);
-    let loose = world.sys(server, Syscall::HandleDuplicate, &[world.served[channel], u64::from(abi::Rights::SIGNAL.bits()), 1]);
+    let loose =
+        world.sys(server, Syscall::HandleDuplicate, &[world.served[channel], u64::from(abi::Rights::SIGNAL.bits()), 1]);
     assert_eq!(loose, OK);
     let loose = world.result(server, 0);
     let server = world.restart(server_process, ExitReason::Killed, 1);
@@ -313,7 +314,9 @@ fn exhausted_accounts_are_told_so() {
     let mut made = 0;
     loop {
         // The thread may be told to ask again, but not for ever.
-        let status = (0..5).map(|_| world.sys(thread, Syscall::MemoryCreate, &[own, 4096, 0])).find(|s| *s != Syscall::MemoryCreate as u64);
+        let status = (0..5)
+            .map(|_| world.sys(thread, Syscall::MemoryCreate, &[own, 4096, 0]))
+            .find(|s| *s != Syscall::MemoryCreate as u64);
         match status {
             Some(OK) => made += 1,
             Some(status) => break assert_eq!(status, Error::AccountExhausted as u64),

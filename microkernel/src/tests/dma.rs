@@ -5,9 +5,9 @@ use crate::object::dma_domain::{MOST_PAGES, MOST_SEGMENTS, RELEASE_BATCH, proces
 use crate::object::reference::ObjectType;
 use crate::object::{Memory, Ref};
 use crate::syscall::device;
+use abi::Error;
 use abi::boot::ResourceKind;
 use abi::memory::{Caching, MemoryKind};
-use abi::Error;
 use x86_64::PhysAddr;
 
 fn memory(caller: &Caller, pages: u64, kind: MemoryKind) -> Ref<Memory> {
@@ -55,7 +55,8 @@ fn placed_pages_are_told_as_runs() {
         memory.place(caller.kernel(), page * 7 % 40);
     }
     let [count, ..] = caller.call(device::attach_dma, &[domain, handle]).unwrap();
-    let pages = caller.records::<[u64; 2]>(count).into_iter().flat_map(|[start, bytes]| (start..start + bytes).step_by(4096));
+    let pages =
+        caller.records::<[u64; 2]>(count).into_iter().flat_map(|[start, bytes]| (start..start + bytes).step_by(4096));
     let frames = (0..40).map(|page| memory.frame(page).unwrap().as_u64());
     assert_eq!(pages.collect::<Vec<_>>(), frames.collect::<Vec<_>>());
 }
@@ -76,7 +77,8 @@ fn what_cannot_be_attached_is_refused() {
     assert_eq!(attach(&unprepared), Err(Error::BadState));
     // Every second frame belongs to another: no two are adjacent.
     let pages = MOST_SEGMENTS as u64 + 1;
-    let (scattered, other) = (memory(&caller, pages, MemoryKind::Anonymous), memory(&caller, pages, MemoryKind::Anonymous));
+    let (scattered, other) =
+        (memory(&caller, pages, MemoryKind::Anonymous), memory(&caller, pages, MemoryKind::Anonymous));
     for page in 0..pages {
         scattered.place(caller.kernel(), page);
         other.place(caller.kernel(), page);
@@ -117,7 +119,9 @@ fn a_requester_has_one_domain() {
     let mut caller = Caller::new();
     let first = domain(&caller, 0, 0);
     let resource = caller.resource(ResourceKind::Dma);
-    let again = |caller: &Caller, requester| caller.one(device::create_dma_domain, &[resource, requester, caller.account, 0, 0]);
+    let again = |caller: &Caller, requester| {
+        caller.one(device::create_dma_domain, &[resource, requester, caller.account, 0, 0])
+    };
     assert_eq!(again(&caller, 0x18), Err(Error::Busy));
     assert!(again(&caller, 0x19).is_ok());
     assert_eq!(again(&caller, 0x1_0000), Err(Error::Denied));

@@ -88,7 +88,9 @@ fn sessions_live_and_closed() {
     let channel: crate::object::Ref<Channel> = caller.channel();
     let server = caller.give(channel.clone());
     let sessions: Vec<_> = (0..300)
-        .map(|badge| caller.give(Session::mint(caller.kernel(), caller.root(), channel.get(caller.kernel()), badge).unwrap()))
+        .map(|badge| {
+            caller.give(Session::mint(caller.kernel(), caller.root(), channel.get(caller.kernel()), badge).unwrap())
+        })
         .collect();
     caller.close(sessions[5]);
     let mut all = Vec::new();
@@ -100,7 +102,10 @@ fn sessions_live_and_closed() {
         all.extend(caller.records::<SessionRecord>(count));
     }
     assert_eq!(all.len(), 300);
-    assert!(all.iter().all(|record| record.handles == (record.badge != 5) as u64 && record.client == caller.process.number()));
+    assert!(
+        all.iter()
+            .all(|record| record.handles == (record.badge != 5) as u64 && record.client == caller.process.number())
+    );
 }
 
 #[test]
@@ -119,7 +124,8 @@ fn ranges_of_both_kinds() {
     expected.sort_by_key(|(kind, start, ..)| (*kind != ResourceKind::Ports as u64, *start));
     let (ranges, calls) = list::<RangeRecord>(&caller, resource, Subject::Ranges, 0);
     assert!(calls > 3);
-    let ranges: Vec<_> = ranges.iter().map(|record| (record.kind, record.start, record.length, record.process)).collect();
+    let ranges: Vec<_> =
+        ranges.iter().map(|record| (record.kind, record.start, record.length, record.process)).collect();
     assert_eq!(ranges, expected);
 }
 
@@ -136,7 +142,10 @@ fn the_rest() {
     let (mappings, _) = list::<MappingRecord>(&caller, resource, Subject::Mappings, caller.process.number());
     assert!(mappings.iter().map(|record| record.bytes).sum::<u64>() >= 8192, "the message pages");
     assert_eq!(caller.call(inspect::clock, &[]).unwrap()[..2], [12_345, 12_345]);
-    assert_eq!(caller.call(inspect::identify, &[]).unwrap()[..4], [caller.process.number(), caller.thread.number(), 1, 0]);
+    assert_eq!(
+        caller.call(inspect::identify, &[]).unwrap()[..4],
+        [caller.process.number(), caller.thread.number(), 1, 0]
+    );
     caller.call(inspect::account, &[caller.account]).unwrap();
     assert_eq!(caller.records::<Usage>(1)[0], caller.root().usage());
     let own = caller.give(caller.process.clone());
@@ -148,7 +157,8 @@ fn the_rest() {
 fn bad_arguments() {
     let caller = Caller::new();
     let (resource, power) = (caller.resource(ResourceKind::Inspect), caller.resource(ResourceKind::Power));
-    let try_it = |resource, subject, cursor, argument| caller.call(inspect::system, &[resource, subject, cursor, argument]);
+    let try_it =
+        |resource, subject, cursor, argument| caller.call(inspect::system, &[resource, subject, cursor, argument]);
     assert_eq!(try_it(power, 0, 0, 0), Err(Error::WrongKind));
     assert_eq!(try_it(Handle::NONE.0, 0, 0, 0), Err(Error::BadHandle));
     assert_eq!(try_it(resource, 10, 0, 0), Err(Error::BadArgument));

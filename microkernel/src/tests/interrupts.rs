@@ -2,9 +2,9 @@
 
 use super::caller::Caller;
 use crate::arch::interrupts::DEVICE_VECTORS;
+use crate::arch::ioapic;
 use crate::arch::madt::Madt;
 use crate::arch::processor::{ended_interrupts, io_apic_line, set_time};
-use crate::arch::ioapic;
 use crate::object::interrupt::{STORM, deliver, mask_all_of};
 use crate::object::{Channel, Interrupt, Object, Ref};
 use crate::syscall::device;
@@ -174,7 +174,10 @@ fn lines_are_exclusive_and_checked() {
     assert_eq!(setup.create(24, Trigger::EdgeHigh, 1), Err(Error::BadArgument));
     assert_eq!(setup.create(1 << 32, Trigger::EdgeHigh, 1), Err(Error::BadArgument));
     let few = setup.caller.one(device::split_resource, &[setup.resource, 3, 2, setup.caller.account]).unwrap();
-    let last = setup.caller.one(device::split_resource, &[setup.resource, 1 << 32, u64::MAX - (1 << 32), setup.caller.account]).unwrap();
+    let last = setup
+        .caller
+        .one(device::split_resource, &[setup.resource, 1 << 32, u64::MAX - (1 << 32), setup.caller.account])
+        .unwrap();
     let whole = std::mem::replace(&mut setup.resource, few);
     assert!(setup.create(3, Trigger::Firmware, 1).is_ok());
     assert_eq!(setup.create(5, Trigger::Firmware, 1), Err(Error::Denied));

@@ -53,7 +53,13 @@ fn system_call(world: &mut World, (kind, a, b, c): Step) {
         10 => (Syscall::Reply, vec![0, request(c).0]),
         11 => (Syscall::CallKeep, vec![]),
         12 => {
-            let number = [Syscall::CallReply, Syscall::CallResume, Syscall::CallPark, Syscall::CallProgress, Syscall::CallAbandon];
+            let number = [
+                Syscall::CallReply,
+                Syscall::CallResume,
+                Syscall::CallPark,
+                Syscall::CallProgress,
+                Syscall::CallAbandon,
+            ];
             (number[c as usize % 5], vec![if c & 32 == 0 { 0 } else { call() }, request(c >> 8).0])
         }
         13 => (Syscall::CallReply, vec![call(), request(c).0]),
@@ -62,7 +68,8 @@ fn system_call(world: &mut World, (kind, a, b, c): Step) {
         16 => (Syscall::HandleClose, vec![handle(world, process, None, b)]),
         17 => (Syscall::HandleDuplicate, vec![handle(world, process, None, b), u64::from(u16::MAX) & c >> 3, c]),
         18 => {
-            let close = world.channels.iter().filter_map(|channel| channel.delivered_closes.front(world.kernel())).next();
+            let close =
+                world.channels.iter().filter_map(|channel| channel.delivered_closes.front(world.kernel())).next();
             let (badge, client) = close.map_or((1, 1), |close| (close.badge, close.client));
             (Syscall::SessionAcknowledge, vec![channel, badge, client])
         }
@@ -70,7 +77,13 @@ fn system_call(world: &mut World, (kind, a, b, c): Step) {
         20 => (Syscall::ThreadYield, vec![]),
         21 => (Syscall::ThreadAffinity, vec![0, 1 + c % 7]),
         22 => {
-            let special = [Syscall::ThreadExit, Syscall::ChannelClose, Syscall::ChannelCreate, Syscall::HandleKeep, Syscall::HandleGrant];
+            let special = [
+                Syscall::ThreadExit,
+                Syscall::ChannelClose,
+                Syscall::ChannelCreate,
+                Syscall::HandleKeep,
+                Syscall::HandleGrant,
+            ];
             (special[c as usize % 5], vec![if c % 5 == 2 { account } else { channel }, (c >> 9) & 1, 0])
         }
         _ => {
@@ -113,7 +126,8 @@ fn event(world: &mut World, (kind, a, b, c): Step) {
         5 => {
             let thread = world.t(c as usize % world.threads.len());
             let priority = (c >> 32) as u8 % 4;
-            let policy = [Policy::Fair, Policy::Fifo, Policy::RoundRobin][if priority == 0 { 0 } else { 1 + (c >> 40) as usize % 2 }];
+            let policy = [Policy::Fair, Policy::Fifo, Policy::RoundRobin]
+                [if priority == 0 { 0 } else { 1 + (c >> 40) as usize % 2 }];
             schedule::set_parameters(world.kernel(), thread, Parameters { policy, priority, ..Parameters::DEFAULT });
         }
         _ => {
@@ -192,7 +206,11 @@ fn run(cpus: usize, fast: bool, steps: Vec<Step>) {
     }
     world.poll();
     for step in steps {
-        if step.0 < 216 { system_call(&mut world, step) } else { event(&mut world, step) }
+        if step.0 < 216 {
+            system_call(&mut world, step)
+        } else {
+            event(&mut world, step)
+        }
         world.check();
         if step.1 & 0x300 != 0 {
             world.poll();
@@ -200,7 +218,7 @@ fn run(cpus: usize, fast: bool, steps: Vec<Step>) {
         }
     }
     let world = finish(world);
-    for process in world.kernel().processes.iter(world.kernel()) {
+    if let Some(process) = world.kernel().processes.front(world.kernel()) {
         panic!("{:?}: {:?} orphans {}", process.number(), process.state.get(), process.orphans());
     }
     let counts: Vec<u64> = world.totals().0;

@@ -27,14 +27,17 @@ impl<'a, M: BootMemory> Tables<'a, M> {
         let candidates = if address != 0 { address..address.saturating_add(1) } else { 0xe0000..0x10_0000 };
         let (at, rsdp) = candidates.step_by(16).find_map(|at| Some((at, rsdp(memory, at)?)))?;
         // Revision 2 has the XSDT, whose entries are 64 bits wide.
-        let (root, signature, entry_bytes) = if rsdp[15] >= 2 { (little(rsdp, 24, 8)?, b"XSDT", 8) } else { (little(rsdp, 16, 4)?, b"RSDT", 4) };
+        let (root, signature, entry_bytes) =
+            if rsdp[15] >= 2 { (little(rsdp, 24, 8)?, b"XSDT", 8) } else { (little(rsdp, 16, 4)?, b"RSDT", 4) };
         Some(Tables { memory, rsdp: at, root: verified(memory, root, signature)?, entry_bytes })
     }
 
     /// The first table with this signature whose checksum is right.
     pub fn table(&self, signature: &[u8; 4]) -> Option<&'a [u8]> {
         let entries = self.root[HEADER..].chunks_exact(self.entry_bytes).take(ROOT_ENTRIES);
-        entries.filter_map(|entry| little(entry, 0, self.entry_bytes)).find_map(|at| verified(self.memory, at, signature))
+        entries
+            .filter_map(|entry| little(entry, 0, self.entry_bytes))
+            .find_map(|at| verified(self.memory, at, signature))
     }
 
     /// The table at an address, if it has this signature; its checksum is not looked at.

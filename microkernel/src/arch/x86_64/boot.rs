@@ -60,7 +60,9 @@ unsafe extern "C" {
 }
 
 fn image() -> Image {
-    let [start, constants, data, end] = [&raw const image_start, &raw const image_constants, &raw const image_data, &raw const image_end].map(|symbol| symbol as u64);
+    let [start, constants, data, end] =
+        [&raw const image_start, &raw const image_constants, &raw const image_data, &raw const image_end]
+            .map(|symbol| symbol as u64);
     Image { text: start..constants, constants: constants..data, data: data..end }
 }
 
@@ -82,7 +84,8 @@ pub extern "C" fn start(start_info: u64, boot_tsc: u64) -> ! {
     if info.low_memory {
         smp::place_trampoline();
     }
-    let information = memory_for_kernel(info, &madt, &fadt, boot_tsc).unwrap_or_else(|text| boot_error(format_args!("{text}")));
+    let information =
+        memory_for_kernel(info, &madt, &fadt, boot_tsc).unwrap_or_else(|text| boot_error(format_args!("{text}")));
     INFORMATION.call_once(|| information);
     apic::set_cpus(&madt);
     ioapic::set_wiring(madt);
@@ -104,7 +107,12 @@ fn firmware(memory: &FirstGigabytes, rsdp: u64) -> (Madt, Fadt, u64) {
 }
 
 /// Makes the final page tables and stacks, and says what is left.
-fn memory_for_kernel(info: StartInfo, madt: &Madt, fadt: &Fadt, boot_tsc: u64) -> Result<BootInformation, &'static str> {
+fn memory_for_kernel(
+    info: StartInfo,
+    madt: &Madt,
+    fadt: &Fadt,
+    boot_tsc: u64,
+) -> Result<BootInformation, &'static str> {
     let image = image();
     let kernel_image = kernel_space::image_range(&image);
     let ram = info.usable.clone();

@@ -74,7 +74,14 @@ impl CpuLocal {
         let end = core::ptr::from_ref(frame).wrapping_add(1) as u64;
         // SAFETY: the field is in this structure, aligned (asserted above), and written by its own CPU only; the
         // processor reads it when it changes to ring 0, which it does not while this runs.
-        unsafe { self.task_state.get().cast::<u8>().add(offset_of!(TaskStateSegment, privilege_stack_table)).cast::<u64>().write(end) };
+        unsafe {
+            self.task_state
+                .get()
+                .cast::<u8>()
+                .add(offset_of!(TaskStateSegment, privilege_stack_table))
+                .cast::<u64>()
+                .write(end)
+        };
     }
 
     /// Makes this the running CPU's: segments, task state, GS base. Once for each CPU, on its own stack.
@@ -124,4 +131,3 @@ fn load_segments(segments: &'static GlobalDescriptorTable) {
         x86_64::instructions::tables::load_tss(SegmentSelector(TASK_STATE));
     }
 }
-

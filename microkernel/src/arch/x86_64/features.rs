@@ -66,7 +66,10 @@ pub fn gigabyte_pages() -> bool {
 
 /// Protections that this processor lacks and that the kernel does without.
 pub fn absent_protections() -> impl Iterator<Item = &'static str> {
-    [(SMEP, "SMEP"), (SMAP, "SMAP"), (UMIP, "UMIP")].into_iter().filter(|(feature, _)| !feature.is_there()).map(|(_, name)| name)
+    [(SMEP, "SMEP"), (SMAP, "SMAP"), (UMIP, "UMIP")]
+        .into_iter()
+        .filter(|(feature, _)| !feature.is_there())
+        .map(|(_, name)| name)
 }
 
 /// Sets the control registers of this CPU. Once for each.
@@ -86,7 +89,11 @@ pub fn enable() {
         | Cr0Flags::NUMERIC_ERROR
         | Cr0Flags::WRITE_PROTECT
         | Cr0Flags::PAGING;
-    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::PAGE_GLOBAL | Cr4Flags::MACHINE_CHECK_EXCEPTION | Cr4Flags::OSFXSR | Cr4Flags::FSGSBASE;
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::PAGE_GLOBAL
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::FSGSBASE;
     let optional = [
         (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),

@@ -57,7 +57,11 @@ pub fn build(
     let fixed = image.text.start - KERNEL_BASE..image.data.start - KERNEL_BASE;
     for range in ram.as_slice() {
         let (start, end) = (range.start.as_u64(), range.end.as_u64());
-        let parts = [(start, fixed.start.clamp(start, end), WRITE), (fixed.start.max(start), fixed.end.min(end), READ), (fixed.end.clamp(start, end), end, WRITE)];
+        let parts = [
+            (start, fixed.start.clamp(start, end), WRITE),
+            (fixed.start.max(start), fixed.end.min(end), READ),
+            (fixed.end.clamp(start, end), end, WRITE),
+        ];
         for (from, to, flags) in parts {
             tables.map(PHYSICAL_BASE + from, from, to.saturating_sub(from), flags)?;
         }
@@ -93,7 +97,13 @@ struct Tables<'a> {
 
 impl Tables<'_> {
     /// Maps a range with the largest pages that fit; all of it is a multiple of 4 KiB.
-    fn map(&mut self, mut address: u64, mut physical: u64, mut bytes: u64, flags: Flags) -> Result<(), TooLittleMemory> {
+    fn map(
+        &mut self,
+        mut address: u64,
+        mut physical: u64,
+        mut bytes: u64,
+        flags: Flags,
+    ) -> Result<(), TooLittleMemory> {
         while bytes > 0 {
             let fits = |size: u64| (address | physical).is_multiple_of(size) && bytes >= size;
             let (level, size) = match () {
@@ -180,9 +190,16 @@ mod tests {
         let mut ram = Ranges::new();
         ram.add(range(megabyte, 5 << 30)).unwrap();
         let text = KERNEL_BASE + megabyte;
-        let image = Image { text: text..text + 0x3000, constants: text + 0x3000..text + 0x4000, data: text + 0x4000..text + 0x9000 };
+        let image = Image {
+            text: text..text + 0x3000,
+            constants: text + 0x3000..text + 0x4000,
+            data: text + 0x4000..text + 0x9000,
+        };
         build(&mut usable, &ram, image, 2, [(0, 0xfee0_0000), (1, 0xfec0_0400)].into_iter()).unwrap();
-        let at = |address| translate(address).map(|(to, flags)| (to, flags.contains(Flags::WRITABLE), !flags.contains(Flags::NO_EXECUTE)));
+        let at = |address| {
+            translate(address)
+                .map(|(to, flags)| (to, flags.contains(Flags::WRITABLE), !flags.contains(Flags::NO_EXECUTE)))
+        };
         for page in (megabyte..5 << 30).step_by(0x1000 * 501) {
             let fixed = (megabyte..megabyte + 0x4000).contains(&page);
             assert_eq!(at(PHYSICAL_BASE + page), Some((page, !fixed, false)), "{page:#x}");
@@ -190,7 +207,10 @@ mod tests {
         for (offset, writable, executable) in [(0x2fff, false, true), (0x3000, false, false), (0x8fff, true, false)] {
             assert_eq!(at(text + offset), Some((megabyte + offset, writable, executable)));
         }
-        assert_eq!((at(PHYSICAL_BASE + megabyte - 1), at(PHYSICAL_BASE + (5 << 30)), at(text + 0x9000), at(0)), (None, None, None, None));
+        assert_eq!(
+            (at(PHYSICAL_BASE + megabyte - 1), at(PHYSICAL_BASE + (5 << 30)), at(text + 0x9000), at(0)),
+            (None, None, None, None)
+        );
         assert_eq!(at(DEVICES_BASE + 0x1400), Some((0xfec0_0400, true, false)));
         assert!(at(stacks::top(1) - 1).is_some() && at(stacks::top(1)).is_none() && at(stacks::top(2) - 1).is_none());
         assert_eq!(usable.as_slice().len(), 1);

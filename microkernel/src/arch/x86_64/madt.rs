@@ -54,7 +54,12 @@ impl Madt {
 
     /// Reads the table; entries that are too short or too many are left out.
     pub fn parse(table: &[u8]) -> Madt {
-        let mut madt = Madt { cpus: 0, io_apic_count: 0, local_apic: little(table, HEADER, 4).unwrap_or(LOCAL_APIC), ..Madt::absent() };
+        let mut madt = Madt {
+            cpus: 0,
+            io_apic_count: 0,
+            local_apic: little(table, HEADER, 4).unwrap_or(LOCAL_APIC),
+            ..Madt::absent()
+        };
         let mut rest = table.get(HEADER + 8..).unwrap_or(&[]);
         while let [kind, length, ..] = *rest {
             let Some(entry) = rest.get(..length.into()).filter(|entry| entry.len() >= 2) else { break };
@@ -139,7 +144,10 @@ mod tests {
     fn overrides_name_the_trigger() {
         let body = [0, 0, 0xe0, 0xfe, 1, 0, 0, 0, 2, 10, 0, 5, 5, 0, 0, 0, 13, 0, 2, 10, 0, 9, 9, 0, 0, 0, 15, 0];
         let madt = Madt::parse(&table(b"APIC", &body));
-        assert_eq!([4, 5, 9, 16].map(|line| madt.trigger(line)), [Trigger::EdgeHigh, Trigger::LevelHigh, Trigger::LevelLow, Trigger::LevelLow]);
+        assert_eq!(
+            [4, 5, 9, 16].map(|line| madt.trigger(line)),
+            [Trigger::EdgeHigh, Trigger::LevelHigh, Trigger::LevelLow, Trigger::LevelLow]
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Two edges of its 1.19 MHz clock are timed, 1.8 ms apart, each by the best of sixteen tries; so being interrupted by a
 //! hypervisor costs no precision, unless it happens in all of them.
 
-use super::processor::{port_read, port_write, tsc};
 use super::apic;
+use super::processor::{port_read, port_write, tsc};
 
 const HERTZ: u64 = 1_193_182;
 const COUNTER_0: u16 = 0x40;

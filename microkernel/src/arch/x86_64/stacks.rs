@@ -50,7 +50,9 @@ pub fn is_guard(address: u64) -> bool {
 pub fn continue_on(top: u64, next: extern "C" fn() -> !) -> ! {
     // SAFETY: the stack is the running CPU's own and nothing is on it; nobody returns to the old one. A zero frame
     // pointer ends backtraces.
-    unsafe { core::arch::asm!("mov rsp, {}", "xor ebp, ebp", "call {}", "ud2", in(reg) top, in(reg) next, options(noreturn)) }
+    unsafe {
+        core::arch::asm!("mov rsp, {}", "xor ebp, ebp", "call {}", "ud2", in(reg) top, in(reg) next, options(noreturn))
+    }
 }
 
 #[cfg(test)]

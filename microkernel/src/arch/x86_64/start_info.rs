@@ -103,13 +103,19 @@ fn usable(memory: &impl BootMemory, map: u64, entries: u64) -> Result<Ranges, &'
 }
 
 /// The first module of the list.
-fn archive(memory: &impl BootMemory, modules: u64, list: u64, usable: &Ranges) -> Result<Range<PhysAddr>, &'static str> {
+fn archive(
+    memory: &impl BootMemory,
+    modules: u64,
+    list: u64,
+    usable: &Ranges,
+) -> Result<Range<PhysAddr>, &'static str> {
     if modules == 0 {
         return Ok(PhysAddr::zero()..PhysAddr::zero());
     }
     let field = |offset: u64| list.checked_add(offset).and_then(|at| memory.number(at, 8));
     let (start, bytes) = field(0).zip(field(8)).ok_or("the module list cannot be read")?;
-    let end = start.checked_add(bytes).filter(|&end| end <= PHYSICAL_END).ok_or("the boot archive lies outside of memory")?;
+    let end =
+        start.checked_add(bytes).filter(|&end| end <= PHYSICAL_END).ok_or("the boot archive lies outside of memory")?;
     let range = PhysAddr::new(start)..PhysAddr::new(end);
     if bytes == 0 || !usable.contain(&range) {
         return Err("the boot archive lies outside of memory");
@@ -122,7 +128,10 @@ fn command_line(memory: &impl BootMemory, address: u64) -> Result<&[u8], &'stati
         return Ok(&[]);
     }
     for length in 0..=COMMAND_LINE_BYTES {
-        let end = address.checked_add(length as u64).and_then(|at| memory.number(at, 1)).ok_or("the command line cannot be read")?;
+        let end = address
+            .checked_add(length as u64)
+            .and_then(|at| memory.number(at, 1))
+            .ok_or("the command line cannot be read")?;
         if end == 0 {
             return memory.bytes(address, length).ok_or("the command line cannot be read");
         }

@@ -1,7 +1,7 @@
 //! This CPU's one-shot timer.
 
-use super::clock::{now, scaled};
 use super::apic;
+use super::clock::{now, scaled};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Timer ticks for each nanosecond, times 2^32. On the host a tick is a nanosecond.

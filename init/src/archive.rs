@@ -1,0 +1,119 @@
+//! The boot archive: a ustar file (POSIX.1-1988, IEEE Std 1003.1 «ustar Interchange Format») with the manifest as
+//! `manifest` and the programs as `bin/NAME`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+const BLOCK: usize = 512;
+const NAME: Range<usize> = 0..100;
+const SIZE: Range<usize> = 124..136;
+const MAGIC: Range<usize> = 257..262;
+/// Where the programs are.
+const PROGRAMS: &str = "bin/";
+
+/// Where in the archive its files are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Archive {
+    files: Vec<(String, Range<usize>)>,
+}
+
+impl Archive {
+    /// Reads the directory of an archive. Error: what is wrong with it.
+    pub fn read(bytes: &[u8]) -> Result<Archive, &'static str> {
+        let mut files = Vec::new();
+        let mut at = 0;
+        loop {
+            let header = bytes.get(at..at + BLOCK).ok_or("the boot archive is cut off")?;
+            if header.iter().all(|byte| *byte == 0) {
+                return Ok(Archive { files });
+            }
+            if &header[MAGIC] != b"ustar" {
+                return Err("the boot archive is not a ustar file");
+            }
+            let size = octal(&header[SIZE]).ok_or("a size in the boot archive is not a number")?;
+            let start = at + BLOCK;
+            let end = start.checked_add(size).filter(|end| *end <= bytes.len()).ok_or("the boot archive is cut off")?;
+            let name = header[NAME].split(|byte| *byte == 0).next().unwrap_or_default();
+            files.push((String::from_utf8_lossy(name).into_owned(), start..end));
+            at = end.next_multiple_of(BLOCK);
+        }
+    }
+
+    /// Where a file is.
+    pub fn find(&self, path: &str) -> Option<Range<usize>> {
+        self.files.iter().find(|(known, _)| known == path).map(|(_, range)| range.clone())
+    }
+
+    /// Where a program is.
+    pub fn program(&self, name: &str) -> Option<Range<usize>> {
+        let is_it = |path: &str| path.strip_prefix(PROGRAMS) == Some(name);
+        self.files.iter().find(|(path, _)| is_it(path)).map(|(_, range)| range.clone())
+    }
+
+    /// Names of all programs.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter_map(|(path, _)| path.strip_prefix(PROGRAMS))
+    }
+}
+
+/// A number in octal digits, ended by a blank or zero.
+fn octal(field: &[u8]) -> Option<usize> {
+    let digits = field.split(|byte| matches!(byte, 0 | b' ')).next()?;
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0usize, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+        number.checked_mul(8)?.checked_add(digit as usize)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, contents: &[u8]) -> Vec<u8> {
+        let mut block = vec![0; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[124..135].copy_from_slice(format!("{:011o}", contents.len()).as_bytes());
+        block[257..262].copy_from_slice(b"ustar");
+        block.extend_from_slice(contents);
+        block.resize(block.len().next_multiple_of(512), 0);
+        block
+    }
+
+    fn archive() -> Vec<u8> {
+        let mut bytes = file("init", b"ELF");
+        bytes.extend(file("manifest", b"service a"));
+        bytes.extend(file("bin/uart", &[7; 700]));
+        bytes.extend(file("bin/null", b""));
+        bytes.extend([0; 1024]);
+        bytes
+    }
+
+    #[test]
+    fn files_and_programs_are_found() {
+        let bytes = archive();
+        let archive = Archive::read(&bytes).expect("good");
+        assert_eq!(archive.find("manifest").map(|range| &bytes[range]), Some(&b"service a"[..]));
+        assert_eq!(archive.program("uart").map(|range| range.len()), Some(700));
+        assert_eq!((archive.program("init"), archive.program("art")), (None, None));
+        assert_eq!(archive.programs().collect::<Vec<_>>(), ["uart", "null"]);
+    }
+
+    #[test]
+    fn broken_archives_are_refused() {
+        let mut bytes = archive();
+        for length in 0..bytes.len() - 1024 + 512 {
+            assert!(Archive::read(&bytes[..length]).is_err(), "cut at {length}");
+        }
+        for at in 0..512 {
+            let mut mutated = bytes.clone();
+            mutated[at] ^= 0x80;
+            let _ = Archive::read(&mutated);
+        }
+        bytes[124..136].copy_from_slice(b"77777777777\0");
+        assert!(Archive::read(&bytes).is_err());
+    }
+}

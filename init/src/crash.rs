@@ -1,0 +1,113 @@
+//! The line that tells of a service's death: what struck it, and where.
+
+use crate::record::Phase;
+use crate::supervisor::Supervisor;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+use libsys::Process;
+use libsys::abi::{ExitReason, ExitRecord};
+use libsys::log::Level;
+use libsys::panic::message_of;
+
+/// Most return addresses.
+const DEPTH: usize = 16;
+
+/// Programs are linked below this.
+const CODE_END: u64 = 1 << 31;
+
+impl Supervisor {
+    /// Logs how a service ended.
+    pub(crate) fn report_crash(&mut self, index: usize, record: &ExitRecord) {
+        let reason = ExitReason::from_number(record.reason);
+        let name = &self.manifest.services[index].name;
+        let is_wanted = matches!(self.services[index].record.phase, Phase::Stopping { .. });
+        if !reason.is_fault() {
+            let level =
+                if is_wanted || reason == ExitReason::Exit && record.code == 0 { Level::Info } else { Level::Warning };
+            let text = format!("{name}: {} (code {:#x})", reason.text(), record.code);
+            return self.journal.write(level, &text);
+        }
+        let Some(objects) = &self.services[index].objects else { return };
+        let message = (reason == ExitReason::Panic).then(|| message_of(&objects.process, record.code)).flatten();
+        let text = report(name, record, message.as_deref(), |address| word(&objects.process, address));
+        self.journal.write(Level::Error, &text);
+    }
+}
+
+fn word(process: &Process, address: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (process.read(address, &mut bytes) == Ok(bytes.len())).then(|| u64::from_le_bytes(bytes))
+}
+
+/// `crash NAME: REASON …`, with addresses that the host tool knows how to read.
+fn report(name: &str, record: &ExitRecord, message: Option<&str>, word: impl Fn(u64) -> Option<u64>) -> String {
+    let reason = ExitReason::from_number(record.reason);
+    // A panic's message brings the place, and the backtrace that matters.
+    let (said, trace) = message.map_or((None, None), |message| match message.split_once("\nbacktrace:") {
+        Some((said, trace)) => (Some(said), Some(trace)),
+        None => (Some(message), None),
+    });
+    let mut text = match (reason, said) {
+        (ExitReason::Panic, Some(said)) => format!("crash {name}: {}", said.replace('\n', " ")),
+        (ExitReason::Panic, None) => format!("crash {name}: {}", reason.text()),
+        (ExitReason::Hung, _) => format!("crash {name}: {} code {:#x}", reason.text(), record.code),
+        _ => format!("crash {name}: {} code {:#x} address {:#x}", reason.text(), record.code, record.address),
+    };
+    // Writing to a String cannot fail.
+    if record.call != 0 {
+        let _ = write!(text, " in a call {:#x} of process {}", record.call >> 32, record.client);
+    }
+    if let Some(trace) = trace {
+        let _ = write!(text, " backtrace:{trace}");
+    } else if record.registers.rip != 0 {
+        let _ = write!(text, " rip {:#x} backtrace:", record.registers.rip);
+        for address in callers(record.registers.rbp, word) {
+            let _ = write!(text, " {address:#x}");
+        }
+    }
+    text
+}
+
+/// The return addresses that frame pointers lead to, as long as they lead upwards and to code.
+fn callers(mut frame: u64, word: impl Fn(u64) -> Option<u64>) -> impl Iterator<Item = u64> {
+    let next = move || {
+        if frame == 0 || !frame.is_multiple_of(8) {
+            return None;
+        }
+        let (above, address) = (word(frame)?, word(frame.checked_add(8)?)?);
+        frame = if above > frame { above } else { 0 };
+        (address != 0 && address < CODE_END).then_some(address)
+    };
+    core::iter::from_fn(next).take(DEPTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_is_one_line() {
+        let mut record =
+            ExitRecord { reason: ExitReason::PageFault as u32, code: 6, address: 0x10, ..ExitRecord::default() };
+        record.registers.rip = 0x401000;
+        record.registers.rbp = 0x1000;
+        let stack = [0x1010, 0x40aaaa, 0x1000, 0x40bbbb];
+        let word = |address: u64| stack.get((address.checked_sub(0x1000)? / 8) as usize).copied();
+        let text = report("uart", &record, None, word);
+        let expected = "crash uart: page fault code 0x6 address 0x10 rip 0x401000 backtrace: 0x40aaaa 0x40bbbb";
+        assert_eq!(text, expected);
+        record.reason = ExitReason::Panic as u32;
+        (record.call, record.client) = (0xabcd << 32, 7);
+        let text = report("uart", &record, Some("panicked at x:\nno way\nbacktrace: 0x40aaaa"), word);
+        assert_eq!(text, "crash uart: panicked at x: no way in a call 0xabcd of process 7 backtrace: 0x40aaaa");
+    }
+
+    #[test]
+    fn a_broken_stack_ends_the_backtrace() {
+        let count = |frame, value: u64| callers(frame, |_| Some(value)).count();
+        assert_eq!(callers(0x1000, |_| None).count(), 0);
+        assert_eq!((count(0x1001, 5), count(u64::MAX - 7, 5), count(0x1000, u64::MAX)), (0, 0, 0));
+        assert_eq!(callers(8, |address| Some(address + 8)).count(), DEPTH);
+    }
+}

@@ -1,0 +1,55 @@
+//! Programs of the boot archive: prepared ones, whose code all incarnations share, and ELF files to hand out.
+
+use crate::supervisor::Supervisor;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use libsys::abi::PAGE_BYTES;
+use libsys::program::{LoadError, Program};
+use libsys::{Error, Memory, Object, Rights};
+
+/// What was made of programs so far. All of it can be made again from the archive.
+#[derive(Debug, Default)]
+pub struct Programs {
+    prepared: Vec<(String, Rc<Program>)>,
+    files: Vec<(String, Memory, u64)>,
+}
+
+impl Supervisor {
+    /// A program, ready to be started.
+    pub(crate) fn prepared(&mut self, name: &str) -> Result<Rc<Program>, LoadError> {
+        if let Some((_, program)) = self.programs.prepared.iter().find(|(known, _)| known == name) {
+            return Ok(Rc::clone(program));
+        }
+        let range = self.archive.program(name).ok_or(LoadError::NotElf)?;
+        let program = if range.start.is_multiple_of(PAGE_BYTES) {
+            let (offset, bytes) = (range.start as u64, range.len() as u64);
+            Program::from_memory(&self.machine.archive, offset, bytes, &self.machine.account)?
+        } else {
+            Program::load(&self.archive_bytes[range], &self.machine.account)?
+        };
+        let program = Rc::new(program);
+        self.programs.prepared.push((name.to_string(), Rc::clone(&program)));
+        Ok(program)
+    }
+
+    /// A program's ELF file in sealed Memory, and its length. `None`: there is no such program.
+    pub(crate) fn file(&mut self, name: &str) -> Option<Result<(Memory, u64), Error>> {
+        let range = self.archive.program(name)?;
+        Some(self.sealed_file(name, range))
+    }
+
+    fn sealed_file(&mut self, name: &str, range: core::ops::Range<usize>) -> Result<(Memory, u64), Error> {
+        let rights = Rights::READ | Rights::EXECUTE | Rights::INSPECT | Rights::DUPLICATE;
+        if let Some((_, memory, bytes)) = self.programs.files.iter().find(|(known, ..)| known == name) {
+            return Ok((memory.duplicate(rights)?, *bytes));
+        }
+        let bytes = range.len() as u64;
+        let memory = Memory::create(&self.machine.account, bytes.max(1))?;
+        memory.map_writable()?.copy_in(0, &self.archive_bytes[range]);
+        memory.seal()?;
+        let copy = memory.duplicate(rights)?;
+        self.programs.files.push((name.to_string(), memory, bytes));
+        Ok((copy, bytes))
+    }
+}

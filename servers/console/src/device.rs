@@ -1,0 +1,78 @@
+//! The stream device below: rings that it shares with the console, and signals.
+
+use alloc::sync::Arc;
+use libsys::client::CallError;
+use libsys::protocol::CharacterClient;
+use libsys::protocol::character::CharacterError;
+use libsys::ring::{self, Consumer, Producer};
+use libsys::service::Result;
+use libsys::wire::Shared;
+use libsys::{Account, Channel};
+
+/// Bytes of each ring.
+const CAPACITY: u64 = 64 << 10;
+
+/// A device whose rings are attached.
+#[derive(Debug)]
+pub struct Device {
+    client: CharacterClient,
+    channel: Channel,
+    bits: u64,
+    rings: [Shared; 2],
+    input: Consumer,
+    output: Producer,
+    /// To signal the device by.
+    wake: (Channel, u64),
+}
+
+impl Device {
+    /// Attaches new rings; `bits` of `channel` are signalled when they change.
+    pub fn attach(client: CharacterClient, account: &Account, channel: Channel, bits: u64) -> Result<Device> {
+        let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
+        let bad = |ring::BadRing| libsys::Error::BadState;
+        let input = Consumer::attach(Arc::new(memory[0].map_writable()?), 0).map_err(bad)?;
+        let output = Producer::attach(Arc::new(memory[1].map_writable()?), 0).map_err(bad)?;
+        let rings = memory.map(|memory| Shared::whole(memory, ring::memory_bytes(CAPACITY)));
+        let wake = client.attach(&rings[0], &rings[1], &channel, bits)?;
+        Ok(Device { client, channel, bits, rings, input, output, wake })
+    }
+
+    /// Attaches the same rings again, as the device's server has restarted.
+    pub fn attach_again(&mut self) -> core::result::Result<(), CallError<CharacterError>> {
+        self.wake = self.client.attach(&self.rings[0], &self.rings[1], &self.channel, self.bits)?;
+        Ok(())
+    }
+
+    /// Takes input: how many bytes.
+    pub fn read(&mut self, into: &mut [u8]) -> usize {
+        // A ring that makes no sense holds nothing: the device has gone mad, and its next incarnation may heal it.
+        self.input.read(into).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+    }
+
+    /// Looks at input, from `skip` bytes on, without taking it.
+    pub fn peek(&self, skip: usize, into: &mut [u8]) -> usize {
+        self.input.peek(skip, into).unwrap_or(0)
+    }
+
+    /// Drops input.
+    pub fn skip(&mut self, bytes: usize) {
+        if let Ok(moved) = self.input.consume(bytes) {
+            moved.signal(&self.wake.0, self.wake.1);
+        }
+    }
+
+    /// Puts output on its way: how many bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        self.output.write(bytes).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+    }
+
+    /// Bytes of output for which there is room.
+    pub fn room(&self) -> usize {
+        self.output.room().unwrap_or(0)
+    }
+
+    /// Whether the device has taken all output.
+    pub fn is_drained(&self) -> bool {
+        self.room() as u64 == CAPACITY
+    }
+}

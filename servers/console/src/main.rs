@@ -1,0 +1,350 @@
+//! The terminal between programs and a stream device: lines, echo, keys that mean something. Serves `console`; needs a
+//! session that controls the device, `device`, whose service the parameter `device` names (`uart`).
+//!
+//! [`discipline`] makes lines of what is typed, [`device`] has the rings that are shared with the driver; this file answers
+//! calls. Input is treated by the modes of the session that reads first, or that read last; before there is one, it stays
+//! with the device.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
+mod device;
+mod discipline;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use device::Device;
+use discipline::{Discipline, Effect, LONGEST_LINE};
+use libsys::driver::{Context, Env, Result};
+use libsys::protocol::CharacterClient;
+use libsys::protocol::console::{Console, ConsoleError, Mode};
+use libsys::protocol::registry::State;
+use libsys::service::{Parked, Reply, Server, Sessions, Subscribers};
+use libsys::time::{Duration, TimerId, Timers};
+use libsys::{Channel, Handle};
+
+/// Signal bits: the device's rings changed; its service changed its state.
+const RINGS: u64 = 1 << 0;
+const SERVICE: u64 = 1 << 1;
+
+/// Echo that waits for room; beyond it, keys are not shown.
+const MOST_ECHO: usize = 4096;
+
+/// How long the last bytes that a device took may need to leave it: 16 at 115,200 bits a second.
+const LAST_BYTES: Duration = Duration::from_millis(2);
+
+type Answer<T> = core::result::Result<T, ConsoleError>;
+
+struct Terminal {
+    device: Device,
+    /// Name of the device's service, and which incarnation of it has the rings.
+    service: String,
+    incarnation: Option<u64>,
+    discipline: Discipline,
+    echo: Vec<u8>,
+    modes: Sessions<Mode>,
+    /// Badge of the session that read last, if it is still there.
+    reader: Option<u64>,
+    readers: Parked<Answer<Vec<u8>>, (u64, usize)>,
+    flushing: Parked<Answer<()>>,
+    /// Whom Ctrl-C is told, and the badge of who asked.
+    interrupts: Option<(u64, Channel, u64)>,
+    subscribers: Subscribers,
+    /// A writer met a ring without room.
+    is_blocked: bool,
+    size: (u16, u16),
+    timers: Timers,
+}
+
+impl Server for Terminal {
+    fn start(env: &Env) -> Result<Terminal> {
+        let client: CharacterClient = env.client("device")?;
+        let device = Device::attach(client, env.account(), env.channel().signaller(RINGS)?, RINGS)?;
+        let service = String::from(env.parameter("device").unwrap_or("uart"));
+        let mut terminal = Terminal::new(device, service);
+        // Without init's help a device that restarts is not noticed.
+        let watched = env.registry().watch(&terminal.service, &env.channel().signaller(SERVICE)?, SERVICE);
+        terminal.incarnation = watched.ok().and_then(|_| terminal.running_incarnation());
+        terminal.take_input();
+        Ok(terminal)
+    }
+
+    fn signal(&mut self, bits: u64) {
+        if bits & SERVICE != 0 {
+            self.follow_service();
+        }
+        self.pump();
+    }
+
+    fn timers(&mut self) -> Option<&mut Timers> {
+        Some(&mut self.timers)
+    }
+
+    fn timer(&mut self, _: TimerId) {
+        while self.device.is_drained()
+            && let Some((call, ())) = self.flushing.pop()
+        {
+            let _ = call.reply(Ok(()));
+        }
+    }
+
+    fn close(&mut self, badge: u64, _: u64, last: bool) {
+        self.modes.close(badge, last);
+        self.subscribers.close(badge, last);
+        self.interrupts.take_if(|(asked, ..)| last && *asked == badge);
+        self.reader.take_if(|reader| last && *reader == badge);
+    }
+
+    fn withdrawn(&mut self, call: Handle) {
+        if !self.readers.withdraw(call) {
+            self.flushing.withdraw(call);
+        }
+        self.pump();
+    }
+}
+
+impl Terminal {
+    fn new(device: Device, service: String) -> Terminal {
+        Terminal {
+            device,
+            service,
+            incarnation: None,
+            discipline: Discipline::default(),
+            echo: Vec::new(),
+            modes: Sessions::new(),
+            reader: None,
+            readers: Parked::new(),
+            flushing: Parked::new(),
+            interrupts: None,
+            subscribers: Subscribers::new(),
+            is_blocked: false,
+            size: (0, 0),
+            timers: Timers::new(),
+        }
+    }
+
+    /// Everything that follows from a change of the rings.
+    fn pump(&mut self) {
+        self.take_input();
+        if self.is_blocked && self.device.room() > 0 {
+            self.is_blocked = false;
+            self.subscribers.notify();
+        }
+        if !self.flushing.is_empty() && self.device.is_drained() && self.timers.next_deadline().is_none() {
+            self.timers.after(LAST_BYTES);
+        }
+    }
+
+    /// Takes what was typed, shows it, and answers those who wait for it.
+    fn take_input(&mut self) {
+        let was_readable = self.discipline.is_readable();
+        let mut bytes = [0; 256];
+        loop {
+            self.apply_mode();
+            if self.discipline.is_full() {
+                self.look_for_interrupt();
+            }
+            // What nobody is there for stays with the device: nobody knows yet how it is to be treated.
+            let is_taken = self.active().is_some() && !self.discipline.is_full();
+            let count = if is_taken { self.device.read(&mut bytes) } else { 0 };
+            for byte in &bytes[..count] {
+                let effect = self.discipline.input(*byte, &mut self.echo);
+                self.take_effect(effect);
+            }
+            self.answer_readers();
+            self.send_echo();
+            if count == 0 {
+                break;
+            }
+        }
+        if self.discipline.is_readable() && !was_readable {
+            self.subscribers.notify();
+        }
+    }
+
+    fn take_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Readable if self.active_mode().canonical => self.answer_readers(),
+            Effect::Readable => {}
+            Effect::Interrupted => {
+                if let Some((_, channel, bits)) = &self.interrupts {
+                    // A shell that is gone is not interrupted.
+                    let _ = channel.signal(*bits);
+                }
+            }
+        }
+    }
+
+    /// Ctrl-C is noticed even when nobody reads what was typed before it.
+    fn look_for_interrupt(&mut self) {
+        let (mut bytes, mut skipped) = ([0; 256], 0);
+        loop {
+            let count = self.device.peek(skipped, &mut bytes);
+            if count == 0 {
+                return;
+            }
+            if let Some(at) = bytes[..count].iter().position(|byte| self.discipline.interrupts(*byte)) {
+                self.device.skip(skipped + at + 1);
+                self.discipline.interrupt(&mut self.echo);
+                return self.take_effect(Effect::Interrupted);
+            }
+            skipped += count;
+        }
+    }
+
+    /// Answers readers in order of arrival, each in its own modes.
+    fn answer_readers(&mut self) {
+        while let Some((_, most)) = self.readers.first().copied() {
+            self.apply_mode();
+            let Some(bytes) = self.discipline.read(most) else {
+                break;
+            };
+            let Some((call, (badge, _))) = self.readers.pop() else {
+                break;
+            };
+            self.reader = Some(badge);
+            if call.reply(Ok(bytes.clone())).is_err() {
+                self.discipline.unread(bytes);
+            }
+        }
+        self.apply_mode();
+    }
+
+    /// The session that reads first, or that read last, or that is told of Ctrl-C.
+    fn active(&self) -> Option<u64> {
+        let shell = self.interrupts.as_ref().map(|(badge, ..)| *badge);
+        let first = self.readers.first().map(|(badge, _)| *badge);
+        first.or(self.reader).or(shell)
+    }
+
+    fn active_mode(&mut self) -> Mode {
+        let mode = self.active().and_then(|badge| self.modes.of_badge(badge));
+        mode.copied().unwrap_or_default()
+    }
+
+    fn apply_mode(&mut self) {
+        let mode = self.active_mode();
+        let effect = self.discipline.set_mode(mode, &mut self.echo);
+        if effect == Effect::Interrupted {
+            self.take_effect(effect);
+        }
+    }
+
+    fn send_echo(&mut self) {
+        let sent = self.device.write(&self.echo);
+        self.echo.drain(..sent);
+        self.echo.truncate(MOST_ECHO);
+    }
+
+    /// The incarnation of the device's service, if it serves.
+    fn running_incarnation(&self) -> Option<u64> {
+        let service = libsys::env::get().registry().info(&self.service).ok()?;
+        (service.state == State::Ready).then_some(service.incarnation)
+    }
+
+    /// Attaches the rings to a device that has restarted.
+    fn follow_service(&mut self) {
+        let running = self.running_incarnation();
+        if running.is_some() && running != self.incarnation {
+            match self.device.attach_again() {
+                Ok(()) => self.incarnation = running,
+                Err(error) => {
+                    libsys::error!("{} does not take the rings again: {error}", self.service)
+                }
+            }
+        }
+    }
+}
+
+impl Console for Terminal {
+    fn read(&mut self, cx: &Context, most: u32, reply: Reply<'_, Answer<Vec<u8>>>) {
+        if most == 0 {
+            return reply.send(Ok(Vec::new()));
+        }
+        // Where it cannot be kept the caller gets `Abandoned`.
+        let _ = self.readers.park(reply, (cx.badge(), (most as usize).min(LONGEST_LINE)));
+        self.take_input();
+    }
+
+    fn read_now(&mut self, cx: &Context, buffer: &mut [u8]) -> Answer<usize> {
+        if self.readers.is_empty() {
+            self.reader = Some(cx.badge());
+        }
+        self.take_input();
+        let bytes = if self.readers.is_empty() { self.discipline.read(buffer.len()) } else { None };
+        let bytes = bytes.ok_or(ConsoleError::WouldBlock)?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn write(&mut self, cx: &Context, bytes: &[u8]) -> Answer<u32> {
+        self.send_echo();
+        let mode = self.modes.get(cx).copied().unwrap_or_default();
+        let room = if self.echo.is_empty() { self.device.room() } else { 0 };
+        let mut out = Vec::with_capacity(bytes.len().min(room) + 64);
+        let mut count = 0;
+        for byte in bytes {
+            let is_newline = *byte == b'\n' && mode.newline_out;
+            if out.len() + 1 + usize::from(is_newline) > room {
+                break;
+            }
+            if is_newline {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+            count += 1;
+        }
+        self.device.write(&out);
+        self.is_blocked |= count < bytes.len();
+        if count == 0 && !bytes.is_empty() { Err(ConsoleError::WouldBlock) } else { Ok(count as u32) }
+    }
+
+    fn flush(&mut self, _: &Context, reply: Reply<'_, Answer<()>>) {
+        let _ = self.flushing.park(reply, ());
+        self.pump();
+    }
+
+    fn set_mode(&mut self, cx: &Context, mode: Mode) -> Mode {
+        let before = self.modes.insert(cx.badge(), mode).unwrap_or_default();
+        self.reader.get_or_insert(cx.badge());
+        self.take_input();
+        before
+    }
+
+    fn mode(&mut self, cx: &Context) -> Mode {
+        self.modes.get(cx).copied().unwrap_or_default()
+    }
+
+    fn interrupts(&mut self, cx: &Context, channel: Channel, bits: u64) -> Answer<()> {
+        if !cx.may_control() {
+            return Err(ConsoleError::Denied);
+        }
+        if bits != 0 {
+            self.interrupts = Some((cx.badge(), channel, bits));
+        } else {
+            self.interrupts.take_if(|(asked, ..)| *asked == cx.badge());
+        }
+        Ok(())
+    }
+
+    fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) {
+        self.subscribers.subscribe(cx, channel, bits);
+        if self.discipline.is_readable() || self.device.room() > 0 {
+            self.subscribers.notify_one(cx.badge());
+        }
+    }
+
+    fn size(&mut self) -> (u16, u16) {
+        self.size
+    }
+
+    fn set_size(&mut self, columns: u16, rows: u16) {
+        self.size = (columns, rows);
+    }
+}
+
+libsys::serve!(Terminal: Console);
+
+#[cfg(test)]
+mod tests;

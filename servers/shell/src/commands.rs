@@ -1,0 +1,125 @@
+//! The commands that are built in: those that need the shell's handles.
+//!
+//! | file | commands |
+//! |---|---|
+//! | [`about`](self) | `help`, `sys` |
+//! | `process` | `ps`, `top`, `maps`, `handles`, `accounts` |
+//! | `control` | `kill`, `nice`, `taskset`, `time` |
+//! | `job` | `jobs`, `fg`, `wait` |
+//! | `service` | `service` |
+//! | `system` | `free`, `uptime`, `channels`, `interrupts` and what only `sys` shows |
+//! | `log` | `dmesg` |
+//! | `power` | `reboot`, `poweroff` |
+//! | `words` | `export`, `history`, `clear` |
+
+mod about;
+mod arguments;
+mod control;
+mod job;
+mod log;
+mod power;
+mod process;
+mod service;
+mod system;
+mod words;
+
+pub use arguments::Arguments;
+
+use crate::failure::Failure;
+use crate::shell::Shell;
+use core::fmt::{self, Write};
+
+/// What running a command comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// What may follow the name.
+    pub usage: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// More about it, in whole lines; may be empty.
+    pub details: &'static str,
+    /// What Tab offers behind it.
+    pub topic: Topic,
+    /// Does it.
+    pub run: fn(&mut Shell, &mut Arguments) -> Outcome,
+}
+
+/// What may stand behind a command's name.
+#[derive(Clone, Copy, Debug)]
+pub enum Topic {
+    /// Nothing that could be guessed.
+    Nothing,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// Services.
+    Services,
+    /// One of these words, then services.
+    Service(&'static [&'static str]),
+    /// Services and jobs.
+    Targets,
+    /// Another command.
+    Commands,
+}
+
+impl Command {
+    /// Writes what `--help` shows.
+    pub fn write_help(&self, out: &mut dyn Write) -> fmt::Result {
+        let Command { name, usage, summary, details, .. } = self;
+        let blank = if usage.is_empty() { "" } else { " " };
+        write!(out, "usage: {name}{blank}{usage}\n{summary}\n{details}")
+    }
+}
+
+/// The commands of all files, in alphabetical order.
+pub static COMMANDS: &[&Command] = &[
+    &process::ACCOUNTS,
+    &system::CHANNELS,
+    &words::CLEAR,
+    &log::DMESG,
+    &words::EXPORT,
+    &job::FG,
+    &system::FREE,
+    &process::HANDLES,
+    &about::HELP,
+    &words::HISTORY,
+    &system::INTERRUPTS,
+    &job::JOBS,
+    &control::KILL,
+    &process::MAPS,
+    &control::NICE,
+    &power::POWEROFF,
+    &process::PS,
+    &power::REBOOT,
+    &service::SERVICE,
+    &about::SYS,
+    &control::TASKSET,
+    &control::TIME,
+    &process::TOP,
+    &system::UPTIME,
+    &job::WAIT,
+];
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().copied().find(|command| command.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_and_in_order() {
+        assert!(COMMANDS.is_sorted_by(|a, b| a.name < b.name));
+        assert!(find("ps").is_some() && find("p").is_none());
+        for command in COMMANDS {
+            assert!(command.summary.ends_with('.'), "{}", command.name);
+            assert!(command.details.is_empty() || command.details.ends_with('\n'), "{}", command.name);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `service`: what init runs.
+
+use super::control::refused;
+use super::{Arguments, Command, Outcome, Topic};
+use crate::complete;
+use crate::failure::usage;
+use crate::shell::Shell;
+use crate::status;
+use crate::text::{Table, Time, Uptime};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+use libsys::abi::ExitReason;
+use libsys::protocol::registry::{Action, Service, State};
+use libsys::time;
+
+pub(super) static SERVICE: Command = Command {
+    name: "service",
+    usage: "[list | info NAME… | start|stop|restart|kill NAME…]",
+    summary: "Shows and controls the services.",
+    details: "  list     all services (the same without arguments)\n\
+              \x20 info     everything about some\n\
+              \x20 start    starts one that was stopped or given up\n\
+              \x20 stop     ends one, politely and then by force, and leaves it stopped\n\
+              \x20 restart  ends one in the same way, and starts it again\n\
+              \x20 kill     kills one where it stands; its manifest entry says what comes next\n",
+    topic: Topic::Service(&["info", "kill", "list", "restart", "start", "stop"]),
+    run: service,
+};
+
+fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    let word = arguments.take().unwrap_or("list");
+    let action = match word {
+        "list" => {
+            arguments.end()?;
+            return show_services(shell);
+        }
+        "info" => None,
+        "start" => Some(Action::Start),
+        "stop" => Some(Action::Stop),
+        "restart" => Some(Action::Restart),
+        "kill" => Some(Action::Kill),
+        _ => {
+            return usage(format!("`{word}` is none of list, info, start, stop, restart, kill"));
+        }
+    };
+    let names = arguments.rest();
+    if names.is_empty() {
+        return usage("the name of a service is missing");
+    }
+    for name in names {
+        match action {
+            Some(action) => {
+                let done = shell.registry.control(name, action);
+                done.or_else(|error| refused(name, error))?;
+            }
+            None => {
+                let info = shell.registry.info(name);
+                let info = info.or_else(|error| refused(name, error))?;
+                show_service(shell, &info)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn show_services(shell: &mut Shell) -> Outcome {
+    let now = time::now();
+    let mut table = Table::new(&["NAME", "STATE", ">PID", ">STARTS", ">FAULTS", ">UP", "LAST EXIT"]);
+    for service in complete::services(shell.registry)? {
+        table.row(&[
+            &service.name,
+            &state(service.state),
+            &number(service.process),
+            &service.incarnation,
+            &service.faults,
+            &up(&service, now),
+            &last_exit(&service),
+        ]);
+    }
+    Ok(table.write(shell)?)
+}
+
+fn show_service(shell: &mut Shell, service: &Service) -> Outcome {
+    let now = time::now();
+    writeln!(shell, "{}", service.name)?;
+    let state = match service.state {
+        State::Restarting(at) if at > now => format!("restarting in {}", Time(at - now)),
+        other => state(other).to_string(),
+    };
+    let rows: [(&str, String); 7] = [
+        ("state", state),
+        ("process", number(service.process)),
+        ("incarnation", service.incarnation.to_string()),
+        ("up", up(service, now)),
+        ("faults", service.faults.to_string()),
+        ("complaints", service.complaints.to_string()),
+        ("last exit", last_exit(service)),
+    ];
+    for (title, value) in rows {
+        writeln!(shell, "  {title:<12} {value}")?;
+    }
+    Ok(())
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Stopped => "stopped",
+        State::Waiting => "waiting",
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Restarting(_) => "restarting",
+        State::Stopping => "stopping",
+        State::GivenUp => "given up",
+    }
+}
+
+fn number(number: u64) -> String {
+    if number == 0 { "-".into() } else { number.to_string() }
+}
+
+fn up(service: &Service, now: u64) -> String {
+    match service.state {
+        State::Starting | State::Ready | State::Stopping => Uptime(now.saturating_sub(service.started)).to_string(),
+        _ => "-".into(),
+    }
+}
+
+fn last_exit(service: &Service) -> String {
+    match ExitReason::from_number(service.last_exit) {
+        ExitReason::None => "-".into(),
+        reason => status::describe_code(reason, service.last_code),
+    }
+}

@@ -1,0 +1,63 @@
+//! What can happen while the shell waits: signals on a channel of its own.
+
+use core::cell::Cell;
+use libsys::channel::Event;
+use libsys::{Account, Channel, Error};
+
+/// The terminal can be read or written again.
+pub const TERMINAL: u64 = 1 << 0;
+/// Ctrl-C.
+pub const INTERRUPT: u64 = 1 << 1;
+/// A program that the shell started has ended.
+pub const CHILD: u64 = 1 << 2;
+/// The console's state has changed: it may have been restarted.
+pub const CONSOLE: u64 = 1 << 3;
+/// There is something new in the log.
+pub const LOG: u64 = 1 << 4;
+
+/// The channel, and the signals that arrived and that nobody has looked at.
+#[derive(Debug)]
+pub struct Events {
+    channel: Channel,
+    pending: Cell<u64>,
+}
+
+impl Events {
+    /// A channel that nobody knows yet.
+    pub fn new(account: &Account) -> Result<Events, Error> {
+        Ok(Events { channel: Channel::create(account)?, pending: Cell::new(0) })
+    }
+
+    /// The channel, to be signalled by the kernel.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// The channel as others get it: they may set `bits` of it, and nothing else.
+    pub fn signaller(&self, bits: u64) -> Result<Channel, Error> {
+        self.channel.signaller(bits)
+    }
+
+    /// Those of `bits` that were signalled; they are forgotten with that.
+    pub fn take(&self, bits: u64) -> u64 {
+        self.wait(bits, Some(0))
+    }
+
+    /// Waits for one of `bits`; 0 when the deadline passed. What came is forgotten with that.
+    pub fn wait(&self, bits: u64, deadline: Option<u64>) -> u64 {
+        loop {
+            // A poll looks at the channel as well, so that no later signal is overtaken for ever.
+            let came = self.pending.get() & bits;
+            if came != 0 {
+                self.pending.set(self.pending.get() & !came);
+                return came;
+            }
+            match self.channel.receive(deadline) {
+                Ok(Event::Signals(signals)) => self.pending.set(self.pending.get() | signals),
+                // Nobody has a session on the channel.
+                Ok(_) => {}
+                Err(_) => return 0,
+            }
+        }
+    }
+}

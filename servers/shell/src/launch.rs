@@ -1,0 +1,78 @@
+//! Starting programs: what the shell asks for, and what it gets. [`crate::program`] does it with the kernel; a test
+//! plays it.
+
+use crate::events::Events;
+use crate::terminal::Terminal;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use libsys::abi::Parameters;
+use libsys::process::ExitRecord;
+use libsys::{Account, Error};
+
+/// A program to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// Its name and arguments; at least the name.
+    pub words: &'a [String],
+    /// Its variables.
+    pub environment: &'a [(String, String)],
+    /// Whether it gets what is typed.
+    pub is_foreground: bool,
+    /// How its first thread is scheduled.
+    pub scheduling: Scheduling,
+}
+
+/// How a thread is to be scheduled, where it is not as usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// Policy, priority, weight.
+    pub parameters: Option<Parameters>,
+    /// CPUs, as a bit set.
+    pub cpus: Option<u64>,
+}
+
+/// Starts programs.
+pub trait Launcher {
+    /// Starts a program. Its end is signalled as [`crate::events::CHILD`].
+    fn launch(
+        &mut self,
+        launch: &Launch<'_>,
+        terminal: &Terminal,
+        events: &Events,
+    ) -> Result<Box<dyn Child>, LaunchError>;
+}
+
+/// A program that was started. Dropping it ends it, and whatever it has started itself.
+pub trait Child {
+    /// Number of its process.
+    fn process(&self) -> u64;
+    /// How it ended, if it has.
+    fn ended(&self) -> Result<Option<ExitRecord>, Error>;
+    /// What it left, of an end that was a panic: its message.
+    fn last_words(&self, record: &ExitRecord) -> Option<String>;
+    /// Kills it; the code is left in its exit record.
+    fn kill(&self, code: u64) -> Result<(), Error>;
+    /// Schedules its first thread in another way.
+    fn schedule(&self, scheduling: Scheduling) -> Result<(), Error>;
+    /// The account that it is charged to.
+    fn account(&self) -> Option<&Account>;
+}
+
+/// Why a program was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaunchError {
+    /// There is none of this name.
+    NoSuchProgram,
+    /// What was refused, and why.
+    Refused(String),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LaunchError::NoSuchProgram => f.write_str("there is no command or program of this name: `help` lists them"),
+            LaunchError::Refused(why) => f.write_str(why),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The shell: command lines of a person, or of the kernel's command line.
+//!
+//! | file | part |
+//! |---|---|
+//! | [`line`] | editing of a line: no system calls, tested on the host |
+//! | [`script`] | command lines: the same |
+//! | [`shell`] | reads lines, runs commands and programs |
+//! | [`exec`] | commands of the kernel's command line, for the host tool |
+//! | [`commands`] | what is built in |
+//! | [`terminal`], [`events`] | the console, and what wakes the shell |
+//! | [`launch`], [`program`], [`jobs`], [`status`] | programs: start, background, end |
+//! | [`inspect`], [`complete`], [`text`], [`failure`] | what commands have in common |
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod commands;
+pub mod complete;
+pub mod events;
+pub mod exec;
+pub mod failure;
+pub mod inspect;
+pub mod jobs;
+pub mod launch;
+pub mod line;
+pub mod program;
+pub mod script;
+pub mod shell;
+pub mod status;
+pub mod terminal;
+pub mod text;
+
+pub use shell::Shell;

@@ -1,0 +1,195 @@
+//! Programs of the boot archive, started with the kernel: each under a sub-account, with a session to the console.
+
+use crate::events::{CHILD, Events};
+use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
+use crate::terminal::Terminal;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use core::fmt;
+use libsys::abi::Policy;
+use libsys::client::{CallError, Client};
+use libsys::env::names;
+use libsys::process::ExitRecord;
+use libsys::program::{self, Program};
+use libsys::protocol::RegistryClient;
+use libsys::protocol::registry::RegistryError;
+use libsys::{Account, Error, Limits, Object, Resource, Rights, Session, client, panic};
+
+/// The console's name in the registry.
+const CONSOLE: &str = "console";
+
+/// What a program may do with its sessions.
+const SESSION: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
+
+/// What a program is promised at least, if the shell has that much.
+const LEAST: Limits = program::DEFAULT_LIMITS;
+
+/// Programs are promised a part of what the shell has left: one of this many.
+const SHARE: u64 = 2;
+
+/// Most programs that stay prepared.
+const PREPARED: usize = 16;
+
+/// Starts programs of the boot archive.
+pub struct Archive {
+    registry: &'static RegistryClient,
+    account: &'static Account,
+    /// The right to real time, if the shell has it.
+    real_time: Option<Rc<Resource>>,
+    /// Programs that were started before: their code is shared with the next process.
+    prepared: BTreeMap<String, Rc<Program>>,
+}
+
+impl Archive {
+    /// Programs that this registry has, charged to this account; with the right to real time, if there is one.
+    pub fn new(registry: &'static RegistryClient, account: &'static Account, real_time: Option<Resource>) -> Archive {
+        Archive { registry, account, real_time: real_time.map(Rc::new), prepared: BTreeMap::new() }
+    }
+
+    fn program(&mut self, name: &str) -> Result<Rc<Program>, LaunchError> {
+        if let Some(program) = self.prepared.get(name) {
+            return Ok(program.clone());
+        }
+        let (memory, bytes) = self.registry.program(name).map_err(|error| match error {
+            CallError::Failed(RegistryError::NoSuchName) => LaunchError::NoSuchProgram,
+            other => LaunchError::Refused(format!("init does not give the program: {other}")),
+        })?;
+        let program = Program::from_memory(&memory, 0, bytes, self.account)
+            .map_err(|error| LaunchError::Refused(error.to_string()))?;
+        let program = Rc::new(program);
+        if self.prepared.len() >= PREPARED {
+            self.prepared.pop_first();
+        }
+        self.prepared.insert(name.to_string(), program.clone());
+        Ok(program)
+    }
+
+    /// What a program is promised: a part of what is left of each thing.
+    fn limits(&self) -> Limits {
+        let Ok(usage) = self.account.usage() else {
+            return LEAST;
+        };
+        let part = |limit: u64, used: u64, least: u64| {
+            let left = limit.saturating_sub(used);
+            (left / SHARE).max(least.min(left))
+        };
+        let (limits, used) = (usage.limits, usage.used);
+        Limits {
+            frames: part(limits.frames, used.frames, LEAST.frames),
+            handles: part(limits.handles, used.handles, LEAST.handles),
+            threads: part(limits.threads, used.threads, LEAST.threads),
+            sessions: part(limits.sessions, used.sessions, LEAST.sessions),
+            processes: part(limits.processes, used.processes, LEAST.processes),
+        }
+    }
+
+    /// Sessions for a program: to init, without the shell's right to control, and through that one to the console, where it has
+    /// modes of its own.
+    fn sessions(&self, terminal: &Terminal) -> Result<(RegistryClient, Session), LaunchError> {
+        let refused = |what: &str, error: &dyn fmt::Display| {
+            LaunchError::Refused(format!("no session to {what} for it: {error}"))
+        };
+        let registry = self.registry.connect(names::REGISTRY, true).map_err(|error| refused("init", &error))?;
+        let registry: RegistryClient = client::unchecked(registry);
+        let console = match registry.connect(CONSOLE, true) {
+            Ok(session) => session,
+            // Where the registry has no console, the shell's own will do.
+            Err(CallError::Failed(RegistryError::NoSuchName)) => {
+                terminal.console().duplicate(SESSION).map_err(|error| refused(CONSOLE, &error))?
+            }
+            Err(error) => return Err(refused(CONSOLE, &error)),
+        };
+        Ok((registry, console))
+    }
+}
+
+impl Launcher for Archive {
+    fn launch(
+        &mut self,
+        launch: &Launch<'_>,
+        terminal: &Terminal,
+        events: &Events,
+    ) -> Result<Box<dyn Child>, LaunchError> {
+        let Some((name, arguments)) = launch.words.split_first() else {
+            return Err(LaunchError::NoSuchProgram);
+        };
+        let program = self.program(name)?;
+        let (registry, console) = self.sessions(terminal)?;
+        let mut request = program::Launch::new(&program, name)
+            .arguments(arguments)
+            .grant(names::REGISTRY, registry.link().session(), SESSION)
+            .grant(names::STDOUT, &console, SESSION)
+            .grant(names::STDERR, &console, SESSION)
+            .watch(events.channel(), CHILD)
+            .limits(self.limits());
+        if launch.is_foreground {
+            request = request.grant(names::STDIN, &console, SESSION);
+        }
+        for (name, value) in launch.environment {
+            request = request.variable(name, value);
+        }
+        let child = request
+            .spawn(self.account)
+            .map_err(|error| LaunchError::Refused(format!("it cannot be started: {error}")))?;
+        let running = Running { child, real_time: self.real_time.clone() };
+        // It runs already, for the moment that this takes; refused, it ends here.
+        running
+            .schedule(launch.scheduling)
+            .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
+        Ok(Box::new(running))
+    }
+}
+
+/// A process of a program.
+struct Running {
+    child: program::Child,
+    real_time: Option<Rc<Resource>>,
+}
+
+impl Child for Running {
+    fn process(&self) -> u64 {
+        let record = self.child.process.exit_record();
+        record.map_or(0, |record| record.process)
+    }
+
+    fn ended(&self) -> Result<Option<ExitRecord>, Error> {
+        self.child.try_wait()
+    }
+
+    fn last_words(&self, record: &ExitRecord) -> Option<String> {
+        panic::message_of(&self.child.process, record.code)
+    }
+
+    fn kill(&self, code: u64) -> Result<(), Error> {
+        self.child.kill(code)
+    }
+
+    fn schedule(&self, scheduling: Scheduling) -> Result<(), Error> {
+        if let Some(parameters) = scheduling.parameters {
+            match (parameters.policy, &self.real_time) {
+                (Policy::Fair, _) => self.child.thread.schedule(parameters)?,
+                (_, Some(right)) => self.child.thread.schedule_real_time(parameters, right)?,
+                (_, None) => return Err(Error::Denied),
+            }
+        }
+        if let Some(cpus) = scheduling.cpus {
+            self.child.thread.set_affinity(cpus)?;
+        }
+        Ok(())
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.child.account)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What it has started itself ends with it, and nobody is told.
+        let _ = self.child.process.watch(None);
+        let _ = self.child.account.revoke();
+    }
+}

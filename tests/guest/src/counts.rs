@@ -1,0 +1,121 @@
+//! What the system has in use: what was given up comes back, though not always at once.
+
+use crate::system::system;
+use crate::test::{Failure, Outcome};
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+use core::time::Duration;
+use libsys::Error;
+use libsys::inspect::{self, SystemRecord};
+use libsys::thread;
+use libsys::time::Instant;
+
+/// How long what was given up may take to come back.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing changes before nothing will.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// Frames and objects in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts(SystemRecord);
+
+impl Counts {
+    /// As they are now. Error: this program may not inspect the system.
+    pub fn now() -> Result<Counts, Failure> {
+        let resource = system().inspect.as_ref().ok_or(Failure::skip("no handle `inspect`"))?;
+        let mut record = inspect::system(resource)?;
+        // What has nothing to do with what is in use.
+        record.uptime = 0;
+        Ok(Counts(record))
+    }
+
+    /// As they are once nothing changes any more: what was given up before is back.
+    pub fn settled() -> Result<Counts, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut counts = Counts::now()?;
+        let mut since = Instant::now();
+        while since.elapsed() < QUIET && Instant::now() < deadline {
+            thread::yield_now();
+            let now = Counts::now()?;
+            if now != counts {
+                (counts, since) = (now, Instant::now());
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Waits until everything that was taken since is given back. Error: what is not.
+    pub fn wait_until_back(self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = Counts::now()?;
+            if now == self {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::new(format!("not given back:{}", self.differences(&now))));
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn differences(&self, now: &Counts) -> String {
+        let mut text = String::new();
+        for ((name, before), (_, after)) in self.fields().into_iter().zip(now.fields()) {
+            if before != after {
+                let _ = write!(text, " {name} {before} -> {after}");
+            }
+        }
+        text
+    }
+
+    fn fields(&self) -> [(&'static str, u64); 14] {
+        let SystemRecord {
+            free_frames,
+            processes,
+            threads,
+            channels,
+            sessions,
+            calls,
+            memories,
+            handles,
+            accounts,
+            interrupts,
+            io_ports,
+            dma_domains,
+            resources,
+            cpus,
+            ..
+        } = self.0;
+        [
+            ("free frames", free_frames),
+            ("processes", processes),
+            ("threads", threads),
+            ("channels", channels),
+            ("sessions", sessions),
+            ("calls", calls),
+            ("memories", memories),
+            ("handles", handles),
+            ("accounts", accounts),
+            ("interrupts", interrupts),
+            ("ports", io_ports),
+            ("DMA domains", dma_domains),
+            ("resources", resources),
+            ("CPUs", cpus),
+        ]
+    }
+
+    /// CPUs.
+    pub fn cpus(&self) -> u64 {
+        self.0.cpus
+    }
+}
+
+impl From<Error> for Failure {
+    #[track_caller]
+    fn from(error: Error) -> Failure {
+        Failure::new(format!("{error:?}"))
+    }
+}
