@@ -33,7 +33,9 @@ fn little_memory_is_enough() {
 
 #[test]
 fn views_of_the_system_have_something_to_show() {
-    for command in ["ps", "free", "channels", "interrupts", "maps init", "handles uart", "dmesg", "uptime", "service list"] {
+    for command in
+        ["ps", "free", "channels", "interrupts", "maps init", "handles uart", "dmesg", "uptime", "service list"]
+    {
         let (text, status) = run(&tests::machine(), command);
         assert!(status == 0 && text.lines().count() >= 1, "{command}: status {status}\n{text}");
     }
