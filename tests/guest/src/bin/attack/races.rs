@@ -26,7 +26,7 @@ fn scribble() {
         // it reads for comparisons of plain words only.
         unsafe { ptr::with_exposed_provenance_mut::<u64>(at as usize).write_volatile(value) };
         // On one CPU the others have to come, too.
-        if TURNS.fetch_add(1, Relaxed) % 64 == 0 {
+        if TURNS.fetch_add(1, Relaxed).is_multiple_of(64) {
             thread::yield_now();
         }
     }
