@@ -8,12 +8,12 @@ use crate::test::{Failure, Outcome};
 use abi::process::ProcessState;
 use abi::{Class, ExitReason, ExitRecord, Handle, Header, Kind, Rights};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::time::Duration;
 use libsys::program::{Child, Launch};
 use libsys::sys::{self, Words};
 use libsys::time::{Instant, deadline_after};
-use libsys::{Account, Channel, Error, ExitStatus, Limits, Process, Session, ThreadObject, message, thread};
+use libsys::{Account, Channel, Error, ExitStatus, Limits, Process, Session, ThreadObject, inspect, message, thread};
 
 /// How long anything may take that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,15 +69,28 @@ pub fn wait_until_dead(process: &Process) -> Outcome<ExitRecord> {
     process.watch(Some((&channel, 1)))?;
     if channel.receive(Some(deadline_after(PATIENCE))).is_err() {
         let record = process.exit_record()?;
+        let threads = threads(&record);
         process.kill(ExitReason::Killed, 0)?;
         return Err(place.with_text(format!(
-            "the process does not end: state {}, {:?}",
+            "the process does not end: state {}, {:?}, threads:{threads}",
             record.state,
             reason(&record)
         )));
     }
     eventually("the process is drained", || Ok(process.exit_record()?.state == ProcessState::Dead as u32))()?;
     Ok(process.exit_record()?)
+}
+
+/// What the threads of a process do, for people.
+fn threads(record: &ExitRecord) -> String {
+    let Some(inspect) = &system().inspect else { return String::new() };
+    let threads = inspect::threads(inspect, Some(record.process)).filter_map(Result::ok);
+    let described = threads.map(|thread| {
+        let inspect::ThreadRecord { thread, state, cpu, waits_on, run_time, depth, call_age, .. } = thread;
+        let state = inspect::ThreadState::text(state);
+        format!(" {thread}: {state} on {waits_on}, CPU {cpu}, depth {depth}, ran {run_time}, age {call_age};")
+    });
+    described.collect()
 }
 
 /// Waits for the end of a child, as [`wait_until_dead`].

@@ -82,6 +82,7 @@ crate::refused! {
                 }
             }
         });
+        call(Syscall::CallAbandon, [0]);
         let _ = channel.close();
         caller.join();
     }
