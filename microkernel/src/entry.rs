@@ -137,6 +137,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
     kernel.enter(cpu);
     kernel.shootdown.enter(&kernel, cpu.index() as usize);
     cpu.interrupts.set(cpu.interrupts.get() + 1);
+    kernel.is_interrupt.set(true);
     match vector as u8 {
         interrupts::TIMER_VECTOR => {
             apic::end_of_interrupt();
@@ -150,6 +151,7 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
         interrupts::SPURIOUS_VECTOR => {}
         vector => interrupt::deliver(&kernel, vector),
     }
+    kernel.is_interrupt.set(false);
     leave(kernel, cpu);
 }
 

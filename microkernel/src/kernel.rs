@@ -35,6 +35,8 @@ pub struct Kernel {
     this_cpu: Cell<Option<&'static Cpu>>,
     /// The account of everything.
     pub root_account: Slot<Account>,
+    /// This entry is an interrupt's: who it wakes may take the CPU from the running thread.
+    pub is_interrupt: Cell<bool>,
     /// All processes.
     pub processes: List<Process, AllProcesses>,
     /// Processes for which there is something to do: see [`death`].
@@ -76,6 +78,7 @@ impl Kernel {
             cpus: Cell::new(&[]),
             this_cpu: Cell::new(None),
             root_account: Slot::empty(),
+            is_interrupt: Cell::new(false),
             processes: List::new(),
             reaping: List::new(),
             shootdown: Shootdown::new(),

@@ -103,7 +103,7 @@ pub fn make_ready(kernel: &Kernel, thread: &Object<Thread>) {
     thread.state.set(State::Ready);
     let cpu = choose_cpu(kernel, thread);
     thread.cpu.set(cpu.index());
-    let is_woken_here = core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some();
+    let is_woken_here = core::ptr::eq(cpu, kernel.this_cpu()) && cpu.current.is_some() && !kernel.is_interrupt.get();
     if thread.rank.get() == 0 && is_woken_here && cpu.queue.try_buddy(thread) {
         if cpu.armed.get() > cpu.slice_end.get() {
             cpu.ask(attention::TIMER);

@@ -218,7 +218,7 @@ fn run(cpus: usize, fast: bool, steps: Vec<Step>) {
         }
     }
     let world = finish(world);
-    for process in world.kernel().processes.iter(world.kernel()) {
+    if let Some(process) = world.kernel().processes.front(world.kernel()) {
         panic!("{:?}: {:?} orphans {}", process.number(), process.state.get(), process.orphans());
     }
     let counts: Vec<u64> = world.totals().0;

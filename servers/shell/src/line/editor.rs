@@ -153,6 +153,7 @@ impl Editor {
 
     /// Exchanges the characters around the cursor.
     fn transpose(&mut self, out: &mut String) {
+        let before = self.buffer.cursor();
         if self.buffer.cursor() == self.buffer.text().len() {
             self.buffer.move_to(self.buffer.left());
         }
@@ -162,6 +163,8 @@ impl Editor {
             self.buffer.move_to(left + (right - cursor));
             self.buffer.insert(&first);
             self.screen.show(&self.buffer, left, true, out);
+        } else {
+            self.buffer.move_to(before);
         }
     }
 
