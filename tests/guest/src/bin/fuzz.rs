@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use guest::counts::Counts;
+use guest::counts::{Counts, cpus};
 use guest::process::{self, Server, reason};
 use guest::random::Random;
 use guest::system::system;
@@ -95,10 +95,10 @@ impl Drop for Shared {
 
 fn fuzz(calls: u64, seed: u64) -> Outcome {
     // Once before counting: what the program itself needs is there then.
-    round(WARM_UP, seed, Counts::now()?.cpus())?;
+    round(WARM_UP, seed, cpus())?;
     let before = Counts::settled()?;
     let start = Instant::now();
-    let Done { calls, processes, cancelled, killed, ends } = round(calls, seed, before.cpus())?;
+    let Done { calls, processes, cancelled, killed, ends } = round(calls, seed, cpus())?;
     let seconds = start.elapsed().as_millis() as u64;
     say!("{calls} calls of {processes} processes in {}.{:03} s; {cancelled} cancelled, {killed} killed", seconds / 1000, seconds % 1000);
     for (number, count) in ends.into_iter().enumerate().filter(|(_, count)| *count > 0) {
