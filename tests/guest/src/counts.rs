@@ -53,7 +53,8 @@ impl Counts {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let now = Counts::now()?;
-            if now == self {
+            // Less than before is what was given up before, and came back late.
+            if now.is_within(&self) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -61,6 +62,12 @@ impl Counts {
             }
             thread::yield_now();
         }
+    }
+
+    /// Whether no more is in use than in `other`.
+    fn is_within(&self, other: &Counts) -> bool {
+        self.0.free_frames >= other.0.free_frames
+            && self.fields()[1..].iter().zip(&other.fields()[1..]).all(|((_, here), (_, there))| here <= there)
     }
 
     fn differences(&self, now: &Counts) -> String {

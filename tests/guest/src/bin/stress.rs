@@ -34,7 +34,7 @@ const THREADS: u64 = 3;
 /// Servers that all of them call, and that are killed meanwhile.
 const SERVERS: usize = 3;
 /// What each process may use.
-const LIMITS: Limits = Limits { frames: 2000, handles: 400, threads: 60, sessions: 100, processes: 30 };
+const LIMITS: Limits = Limits { frames: 1500, handles: 300, threads: 24, sessions: 40, processes: 10 };
 
 fn run(arguments: &[String]) -> ExitStatus {
     let number = |index: usize| arguments.get(index).and_then(|text| text.parse::<u64>().ok());

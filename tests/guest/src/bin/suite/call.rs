@@ -41,6 +41,9 @@ pub const TESTS: &[Test] = tests![
     a_kept_call_is_its_servers_alone,
 ];
 
+/// Long enough for a server to get a call, also where the emulator is kept waiting.
+const LONG: Duration = Duration::from_millis(100);
+
 fn words_and_payload_travel() -> Outcome {
     let server = puppet::start()?;
     let session = server.session(1)?;
@@ -164,11 +167,12 @@ fn a_deadline_before_it_is_received() -> Outcome {
     let server = guest::process::Server::prepare(puppet::serve)?;
     let session = server.session(1)?;
     // It does not run while there is no server; a cancel ends it.
-    let caller = thread::spawn(move || ask_for(&session, Header::default(), [0; 8], Duration::from_millis(2)))?;
-    let start = now();
-    while now() < start + 10_000_000 {
-        thread::yield_now();
-    }
+    let inspect = crate::given(&system().inspect)?;
+    let waits = || Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.client == sys::identify().process)));
+    let caller = thread::spawn(move || ask_for(&session, Header::default(), [0; 8], LONG))?;
+    guest::process::eventually("the call is queued", waits)()?;
+    libsys::time::sleep(LONG * 2);
+    check!(waits()?);
     let object = caller.object().map(Object::handle).unwrap_or(Handle::NONE);
     check_eq!(sys::thread_cancel(object), Ok(()));
     check_eq!(caller.join().err(), Some(Error::NotStarted));
@@ -177,13 +181,14 @@ fn a_deadline_before_it_is_received() -> Outcome {
     let server = puppet::start()?;
     let (session, other) = (server.session(1)?, server.session(2)?);
     let busy = thread::spawn(move || session.call(Header::words(puppet::SPIN, Class::Fail), [0; 8]).err())?;
-    let refused = loop {
-        let result = ask_for(&other, Header::words(puppet::ECHO, Class::Fail), [0; 8], Duration::from_millis(5));
-        if result.is_err() {
-            break result.err();
-        }
+    let number = server.process.exit_record()?.process;
+    let spins = || {
+        let current = abi::inspect::CallState::Current as u32;
+        Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.server == number && call.state == current)))
     };
-    check_eq!(refused, Some(Error::NotStarted));
+    guest::process::eventually("the server spins", spins)()?;
+    let refused = ask_for(&other, Header::words(puppet::ECHO, Class::Fail), [0; 8], Duration::from_millis(5));
+    check_eq!(refused.err(), Some(Error::NotStarted));
     server.process.kill(abi::ExitReason::Killed, 0)?;
     check_eq!(busy.join(), Some(Error::PeerDied));
     Ok(())
@@ -192,7 +197,7 @@ fn a_deadline_before_it_is_received() -> Outcome {
 fn a_deadline_after_it_was_received() -> Outcome {
     let server = puppet::start()?;
     let session = server.session(1)?;
-    let kept = ask_for(&session, Header::words(puppet::KEEP, Class::Fail), [0; 8], Duration::from_millis(3));
+    let kept = ask_for(&session, Header::words(puppet::KEEP, Class::Fail), [0; 8], LONG);
     check_eq!(kept.err(), Some(Error::Unknown));
     let status = status_of(&session)?;
     check_eq!((status.withdrawn, status.kept), (1, 0));
@@ -254,7 +259,7 @@ fn a_parked_call() -> Outcome {
 fn a_parked_call_times_out_unseen() -> Outcome {
     let server = puppet::start()?;
     let session = server.session(3)?;
-    let parked = ask_for(&session, Header::words(puppet::PARK, Class::Fail), [0; 8], Duration::from_millis(3));
+    let parked = ask_for(&session, Header::words(puppet::PARK, Class::Fail), [0; 8], LONG);
     check_eq!(parked.err(), Some(Error::NotStarted));
     check_eq!(status_of(&session)?.withdrawn, 1);
     Ok(())
