@@ -71,6 +71,14 @@ fn real_time_runs_first() -> Outcome {
     })?;
     let object = first.object().map(Object::handle).unwrap_or(abi::Handle::NONE);
     check_eq!(set(object.0, 1, 30, 1024, resource), None);
+    let inspect = crate::given(&system().inspect)?;
+    let number = sys::handle_inspect(object)?.object;
+    guest::process::eventually("it waits", || {
+        let waits = |record: libsys::inspect::ThreadRecord| {
+            record.thread == number && record.state == libsys::inspect::ThreadState::Receiving as u32
+        };
+        Ok(libsys::inspect::threads(inspect, Some(sys::identify().process)).any(|record| record.is_ok_and(waits)))
+    })()?;
     // It runs at once on the same CPU, and until it ends.
     signaller.signal(1)?;
     check_eq!(RAN.load(SeqCst), 1);
