@@ -125,7 +125,12 @@ fn broken_segments() {
 
 #[test]
 fn broken_manifests() {
-    for text in ["service", "service uart\n    flux capacitor", "\u{1}\u{2}", "service a\n    session b\nservice b\n    session a\n"] {
+    for text in [
+        "service",
+        "service uart\n    flux capacitor",
+        "\u{1}\u{2}",
+        "service a\n    session b\nservice b\n    session a\n",
+    ] {
         let mut archive = BootArchive::default();
         archive.init(init());
         archive.manifest(text.as_bytes().to_vec());
@@ -154,7 +159,9 @@ fn odd_command_lines_that_boot() {
 
 #[test]
 fn processors_without_what_is_needed() {
-    for (processor, feature) in [("max,-fsgsbase", "FSGSBASE"), ("max,-nx", "NX"), ("max,-syscall", "SYSCALL"), ("max,-lm", "64-bit")] {
+    for (processor, feature) in
+        [("max,-fsgsbase", "FSGSBASE"), ("max,-nx", "NX"), ("max,-syscall", "SYSCALL"), ("max,-lm", "64-bit")]
+    {
         is_refused(&machine().processor(processor), feature);
     }
 }

@@ -57,14 +57,17 @@ fn fuzzing_again_is_the_same() {
 #[test]
 fn a_test_that_fails_is_reported() {
     // No test has this name.
-    let result = machine().in_place_of_init("suite").append("guest.arguments=nothing-of-this-name").run_exec("").unwrap();
+    let result =
+        machine().in_place_of_init("suite").append("guest.arguments=nothing-of-this-name").run_exec("").unwrap();
     assert_eq!((result.end.clone(), result.text().as_str()), (End::Status(1), "0 passed, 0 failed\n"));
 }
 
 #[test]
 fn from_the_shell() {
     let machine = machine().smp(2).timeout(TIMEOUT);
-    for command in ["suite", "attack wild instructions flags mapping forgery exhaustion races", "stress 30", "fuzz 200000 3"] {
+    for command in
+        ["suite", "attack wild instructions flags mapping forgery exhaustion races", "stress 30", "fuzz 200000 3"]
+    {
         exec(&machine, command).unwrap_or_else(|error| panic!("{error:#}"));
     }
 }

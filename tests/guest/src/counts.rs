@@ -58,7 +58,11 @@ impl Counts {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(format!("not given back:{}; there are{}", self.differences(&now), processes())));
+                return Err(Failure::new(format!(
+                    "not given back:{}; there are{}",
+                    self.differences(&now),
+                    processes()
+                )));
             }
             thread::yield_now();
         }
@@ -132,7 +136,10 @@ fn processes() -> String {
         let states = inspect::threads(resource, Some(record.process)).filter_map(Result::ok);
         let states: String = states.map(|thread| format!(" {}", inspect::ThreadState::text(thread.state))).collect();
         let name = inspect::name(&record);
-        format!(" {} {name:?} of {} in state {} with {} handles, threads{states};", record.process, record.parent, record.state, record.handles)
+        format!(
+            " {} {name:?} of {} in state {} with {} handles, threads{states};",
+            record.process, record.parent, record.state, record.handles
+        )
     });
     described.collect()
 }

@@ -100,7 +100,11 @@ fn fuzz(calls: u64, seed: u64) -> Outcome {
     let start = Instant::now();
     let Done { calls, processes, cancelled, killed, ends } = round(calls, seed, cpus())?;
     let seconds = start.elapsed().as_millis() as u64;
-    say!("{calls} calls of {processes} processes in {}.{:03} s; {cancelled} cancelled, {killed} killed", seconds / 1000, seconds % 1000);
+    say!(
+        "{calls} calls of {processes} processes in {}.{:03} s; {cancelled} cancelled, {killed} killed",
+        seconds / 1000,
+        seconds % 1000
+    );
     for (number, count) in ends.into_iter().enumerate().filter(|(_, count)| *count > 0) {
         say!("{count} {}", ExitReason::from_number(number as u32).text());
     }
@@ -153,7 +157,8 @@ fn round(calls: u64, seed: u64, workers: u64) -> Outcome<Done> {
         }
         shared.revive()?;
         if is_over && workers.iter().all(|worker| worker.child.is_none()) {
-            let (cancelled, killed) = workers.iter().fold((0, 0), |sum, worker| (sum.0 + worker.cancelled, sum.1 + worker.killed));
+            let (cancelled, killed) =
+                workers.iter().fold((0, 0), |sum, worker| (sum.0 + worker.cancelled, sum.1 + worker.killed));
             let ends = core::array::from_fn(|index| workers.iter().map(|worker| worker.ends[index]).sum());
             return Ok(Done { calls: done, processes: deaths, cancelled, killed, ends });
         }
@@ -165,7 +170,16 @@ fn round(calls: u64, seed: u64, workers: u64) -> Outcome<Done> {
 fn worker() -> Outcome<Worker> {
     let counter = Memory::create(system().account, 4096)?;
     let mapping = counter.map_writable()?;
-    Ok(Worker { counter, mapping, before: 0, child: None, seen: (0, Instant::now()), cancelled: 0, killed: 0, ends: [0; REASONS] })
+    Ok(Worker {
+        counter,
+        mapping,
+        before: 0,
+        child: None,
+        seen: (0, Instant::now()),
+        cancelled: 0,
+        killed: 0,
+        ends: [0; REASONS],
+    })
 }
 
 impl Shared {

@@ -73,7 +73,8 @@ fn every_limit_is_a_limit() -> Outcome {
     let channel = Channel::create(&account)?;
     check_eq!(channel.mint(1, &account).err(), Some(Error::AccountExhausted));
     let process = Process::create(system().account, "other")?;
-    let start = libsys::process::ThreadStart { entry: 0x40_0000, stack: 0, argument: 0, pages: 0x50_0000, thread_block: 0 };
+    let start =
+        libsys::process::ThreadStart { entry: 0x40_0000, stack: 0, argument: 0, pages: 0x50_0000, thread_block: 0 };
     check_eq!(process.create_thread(start, &account).err(), Some(Error::AccountExhausted));
     Ok(())
 }

@@ -56,10 +56,14 @@ fn words_and_payload_travel() -> Outcome {
             *byte = (index * 7) as u8;
         }
         drop(page);
-        let (header, _) = ask_for(&session, Header::words(puppet::ECHO, Class::Replay).with_payload(bytes), words, PATIENCE)?;
+        let (header, _) =
+            ask_for(&session, Header::words(puppet::ECHO, Class::Replay).with_payload(bytes), words, PATIENCE)?;
         check_eq!(header.payload_bytes(), bytes);
         let page = CallPage::take();
-        check!(page.received(bytes).iter().enumerate().all(|(index, byte)| *byte == (index * 7) as u8), "{bytes} bytes");
+        check!(
+            page.received(bytes).iter().enumerate().all(|(index, byte)| *byte == (index * 7) as u8),
+            "{bytes} bytes"
+        );
     }
     Ok(())
 }
@@ -87,7 +91,8 @@ fn send(session: &Session, handles: &[Handle], method: u32) -> Result<[u64; 8], 
     let mut page = CallPage::take();
     page.handles_mut()[..handles.len()].copy_from_slice(handles);
     drop(page);
-    ask_for(session, Header::words(method, Class::Fail).with_handles(handles.len()), [0; 8], PATIENCE).map(|(_, words)| words)
+    ask_for(session, Header::words(method, Class::Fail).with_handles(handles.len()), [0; 8], PATIENCE)
+        .map(|(_, words)| words)
 }
 
 fn handles_of_a_request_are_duplicated() -> Outcome {
@@ -168,7 +173,9 @@ fn a_deadline_before_it_is_received() -> Outcome {
     let session = server.session(1)?;
     // It does not run while there is no server; a cancel ends it.
     let inspect = crate::given(&system().inspect)?;
-    let waits = || Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.client == sys::identify().process)));
+    let waits = || {
+        Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.client == sys::identify().process)))
+    };
     let caller = thread::spawn(move || ask_for(&session, Header::default(), [0; 8], LONG))?;
     guest::process::eventually("the call is queued", waits)()?;
     libsys::time::sleep(LONG * 2);
@@ -184,7 +191,8 @@ fn a_deadline_before_it_is_received() -> Outcome {
     let number = server.process.exit_record()?.process;
     let spins = || {
         let current = abi::inspect::CallState::Current as u32;
-        Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.server == number && call.state == current)))
+        Ok(libsys::inspect::calls(inspect)
+            .any(|call| call.is_ok_and(|call| call.server == number && call.state == current)))
     };
     guest::process::eventually("the server spins", spins)()?;
     let refused = ask_for(&other, Header::words(puppet::ECHO, Class::Fail), [0; 8], Duration::from_millis(5));
@@ -358,7 +366,9 @@ fn threads_of_one_process_call_each_other() -> Outcome {
     let channel = Channel::create(system().account)?;
     let session = channel.mint(5, system().account)?;
     let server = thread::spawn(move || -> Result<(), Error> {
-        let sys::Event::Call { badge, words, .. } = channel.receive(Some(deadline_after(PATIENCE)))? else { return Err(Error::BadState) };
+        let sys::Event::Call { badge, words, .. } = channel.receive(Some(deadline_after(PATIENCE)))? else {
+            return Err(Error::BadState);
+        };
         sys::reply(Header::default(), [badge + words[0]; 8])
     })?;
     let answer = loop {
@@ -382,10 +392,12 @@ fn a_call_to_oneself() -> Outcome {
 fn a_kept_call_is_its_servers_alone() -> Outcome {
     let channel = Channel::create(system().account)?;
     let session = channel.mint(5, system().account)?;
-    let caller = thread::spawn(move || loop {
-        match ask(&session, 1, Class::Fail, [0; 8]) {
-            Err(Error::Deadlock) => thread::yield_now(),
-            other => return other.err(),
+    let caller = thread::spawn(move || {
+        loop {
+            match ask(&session, 1, Class::Fail, [0; 8]) {
+                Err(Error::Deadlock) => thread::yield_now(),
+                other => return other.err(),
+            }
         }
     })?;
     let sys::Event::Call { .. } = channel.receive(Some(deadline_after(PATIENCE)))? else {

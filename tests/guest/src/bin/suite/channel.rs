@@ -109,7 +109,10 @@ fn receiving_needs_the_right_and_the_server() -> Outcome {
     check_eq!(without.acknowledge_close(1, 1), Err(Error::Denied));
     let server = puppet::start()?;
     check_eq!(server.channel.receive(Some(0)), Err(Error::BadState));
-    check_eq!(refused(Syscall::Receive, [system().account.handle().0, Header::default().with_deadline().0]), Some(Error::WrongKind));
+    check_eq!(
+        refused(Syscall::Receive, [system().account.handle().0, Header::default().with_deadline().0]),
+        Some(Error::WrongKind)
+    );
     Ok(())
 }
 

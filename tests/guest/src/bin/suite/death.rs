@@ -144,7 +144,8 @@ fn hangs_are_counted() -> Outcome {
     let own = libsys::sys::identify().process;
     process::eventually("it has the call", || {
         let current = abi::inspect::CallState::Current as u32;
-        Ok(libsys::inspect::calls(inspect).any(|call| call.is_ok_and(|call| call.client == own && call.state == current)))
+        Ok(libsys::inspect::calls(inspect)
+            .any(|call| call.is_ok_and(|call| call.client == own && call.state == current)))
     })()?;
     kill(&server, ExitReason::Hung)?;
     server.restart()?;
@@ -174,7 +175,9 @@ fn a_deadline_does_not_run_while_there_is_no_server() -> Outcome {
     let session = server.session(5)?;
     kill(&server, ExitReason::Killed)?;
     let other = server.session(6)?;
-    let caller = thread::spawn(move || ask_for(&other, Header::words(puppet::ECHO, Class::Fail), [1; 8], Duration::from_millis(20)))?;
+    let caller = thread::spawn(move || {
+        ask_for(&other, Header::words(puppet::ECHO, Class::Fail), [1; 8], Duration::from_millis(20))
+    })?;
     let start = libsys::time::now();
     while libsys::time::now() < start + 60_000_000 {
         thread::yield_now();
@@ -213,7 +216,10 @@ fn many_deaths() -> Outcome {
     let mut server = puppet::start()?;
     let session = server.session(5)?;
     for round in 0..20 {
-        let callers = [call(&session, puppet::CRASH, Class::Replay, u64::MAX)?, call(&session, puppet::ECHO, Class::Replay, round)?];
+        let callers = [
+            call(&session, puppet::CRASH, Class::Replay, u64::MAX)?,
+            call(&session, puppet::ECHO, Class::Replay, round)?,
+        ];
         wait_until_dead(&server.process)?;
         let [crash, echo] = callers;
         libsys::sys::thread_cancel(crash.object().map_or(abi::Handle::NONE, libsys::Object::handle))?;

@@ -107,7 +107,11 @@ fn a_dead_process_keeps_its_memory_attached() -> Outcome {
     let domain = DmaDomain::create(crate::given(&system().dma)?, 0xf6, system().account, Some((&channel, 0b100)))?;
     let memory = Memory::create_dma(system().account, 4096)?;
     let mapping = memory.map_writable()?;
-    let launch = process::launch("driver", attaches).grant("domain", &domain, Rights::INSPECT).grant("memory", &memory, Rights::all());
+    let launch = process::launch("driver", attaches).grant("domain", &domain, Rights::INSPECT).grant(
+        "memory",
+        &memory,
+        Rights::all(),
+    );
     let record = process::run_launch(launch)?;
     check_eq!(record.code, 0);
     check_eq!(channel.receive(Some(deadline_after(process::PATIENCE))), Ok(Event::Signals(0b100)));

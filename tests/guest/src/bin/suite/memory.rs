@@ -134,7 +134,9 @@ fn addresses_are_chosen_apart() -> Outcome {
 
 fn addresses_are_checked() -> Outcome {
     let memory = memory(1)?;
-    for address in [PAGE, LOWEST_ADDRESS - PAGE, END_ADDRESS, 0x8000_0000_0000, 0xffff_8000_0000_0000, u64::MAX - PAGE + 1] {
+    for address in
+        [PAGE, LOWEST_ADDRESS - PAGE, END_ADDRESS, 0x8000_0000_0000, 0xffff_8000_0000_0000, u64::MAX - PAGE + 1]
+    {
         check_eq!(map(&memory, address, 0, PAGE, READ), Err(Error::BadAddress));
     }
     check_eq!(map(&memory, 0x40_0000_0800, 0, PAGE, READ), Err(Error::BadArgument));
@@ -149,7 +151,8 @@ fn what_is_taken_is_refused() -> Outcome {
     let memory = memory(4)?;
     let place = 0x40_0000_0000;
     check_eq!(map(&memory, place, 0, 4 * PAGE, READ), Ok(place));
-    for (address, pages) in [(place, 1), (place + 3 * PAGE, 1), (place - PAGE, 2), (place - PAGE, 4), (place + PAGE, 4)] {
+    for (address, pages) in [(place, 1), (place + 3 * PAGE, 1), (place - PAGE, 2), (place - PAGE, 4), (place + PAGE, 4)]
+    {
         check_eq!(map(&memory, address, 0, pages * PAGE, READ), Err(Error::BadAddress));
     }
     check_eq!(map(&memory, place + 4 * PAGE, 0, PAGE, READ), Ok(place + 4 * PAGE));
@@ -237,7 +240,9 @@ fn sealed_memory_stays_as_it_is() -> Outcome {
 fn sealing_reaches_every_mapping() -> Outcome {
     fn writes_when_told() -> u64 {
         let env = libsys::env::get();
-        let (Ok(memory), Ok(channel)) = (env.take::<Memory>("memory"), env.take::<libsys::Channel>("back")) else { return 1 };
+        let (Ok(memory), Ok(channel)) = (env.take::<Memory>("memory"), env.take::<libsys::Channel>("back")) else {
+            return 1;
+        };
         let Ok(mapping) = memory.map_writable() else { return 2 };
         mapping.store_u8(0, 1);
         let _ = channel.signal(1);
@@ -248,7 +253,9 @@ fn sealing_reaches_every_mapping() -> Outcome {
     }
     let memory = memory(1)?;
     let channel = libsys::Channel::create(system().account)?;
-    let launch = process::launch("writer", writes_when_told).grant("memory", &memory, Rights::all()).grant_signal("back", &channel, 1);
+    let launch = process::launch("writer", writes_when_told)
+        .grant("memory", &memory, Rights::all())
+        .grant_signal("back", &channel, 1);
     let child = launch.spawn(system().account)?;
     channel.receive(Some(libsys::time::deadline_after(process::PATIENCE)))?;
     memory.seal()?;

@@ -46,7 +46,8 @@ fn a_port_is_read_and_written() -> Outcome {
 fn widths_and_offsets_are_checked() -> Outcome {
     let ports = cmos()?;
     let handle = ports.handle().0;
-    for (offset, width) in [(2, 1), (1, 2), (0, 4), (0, 0), (0, 3), (0, 8), (u64::MAX, 1), (1 << 32, 1), (0, u64::MAX)] {
+    for (offset, width) in [(2, 1), (1, 2), (0, 4), (0, 0), (0, 3), (0, 8), (u64::MAX, 1), (1 << 32, 1), (0, u64::MAX)]
+    {
         check_eq!(refused(Syscall::PortIn, [handle, offset, width]), Some(Error::BadArgument));
         check_eq!(refused(Syscall::PortOut, [handle, offset, width, 0]), Some(Error::BadArgument));
     }

@@ -49,7 +49,10 @@ fn splitting_needs_the_right() -> Outcome {
 
 fn kinds_are_not_mixed() -> Outcome {
     let ports = ports()?;
-    check_eq!(Memory::of_device(ports, 0xfee0_0000, 4096, Caching::Uncached, system().account).err(), Some(Error::WrongKind));
+    check_eq!(
+        Memory::of_device(ports, 0xfee0_0000, 4096, Caching::Uncached, system().account).err(),
+        Some(Error::WrongKind)
+    );
     check_eq!(libsys::inspect::system(ports).err(), Some(Error::WrongKind));
     check_eq!(ports.power(libsys::resource::Power::Off, 0), Error::WrongKind);
     let inspect = crate::given(&system().inspect)?;
@@ -60,10 +63,15 @@ fn kinds_are_not_mixed() -> Outcome {
 fn ram_is_no_device() -> Outcome {
     let physical = crate::given(&system().physical)?;
     for address in [0x10_0000, 0x20_0000, 0x100_0000] {
-        check_eq!(Memory::of_device(physical, address, 4096, Caching::Uncached, system().account).err(), Some(Error::Denied));
+        check_eq!(
+            Memory::of_device(physical, address, 4096, Caching::Uncached, system().account).err(),
+            Some(Error::Denied)
+        );
     }
     let account = system().account.handle().0;
-    let create = |start: u64, bytes: u64, caching: u64| refused(Syscall::MemoryDevice, [physical.handle().0, start, bytes, caching, account]);
+    let create = |start: u64, bytes: u64, caching: u64| {
+        refused(Syscall::MemoryDevice, [physical.handle().0, start, bytes, caching, account])
+    };
     check_eq!(create(0xfed0_0001, 4096, 0), Some(Error::BadArgument));
     check_eq!(create(0xfed0_0000, 4095, 0), Some(Error::BadArgument));
     check_eq!(create(0xfed0_0000, 0, 0), Some(Error::BadArgument));
@@ -80,7 +88,9 @@ fn device_memory_is_exclusive() -> Outcome {
     let place = 0xd_0000_0000;
     let memory = create(place, 0x4000)?;
     check_eq!(memory.info()?.kind, abi::memory::MemoryKind::Device);
-    for (start, bytes) in [(place, 0x1000), (place + 0x3000, 0x1000), (place - 0x1000, 0x2000), (place - 0x1000, 0x10000)] {
+    for (start, bytes) in
+        [(place, 0x1000), (place + 0x3000, 0x1000), (place - 0x1000, 0x2000), (place - 0x1000, 0x10000)]
+    {
         check_eq!(create(start, bytes).err(), Some(Error::Busy));
     }
     drop(memory);

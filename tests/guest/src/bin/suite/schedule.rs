@@ -142,7 +142,8 @@ fn every_cpu_runs_threads() -> Outcome {
         })?;
         let _ = there.join();
     }
-    let all: alloc::vec::Vec<_> = libsys::inspect::cpus(crate::given(&system().inspect)?).filter_map(Result::ok).collect();
+    let all: alloc::vec::Vec<_> =
+        libsys::inspect::cpus(crate::given(&system().inspect)?).filter_map(Result::ok).collect();
     check_eq!(all.len() as u64, cpus);
     check!(all.iter().all(|cpu| cpu.busy + cpu.idle > 0), "{all:?}");
     Ok(())

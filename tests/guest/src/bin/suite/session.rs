@@ -56,7 +56,8 @@ fn live_sessions_are_listed() -> Outcome {
     let first = channel.mint(10, system().account)?;
     let again = first.duplicate(session_rights())?;
     let second = channel.mint(20, system().account)?;
-    let mut seen: alloc::vec::Vec<_> = channel.sessions()?.iter().map(|one| (one.badge, one.client, one.handles)).collect();
+    let mut seen: alloc::vec::Vec<_> =
+        channel.sessions()?.iter().map(|one| (one.badge, one.client, one.handles)).collect();
     seen.sort_unstable();
     check_eq!(seen, [(10, own(), 2), (20, own(), 1)]);
     drop((first, again, second));
@@ -107,7 +108,8 @@ fn calls_once() -> u64 {
 fn each_process_closes_for_itself() -> Outcome {
     let server = puppet::start()?;
     let session = server.session(6)?;
-    let record = process::run_launch(process::launch("client", calls_once).grant("session", &session, session_rights()))?;
+    let record =
+        process::run_launch(process::launch("client", calls_once).grant("session", &session, session_rights()))?;
     check_eq!(record.code, 0);
     process::eventually("its close is delivered", || Ok(status_of(&session)?.closes == 1))()?;
     let status = status_of(&session)?;

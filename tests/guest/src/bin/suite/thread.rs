@@ -62,7 +62,10 @@ fn a_thread_of_a_new_process_waits_for_its_start() -> Outcome {
     thread::yield_now();
     check_eq!(process.exit_record()?.state, abi::process::ProcessState::New as u32);
     process.kill(abi::ExitReason::Killed, 0)?;
-    let again = raw::call(Syscall::ThreadCreate, [process.handle().0, 0x40_0000, 0, 0, 0x58_0000, 0, system().account.handle().0]);
+    let again = raw::call(
+        Syscall::ThreadCreate,
+        [process.handle().0, 0x40_0000, 0, 0, 0x58_0000, 0, system().account.handle().0],
+    );
     check_eq!(again.error(), Some(Error::BadState));
     Ok(())
 }

@@ -90,7 +90,11 @@ fn a_deadline_at_the_end_of_time() -> Outcome {
 fn many_deadlines_at_once() -> Outcome {
     let deadline = deadline_after(Duration::from_millis(10));
     let waiters: alloc::vec::Vec<_> = (0..5)
-        .map(|_| thread::spawn(move || Channel::create(libsys::env::account()).and_then(|channel| channel.receive(Some(deadline)))))
+        .map(|_| {
+            thread::spawn(move || {
+                Channel::create(libsys::env::account()).and_then(|channel| channel.receive(Some(deadline)))
+            })
+        })
         .collect::<Result<_, _>>()?;
     for waiter in waiters {
         check_eq!(waiter.join(), Err(Error::TimedOut));
