@@ -40,6 +40,7 @@ pub struct Machine {
     kind: MachineKind,
     cpus: u32,
     memory_mib: u32,
+    processor: String,
     append: Vec<String>,
     disks: Vec<Disk>,
     instruction_count: bool,
@@ -65,6 +66,7 @@ impl Machine {
             kind: MachineKind::default(),
             cpus: 1,
             memory_mib: DEFAULT_MEMORY_MIB,
+            processor: "max".to_string(),
             append: Vec::new(),
             disks: Vec::new(),
             instruction_count: false,
@@ -89,6 +91,12 @@ impl Machine {
     /// Sets the memory, in MiB.
     pub fn memory(mut self, mib: u32) -> Self {
         self.memory_mib = mib;
+        self
+    }
+
+    /// Sets the processor, as QEMU names them: `max,-fsgsbase` is one without a feature.
+    pub fn processor(mut self, model: &str) -> Self {
+        self.processor = model.to_string();
         self
     }
 
@@ -174,7 +182,7 @@ impl Machine {
         let accelerator = if self.instruction_count { Accelerator::InstructionCount } else { Accelerator::detect() };
         let mut list = ArgumentList::default();
         list.add(["-name", "skink", "-nodefaults", "-no-user-config", "-no-reboot"]);
-        list.add(["-machine", self.kind.qemu_name(), "-cpu", "max"]);
+        list.add(["-machine", self.kind.qemu_name(), "-cpu", &self.processor]);
         list.add(accelerator.arguments(self.cpus));
         if self.instruction_count {
             // The processor's random numbers are the same in every run, too.

@@ -80,6 +80,17 @@ pub fn kill(
     progress(kernel, process);
 }
 
+/// The account of a process was revoked: it ends, if it did not, and gives up the handles that it keeps as well, as it never starts
+/// again. So processes that keep handles to each other end for good.
+pub fn revoke(kernel: &Kernel, process: &Object<Process>) {
+    kill(kernel, process, None, ExitReason::Revoked, 0, 0);
+    if process.state.get() == State::Dead {
+        process.state.set(State::Draining);
+    }
+    process.drain_slot.set(0);
+    progress(kernel, process);
+}
+
 /// A call that the dead process had received, and did not answer.
 fn return_call(kernel: &Kernel, process: &Object<Process>, client: &Object<Thread>, parked: bool) {
     if !parked {
@@ -201,10 +212,11 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     if dma_domain::process_died(kernel, process) {
         return true;
     }
+    let gives_all_up = process.abandoned.get() || process.account.is_revoked_above(kernel);
     for _ in 0..HANDLES_A_STEP {
         let Some(next) = process.handles.next_from(kernel, process.drain_slot.get()) else { break };
         process.drain_slot.set(next.handle.slot() + 1);
-        if !next.keep || process.abandoned.get() {
+        if !next.keep || gives_all_up {
             let _ = flight::close(kernel, process, next.handle);
         }
     }
@@ -274,6 +286,9 @@ fn reset(kernel: &Kernel, process: &Object<Process>) -> bool {
         channel.signals.set(u64::MAX);
     }
     reset_done(kernel, process);
+    if process.account.is_revoked_above(kernel) {
+        revoke(kernel, process);
+    }
     process.abandoned.get()
 }
 

@@ -48,6 +48,16 @@ pub fn machine() -> Machine {
     Machine::new(image())
 }
 
+/// Runs a program of `tests/guest` in place of init, with arguments, and returns what it printed.
+///
+/// # Errors
+/// It did not end with 0, or the machine did not come to its end in order: the message has
+/// the output and the kernel's log.
+pub fn run_guest(machine: &Machine, program: &str, arguments: &str) -> Result<String> {
+    let machine = machine.clone().in_place_of_init(program).append(&format!("guest.arguments={arguments}"));
+    exec(&machine, "")
+}
+
 /// Runs `commands` on `machine` and returns what they printed.
 ///
 /// # Errors

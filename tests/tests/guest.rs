@@ -1,35 +1,73 @@
-//! The programs of `tests/guest`, which run in place of init and test the kernel from user space.
+//! The programs of `tests/guest` that test the kernel from user space: in place of init, with every right there is, on machines with
+//! one, two and four CPUs; and from the shell.
 
-use images::Machine;
+use std::time::Duration;
 
-/// Runs a program in place of init; its output is the failure's text.
-fn run(program: &str, cpus: u32) {
-    let machine: Machine = tests::machine().smp(cpus).append(&format!("init=bin/{program}"));
-    let result = machine.run_exec("").expect("QEMU runs");
-    assert_eq!(result.status(), 0, "{program} on {cpus} CPUs:\n{}\n{}", result.text(), result.log);
+use images::{End, Machine};
+use tests::{CPUS, exec, machine, run_guest};
+
+/// Longer than any of these takes on a machine that does other things as well.
+const TIMEOUT: Duration = Duration::from_secs(150);
+
+/// Runs a program on each number of CPUs, one after the other.
+fn on_all(program: &str, arguments: &str) {
+    for cpus in CPUS {
+        let machine = machine().smp(cpus).timeout(TIMEOUT);
+        let output = run_guest(&machine, program, arguments).unwrap_or_else(|error| panic!("{cpus} CPUs: {error:#}"));
+        assert!(!output.contains("skip "), "{cpus} CPUs, left out:\n{output}");
+    }
 }
 
 #[test]
-fn suite_on_one_cpu() {
-    run("suite", 1);
+fn suite() {
+    on_all("suite", "");
 }
 
 #[test]
-fn suite_on_two_cpus() {
-    run("suite", 2);
+fn attack() {
+    on_all("attack", "");
 }
 
 #[test]
-fn suite_on_four_cpus() {
-    run("suite", 4);
+fn stress() {
+    on_all("stress", "");
 }
 
 #[test]
-fn stress_on_one_cpu() {
-    run("stress", 1);
+fn fuzz() {
+    on_all("fuzz", "1000000,20261122");
 }
 
 #[test]
-fn stress_on_two_cpus() {
-    run("stress", 2);
+fn little_memory_is_enough_to_be_attacked() {
+    let machine = machine().memory(48).smp(2).timeout(TIMEOUT);
+    run_guest(&machine, "attack", "exhaustion,calls").unwrap();
+    run_guest(&machine, "stress", "50").unwrap();
+}
+
+#[test]
+fn fuzzing_again_is_the_same() {
+    // One CPU, in virtual time.
+    let machine: Machine = machine().icount(true).timeout(TIMEOUT);
+    let first = run_guest(&machine, "fuzz", "100000,5").unwrap();
+    assert_eq!(first, run_guest(&machine, "fuzz", "100000,5").unwrap());
+    assert_ne!(first, run_guest(&machine, "fuzz", "100000,6").unwrap());
+}
+
+#[test]
+fn a_test_that_fails_is_reported() {
+    // No test has this name.
+    let result =
+        machine().in_place_of_init("suite").append("guest.arguments=nothing-of-this-name").run_exec("").unwrap();
+    assert_eq!((result.end.clone(), result.text().as_str()), (End::Status(1), "0 passed, 0 failed\n"));
+}
+
+#[test]
+fn from_the_shell() {
+    let machine = machine().smp(2).timeout(TIMEOUT);
+    for command in
+        ["suite", "attack wild instructions flags mapping forgery exhaustion races", "stress 30", "fuzz 200000 3"]
+    {
+        exec(&machine, command).unwrap_or_else(|error| panic!("{error:#}"));
+    }
 }

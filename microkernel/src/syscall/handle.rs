@@ -6,7 +6,7 @@ use crate::ipc::flight;
 use crate::kernel::Kernel;
 use crate::object::any::AnyRef;
 use crate::object::{Account, Object, Process, Thread};
-use abi::{Error, ExitReason, Handle, Limits, Rights};
+use abi::{Error, Handle, Limits, Rights};
 
 /// [`abi::Syscall::HandleDuplicate`].
 ///
@@ -102,7 +102,7 @@ pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Er
     account.set_revoked();
     for process in kernel.processes.iter(kernel) {
         if process.account.is_within(kernel, account) {
-            death::kill(kernel, process, None, ExitReason::Revoked, 0, 0);
+            death::revoke(kernel, process);
         }
     }
     Ok(())

@@ -108,7 +108,11 @@ pub fn run(name: &str, function: Function) -> Outcome<ExitRecord> {
 /// Runs a process to its end.
 #[track_caller]
 pub fn run_launch(launch: Launch<'_>) -> Outcome<ExitRecord> {
-    wait_for(&launch.spawn(system().account)?)
+    let child = launch.spawn(system().account)?;
+    let record = wait_for(&child)?;
+    // What it left behind ends.
+    child.account.revoke()?;
+    Ok(record)
 }
 
 /// The reason in an exit record.

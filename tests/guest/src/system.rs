@@ -106,11 +106,18 @@ pub fn enter(run: fn(&[String]) -> ExitStatus) -> ExitStatus {
     if is_init() {
         supervise();
     }
-    // Room that stays: what is in use does not change with every message that is put together.
-    drop(Vec::<u8>::with_capacity(1 << 20));
+    // Room that stays, every page of it placed: what is in use does not change with every message that is put together.
+    drop(core::hint::black_box(vec![1u8; 1 << 20]));
+    touch_stack();
     // The same for threads' stacks and channels, which are used again.
     libsys::thread::scope(|scope| (0..SPARE_THREADS).for_each(|_| drop(scope.spawn(|| ()))));
     run(&env::arguments()[1..])
+}
+
+/// Has the pages of the stack placed that may be needed.
+#[inline(never)]
+fn touch_stack() {
+    core::hint::black_box([1u8; 80 * 1024]);
 }
 
 fn is_init() -> bool {

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use guest::counts::Counts;
+use guest::counts::{Counts, cpus};
 use guest::process::{self, Server, reason};
 use guest::random::Random;
 use guest::system::system;
@@ -25,17 +25,21 @@ use guest::{puppet, raw, say};
 use libsys::message::CallPage;
 use libsys::program::Child;
 use libsys::time::{Instant, deadline_after};
-use libsys::{Channel, ExitStatus, Limits, Memory, Object, Process, WritableMapping, env, sys};
+use libsys::{Account, Channel, ExitStatus, Limits, Memory, Object, Process, WritableMapping, env, sys};
 
 guest::main!(run);
 
 /// Calls of one process.
 const BATCH: u64 = 100_000;
+/// Calls before the system is looked at first.
+const WARM_UP: u64 = 20_000;
 /// What a process may use.
 const LIMITS: Limits = Limits { frames: 600, handles: 200, threads: 6, sessions: 24, processes: 4 };
 /// How long a process may make no call before it is cancelled, and before it is killed.
 const IDLE: Duration = Duration::from_millis(20);
 const STUCK: Duration = Duration::from_millis(500);
+/// Reasons for which processes end.
+const REASONS: usize = 14;
 /// How often it is said how far it is.
 const NEWS: u64 = 10_000_000;
 
@@ -65,6 +69,11 @@ struct Worker {
     child: Option<Child>,
     /// What the counter stood at when it was looked at last, and since when.
     seen: (u64, Instant),
+    /// How often it had to be helped.
+    cancelled: u64,
+    killed: u64,
+    /// How often its processes ended for each reason.
+    ends: [u64; REASONS],
 }
 
 /// What all of them share.
@@ -73,24 +82,48 @@ struct Shared {
     session: libsys::Session,
     lent: Memory,
     sealed: Memory,
-    /// A process that nobody started.
-    passive: Process,
+    /// A process that nobody but they may start, with its account.
+    passive: (Process, Account),
+}
+
+/// A process that runs goes on without handles: this one does not.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.passive.1.revoke();
+    }
 }
 
 fn fuzz(calls: u64, seed: u64) -> Outcome {
     // Once before counting: what the program itself needs is there then.
-    round(1, seed, Counts::now()?.cpus())?;
+    round(WARM_UP, seed, cpus())?;
     let before = Counts::settled()?;
     let start = Instant::now();
-    let (deaths, done) = round(calls, seed, before.cpus())?;
+    let Done { calls, processes, cancelled, killed, ends } = round(calls, seed, cpus())?;
     let seconds = start.elapsed().as_millis() as u64;
+    say!(
+        "{calls} calls of {processes} processes in {}.{:03} s; {cancelled} cancelled, {killed} killed",
+        seconds / 1000,
+        seconds % 1000
+    );
+    for (number, count) in ends.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        say!("{count} {}", ExitReason::from_number(number as u32).text());
+    }
     before.wait_until_back()?;
-    say!("{done} calls, {deaths} processes, {}.{:03} s: nothing lost", seconds / 1000, seconds % 1000);
+    say!("nothing lost");
     Ok(())
 }
 
-/// Makes at least so many calls: processes, and calls.
-fn round(calls: u64, seed: u64, workers: u64) -> Outcome<(u64, u64)> {
+/// What was done.
+struct Done {
+    calls: u64,
+    processes: u64,
+    cancelled: u64,
+    killed: u64,
+    ends: [u64; REASONS],
+}
+
+/// Makes at least so many calls.
+fn round(calls: u64, seed: u64, workers: u64) -> Outcome<Done> {
     let account = system().account;
     let server = puppet::start()?;
     let session = server.session(5)?;
@@ -100,7 +133,7 @@ fn round(calls: u64, seed: u64, workers: u64) -> Outcome<(u64, u64)> {
     sealed.seal()?;
     let passive_account = account.split(LIMITS)?;
     let passive = Process::create(&passive_account, "passive")?;
-    let mut shared = Shared { server, session, lent, sealed, passive };
+    let mut shared = Shared { server, session, lent, sealed, passive: (passive, passive_account) };
     let mut workers: Vec<Worker> = (0..workers).map(|_| worker()).collect::<Result<_, _>>()?;
     let news = Channel::create(account)?;
     let (mut deaths, mut said) = (0, 0);
@@ -124,7 +157,10 @@ fn round(calls: u64, seed: u64, workers: u64) -> Outcome<(u64, u64)> {
         }
         shared.revive()?;
         if is_over && workers.iter().all(|worker| worker.child.is_none()) {
-            return Ok((deaths, done));
+            let (cancelled, killed) =
+                workers.iter().fold((0, 0), |sum, worker| (sum.0 + worker.cancelled, sum.1 + worker.killed));
+            let ends = core::array::from_fn(|index| workers.iter().map(|worker| worker.ends[index]).sum());
+            return Ok(Done { calls: done, processes: deaths, cancelled, killed, ends });
         }
         // A death, or time to look whether somebody is stuck.
         let _ = news.receive(Some(deadline_after(IDLE)));
@@ -134,7 +170,16 @@ fn round(calls: u64, seed: u64, workers: u64) -> Outcome<(u64, u64)> {
 fn worker() -> Outcome<Worker> {
     let counter = Memory::create(system().account, 4096)?;
     let mapping = counter.map_writable()?;
-    Ok(Worker { counter, mapping, before: 0, child: None, seen: (0, Instant::now()) })
+    Ok(Worker {
+        counter,
+        mapping,
+        before: 0,
+        child: None,
+        seen: (0, Instant::now()),
+        cancelled: 0,
+        killed: 0,
+        ends: [0; REASONS],
+    })
 }
 
 impl Shared {
@@ -144,9 +189,9 @@ impl Shared {
         if record.state == ProcessState::Dead as u32 {
             self.server.restart()?;
         }
-        let record = self.passive.exit_record()?;
+        let record = self.passive.0.exit_record()?;
         if record.state == ProcessState::Dead as u32 {
-            self.passive.reset(None)?;
+            self.passive.0.reset(None)?;
         }
         Ok(())
     }
@@ -175,7 +220,7 @@ impl Worker {
             .grant("lent", &shared.lent, every)
             .grant("read", &shared.lent, read)
             .grant("sealed", &shared.sealed, every)
-            .grant("passive", &shared.passive, every)
+            .grant("passive", &shared.passive.0, every)
             .grant("server", &shared.server.process, Rights::INSPECT | Rights::DUPLICATE)
             .grant_signal("news", news, 2)
             .affinity(1 << cpu)
@@ -189,12 +234,13 @@ impl Worker {
     fn watch(&mut self, is_over: bool) -> Outcome {
         let Some(child) = &self.child else { return Ok(()) };
         let record = child.process.exit_record()?;
-        if record.state == ProcessState::Dead as u32 {
+        if [ProcessState::Draining as u32, ProcessState::Dead as u32].contains(&record.state) {
             // A random call may end it as if it had panicked: then it has left no message.
             let message = libsys::panic::message_of(&child.process, record.code).unwrap_or_default();
             if reason(&record) == ExitReason::Panic && message.contains("panicked") {
                 return Err(Failure::new(alloc::format!("the fuzzer: {message}")));
             }
+            self.ends[record.reason as usize % REASONS] += 1;
             // All that it made and nobody else has ends with its account.
             child.account.revoke()?;
             self.child = None;
@@ -205,8 +251,10 @@ impl Worker {
         if counted != self.seen.0 {
             self.seen = (counted, now);
         } else if now - self.seen.1 > STUCK || is_over && now - self.seen.1 > IDLE * 4 {
+            self.killed += 1;
             child.process.kill(ExitReason::Hung, 0)?;
         } else if now - self.seen.1 > IDLE {
+            self.cancelled += 1;
             let _ = child.thread.cancel();
         }
         Ok(())
@@ -336,7 +384,7 @@ impl Fuzzer {
     /// Writes into the message pages what the next call finds there.
     fn mutate(&mut self) {
         let page = self.pages.wrapping_add(self.random.below(2) as usize);
-        let soon = self.now + self.random.below(200_000);
+        let soon = self.now + self.random.below(50_000);
         let deadline = if self.random.one_in(50_000) { u64::MAX } else { soon };
         let handles = core::array::from_fn(|_| Handle(self.handle()));
         let (lane, sequence) = (self.small(), self.small());
@@ -353,7 +401,8 @@ impl Fuzzer {
 
     /// Both pages have a deadline that is not far: who waits does not wait for long.
     fn set_deadlines(&mut self) {
-        let deadline = self.now + self.random.below(100_000);
+        // Mostly over already.
+        let deadline = if self.random.one_in(32) { self.now + self.random.below(50_000) } else { self.now };
         for page in [self.pages, self.pages.wrapping_add(1)] {
             // SAFETY: as in `mutate`.
             unsafe { (&raw mut (*page).deadline).write_volatile(deadline) };
@@ -457,7 +506,9 @@ impl Fuzzer {
             }
             Syscall::ProcessKill => {
                 // Mostly others: the own end comes soon enough.
-                let process = if self.random.one_in(2000) { 0 } else { self.handle() };
+                let made = self.handles[20 + self.random.below(28) as usize];
+                let process = if made == 0 || self.random.one_in(200) { self.handle() } else { made };
+                let process = if process == 0 && !self.random.one_in(100) { u64::MAX } else { process };
                 a[..3].copy_from_slice(&[process, self.random.below(16), self.small()]);
             }
             Syscall::ThreadExit => {

@@ -12,7 +12,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
-use guest::counts::Counts;
+use guest::counts::{Counts, cpus};
 use guest::process::{self, Server, ask_for, reason};
 use guest::random::Random;
 use guest::system::system;
@@ -34,7 +34,7 @@ const THREADS: u64 = 3;
 /// Servers that all of them call, and that are killed meanwhile.
 const SERVERS: usize = 3;
 /// What each process may use.
-const LIMITS: Limits = Limits { frames: 2000, handles: 400, threads: 60, sessions: 100, processes: 30 };
+const LIMITS: Limits = Limits { frames: 1500, handles: 300, threads: 24, sessions: 40, processes: 10 };
 
 fn run(arguments: &[String]) -> ExitStatus {
     let number = |index: usize| arguments.get(index).and_then(|text| text.parse::<u64>().ok());
@@ -56,7 +56,7 @@ fn stress(rounds: u64, seed: u64) -> Outcome<String> {
     // Once before counting: what the program itself needs is there then.
     all_at_once(2, seed, 1)?;
     let before = Counts::settled()?;
-    let (restarts, deeds) = all_at_once(rounds, seed, before.cpus())?;
+    let (restarts, deeds) = all_at_once(rounds, seed, cpus())?;
     before.wait_until_back()?;
     Ok(format!("{deeds} deeds, {restarts} restarts of servers: nothing lost"))
 }

@@ -125,6 +125,17 @@ crate::refused! {
             must!(refused(Syscall::Signal, [signaller, 0b11]), None);
         }
     }
+    processes_that_keep_each_other {
+        // Handles in a circle: nothing but the end of their account ends them.
+        let own = env::process().handle().0;
+        let other = call(Syscall::ProcessCreate, [account(), 0x41, 0]);
+        must!(other.error(), None);
+        let other = other.results[0];
+        let all = u64::from(abi::Rights::all().bits());
+        must!(refused(Syscall::HandleGrant, [other, own, all, 0, 1]), None);
+        must!(refused(Syscall::HandleKeep, [other, 1]), None);
+        must!(refused(Syscall::ProcessKill, [other, abi::ExitReason::Killed as u64, 0]), None);
+    }
     bombs {
         // Each process makes as many as it can, and leaves them behind.
         fn bomb() -> u64 {

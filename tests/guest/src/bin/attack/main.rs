@@ -42,7 +42,12 @@ const GROUPS: &[(&str, &[Test])] = &[
 
 fn run(arguments: &[String]) -> ExitStatus {
     // What is made once for all of them is not missed afterwards.
-    if let Err(failure) = neighbour().map(drop).and_then(|()| process::run("warm", || 0).map(drop)) {
+    let warm_up = || {
+        neighbour()?;
+        let _ = dies(|| puppet::fault(), &[ExitReason::PageFault]);
+        is_refused(|| 0)
+    };
+    if let Err(failure) = warm_up() {
         guest::say!("the neighbour does not start: {failure:?}");
         return ExitStatus::FAILURE;
     }

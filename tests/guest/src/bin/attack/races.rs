@@ -132,7 +132,7 @@ crate::refused! {
             }
         });
         let reader = reader.expect("a thread");
-        for _ in 0..1000 {
+        for _ in 0..200 {
             call(Syscall::MemoryMap, [0, memory, place, 0, 64 * 4096, 3]);
             call(Syscall::MemoryUnmap, [0, place]);
         }
