@@ -131,6 +131,7 @@ unsafe extern "C" fn entry() {
         "jb return_to_user",
         "cmp rax, {reply_receive_number}",
         "je 4f",
+        "mov rsi, rax",
         "call {syscall}",
         "jmp return_to_user",
         // These do not return, but come to the exit by themselves.
