@@ -10,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
-use abi::{ExitReason, Syscall};
+use abi::ExitReason;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static REFERENCES: [&Cpu; MAX_CPUS] = {
@@ -65,9 +65,14 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
 }
 
 /// A system call of the current thread, of the kinds that have no entry of their own.
-pub extern "C" fn syscall(cpu: &'static Cpu, number: u64) {
+pub extern "C" fn syscall(cpu: &'static Cpu) {
+    slow_syscall(lock::acquire(), cpu);
+}
+
+/// A receive of the current thread.
+pub extern "C" fn receive(cpu: &'static Cpu) {
     let kernel = lock::acquire();
-    if number != Syscall::Receive as u64 || !fast::receive(&kernel, cpu) {
+    if !fast::receive(&kernel, cpu) {
         slow_syscall(kernel, cpu);
     }
 }

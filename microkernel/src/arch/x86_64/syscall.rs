@@ -131,12 +131,14 @@ unsafe extern "C" fn entry() {
         "jb return_to_user",
         "cmp rax, {reply_receive_number}",
         "je 4f",
-        "mov rsi, rax",
+        "cmp rax, {receive_number}",
+        "je 5f",
         "call {syscall}",
         "jmp return_to_user",
-        // These do not return, but come to the exit by themselves.
+        // These two do not return, but come to the exit by themselves.
         "3: call {call}",
         "4: call {reply_receive}",
+        "5: call {receive}",
         // Leaving, as the current frame says. Interrupts are off and the GS base is the kernel's.
         ".global return_to_user",
         "return_to_user:",
@@ -187,9 +189,11 @@ unsafe extern "C" fn entry() {
         user_data = const USER_DATA,
         call_number = const Syscall::Call as u64,
         reply_receive_number = const Syscall::ReplyReceive as u64,
+        receive_number = const Syscall::Receive as u64,
         syscall = sym crate::entry::syscall,
         call = sym crate::entry::call,
         reply_receive = sym crate::entry::reply_receive,
+        receive = sym crate::entry::receive,
         rip = const pushed!(rip),
         rax = const pushed!(rax),
         rdi = const pushed!(rdi),
