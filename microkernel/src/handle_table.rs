@@ -287,6 +287,7 @@ impl HandleTable {
     ///
     /// # Errors
     /// `NoSlot`, `AccountExhausted`: the capability is dropped.
+    #[cfg(test)]
     pub fn insert(&self, kernel: &Kernel, account: &Object<Account>, capability: Capability) -> Result<Handle, Error> {
         self.reserve(kernel, account, 1)?;
         Ok(self.insert_reserved(capability))
@@ -323,11 +324,6 @@ impl HandleTable {
         })
     }
 
-    /// Slots that were ever used: where [`HandleTable::next_from`] ends.
-    pub fn end(&self) -> u32 {
-        self.end.get()
-    }
-
     /// Gives the frames of an empty table back.
     pub fn free(&self, kernel: &Kernel, account: &Object<Account>) {
         debug_assert!(self.is_empty() && self.reserved.get() == 0);
@@ -339,11 +335,5 @@ impl HandleTable {
         self.free.set(0);
         self.listed.set(0);
         self.end.set(FIRST_SLOT);
-    }
-}
-
-impl Default for HandleTable {
-    fn default() -> HandleTable {
-        HandleTable::new()
     }
 }

@@ -10,16 +10,11 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 /// An object type that handles can name.
-pub trait Named: Type {
-    /// The kind that user space sees.
-    const KIND: Kind;
-}
+pub trait Named: Type {}
 
 macro_rules! named {
     ($($type:ident = $kind:ident;)*) => {
-        $(impl Named for $type {
-            const KIND: Kind = Kind::$kind;
-        })*
+        $(impl Named for $type {})*
 
         impl AnyRef {
             fn with_object<R>(&self, f: impl FnOnce(ObjectType, &dyn AnyObject) -> R) -> R {
@@ -93,11 +88,6 @@ impl AnyRef {
     /// Of a typed reference.
     pub fn new<T: Type>(reference: Ref<T>) -> AnyRef {
         AnyRef { pointer: reference.into_raw().cast(), object_type: T::TYPE }
-    }
-
-    /// The type of the object.
-    pub fn object_type(&self) -> ObjectType {
-        self.object_type
     }
 
     /// The object's number.

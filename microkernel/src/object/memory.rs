@@ -233,6 +233,7 @@ impl Memory {
     }
 
     /// The physical range of device Memory.
+    #[cfg(test)]
     pub fn device_range(&self) -> Option<Range<PhysAddr>> {
         match self.backing {
             Backing::Foreign(start) if self.kind == MemoryKind::Device => Some(start..start + self.bytes()),

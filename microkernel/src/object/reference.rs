@@ -113,6 +113,7 @@ impl<T: Type> Object<T> {
     }
 
     /// References now.
+    #[cfg(test)]
     pub fn references(&self) -> u32 {
         self.header.count.get()
     }
@@ -342,12 +343,6 @@ impl Doomed {
             self.last.set(None);
         }
         Some(pointer)
-    }
-}
-
-impl Default for Doomed {
-    fn default() -> Doomed {
-        Doomed::new()
     }
 }
 

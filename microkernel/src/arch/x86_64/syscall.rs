@@ -100,6 +100,7 @@ pub unsafe fn return_with_words(words: &Frame, status: u64, r0: u64, r1: u64, lo
 
 /// The entry. Interrupts are off, the stack is the user's, GS base too.
 #[unsafe(naked)]
+#[unsafe(link_section = ".text.entry")]
 unsafe extern "C" fn entry() {
     naked_asm!(
         "swapgs",
