@@ -68,6 +68,7 @@
 pub mod character;
 pub mod console;
 pub mod log;
+pub mod pci;
 pub mod random;
 pub mod registry;
 pub mod rtc;
@@ -75,6 +76,7 @@ pub mod rtc;
 pub use character::{Character, CharacterClient};
 pub use console::{Console, ConsoleClient};
 pub use log::{Log, LogClient};
+pub use pci::{Pci, PciClient, PciFunction, PciFunctionClient};
 pub use random::{Random, RandomClient};
 pub use registry::{Registry, RegistryClient};
 pub use rtc::{Rtc, RtcClient};
