@@ -9,10 +9,14 @@
 //!
 //! The protocol is [`crate::protocol::block`]; drivers are written with [`crate::driver::block`], which is made of these.
 
+mod disk;
 mod limits;
+mod lookout;
+mod outstanding;
 mod queues;
 pub mod ring;
 
+pub use disk::{Buffer, Completion, Disk, DiskError, Request};
 pub use limits::Limits;
 pub use queues::{Client, Queues, Ticket};
 pub use ring::{Segment, Submission};

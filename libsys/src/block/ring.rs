@@ -127,6 +127,13 @@ impl Submission {
         fits
     }
 
+    /// Changes the numbers of its buffers.
+    pub fn rename_buffers(&mut self, name: impl Fn(u32) -> u32) {
+        for segment in &mut self.segments[..usize::from(self.count)] {
+            segment.buffer = name(segment.buffer);
+        }
+    }
+
     /// Takes over another one, segments as far as there are.
     pub fn copy_from(&mut self, other: &Submission) {
         (self.id, self.operation, self.flags) = (other.id, other.operation, other.flags);
