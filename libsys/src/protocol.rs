@@ -67,14 +67,20 @@
 
 pub mod character;
 pub mod console;
+pub mod file;
+pub mod filesystem;
 pub mod log;
+pub mod namespace;
 pub mod random;
 pub mod registry;
 pub mod rtc;
 
 pub use character::{Character, CharacterClient};
 pub use console::{Console, ConsoleClient};
+pub use file::{File, FileClient};
+pub use filesystem::{FileSystem, FileSystemClient};
 pub use log::{Log, LogClient};
+pub use namespace::{Namespace, NamespaceClient};
 pub use random::{Random, RandomClient};
 pub use registry::{Registry, RegistryClient};
 pub use rtc::{Rtc, RtcClient};
