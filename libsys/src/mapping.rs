@@ -106,6 +106,15 @@ impl WritableMapping {
         unsafe { copy(from.as_ptr(), self.0.at(offset, from.len(), 1), from.len()) }
     }
 
+    /// Copies bytes from another mapping. Panics when they are not inside of both. The ranges may overlap only if they are the same Memory at different addresses; then
+    /// what arrives is a mixture.
+    #[inline]
+    pub fn copy_from(&self, offset: usize, from: &Mapping, from_offset: usize, bytes: usize) {
+        // SAFETY: both are valid for that length, and assembly may copy what others access meanwhile. Two ranges of one mapping cannot be told apart by the
+        // assembly from two of the same Memory: an overlap mixes bytes of shared memory, which no reference points at.
+        unsafe { copy(from.at(from_offset, bytes, 1), self.0.at(offset, bytes, 1), bytes) }
+    }
+
     /// Sets bytes to zero. Panics when they are not inside.
     pub fn zero(&self, offset: usize, bytes: usize) {
         let start = self.0.at(offset, bytes, 1);
