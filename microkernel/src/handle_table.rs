@@ -139,12 +139,7 @@ impl HandleTable {
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
     #[inline]
-    pub fn get<'k, T: Type>(
-        &self,
-        kernel: &'k Kernel,
-        handle: Handle,
-        rights: Rights,
-    ) -> Result<&'k Object<T>, Error> {
+    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }
 
