@@ -314,16 +314,20 @@ impl HandleTable {
         Ok(capability)
     }
 
-    /// What the first live slot at or after `slot` holds.
-    pub fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
-        (slot.max(FIRST_SLOT)..self.end.get()).find_map(|slot| {
-            let entry = self.entry(slot)?;
-            let object = entry.object.get()?;
-            Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
-        })
+    /// What a slot holds.
+    pub fn at(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        let entry = self.entry(slot)?;
+        let object = entry.object.get()?;
+        Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
     }
 
-    /// Slots that were ever used: where [`HandleTable::next_from`] ends.
+    /// What the first live slot at or after `slot` holds.
+    #[cfg(test)]
+    pub(crate) fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        (slot..self.end.get()).find_map(|slot| self.at(kernel, slot))
+    }
+
+    /// Slots that were ever used are below.
     pub fn end(&self) -> u32 {
         self.end.get()
     }

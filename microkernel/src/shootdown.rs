@@ -43,6 +43,16 @@ pub struct Ticket(u64);
 impl Ticket {
     /// Nothing to wait for.
     pub const DONE: Ticket = Ticket(0);
+
+    /// As the key of what waits for it.
+    pub(crate) fn key(self) -> u64 {
+        self.0
+    }
+
+    /// Of a key.
+    pub(crate) fn from_key(key: u64) -> Ticket {
+        Ticket(key)
+    }
 }
 
 /// Who has to flush, and what waits for it.

@@ -359,6 +359,7 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
     let mut left = most;
     while left > 0 {
         let Some(header) = kernel.doomed.pop() else { return };
+        left -= 1;
         // SAFETY: it stays in its slab until it is freed below.
         if unsafe { header.as_ref() }.count.get() != 0 {
             continue;
@@ -384,7 +385,7 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
                 ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
             }
         };
-        left = left.saturating_sub(if done { 1 } else { STEP_COST });
+        left = left.saturating_sub(if done { 0 } else { STEP_COST });
     }
 }
 

@@ -124,7 +124,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
 
         Syscall::AccountSplit => results(handle::split_account(kernel, thread)),
         Syscall::AccountRead => results(inspect::account(kernel, thread)),
-        Syscall::AccountRevoke => nothing(handle::revoke_account(kernel, thread)),
+        Syscall::AccountRevoke => handle::revoke_account(kernel, thread),
 
         Syscall::ProcessCreate => results(process::create(kernel, thread)),
         Syscall::ProcessStart => nothing(process::start(kernel, thread)),
