@@ -227,7 +227,9 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     if must_wait && !channel.is_closed() {
         // A suspect has to be alone: nothing was done for a parked call, so it is delivered anew when its turn comes.
         server.active_calls.set(server.active_calls.get() - 1);
+        client.call_since.set(clock::tsc());
         end::queue_again(channel, client.get(kernel), true);
+        inherit::queued(kernel, channel, client.rank.get());
         return Err(Error::CallerGone);
     }
     if client.is_suspect() {

@@ -2,6 +2,7 @@
 
 mod address_space;
 mod caller;
+mod bounds;
 mod calls;
 mod deaths;
 mod devices;
