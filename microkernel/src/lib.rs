@@ -24,6 +24,7 @@ pub mod panic;
 pub mod radix;
 pub mod schedule;
 pub mod shootdown;
+pub mod sync;
 pub mod syscall;
 #[cfg(test)]
 mod tests;

@@ -184,7 +184,7 @@ impl Puppet {
         };
         match header.method() {
             ECHO => Answer::Reply(Header::words(ECHO, Class::Fail).with_payload(header.payload_bytes()), w),
-            CRASH if incarnation <= w[0] => fault(),
+            CRASH | CRASH_PARK if incarnation <= w[0] => fault(),
             ABOUT | CRASH => words(about()),
             KEEP | PARK | CRASH_PARK => {
                 let Ok(call) = KeptCall::keep() else { return Answer::None };

@@ -76,7 +76,7 @@ pub fn build(
         }
     }
     for (page, address) in devices {
-        tables.map(DEVICES_BASE + page * 4096, address, 4096, UNCACHED)?;
+        tables.map(DEVICES_BASE + page * 4096, address & !0xfff, 4096, UNCACHED)?;
     }
     TABLE.store(root.as_u64(), Relaxed);
     Ok(())
