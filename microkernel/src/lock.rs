@@ -87,7 +87,8 @@ impl Drop for Guard {
         if IS_MEASURED {
             let (held, cause) = (clock::tsc() - SINCE.load(Relaxed), CAUSE.load(Relaxed));
             LOCK.lock.release();
-            if held > LONGEST.fetch_max(held, Relaxed) {
+            // The first time is the boot's.
+            if LONGEST.fetch_max(1, Relaxed) > 0 && held > LONGEST.fetch_max(held, Relaxed) {
                 crate::log!(Notice, "lock held for {held}, system call {cause}");
             }
             return;
