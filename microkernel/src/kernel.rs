@@ -21,7 +21,7 @@ use core::marker::PhantomPinned;
 use x86_64::PhysAddr;
 
 /// Objects freed at the end of one kernel entry, at most: what is left waits for the next.
-const REAP_BATCH: usize = 32;
+const REAP_BATCH: usize = 12;
 
 /// The kernel's state.
 pub struct Kernel {

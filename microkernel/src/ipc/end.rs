@@ -2,8 +2,8 @@
 
 use super::{inherit, receive, reply};
 use crate::kernel::Kernel;
-use crate::object::thread::State;
 use crate::object::process::orphan_key;
+use crate::object::thread::State;
 use crate::object::{Channel, Object, Thread};
 use crate::{death, schedule, timer};
 use abi::{Class, Error};

@@ -220,7 +220,8 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     if thread.current.is_some() || thread.orphan.is_some() {
         return Err(Error::BadState);
     }
-    let must_wait = call.parked.get() && call.client.get(kernel).is_some_and(|client| !may_deliver(kernel, server, client));
+    let must_wait =
+        call.parked.get() && call.client.get(kernel).is_some_and(|client| !may_deliver(kernel, server, client));
     let (client, channel) = (release_kept(kernel, call), call.channel.get(kernel));
     flight::close(kernel, server, handle)?;
     let client = client.ok_or(Error::CallerGone)?;

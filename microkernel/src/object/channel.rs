@@ -158,10 +158,7 @@ impl Channel {
     /// Whether nothing at all waits to be received.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
-        let lists = self.closes.occupied()
-            | self.withdrawn.occupied()
-            | self.ordered.occupied()
-            | self.fair.occupied();
+        let lists = self.closes.occupied() | self.withdrawn.occupied() | self.ordered.occupied() | self.fair.occupied();
         self.signals.get() | lists as u64 == 0
     }
 

@@ -352,7 +352,7 @@ impl Default for Doomed {
 }
 
 /// What a step of dismantling counts for, in objects freed.
-const STEP_COST: usize = 16;
+const STEP_COST: usize = 12;
 
 /// Frees up to `most` doomed objects; the rest waits for the next time.
 pub(crate) fn reap(kernel: &mut Kernel, most: usize) {

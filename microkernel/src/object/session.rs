@@ -282,7 +282,8 @@ pub fn delivered_close<'k>(
     client: u64,
 ) -> Option<&'k Object<SessionUse>> {
     let key = close_key(badge, client);
-    let alike = channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key() == key);
+    let alike =
+        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key() == key);
     let mut alike = alike.filter(|close| close.badge == badge && close.client == client);
     alike.next()
 }

@@ -9,6 +9,9 @@
 //!
 //! The same files are compiled a second time for tests, over loom's atomics: `model` explores their interleavings.
 
+// All are statics, or in one.
+#![allow(clippy::new_without_default)]
+
 pub mod log_ring;
 pub mod requests;
 pub mod spin_lock;

@@ -193,18 +193,26 @@ fn a_frame_is_reused_when_no_tlb_has_it() {
     });
 }
 
+/// A word of each CPU's stack.
+struct Stacks([UnsafeCell<u32>; 3]);
+
+// SAFETY: each is used by the CPU with its index, and read once that has arrived; loom reports where it is not.
+unsafe impl Sync for Stacks {}
+// SAFETY: as above.
+unsafe impl Send for Stacks {}
+
 #[test]
 fn cpus_that_start_have_stacks_of_their_own() {
     explore(|| {
         let tickets = Arc::new(tickets::Tickets::new());
-        let stacks: Arc<[UnsafeCell<u32>; 3]> = Arc::new(core::array::from_fn(|_| UnsafeCell::new(0)));
+        let stacks = Arc::new(Stacks(core::array::from_fn(|_| UnsafeCell::new(0))));
         tickets.offer(3);
         let threads = [0, 1].map(|_| {
             let (tickets, stacks) = (tickets.clone(), stacks.clone());
             thread::spawn(move || {
                 let Some(index) = tickets.take() else { return false };
                 // SAFETY: the stack of this index is this CPU's alone; loom reports where it is not.
-                stacks[index as usize].with_mut(|stack| unsafe { *stack = index });
+                stacks.0[index as usize].with_mut(|stack| unsafe { *stack = index });
                 tickets.arrive();
                 true
             })
@@ -214,7 +222,7 @@ fn cpus_that_start_have_stacks_of_their_own() {
         if tickets.have_arrived(taken) {
             for index in 1..taken {
                 // SAFETY: that CPU has set up what it needs; loom reports where that is not seen.
-                assert_eq!(stacks[index as usize].with(|stack| unsafe { *stack }), index);
+                assert_eq!(stacks.0[index as usize].with(|stack| unsafe { *stack }), index);
             }
         }
         let started = threads.into_iter().map(|thread| thread.join().expect("no panic"));

@@ -66,8 +66,8 @@ fn a_deadline_may_pass_while_a_death_is_drained() {
 fn a_close_tells_callers_and_sessions_in_steps() {
     let (mut world, server, channel, first, sessions) = crowd();
     keep_all(&mut world, server, channel, first, &sessions[..CLIENTS / 2], Class::Fail);
-    for n in CLIENTS / 2..CLIENTS {
-        assert_eq!(world.call(first + n, sessions[n], Class::Fail), WAITS);
+    for (n, session) in sessions.iter().enumerate().skip(CLIENTS / 2) {
+        assert_eq!(world.call(first + n, *session, Class::Fail), WAITS);
     }
     let listed = world.c(channel).sessions.len();
     crate::ipc::close_channel(world.kernel(), world.c(channel));
@@ -87,10 +87,10 @@ fn a_close_tells_callers_and_sessions_in_steps() {
 fn a_server_that_refuses_many_receives_again() {
     let (mut world, server, channel, first, sessions) = crowd();
     let process = world.t(server).process.clone();
-    for n in 0..CLIENTS {
-        world.t(first + n).call_page().set_handles([Handle(sessions[n]); 4]);
+    for (n, session) in sessions.iter().enumerate() {
+        world.t(first + n).call_page().set_handles([Handle(*session); 4]);
         let request = header(Class::Fail).with_handles(4).0;
-        assert_eq!(world.sys(first + n, Syscall::Call, &[sessions[n], request]), WAITS);
+        assert_eq!(world.sys(first + n, Syscall::Call, &[*session, request]), WAITS);
     }
     // No room for four handles.
     let account = world.root();
@@ -125,7 +125,10 @@ fn closes_are_acknowledged_in_any_order() {
     assert_eq!(world.c(channel).sessions.len() as usize, CLIENTS);
     let served = world.served[channel];
     for (badge, client) in closes.iter().rev() {
-        assert_eq!(world.sys(server, Syscall::SessionAcknowledge, &[served, *badge, *client + 1]), Error::BadState as u64);
+        assert_eq!(
+            world.sys(server, Syscall::SessionAcknowledge, &[served, *badge, *client + 1]),
+            Error::BadState as u64
+        );
         assert_eq!(world.sys(server, Syscall::SessionAcknowledge, &[served, *badge, *client]), OK);
         assert_eq!(world.sys(server, Syscall::SessionAcknowledge, &[served, *badge, *client]), Error::BadState as u64);
     }

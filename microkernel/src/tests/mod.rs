@@ -1,8 +1,8 @@
 //! Host tests of the kernel's logic. Each makes a [`machine::Machine`] of its own.
 
 mod address_space;
-mod caller;
 mod bounds;
+mod caller;
 mod calls;
 mod deaths;
 mod devices;

@@ -130,7 +130,9 @@ fn memory_for_kernel(
     let devices = devices.map(|(page, address)| (page, address & !0xfff));
     let mut owned = Ranges::new();
     for (_, address) in devices.clone() {
-        owned.add(PhysAddr::new_truncate(address)..PhysAddr::new_truncate(address + 4096)).map_err(|_| "too many devices")?;
+        owned
+            .add(PhysAddr::new_truncate(address)..PhysAddr::new_truncate(address + 4096))
+            .map_err(|_| "too many devices")?;
     }
     kernel_space::build(&mut usable, &ram, image, madt.cpus.max(1), devices).map_err(|_| "too little memory")?;
     let mut command_line = [0; COMMAND_LINE_BYTES];
