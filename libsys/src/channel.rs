@@ -3,7 +3,7 @@
 use crate::object::{Object, object};
 use crate::{Account, Process, Session, sys};
 use abi::inspect::SessionRecord;
-use abi::{Error, Handle, Header, Rights};
+use abi::{Error, Handle, Header, PAYLOAD_BYTES, Rights};
 use alloc::vec::Vec;
 
 pub use sys::{Event, Words};
@@ -70,13 +70,16 @@ impl Channel {
 
     /// All live sessions, and closed ones that are not acknowledged. Needs `RECEIVE`.
     pub fn sessions(&self) -> Result<Vec<SessionRecord>, Error> {
-        let mut all = Vec::new();
+        const MOST_RECORDS: usize = PAYLOAD_BYTES / size_of::<SessionRecord>();
+        let (mut all, mut cursor) = (Vec::new(), 0);
         loop {
-            let mut part = [SessionRecord::default(); 64];
-            match sys::session_list(self.0, all.len() as u64, &mut part)? {
-                0 => return Ok(all),
-                count => all.extend_from_slice(&part[..count]),
+            let mut part = [SessionRecord::default(); MOST_RECORDS];
+            let (count, next) = sys::session_list(self.0, cursor, &mut part)?;
+            all.extend_from_slice(&part[..count]);
+            if next == 0 {
+                return Ok(all);
             }
+            cursor = next;
         }
     }
 

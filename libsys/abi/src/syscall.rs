@@ -88,8 +88,8 @@ syscalls! {
     /// Makes a session. a0: Channel (`MINT`); a1: badge; a2: Account (`CHARGE`). r0: Session.
     /// Errors: `AccountExhausted`, `NoSlot`, `Closed`.
     SessionMint = 14;
-    /// Lists live sessions. a0: Channel (`RECEIVE`); a1: number of records to skip. r0: number of
-    /// [`crate::inspect::SessionRecord`]s in the payload.
+    /// Lists live sessions, and closes that are not acknowledged. a0: Channel (`RECEIVE`); a1: cursor (0 at first). r0: number of
+    /// [`crate::inspect::SessionRecord`]s in the payload; r1: next cursor, 0 at the end.
     SessionList = 15;
     /// Acknowledges the delivered close of a session. a0: Channel (`RECEIVE`); a1: badge; a2: client process.
     /// Error: `BadState` (no such close was delivered).

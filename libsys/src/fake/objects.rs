@@ -50,10 +50,13 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::SessionList => {
             let channel = state.find(me, r[0], Kind::Channel, Rights::RECEIVE)?;
             let all = state.sessions(channel);
+            let count = all.len() as u64;
             let part: Vec<SessionRecord> =
                 all.into_iter().skip(r[1] as usize).take(PAYLOAD_BYTES / size_of::<SessionRecord>()).collect();
             write_payload(&part);
-            r[0] = part.len() as u64;
+            // The cursor counts the records that were listed.
+            let listed = r[1] + part.len() as u64;
+            [r[0], r[1]] = [part.len() as u64, if listed < count { listed } else { 0 }];
         }
         Syscall::SessionAcknowledge => {
             let channel = state.find(me, r[0], Kind::Channel, Rights::RECEIVE)?;
