@@ -5,8 +5,9 @@ use crate::{Account, Process, Session, sys};
 use abi::inspect::SessionRecord;
 use abi::{Error, Handle, Header, PAYLOAD_BYTES, Rights};
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
-pub use sys::{Event, Words};
+pub use sys::{Event, Served, Words};
 
 /// A channel, or the right to signal some bits of one.
 pub struct Channel(Handle);
@@ -44,11 +45,11 @@ impl Channel {
 
     /// Serves calls with `answer` until something else arrives: see [`sys::serve`]. Needs `RECEIVE`.
     #[inline(always)]
-    pub fn serve(
+    pub fn serve<T>(
         &self,
-        deadline: impl FnMut() -> Option<u64>,
-        answer: impl FnMut(u64, Header, Words) -> (Header, Words),
-    ) -> Result<Event, Error> {
+        deadline: Option<u64>,
+        answer: impl FnMut(u64, Header, Words) -> ControlFlow<T, (Header, Words, Option<u64>)>,
+    ) -> Result<Served<T>, Error> {
         sys::serve(self.0, deadline, answer)
     }
 

@@ -207,7 +207,8 @@ syscalls! {
     /// Attaches Memory: it stays pinned until it is released. a0: DmaDomain (`INSPECT`); a1: Memory (`READ`, `WRITE`). Payload:
     /// [`crate::memory`] segments as (device address, bytes) pairs; r0: their number; r1: number of the attachment.
     DmaAttach = 54;
-    /// Releases attached Memory: to be done by the domain's owner once the device cannot reach it. a0: DmaDomain (`MANAGE`); a1: attachment, or 0 for all.
+    /// Releases attached Memory: to be done by the domain's owner once the device cannot reach it. a0: DmaDomain (`MANAGE`); a1: attachment, or 0 for
+    /// all, of which some are released. r0: how many are left, of all.
     DmaRelease = 55;
     /// Makes a Resource for a part of another's range. a0: Resource (`MANAGE`); a1: start; a2: length; a3: Account. r0: Resource.
     ResourceSplit = 56;

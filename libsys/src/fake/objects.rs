@@ -200,6 +200,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::PortOut => state.port_device(me, r[0], Rights::WRITE)?.write(r[1] as u16, r[2], r[3] as u32),
         Syscall::PortsDrain => (r[0], r[1]) = state.move_bytes(me, r, false)?,
         Syscall::PortsFill => (r[0], r[1]) = state.move_bytes(me, r, true)?,
+        Syscall::DmaAttach => [r[0], r[1]] = [0, state.attach_dma(me, r[0], r[1])?],
+        Syscall::DmaRelease => r[0] = state.release_dma(me, r[0], r[1])?,
         Syscall::SystemInspect => {
             state.find(me, r[0], Kind::Resource, Rights::INSPECT)?;
             if r[1] != abi::inspect::Subject::Processes as u64 {

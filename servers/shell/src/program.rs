@@ -123,6 +123,7 @@ impl Launcher for Archive {
             .grant(names::REGISTRY, registry.link().session(), SESSION)
             .grant(names::STDOUT, &console, SESSION)
             .grant(names::STDERR, &console, SESSION)
+            .log(&registry)
             .watch(events.channel(), CHILD)
             .limits(self.limits());
         if launch.is_foreground {
