@@ -138,6 +138,11 @@ impl<'a> Launch<'a> {
     /// Makes and starts the process, under a sub-account of `account`. Errors: [`LoadError`].
     pub fn spawn(self, account: &Account) -> Result<Child, LoadError> {
         let account = account.split(self.limits)?;
+        self.spawn_in(account)
+    }
+
+    /// Makes and starts the process, charged to an account that was split off for it. Errors: [`LoadError`].
+    pub fn spawn_in(self, account: Account) -> Result<Child, LoadError> {
         let process = Process::create(&account, &self.name)?;
         let thread = self.load_into(&process, &account)?;
         process.start()?;

@@ -107,7 +107,8 @@ impl core::str::FromStr for Seconds {
 
     fn from_str(text: &str) -> Result<Seconds, ()> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.len() > text.matches('.').count();
+        let is_number =
+            text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.len() > text.matches('.').count();
         if !is_number || fraction.len() > 9 {
             return Err(());
         }

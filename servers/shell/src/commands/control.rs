@@ -66,7 +66,8 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
         return Ok(job.child.kill(0)?);
     }
     // init is no service, and nobody's child. It serves the registry, and lets itself be killed through it.
-    let is_init = |process: &ProcessRecord| process.parent == 0 && number.is_none_or(|number| process.process == number);
+    let is_init =
+        |process: &ProcessRecord| process.parent == 0 && number.is_none_or(|number| process.process == number);
     if (number.is_some() || target == INIT) && shell.inspect.processes()?.iter().any(is_init) {
         return shell.registry.control(INIT, Action::Kill).or_else(|error| refused(INIT, error));
     }

@@ -54,7 +54,9 @@ mod tests {
         assert_eq!(parse("0.05"), Some(Duration::from_millis(50)));
         assert_eq!(parse(".5m"), Some(Duration::from_secs(30)));
         assert_eq!([parse("1s"), parse("1h"), parse("2d")], [1, 3600, 172_800].map(|s| Some(Duration::from_secs(s))));
-        for wrong in ["", ".", "s", ".m", "-1", "1e3", "1.2.3", "x", "1y", "99999999999999999999", "9999999999999999999d"] {
+        for wrong in
+            ["", ".", "s", ".m", "-1", "1e3", "1.2.3", "x", "1y", "99999999999999999999", "9999999999999999999d"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
