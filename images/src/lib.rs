@@ -7,7 +7,7 @@
 //! | [`compile`] | `Artifacts` | the one cargo build of everything that runs on the target |
 //! | [`archive`], [`strip`], [`manifest`] | `BootArchive` | the boot archive, and the check of what it says |
 //! | [`image`] | `Image` | the result of a build: kernel, archive, programs with symbols |
-//! | [`machine`], [`disk`], [`accelerator`] | `Machine` | which machine QEMU makes |
+//! | [`machine`], [`disk`], [`accelerator`], [`command_line`] | `Machine` | which machine QEMU makes |
 //! | [`qemu`], [`emulator`] | `Emulator` | QEMU found or installed; one running QEMU |
 //! | [`exec`], [`frame`] | `ExecResult` | commands in, their output and status out |
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
@@ -24,6 +24,7 @@ pub mod accelerator;
 pub mod apt;
 pub mod archive;
 pub mod bench;
+pub mod command_line;
 pub mod compile;
 pub mod crash;
 pub mod disk;

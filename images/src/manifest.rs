@@ -10,19 +10,31 @@ use supervisor::manifest::{Manifest, ManifestError};
 /// The manifest, in the workspace.
 pub const PATH: &str = "init/manifest";
 
+/// The names of the services in a manifest.
+///
+/// # Errors
+/// As [`check`].
+pub fn services(path: &Path, text: &[u8]) -> Result<Vec<String>> {
+    Ok(read(path, text)?.services.into_iter().map(|service| service.name).collect())
+}
+
 /// Checks a manifest: its text, and that all programs that it names are there.
 ///
 /// # Errors
 /// `PATH:LINE: ` and what is wrong.
 pub fn check(path: &Path, text: &[u8], has_program: impl Fn(&str) -> bool) -> Result<()> {
-    let wrong = |error: ManifestError| anyhow::anyhow!("{}:{}: {}", path.display(), error.line, error.reason);
-    let manifest = Manifest::parse(text).map_err(wrong)?;
+    let manifest = read(path, text)?;
     // At boot an optional service may lack its program; in what is built here it would be a slip of the pen.
     if let Some(service) = manifest.services.iter().find(|service| !has_program(&service.binary)) {
         let (line, name, binary) = (service.line, &service.name, &service.binary);
         bail!("{}:{line}: there is no program `{binary}` for the service {name}", path.display());
     }
     Ok(())
+}
+
+fn read(path: &Path, text: &[u8]) -> Result<Manifest> {
+    let wrong = |error: ManifestError| anyhow::anyhow!("{}:{}: {}", path.display(), error.line, error.reason);
+    Manifest::parse(text).map_err(wrong)
 }
 
 #[cfg(test)]
