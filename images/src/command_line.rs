@@ -41,7 +41,7 @@ fn check_word(word: &str, services: &[String]) -> Result<()> {
         (_, Some((_, ""))) => bail!("`{word}`: the name of a parameter is missing"),
         (_, Some((service, _))) => {
             ensure!(
-                service == GUEST || services.iter().any(|known| known == service),
+                service == GUEST || services.iter().any(|known| is_or_is_instance(service, known)),
                 "`{word}`: there is no service `{service}`, but {}",
                 services.join(" ")
             );
@@ -50,6 +50,11 @@ fn check_word(word: &str, services: &[String]) -> Result<()> {
         _ => bail!("`{word}`: the kernel knows log= and init=, and services have SERVICE.PARAMETER="),
     }
     Ok(())
+}
+
+/// Whether a name is that of an entry of the manifest, or of an instance of it.
+fn is_or_is_instance(name: &str, entry: &str) -> bool {
+    name.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -63,9 +68,13 @@ mod tests {
 
     #[test]
     fn what_means_something_is_good() {
-        for text in
-            ["", "log=serial log=debug", "log=7", "init=bin/suite guest.arguments=a,b", "uart.baud=9600  log.show=info"]
-        {
+        for text in [
+            "",
+            "log=serial log=debug",
+            "log=7",
+            "init=bin/suite guest.arguments=a,b",
+            "uart.baud=9600  uart-1.baud=9600 log.show=info",
+        ] {
             assert_eq!(checked(text), "good", "{text}");
         }
     }

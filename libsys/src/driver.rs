@@ -14,10 +14,12 @@
 //! one with an interrupt below a hundred and twenty; neither has an unsafe block or a number of the machine in it.
 
 mod always;
+pub mod block;
 mod dma;
 mod registers;
 mod stream;
 
+pub use block::{BlockDevice, BlockServer};
 pub use crate::env::Env;
 pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
