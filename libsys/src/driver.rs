@@ -19,13 +19,13 @@ mod dma;
 mod registers;
 mod stream;
 
-pub use block::{BlockDevice, BlockServer};
 pub use crate::env::Env;
 pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
+pub use always::{Always, AlwaysReady};
+pub use block::{BlockDevice, BlockServer};
 pub use dma::DmaBuffer;
 pub use registers::{Register, Registers, Width};
-pub use always::{Always, AlwaysReady};
 pub use stream::{Done, Received, Stream, StreamDevice, StreamRing, WAKE, divisor};
 
 use crate::client::{self, Client};

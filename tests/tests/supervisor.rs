@@ -3,6 +3,7 @@
 //! Besides the services of the system there are some of `tests/guest/src/bin/trouble.rs`, which do to themselves what they are asked to.
 
 use std::fs;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -75,8 +76,8 @@ service chaos                   # kills others
     control
 ";
 
-/// The system with those services; the archive lives as long as the folder.
-fn system() -> Result<(Machine, TempDir)> {
+/// The boot archive of the system with those services.
+fn archive() -> Result<Vec<u8>> {
     let mut archive = BootArchive::default();
     for (name, elf) in &image().programs {
         let elf = strip(&fs::read(elf)?)?;
@@ -87,9 +88,15 @@ fn system() -> Result<(Machine, TempDir)> {
     }
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
     archive.manifest(format!("{manifest}{SERVICES}").into_bytes());
+    archive.bytes()
+}
+
+/// The system with those services; the archive lives as long as the folder.
+fn system() -> Result<(Machine, TempDir)> {
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive().expect("an archive"));
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("boot.tar");
-    archive.write(&path)?;
+    fs::write(&path, &*ARCHIVE)?;
     Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
 }
 
