@@ -126,7 +126,10 @@ impl Registry for Supervisor {
         if !cx.may_control() {
             return Err(RegistryError::Denied);
         }
-        if name == INIT && matches!(action, Action::Restart | Action::Kill) {
+        if name == INIT {
+            if !matches!(action, Action::Restart | Action::Kill) {
+                return Err(RegistryError::NotPossible);
+            }
             // By the timer, when this is answered.
             self.ends = true;
             self.settle();

@@ -164,6 +164,11 @@ impl<'a> Launch<'a> {
     pub fn spawn(mut self, account: &Account) -> Result<Child, LoadError> {
         let parent = account;
         let account = account.split(self.limits)?;
+        self.spawn_in(account)
+    }
+
+    /// Makes and starts the process, charged to an account that was split off for it. Errors: [`LoadError`].
+    pub fn spawn_in(self, account: Account) -> Result<Child, LoadError> {
         let process = Process::create(&account, &self.name)?;
         if let Some(registry) = self.log
             && let Some(ring) = self.added_ring(registry, &process, parent)?
