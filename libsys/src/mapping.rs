@@ -106,13 +106,12 @@ impl WritableMapping {
         unsafe { copy(from.as_ptr(), self.0.at(offset, from.len(), 1), from.len()) }
     }
 
-    /// Copies bytes from another mapping. Panics when they are not inside of both. The ranges may overlap only if they are the same Memory at different addresses; then
-    /// what arrives is a mixture.
+    /// Copies bytes in from another mapping. Panics when they are not inside of both.
     #[inline]
     pub fn copy_from(&self, offset: usize, from: &Mapping, from_offset: usize, bytes: usize) {
-        // SAFETY: both are valid for that length, and assembly may copy what others access meanwhile. Two ranges of one mapping cannot be told apart by the
-        // assembly from two of the same Memory: an overlap mixes bytes of shared memory, which no reference points at.
-        unsafe { copy(from.at(from_offset, bytes, 1), self.0.at(offset, bytes, 1), bytes) }
+        let (source, target) = (from.at(from_offset, bytes, 1), self.0.at(offset, bytes, 1));
+        // SAFETY: both are valid for that length. Where they overlap, or show the same Memory, the bytes become a mixture, as they do with every other writer.
+        unsafe { copy(source, target, bytes) }
     }
 
     /// Sets bytes to zero. Panics when they are not inside.
