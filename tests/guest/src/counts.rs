@@ -129,12 +129,18 @@ pub fn cpus() -> u64 {
 }
 
 /// All processes, for people.
-fn processes() -> String {
+pub fn processes() -> String {
     let Some(resource) = &system().inspect else { return String::new() };
     let processes = inspect::processes(resource).filter_map(Result::ok);
     let described = processes.map(|record| {
         let states = inspect::threads(resource, Some(record.process)).filter_map(Result::ok);
-        let states: String = states.map(|thread| format!(" {}", inspect::ThreadState::text(thread.state))).collect();
+        let states: String = states
+            .map(|thread| {
+                let inspect::ThreadRecord { thread, state, cpu, waits_on, run_time, depth, call_age, .. } = thread;
+                let state = inspect::ThreadState::text(state);
+                format!(" {thread}: {state} on {waits_on}, CPU {cpu}, depth {depth}, ran {run_time}, age {call_age},")
+            })
+            .collect();
         let name = inspect::name(&record);
         format!(
             " {} {name:?} of {} in state {} with {} handles, threads{states};",

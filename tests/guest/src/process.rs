@@ -161,8 +161,11 @@ impl Server {
         self.thread = None;
         let channel = Channel::create(system().account)?;
         self.process.reset(Some((&channel, 1)))?;
-        channel.receive(Some(deadline_after(PATIENCE)))?;
-        Ok(())
+        match channel.receive(Some(deadline_after(PATIENCE))) {
+            Ok(_) => Ok(()),
+            // What stands in its way.
+            Err(error) => Err(Failure::new(format!("{error} of a reset; there are{}", crate::counts::processes()))),
+        }
     }
 
     /// Waits for its death, and starts its next incarnation.
