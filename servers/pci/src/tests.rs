@@ -1,0 +1,1 @@
+//! Tests over functions made up.
