@@ -24,6 +24,14 @@ impl DmaBuffer {
         Ok(DmaBuffer { memory, mapping, device_address: segment.address, attachment: attachment.number })
     }
 
+    /// A buffer that no kernel attached anywhere: a test's device reads and writes the Memory.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn unattached(account: &Account, bytes: u64) -> Result<DmaBuffer, Error> {
+        let memory = Memory::create_dma(account, bytes)?;
+        let mapping = memory.map_writable()?;
+        Ok(DmaBuffer { device_address: mapping.address() as u64, attachment: 0, memory, mapping })
+    }
+
     /// Where the device sees it.
     pub fn device_address(&self) -> u64 {
         self.device_address
