@@ -1,6 +1,6 @@
 //! A function: what was found, what its driver was given, and what of it outlives this process.
 
-use crate::config::Space;
+use crate::config::{Space, command};
 use crate::scan::{Found, KnownBars};
 use crate::vectors::MsiX;
 use alloc::vec::Vec;
@@ -37,6 +37,10 @@ impl Function {
     pub fn new(space: &mut Space, found: Found, kept: &mut Kept) -> Function {
         let info = &found.info;
         let kept = kept.take(info.address, info.vendor, info.device).unwrap_or_default();
+        if kept.owner == 0 && info.bridge.is_none() {
+            // The firmware may have used it.
+            space.change_command(info.address, command::NO_LINE, command::BUS_MASTER);
+        }
         let memories = kept.memories.into_iter().filter_map(|(part, memory)| Some((part, memory.take().ok()?)));
         let ports = kept.ports.into_iter().filter_map(|(index, ports)| Some((index, ports.take().ok()?)));
         Function {

@@ -1,6 +1,6 @@
 //! What small programs have in common: a console to write to and read from, and clear ends.
 //!
-//! The programs themselves are in `bin/`, a file each: `cat`, `date`, `echo`, `false`, `lspci`, `sleep`, `true`.
+//! The programs themselves are in `bin/`, a file each: `cat`, `date`, `echo`, `entropy`, `false`, `lspci`, `sleep`, `true`.
 #![no_std]
 
 extern crate alloc;

@@ -40,6 +40,7 @@ const NAMES: &[(u32, u32, &str)] = &[
     (0x0c0000, 0xff0000, "serial bus controller"),
     (0x0d0000, 0xff0000, "wireless controller"),
     (0x120000, 0xff0000, "accelerator"),
+    (0x000000, 0xff0000, "unclassified device"),
     (0xff0000, 0xff0000, "unclassified device"),
 ];
 
