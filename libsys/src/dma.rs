@@ -5,6 +5,7 @@ use crate::{Account, Channel, Memory, Resource, sys};
 use abi::{Error, Handle};
 use alloc::vec::Vec;
 
+pub use abi::memory::AttachmentRecord;
 pub use sys::DmaSegment;
 
 /// A device's view of memory, owned by the bus server.
@@ -50,7 +51,22 @@ impl DmaDomain {
         Ok(Attachment { number, segments })
     }
 
-    /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`.
+    /// All attachments. Needs `MANAGE`.
+    pub fn attachments(&self) -> Result<Vec<AttachmentRecord>, Error> {
+        let (mut all, mut from) = (Vec::new(), 0);
+        loop {
+            let mut part = [AttachmentRecord::default(); 64];
+            let (count, next) = sys::dma_list(self.0, from, &mut part)?;
+            all.extend_from_slice(&part[..count.min(part.len())]);
+            // What did not fit here is asked for again.
+            from = if count > part.len() { part[part.len() - 1].attachment + 1 } else { next };
+            if from == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`. Error: `BadArgument` (there is none with this number).
     pub fn release(&self, attachment: Option<u64>) -> Result<(), Error> {
         match attachment {
             Some(number) => sys::dma_release(self.0, number).map(|_| ()),

@@ -223,6 +223,9 @@ syscalls! {
     SystemPower = 59;
     /// Reads a process's or thread's own identity. r0: number of the process; r1: of the thread; r2: incarnation; r3: CPU.
     Identify = 60;
+    /// Lists attached Memory. a0: DmaDomain (`MANAGE`); a1: the number to begin at, 0 at first. Payload: [`crate::memory::AttachmentRecord`]s; r0: their
+    /// number; r1: the number to go on at, 0 at the end.
+    DmaList = 61;
 }
 
 /// What `Receive` delivers, in `r0`'s low byte: the upper 56 bits are zero unless noted.

@@ -25,6 +25,11 @@ pub fn ports(device: Arc<dyn PortDevice>) -> crate::Ports {
     crate::Object::from_handle(state.make(process, object, false))
 }
 
+/// Memory of the calling process for a device that a test plays: it maps the Memory, and knows the buffer by its device address.
+pub fn dma_buffer(bytes: u64) -> Result<crate::driver::DmaBuffer, Error> {
+    crate::driver::DmaBuffer::unattached(&super::account(), bytes)
+}
+
 /// An interrupt that a test can strike.
 #[derive(Clone, Copy, Debug)]
 pub struct FakeInterrupt {

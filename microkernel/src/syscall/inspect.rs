@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::object::process::State;
 use crate::object::reference::ObjectType;
 use crate::object::thread::{Page, State as ThreadState};
-use crate::object::{Account, Channel, Object, Process, Resource, SessionUse, Thread};
+use crate::object::{Account, Channel, DmaDomain, Object, Process, Resource, SessionUse, Thread};
 use abi::boot::ResourceKind;
 use abi::inspect::{
     CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,
@@ -107,6 +107,17 @@ pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Err
             writer.put(&SessionRecord { badge: one.badge, client: one.client, handles: one.handles.get().into() });
         }
     }
+    Ok([writer.count, next, 0, 0, 0])
+}
+
+/// [`abi::Syscall::DmaList`].
+///
+/// # Errors
+/// See there.
+pub fn attachments(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let domain: &Object<DmaDomain> = object(kernel, thread, 0, Rights::MANAGE)?;
+    let mut writer = Writer::new(thread);
+    let next = domain.list(kernel, argument(thread, 1), |record| writer.put(record));
     Ok([writer.count, next, 0, 0, 0])
 }
 

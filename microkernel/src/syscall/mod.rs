@@ -166,6 +166,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
         Syscall::DmaDomainCreate => results(device::create_dma_domain(kernel, thread)),
         Syscall::DmaAttach => results(device::attach_dma(kernel, thread)),
         Syscall::DmaRelease => results(device::release_dma(kernel, thread)),
+        Syscall::DmaList => results(inspect::attachments(kernel, thread)),
         Syscall::ResourceSplit => results(device::split_resource(kernel, thread)),
 
         Syscall::ClockRead => results(inspect::clock(kernel, thread)),
