@@ -37,6 +37,8 @@ pub struct Node {
     /// Its data changed since the inode's time was set.
     pub touched: bool,
     window: Window,
+    /// The size that the inode says.
+    recorded: u64,
     /// Blocks that are promised to it.
     reserved: u64,
 }
@@ -218,7 +220,7 @@ impl Format {
     pub fn node(&mut self, inode: u64) -> Result<&mut Node, FileError> {
         if !self.nodes.contains_key(&inode) {
             let info = self.inode(inode)?;
-            self.nodes.insert(inode, Node { size: info.size, ..Node::default() });
+            self.nodes.insert(inode, Node { size: info.size, recorded: info.size, ..Node::default() });
         }
         self.nodes.get_mut(&inode).ok_or(FileError::NotFound)
     }
@@ -306,6 +308,9 @@ impl Format {
         self.freed |= size < old;
         self.commit()?;
         self.forget_window(inode);
+        if let (Ok(()), Some(node)) = (result, self.nodes.get_mut(&inode)) {
+            node.recorded = size;
+        }
         result
     }
 
@@ -339,6 +344,9 @@ impl Format {
         self.commit()?;
         let gained = missing - holes(&runs).min(missing);
         if let Some(node) = self.nodes.get_mut(&inode) {
+            if result.is_ok() {
+                node.recorded = node.recorded.max(offset + bytes);
+            }
             let used = gained.min(node.reserved);
             node.reserved -= used;
             self.reserved = self.reserved.saturating_sub(used);
@@ -403,5 +411,12 @@ impl Backing for Format {
             done += part;
         }
         Ok(())
+    }
+
+    fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError> {
+        match self.nodes.get(&file) {
+            Some(node) if node.recorded < end => self.truncate(file, end).map_err(data_error),
+            _ => Ok(()),
+        }
     }
 }

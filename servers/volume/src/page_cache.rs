@@ -77,6 +77,9 @@ pub trait Backing {
 
     /// Gives blocks to a range that is about to be written; afterwards [`Backing::map`] has places for all of it.
     fn allocate(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), DataError>;
+
+    /// Data up to `end` is about to be written: the size that the disk knows is at least that from now on.
+    fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError>;
 }
 
 /// What a frame holds.
@@ -686,6 +689,7 @@ impl PageCache {
             runs.clear();
             backing.map(file, first * PAGE, whole, &mut runs)?;
         }
+        backing.extend(file, first * PAGE + bytes)?;
         if runs.iter().any(|run| run.place.is_none()) || covered(&runs) < whole {
             return Err(DataError::Corrupt);
         }
