@@ -49,6 +49,8 @@ impl Shared {
 
     fn write(&mut self, block: u64, from: &[u8]) -> Ext4Result<()> {
         if self.filling && from.starts_with(&FILL) {
+            // Where there are no extents the crate has cleared the block before.
+            self.overlay.withdraw(block);
             return Ok(());
         }
         let recover = self.recover;

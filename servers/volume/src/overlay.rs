@@ -328,11 +328,16 @@ impl Overlay {
         self.most_dirty() / 3
     }
 
-    /// Says that nobody needs a block's image any more, as the block is free, or is written by another way: part of the pending record.
-    pub fn forget(&mut self, block: u64) {
+    /// Takes back what is pending for a block.
+    pub fn withdraw(&mut self, block: u64) {
         if let Some(frame) = self.pending.remove(&block) {
             self.free.push(frame);
         }
+    }
+
+    /// Says that nobody needs a block's image any more, as the block is free, or is written by another way: part of the pending record.
+    pub fn forget(&mut self, block: u64) {
+        self.withdraw(block);
         if self.map.get(&block).is_some_and(|image| image.record != 0) {
             self.pending_drops.insert(block);
         } else if let Some(image) = self.map.remove(&block) {
