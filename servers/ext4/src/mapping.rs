@@ -154,6 +154,7 @@ impl Layout {
         let table = high << 32 | u64::from(le32(&descriptor, 0x8));
         let at = u64::from(index) * self.inode_bytes as u64;
         let mut bytes = [0; 128];
+        self.checked(table, 1)?;
         let block = table + at / self.block_bytes as u64;
         self.checked(block, 1)?;
         overlay.read_part(block, at as usize % self.block_bytes, &mut bytes)?;

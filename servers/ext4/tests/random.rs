@@ -230,7 +230,12 @@ fn same(found: &[u8], expected: &[u8], what: &str) {
     if let Some(first) = (0..found.len()).find(differ) {
         let count = (0..found.len()).filter(differ).count();
         let here = first..(first + 16).min(found.len());
-        panic!("{what}: {count} bytes of {} from {first} on: {:?}, not {:?}", found.len(), &found[here.clone()], &expected[here]);
+        panic!(
+            "{what}: {count} bytes of {} from {first} on: {:?}, not {:?}",
+            found.len(),
+            &found[here.clone()],
+            &expected[here]
+        );
     }
 }
 

@@ -1,10 +1,11 @@
 //! The requests in flight on one disk: several parts of a volume share it, and each gets its own completions.
 
-use crate::disk::{Buffer, Disk, DiskError, Geometry, Operation, Refused, Request};
+use crate::disk::{Buffer, Disk, DiskError, Geometry, Operation, Refused, Request, SECTOR_BYTES};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use core::ops::Range;
 use libsys::Memory;
 
 /// Who started a request.
@@ -27,6 +28,8 @@ pub struct Requests {
     /// Accepted here, not yet by the disk.
     waiting: VecDeque<(u64, Request)>,
     in_flight: BTreeMap<u64, (Owner, Operation)>,
+    /// The sectors of the writes that the disk has.
+    writing: BTreeMap<u64, Range<u64>>,
     done: [VecDeque<Completion>; OWNERS],
     next: u64,
 }
@@ -38,7 +41,14 @@ impl Requests {
     /// On this disk.
     pub fn new(disk: Box<dyn Disk>) -> SharedRequests {
         let done = [VecDeque::new(), VecDeque::new()];
-        Rc::new(RefCell::new(Requests { disk, waiting: VecDeque::new(), in_flight: BTreeMap::new(), done, next: 1 }))
+        Rc::new(RefCell::new(Requests {
+            disk,
+            waiting: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            writing: BTreeMap::new(),
+            done,
+            next: 1,
+        }))
     }
 
     /// What the disk is like.
@@ -61,10 +71,16 @@ impl Requests {
         id
     }
 
-    /// Hands on what waits for room in the disk's queue.
+    /// Hands on what waits for room in the disk's queue, or, on a damaged volume where two files have one block, for an overlapping write.
     fn submit(&mut self) {
         while let Some((id, request)) = self.waiting.front() {
+            let sectors = request.sector..request.sector.saturating_add(request.bytes() / SECTOR_BYTES);
+            let write = request.operation == Operation::Write;
+            if write && self.writing.values().any(|other| other.start < sectors.end && sectors.start < other.end) {
+                return;
+            }
             match self.disk.submit(*id, request) {
+                Ok(()) if write => drop(self.writing.insert(*id, sectors)),
                 Ok(()) => {}
                 Err(Refused::Full) => return,
                 Err(Refused::Failed(error)) => {
@@ -77,6 +93,7 @@ impl Requests {
     }
 
     fn complete(&mut self, id: u64, result: Result<(), DiskError>) {
+        self.writing.remove(&id);
         // A completion of nothing that is in flight is the driver's error, and nobody's.
         if let Some((owner, _)) = self.in_flight.remove(&id) {
             self.done[owner as usize].push_back((id, result));
