@@ -6,6 +6,7 @@
 use crate::superblock::{self, Superblock};
 use alloc::rc::Rc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::{BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, SectorId};
 use volume::disk::SECTOR_BYTES;
@@ -22,6 +23,9 @@ pub struct Shared {
     pub journal: bool,
     /// The journal may hold what is not at home.
     pub recover: bool,
+    /// The blocks with the bitmaps of inodes, and the bytes of each that are in use: what is behind them has to be ones, and the crate leaves zeros in those that it
+    /// begins to use.
+    pub inode_bitmaps: (Vec<u64>, usize),
     /// Blocks that begin with [`FILL`] go nowhere.
     pub filling: bool,
     /// The first error of the overlay during the request: the crate's own says less.
@@ -59,6 +63,12 @@ impl Shared {
         if self.journal && block == superblock::OFFSET / from.len() as u64 {
             copy = from.to_vec();
             self.with_superblock(block, &mut copy, |superblock| superblock.show_journal(recover));
+            from = &copy;
+        }
+        let (bitmaps, used) = &self.inode_bitmaps;
+        if *used < from.len() && from.last() != Some(&u8::MAX) && bitmaps.binary_search(&block).is_ok() {
+            copy = from.to_vec();
+            copy[*used..].fill(u8::MAX);
             from = &copy;
         }
         self.overlay.write(block, from).map_err(|error| self.fail(error))

@@ -139,6 +139,24 @@ impl Layout {
         if right { Ok(()) } else { Err(MappingError::Corrupt) }
     }
 
+    /// The blocks with the bitmaps of inodes, in order, and the bytes of each that are in use.
+    pub fn inode_bitmaps(&self, overlay: &mut Overlay) -> Result<(Vec<u64>, usize), MappingError> {
+        let mut bitmaps = Vec::new();
+        for group in 0..u64::from(self.inodes / self.inodes_per_group) {
+            let at = group * self.descriptor_bytes as u64;
+            let (block, within) = (self.descriptors + at / self.block_bytes as u64, at as usize % self.block_bytes);
+            let mut bytes = [0; 4];
+            overlay.read_part(block, within + 0x4, &mut bytes)?;
+            let mut high = [0; 4];
+            if self.is_64bit {
+                overlay.read_part(block, within + 0x24, &mut high)?;
+            }
+            bitmaps.push(u64::from(u32::from_le_bytes(high)) << 32 | u64::from(u32::from_le_bytes(bytes)));
+        }
+        bitmaps.sort_unstable();
+        Ok((bitmaps, self.inodes_per_group as usize / 8))
+    }
+
     /// Reads an inode.
     pub fn inode(&self, overlay: &mut Overlay, number: u32) -> Result<Inode, MappingError> {
         if number == 0 || number > self.inodes {

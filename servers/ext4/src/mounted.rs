@@ -174,9 +174,16 @@ impl Volume {
             false => Vec::new(),
         };
         let has_journal = superblock.has_journal();
+        let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
         let recover = has_journal && !options.read_only;
-        let shared =
-            Rc::new(RefCell::new(Shared { overlay, journal: has_journal, recover, filling: false, error: None }));
+        let shared = Rc::new(RefCell::new(Shared {
+            overlay,
+            journal: has_journal,
+            recover,
+            inode_bitmaps,
+            filling: false,
+            error: None,
+        }));
         let mount = match options.read_only {
             true => MountOptions::read_only_no_journal_replay(),
             false => MountOptions::read_write(),
