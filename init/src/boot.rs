@@ -3,13 +3,14 @@
 use crate::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::manifest::{Grant, Granted, Manifest, Service as Entry};
+use crate::manifest::{Grant, Granted, Kind, MOST_WITH_INSTANCES, Manifest, Service as Entry};
 use crate::record::{Phase, Record};
 use crate::recover;
 use crate::rings::{self, Rings};
 use crate::service::GrantedObject;
 use crate::supervisor::Supervisor;
 use crate::table::{SLOT_BYTES, Table};
+use crate::watch;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -25,7 +26,7 @@ use libsys::time::{TimerId, Timers};
 use libsys::{Channel, Error, Handle, Memory, Object, Ports};
 
 /// Records that the table holds.
-const RECORDS: usize = 160;
+const RECORDS: usize = 2 * MOST_WITH_INSTANCES + 2 * watch::MOST + rings::MOST_ADDED + 8;
 
 /// Bytes of the table.
 pub(crate) const TABLE_BYTES: u64 = (RECORDS * SLOT_BYTES) as u64;
@@ -68,7 +69,11 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     let begin = |manifest: &Manifest, supervisor: &mut Supervisor| {
         for (service, entry) in supervisor.services.iter_mut().zip(&manifest.services) {
             let is_there = supervisor.archive.program(&entry.binary).is_some();
-            service.record.phase = if is_there { Phase::Waiting } else { Phase::GivenUp };
+            service.record.phase = match entry.kind {
+                Kind::Service if is_there => Phase::Waiting,
+                Kind::Service => Phase::GivenUp,
+                _ => Phase::Stopped,
+            };
         }
     };
     if machine.incarnation > 1
@@ -186,6 +191,7 @@ impl Server for Supervisor {
     fn close(&mut self, badge: u64, _: u64, last: bool) {
         if last {
             self.unwatch(|record| record.badge == badge);
+            self.unwatch_classes(|record| record.badge == badge);
             self.forget_rings(badge);
         }
     }

@@ -5,7 +5,7 @@
 //! | what there is to be | [`manifest`], [`policy`]: whether and when what died starts again |
 //! | what there is | [`machine`] (what the kernel gave), [`archive`], [`programs`], [`service`], [`journal`] (init's log) |
 //! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`], [`hang`], [`shutdown`] |
-//! | what others ask for | [`registry`], [`watch`], [`rings`] |
+//! | what others ask for | [`registry`], [`instances`] of templates, [`watch`], [`rings`] |
 //! | what the next init finds | [`record`], [`table`], [`recover`] |
 //!
 //! init calls nobody but the kernel, so nobody can make it wait.
@@ -17,6 +17,7 @@ pub mod archive;
 pub mod boot;
 mod crash;
 mod hang;
+mod instances;
 pub mod journal;
 pub mod machine;
 pub mod manifest;

@@ -24,6 +24,8 @@ pub struct Machine {
     pub incarnation: u64,
     /// The kernel's command line.
     pub command_line: String,
+    /// Where the firmware's tables start: the physical address of the RSDP, or 0.
+    pub rsdp: u64,
 }
 
 /// The resources besides inspection, by kind.
@@ -59,6 +61,7 @@ impl Machine {
             resources: RESOURCES.map(|(_, handle)| Resource::from_handle(handle)),
             incarnation: page.load_u64(offset_of!(BootInfo, incarnation), Ordering::Relaxed),
             command_line: String::from_utf8_lossy(&line).into_owned(),
+            rsdp: page.load_u64(offset_of!(BootInfo, rsdp), Ordering::Relaxed),
         })
     }
 

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `binary NAME` | program of the boot archive | the service's name |
 //! | `arguments WORD…` | arguments behind the program's name | none |
-//! | `parameter NAME VALUE` | a parameter; the command line's `SERVICE.NAME=VALUE` goes over it | |
+//! | `parameter NAME VALUE` | a parameter; the command line's `SERVICE.NAME=VALUE` goes over it; the value `$rsdp` is the physical address of the firmware's tables, or 0 | |
 //! | `session SERVICE [as NAME…] [control]` | a session to another service, minted at the start, under these names or the service's; it is started after that one | |
 //! | `connect SERVICE…` or `connect any` | may ask the registry for sessions to these, or to all | to none |
 //! | `after SERVICE…` | is started after these | |
@@ -16,7 +16,13 @@
 //! | `memory NAME ADDRESS BYTES [uncached\|write-combining\|write-back]` | device memory | |
 //! | `resource NAME KIND [START LENGTH]` | a Resource or a part of it; KIND: `physical ports interrupts dma inspect power realtime` | |
 //! | `archive NAME` | the Memory of the boot archive, read-only | |
-//! | `device pci\|acpi\|virtio WORD…` | devices that it drives (for the bus servers) | |
+//! | `state NAME SIZE` | zeroed Memory that stays through its restarts | |
+//! | `device pci\|acpi\|virtio VENDOR:DEVICE…` or `device BUS class CCSSPP…` | devices that it drives: the entry is a template, of which the bus's server has instances made | |
+//! | `template` | no process runs from the entry itself; who may, makes instances | |
+//! | `instances TEMPLATE…` | may make instances of these | to none |
+//! | `bus` | may say which devices there are: it is the server of the bus with its name | |
+//! | `class WORD` | what it provides: `block`, `character`, `network`, `filesystem` | |
+//! | `node NAME` | its name in /dev; an instance's number is appended | |
 //! | `priority fair WEIGHT` or `priority fifo\|round-robin PRIORITY` | of its first thread | `fair 1024` |
 //! | `account memory SIZE\|N% handles N threads N sessions N processes N` | what it may use | see [`Share::DEFAULT`] |
 //! | `restart always\|on-failure\|never [limit N in TIME] [backoff TIME to TIME]` | when it ends | `always limit 5 in 1m backoff 50ms to 5s` |
@@ -32,6 +38,7 @@ mod check;
 mod entry;
 mod order;
 mod parse;
+mod template;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -44,8 +51,17 @@ use libsys::memory::Caching;
 use libsys::resource::ResourceKind;
 use libsys::thread_object::Parameters;
 
+pub(crate) use check::DEVICE;
+pub use template::{Device, Fit};
+
+/// A parameter with this value gets the physical address of the firmware's tables.
+pub const FIRMWARE_TABLES: &str = "$rsdp";
+
 /// Most services of a manifest.
 pub const MOST_SERVICES: usize = 60;
+
+/// Most services that there can be at a time, instances among them.
+pub const MOST_WITH_INSTANCES: usize = 120;
 
 /// Most sessions, and most other handles, that one service is given.
 pub const MOST_HANDLES: usize = 24;
@@ -64,6 +80,7 @@ pub struct Manifest {
 #[allow(missing_docs)]
 pub struct Service {
     pub name: String,
+    pub kind: Kind,
     /// Where the entry starts, from 1.
     pub line: usize,
     pub binary: String,
@@ -74,6 +91,11 @@ pub struct Service {
     pub after: Vec<String>,
     pub grants: Vec<Grant>,
     pub devices: Vec<Device>,
+    /// Templates that it may make instances of.
+    pub instances: Vec<String>,
+    pub bus: bool,
+    pub class: Option<String>,
+    pub node: Option<String>,
     pub priority: Parameters,
     pub account: Share,
     pub restart: Restart,
@@ -84,6 +106,23 @@ pub struct Service {
     pub collects_logs: bool,
     pub control: bool,
     pub optional: bool,
+}
+
+/// What an entry stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A service.
+    #[default]
+    Service,
+    /// What instances are made from.
+    Template,
+    /// A service made from a template.
+    Instance {
+        /// Name of the template.
+        of: String,
+    },
+    /// Nothing: an instance was here, and another one can be.
+    Vacant,
 }
 
 /// A session that a service starts with.
@@ -124,14 +163,7 @@ pub enum Granted {
     Memory { address: u64, bytes: u64, caching: Caching },
     Resource { kind: ResourceKind, part: Option<(u64, u64)> },
     Archive,
-}
-
-/// A device that a service drives: the bus, and words that the bus server understands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Device {
-    pub bus: String,
-    pub words: Vec<String>,
+    State { bytes: u64 },
 }
 
 /// What a service may use.
@@ -228,9 +260,9 @@ impl Manifest {
         Ok(Manifest { services, order })
     }
 
-    /// The index of a service.
+    /// The index of a service, or of an instance.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.services.iter().position(|service| service.name == name)
+        self.services.iter().position(|service| service.runs() && service.name == name)
     }
 }
 
@@ -241,11 +273,22 @@ impl Service {
         sessions.chain(self.after.iter().map(String::as_str))
     }
 
+    /// Whether a process runs from it.
+    pub fn runs(&self) -> bool {
+        matches!(self.kind, Kind::Service | Kind::Instance { .. })
+    }
+
+    /// Whether it is meant by a name: its own, or that of the template that it was made from.
+    pub fn is_meant_by(&self, name: &str) -> bool {
+        let is_of = matches!(&self.kind, Kind::Instance { of } if of == name);
+        self.runs() && (self.name == name || is_of)
+    }
+
     /// Whether it may connect to a service.
-    pub fn may_connect(&self, name: &str) -> bool {
+    pub fn may_connect(&self, other: &Service) -> bool {
         match &self.connect {
             Reach::Any => true,
-            Reach::Named(names) => names.iter().any(|known| known == name),
+            Reach::Named(names) => names.iter().any(|name| other.is_meant_by(name)),
         }
     }
 }

@@ -19,6 +19,10 @@ pub enum Record {
     Service(ServiceRecord),
     /// Somebody watches a service.
     Watch(WatchRecord),
+    /// Somebody watches a class of services.
+    ClassWatch(ClassWatchRecord),
+    /// What an instance was made from. It is written before the instance's first record as a service, and removed after that one.
+    Instance(InstanceRecord),
     /// A log ring that somebody added.
     LogRing(LogRingRecord),
     /// Who is told of log rings.
@@ -78,7 +82,7 @@ pub struct Handles {
     pub log: u64,
     /// In the order of the manifest.
     pub grants: Vec<u64>,
-    /// Sessions, in the service's own handle table: to init, then those of the manifest, name by name. 0: none yet.
+    /// Sessions, in the service's own handle table: to init, then those of the manifest, name by name, then an instance's `device`. 0: none yet.
     pub sessions: Vec<u64>,
 }
 
@@ -127,6 +131,54 @@ pub struct WatchRecord {
     pub bits: u64,
 }
 
+/// Somebody who watches a class of services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassWatchRecord {
+    /// The badge of the session that asked.
+    pub badge: u64,
+    /// The class.
+    pub class: String,
+    /// A kept handle.
+    pub channel: u64,
+    /// To signal.
+    pub bits: u64,
+}
+
+/// What an instance was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Its place among the services.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Name of the template.
+    pub template: String,
+    /// Name of the service that it was made for.
+    pub maker: String,
+    /// What its session `device` leads to.
+    pub device: DeviceRecord,
+    /// Its own parameters.
+    pub parameters: Vec<(String, String)>,
+    /// It is stopped and goes for good.
+    pub removing: bool,
+}
+
+/// What an instance's session `device` leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceRecord {
+    /// It has none.
+    None,
+    /// To its maker, a bus's server: the device at a place, under a badge.
+    Found {
+        /// Where it is.
+        place: String,
+        /// Of the session.
+        badge: u64,
+    },
+    /// A session that the maker gave: a kept handle.
+    Given(u64),
+}
+
 /// A log ring that somebody added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRingRecord {
@@ -167,6 +219,9 @@ impl Record {
                 handles
             }
             Record::Watch(watch) => alloc::vec![watch.channel],
+            Record::ClassWatch(watch) => alloc::vec![watch.channel],
+            Record::Instance(InstanceRecord { device: DeviceRecord::Given(session), .. }) => alloc::vec![*session],
+            Record::Instance(_) => Vec::new(),
             Record::LogRing(ring) => alloc::vec![ring.ring],
             Record::LogWatch { channel, .. } => alloc::vec![*channel],
             Record::ShutDown { .. } => Vec::new(),
@@ -196,10 +251,11 @@ mod tests {
             channel: handle,
             log: handle,
             grants: vec![handle; MOST_HANDLES],
-            sessions: vec![handle; MOST_HANDLES + 1],
+            // The registry's, the manifest's, and an instance's `device`.
+            sessions: vec![handle; MOST_HANDLES + 2],
         };
         let record = Record::Service(ServiceRecord {
-            index: 60,
+            index: crate::manifest::MOST_WITH_INSTANCES,
             name: "sixteen-letters-".to_string(),
             objects: Some(objects),
             phase: Phase::Stopping { until: u64::MAX, again: true },
@@ -215,5 +271,16 @@ mod tests {
         let bytes = record.encode();
         assert!(bytes.len() <= RECORD_BYTES, "{}", bytes.len());
         assert_eq!(Record::decode(&bytes), Some(record));
+    }
+    #[test]
+    fn the_largest_instance_fits_in_a_slot() {
+        let parameters = vec![("n".repeat(100), "v".repeat(crate::instances::PARAMETER_BYTES - 100))];
+        let name = || "sixteen-letters-".to_string();
+        let device = DeviceRecord::Found { place: "p".repeat(crate::instances::LONGEST_PLACE), badge: u64::MAX };
+        let (template, maker) = (name(), name());
+        let record = InstanceRecord { index: 120, name: name(), template, maker, device, parameters, removing: true };
+        let bytes = Record::Instance(record.clone()).encode();
+        assert!(bytes.len() <= RECORD_BYTES, "{}", bytes.len());
+        assert_eq!(Record::decode(&bytes), Some(Record::Instance(record)));
     }
 }

@@ -67,9 +67,16 @@ fn kept(machine: &Machine) -> Vec<HandleRecord> {
 impl Supervisor {
     /// Takes over records.
     pub(crate) fn recover(&mut self, records: Vec<(SlotNumber, Record)>) {
+        // Before what is said of them as services.
+        for (slot, record) in &records {
+            if let Record::Instance(instance) = record {
+                self.recover_instance(*slot, instance.clone());
+            }
+        }
         for (slot, record) in records {
             match record {
-                Record::Own { .. } => {}
+                Record::Own { .. } | Record::Instance(_) => {}
+                Record::ClassWatch(watch) => self.watches.recover_class(slot, watch),
                 Record::Service(service) => self.recover_service(slot, service),
                 Record::Watch(watch) => self.watches.recover(slot, watch),
                 Record::LogRing(ring) => self.rings.recover(slot, ring),
@@ -81,7 +88,7 @@ impl Supervisor {
         self.journal.write(Level::Warning, &text);
         // Whoever asked for news of a service may have missed some.
         for index in 0..self.services.len() {
-            self.watches.tell(index);
+            self.tell(index);
         }
         self.rings.tell();
     }
@@ -89,7 +96,7 @@ impl Supervisor {
     fn recover_service(&mut self, slot: SlotNumber, record: ServiceRecord) {
         let index = record.index;
         let Some(entry) = self.manifest.services.get(index).filter(|entry| entry.name == record.name) else {
-            // Never: the manifest is in the same boot archive.
+            // Never: the manifest is in the same boot archive, and instances were recovered before.
             return self.table.remove(slot);
         };
         let objects = record.objects.as_ref().map(|handles| Objects::recover(entry, handles));

@@ -1,6 +1,6 @@
 //! The registry: what others may ask of init.
 
-use crate::manifest::is_name;
+use crate::manifest::{Service as Entry, is_name};
 use crate::record::Phase;
 use crate::start::{DERIVED, OWNER};
 use crate::supervisor::Supervisor;
@@ -12,7 +12,7 @@ use libsys::abi::ExitReason;
 use libsys::env::names;
 use libsys::inspect;
 use libsys::log::Level;
-use libsys::protocol::registry::{Action, LogSource, Registry, RegistryError, Service, State};
+use libsys::protocol::registry::{Action, DeviceIds, LogSource, Member, Registry, RegistryError, Service, State};
 use libsys::service::{CONTROL, Context, Reply};
 use libsys::{Channel, Error, Memory, Object, Session};
 
@@ -33,6 +33,9 @@ const SERVICES_AT_ONCE: usize = 40;
 
 /// Names of programs in one answer: each is at most 101 bytes, as archives have them.
 const PROGRAMS_AT_ONCE: usize = 36;
+
+/// Members of a class in one answer: each is at most 40 bytes.
+const MEMBERS_AT_ONCE: usize = 80;
 
 /// The code in the exit record of a server that others complained of.
 const COMPLAINED: u64 = 0xbad;
@@ -89,7 +92,9 @@ impl Registry for Supervisor {
         let Some(index) = self.find(name) else { return reply.send(Err(RegistryError::NoSuchName)) };
         let entry = &self.manifest.services[owner];
         let service = &self.manifest.services[index].name;
-        if !entry.may_connect(service) && !entry.sessions.iter().any(|session| session.service == *service) {
+        if !entry.may_connect(&self.manifest.services[index])
+            && !entry.sessions.iter().any(|session| session.service == *service)
+        {
             return reply.send(Err(RegistryError::Denied));
         }
         let badge = self.next_badge() | cx.badge() & CONTROL;
@@ -109,7 +114,8 @@ impl Registry for Supervisor {
     }
 
     fn list(&mut self, first: u32) -> Vec<Service> {
-        (first as usize..self.services.len()).take(SERVICES_AT_ONCE).map(|index| self.describe(index)).collect()
+        let running = (0..self.services.len()).filter(|index| self.manifest.services[*index].runs());
+        running.skip(first as usize).take(SERVICES_AT_ONCE).map(|index| self.describe(index)).collect()
     }
 
     fn info(&mut self, name: &str) -> Result<Service, RegistryError> {
@@ -187,11 +193,61 @@ impl Registry for Supervisor {
         self.settle();
         Ok(())
     }
+
+    fn device_found(&mut self, cx: &Context, place: &str, ids: DeviceIds, badge: u64) -> Result<(), RegistryError> {
+        let bus = self.service_of(cx)?;
+        self.found(bus, place, &ids, badge)?;
+        self.settle();
+        Ok(())
+    }
+
+    fn device_gone(&mut self, cx: &Context, place: &str) -> Result<(), RegistryError> {
+        let bus = self.service_of(cx)?;
+        self.lost(bus, place)?;
+        self.settle();
+        Ok(())
+    }
+
+    fn instance(
+        &mut self,
+        cx: &Context,
+        template: &str,
+        name: &str,
+        parameters: Vec<(String, String)>,
+        device: Option<Session>,
+    ) -> Result<String, RegistryError> {
+        let maker = self.service_of(cx)?;
+        let name = self.make_instance(maker, template, name, parameters, device)?;
+        self.settle();
+        Ok(name)
+    }
+
+    fn remove_instance(&mut self, cx: &Context, name: &str) -> Result<(), RegistryError> {
+        let maker = self.service_of(cx)?;
+        self.unmake_instance(maker, name)?;
+        self.settle();
+        Ok(())
+    }
+
+    fn members(&mut self, class: &str, first: u32) -> Vec<Member> {
+        let services = self.services.iter().zip(&self.manifest.services);
+        let of_class = services.filter(|(_, entry)| entry.runs() && entry.class.as_deref() == Some(class));
+        let member = |(service, entry): (&crate::service::Service, &Entry)| Member {
+            name: entry.name.clone(),
+            node: entry.node.clone(),
+            ready: service.record.phase == Phase::Ready,
+        };
+        of_class.skip(first as usize).take(MEMBERS_AT_ONCE).map(member).collect()
+    }
+
+    fn watch_class(&mut self, cx: &Context, class: &str, channel: Channel, bits: u64) -> Result<(), RegistryError> {
+        self.watch_services_of(cx.badge(), class, channel, bits)
+    }
 }
 
 impl Supervisor {
     /// The service whose own session a call came over.
-    fn service_of(&self, cx: &Context) -> Result<usize, RegistryError> {
+    pub(crate) fn service_of(&self, cx: &Context) -> Result<usize, RegistryError> {
         match owner(cx) {
             Some(index) if cx.badge() & DERIVED == 0 && index < self.services.len() => Ok(index),
             _ => Err(RegistryError::NotAService),

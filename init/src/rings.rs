@@ -18,7 +18,7 @@ const OWN: u32 = 1;
 /// Place of the first of the others.
 pub(crate) const FIRST: u32 = 2;
 /// Most rings that are added.
-const MOST_ADDED: usize = 32;
+pub(crate) const MOST_ADDED: usize = 32;
 
 /// The rings that were added, and who is told.
 #[derive(Debug)]

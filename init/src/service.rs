@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use crate::manifest::{Amount, Grant, Granted, Service as Entry};
-use crate::record::{Handles, Phase, ServiceRecord};
+use crate::record::{Handles, InstanceRecord, Phase, ServiceRecord};
 use crate::table::SlotNumber;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,6 +32,8 @@ pub struct Service {
     pub dead_since: Option<u64>,
     /// Calls that wait for it to be ready, with the name that they know it by and the badges for their sessions.
     pub waiting: Parked<Result<Session, RegistryError>, (String, u64)>,
+    /// What it was made from, if it is an instance, and where in the table that is noted.
+    pub instance: Option<(InstanceRecord, SlotNumber)>,
 }
 
 /// The objects of a service.
@@ -173,6 +175,7 @@ impl GrantedObject {
             }
             Granted::Resource { kind, part: None } => GrantedObject::Resource(whole(kind).duplicate(Rights::all())?),
             Granted::Archive => GrantedObject::Memory(machine.archive.duplicate(Rights::all())?),
+            Granted::State { bytes } => GrantedObject::Memory(Memory::create(account, bytes)?),
         })
     }
 
@@ -182,7 +185,9 @@ impl GrantedObject {
             Granted::Interrupt { .. } | Granted::Resource { .. } => {
                 GrantedObject::Resource(Resource::from_handle(handle))
             }
-            Granted::Memory { .. } | Granted::Archive => GrantedObject::Memory(Memory::from_handle(handle)),
+            Granted::Memory { .. } | Granted::Archive | Granted::State { .. } => {
+                GrantedObject::Memory(Memory::from_handle(handle))
+            }
         }
     }
 

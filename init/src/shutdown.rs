@@ -71,9 +71,11 @@ impl Supervisor {
 
     /// Whether a service that runs has to be stopped before this one.
     fn is_below(&self, index: usize) -> bool {
-        let name = self.manifest.services[index].name.as_str();
+        let this = &self.manifest.services[index];
         let mut others = self.services.iter().zip(&self.manifest.services);
-        others.any(|(service, entry)| service.record.phase.is_up() && entry.dependencies().any(|below| below == name))
+        others.any(|(service, entry)| {
+            service.record.phase.is_up() && entry.dependencies().any(|below| this.is_meant_by(below))
+        })
     }
 
     /// Whether a service that runs has sessions to this one from its start.

@@ -1,10 +1,11 @@
 //! Starting a service: its objects, what it is given, its program, and off it goes.
 
 use crate::machine;
-use crate::manifest::Service as Entry;
+use crate::manifest::{DEVICE, FIRMWARE_TABLES, Kind, Service as Entry};
 use crate::record::Phase;
 use crate::service::Objects;
 use crate::supervisor::{Supervisor, bit};
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use libsys::env::names;
 use libsys::inspect;
 use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
-use libsys::service::CONTROL;
+use libsys::service::{CONTROL, GIVEN};
 use libsys::time;
 use libsys::{Channel, Error, Handle, Object, Rights};
 
@@ -47,7 +48,7 @@ impl Supervisor {
             .grant(names::PROCESS, &objects.process, Rights::all())
             .grant(names::CHANNEL, &objects.channel, signals)
             .grant(names::LOG, &objects.log, !Rights::MANAGE);
-        for (name, value) in parameters(&self.machine.command_line, entry) {
+        for (name, value) in parameters(&self.machine.command_line, entry, self.machine.rsdp) {
             launch = launch.parameter(name, value);
         }
         for (name, handle) in known {
@@ -81,7 +82,8 @@ impl Supervisor {
         let entry = &self.manifest.services[index];
         let objects = Objects::create(self.machine, entry)?;
         objects.process.watch(Some((&self.machine.channel, bit(index))))?;
-        let count = 1 + entry.sessions.iter().map(|session| session.names.len()).sum::<usize>();
+        let names = entry.sessions.iter().map(|session| session.names.len()).sum::<usize>();
+        let count = 1 + names + usize::from(self.services[index].has_device());
         self.services[index].record.objects = Some(objects.handles(vec![0; count]));
         self.services[index].objects = Some(objects);
         self.services[index].record.ring = Some(self.next_ring());
@@ -120,6 +122,12 @@ impl Supervisor {
             let handles = numbers[range].iter().map(|number| Handle(*number));
             known.extend(session.names.iter().cloned().zip(handles));
         }
+        if self.services[index].has_device() {
+            if numbers[at] == 0 {
+                numbers[at] = self.device_session(index)?;
+            }
+            known.push((DEVICE.to_string(), Handle(numbers[at])));
+        }
         if let Some(objects) = &mut self.services[index].record.objects
             && objects.sessions != numbers
         {
@@ -145,7 +153,7 @@ impl Supervisor {
     }
 
     /// A session to a service (`None`: init) for a service's process, under so many handles.
-    fn mint(&self, below: Option<usize>, badge: u64, index: usize, count: usize) -> Result<Vec<u64>, Error> {
+    pub(crate) fn mint(&self, below: Option<usize>, badge: u64, index: usize, count: usize) -> Result<Vec<u64>, Error> {
         let objects = |index: usize| self.services[index].objects.as_ref().ok_or(Error::BadState);
         let channel = match below {
             None => &self.machine.channel,
@@ -159,7 +167,7 @@ impl Supervisor {
     /// A badge that no session had yet, nor one of an earlier init.
     pub(crate) fn next_badge(&mut self) -> u64 {
         self.minted += 1;
-        (self.machine.incarnation << 40 | self.minted << NUMBER_SHIFT) & !(CONTROL | DERIVED | OWNER)
+        (self.machine.incarnation << 40 | self.minted << NUMBER_SHIFT) & !(CONTROL | DERIVED | GIVEN | OWNER)
     }
 
     /// Lets a service that was given up have a channel again. The sessions of others to the old one are over: who
@@ -179,6 +187,7 @@ impl Supervisor {
         for other in 0..self.services.len() {
             let sessions = &self.manifest.services[other].sessions;
             let names = sessions.iter().flat_map(|session| session.names.iter().map(|_| session.service == name));
+            let names = names.chain([self.services[other].is_device_of(&name)]);
             let Some(handles) = &mut self.services[other].record.objects else { continue };
             let mut is_client = false;
             for (number, is_to_it) in handles.sessions[1..].iter_mut().zip(names) {
@@ -197,8 +206,9 @@ impl Supervisor {
     }
 }
 
-/// The parameters of a service: the command line's go over the manifest's; `log` is everybody's.
-fn parameters(line: &str, entry: &Entry) -> Vec<(String, String)> {
+/// The parameters of a service: the command line's go over the manifest's, those of an instance over those of its template; `log`
+/// is everybody's.
+fn parameters(line: &str, entry: &Entry, rsdp: u64) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: &str| match all.iter_mut().find(|(known, _)| known == name) {
         Some(parameter) => parameter.1 = value.to_string(),
@@ -207,7 +217,12 @@ fn parameters(line: &str, entry: &Entry) -> Vec<(String, String)> {
     if let Some(level) = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("log=")) {
         set("log", level);
     }
-    entry.parameters.iter().for_each(|(name, value)| set(name, value));
+    for (name, value) in &entry.parameters {
+        if value == FIRMWARE_TABLES { set(name, &format!("{rsdp}")) } else { set(name, value) }
+    }
+    if let Kind::Instance { of } = &entry.kind {
+        machine::parameters(line, of).for_each(|(name, value)| set(name, &value));
+    }
     machine::parameters(line, &entry.name).for_each(|(name, value)| set(name, &value));
     all
 }
@@ -224,7 +239,7 @@ mod tests {
         let line = "log=debug uart.rate=9600 uart.new=1";
         let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
         let expected = [pair("log", "debug"), pair("rate", "9600"), pair("x", "y"), pair("new", "1")];
-        assert_eq!(parameters(line, &manifest.services[0]), expected);
-        assert_eq!(parameters(line, &manifest.services[1]), [pair("log", "warning")]);
+        assert_eq!(parameters(line, &manifest.services[0], 0), expected);
+        assert_eq!(parameters(line, &manifest.services[1], 0), [pair("log", "warning")]);
     }
 }

@@ -52,7 +52,7 @@ pub struct Supervisor {
 }
 
 /// Rounds in which one service's step may lead to another's: as many as there can be services in a chain, and some.
-const ROUNDS: usize = 2 * crate::manifest::MOST_SERVICES;
+const ROUNDS: usize = 2 * crate::manifest::MOST_WITH_INSTANCES;
 
 impl Supervisor {
     #[allow(clippy::too_many_arguments)]
@@ -160,6 +160,7 @@ impl Supervisor {
         let service = &self.services[index];
         let now = time::now();
         match service.record.phase {
+            _ if self.is_gone(index) => self.remove(index),
             Phase::Waiting if self.may_start(index) => self.start(index),
             Phase::Restarting(at) if service.can_start() && at <= now && self.going_down.is_none() => self.start(index),
             Phase::Stopping { until, .. } if until <= now => {
@@ -262,7 +263,7 @@ impl Supervisor {
             Phase::GivenUp => self.turn_away(index, RegistryError::GivenUp),
             _ => {}
         }
-        self.watches.tell(index);
+        self.tell(index);
     }
 
     /// Writes a service's record.
@@ -299,9 +300,9 @@ impl Supervisor {
     }
 }
 
-/// The bit of init's channel that tells of a service's process.
+/// The bit of init's channel that tells of a service's process. Several services may have the same: then it is looked at all of them.
 pub(crate) fn bit(index: usize) -> u64 {
-    1 << index
+    1 << (index % u64::BITS as usize)
 }
 
 impl From<crate::policy::Verdict> for Phase {

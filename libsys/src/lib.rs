@@ -5,8 +5,8 @@
 //! |---|---|
 //! | kernel entry | [`sys`], [`message`]: registers and message pages of the ABI |
 //! | objects | one file a kernel object: [`account`], [`process`], [`thread_object`], [`memory`], [`channel`], [`session`], [`kept_call`], [`interrupt`], [`ports`], [`dma`], [`resource`] |
-//! | a process's inside | [`start`], [`env`], [`heap`], [`panic`], [`thread`], [`sync`], [`time`], [`log`] |
-//! | between processes | [`ring`], [`program`], [`inspect`] |
+//! | a process's inside | [`start`], [`env`], [`heap`], [`panic`], [`thread`], [`sync`], [`time`], [`log`], [`state`] |
+//! | between processes | [`ring`], [`mod@block`], [`program`], [`inspect`] |
 //! | typed channels | [`protocol`]: one file a protocol, and how to write one; [`client`], [`service`] and [`driver`]: the two sides; [`wire`]: what travels |
 //!
 //! Everything builds and runs on the host as well, over the kernel in [`fake`].
@@ -21,6 +21,7 @@ extern crate self as libsys;
 pub use abi;
 pub use libsys_macros::protocol;
 
+pub mod block;
 pub mod client;
 pub mod driver;
 pub mod protocol;
@@ -37,6 +38,7 @@ pub mod heap;
 pub mod log;
 pub mod panic;
 pub mod start;
+pub mod state;
 pub mod sync;
 pub mod thread;
 pub mod time;

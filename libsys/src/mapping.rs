@@ -106,6 +106,14 @@ impl WritableMapping {
         unsafe { copy(from.as_ptr(), self.0.at(offset, from.len(), 1), from.len()) }
     }
 
+    /// Copies bytes in from another mapping. Panics when they are not inside of both.
+    #[inline]
+    pub fn copy_from(&self, offset: usize, from: &Mapping, from_offset: usize, bytes: usize) {
+        let (source, target) = (from.at(from_offset, bytes, 1), self.0.at(offset, bytes, 1));
+        // SAFETY: both are valid for that length. Where they overlap, or show the same Memory, the bytes become a mixture, as they do with every other writer.
+        unsafe { copy(source, target, bytes) }
+    }
+
     /// Sets bytes to zero. Panics when they are not inside.
     pub fn zero(&self, offset: usize, bytes: usize) {
         let start = self.0.at(offset, bytes, 1);

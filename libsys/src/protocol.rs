@@ -65,16 +65,28 @@
 //! time: clients that want them check for them when they [`open`](crate::client::open). A method whose types or class
 //! change is another one. Types that travel keep their form: postcard has no tags for fields.
 
+pub mod block;
 pub mod character;
 pub mod console;
+pub mod disks;
+pub mod file;
+pub mod filesystem;
 pub mod log;
+pub mod namespace;
+pub mod pci;
 pub mod random;
 pub mod registry;
 pub mod rtc;
 
+pub use block::{Block, BlockClient};
 pub use character::{Character, CharacterClient};
 pub use console::{Console, ConsoleClient};
+pub use disks::{Disks, DisksClient};
+pub use file::{File, FileClient};
+pub use filesystem::{FileSystem, FileSystemClient};
 pub use log::{Log, LogClient};
+pub use namespace::{Namespace, NamespaceClient};
+pub use pci::{Pci, PciClient, PciFunction, PciFunctionClient};
 pub use random::{Random, RandomClient};
 pub use registry::{Registry, RegistryClient};
 pub use rtc::{Rtc, RtcClient};

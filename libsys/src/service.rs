@@ -24,7 +24,7 @@ mod start;
 mod statistics;
 mod subscribers;
 
-pub use context::{CONTROL, Context};
+pub use context::{CONTROL, Context, GIVEN};
 pub use entry::{distinct, main};
 pub use parked::Parked;
 pub use reply::{Kept, Reply, Slot};

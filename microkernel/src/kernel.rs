@@ -194,12 +194,6 @@ impl Kernel {
     }
 }
 
-impl Default for Kernel {
-    fn default() -> Kernel {
-        Kernel::new()
-    }
-}
-
 /// Live objects by type.
 pub struct Counts([Cell<u64>; ObjectType::COUNT]);
 

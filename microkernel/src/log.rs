@@ -8,19 +8,15 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use spin::Mutex;
 use x86_64::PhysAddr;
 
-/// syslog levels (RFC 5424 §6.2.1).
+/// Those syslog levels (RFC 5424 §6.2.1) at which the kernel has something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum Level {
-    Emergency = 0,
-    Alert = 1,
     Critical = 2,
     Error = 3,
     Warning = 4,
-    Notice = 5,
     Info = 6,
-    Debug = 7,
 }
 
 /// Writes a record: `log!(Info, "{} CPUs", n)`. Longer texts than a record's are cut.

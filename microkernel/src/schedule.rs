@@ -253,9 +253,7 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
             return true;
         }
         // The common case of a thread that waits: the one that it woke goes on, on the same slice.
-        if let Some(buddy) = cpu.queue.take_buddy() {
-            charge_owner(kernel, cpu, clock::tsc());
-            cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
+        if let Some(buddy) = take_buddy(kernel, cpu, clock::tsc()) {
             run(kernel, cpu, buddy);
             return true;
         }
@@ -263,6 +261,19 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
     settle_all(kernel, cpu)
 }
 
+/// Takes the thread that the running one has woken, which goes on on the same slice: but the head of its own chain pays from now on.
+#[inline]
+pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
+    let buddy = cpu.queue.take_buddy()?;
+    charge_owner(kernel, cpu, now);
+    let head = buddy.get(kernel).chain_head(kernel);
+    if !cpu.owner.holds(head) {
+        cpu.owner.set(Some(head.to_ref()));
+    }
+    Some(buddy)
+}
+
+#[inline(never)]
 fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {

@@ -259,9 +259,3 @@ impl Shootdown {
         }
     }
 }
-
-impl Default for Shootdown {
-    fn default() -> Shootdown {
-        Shootdown::new()
-    }
-}

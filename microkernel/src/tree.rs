@@ -48,16 +48,27 @@ impl<T> Node<T> {
     }
 }
 
-impl<T> Default for Node<T> {
-    fn default() -> Node<T> {
-        Node::new()
-    }
-}
-
 /// Says which node of `T` a tree goes through.
 pub trait Which<T> {
     /// That node.
     fn node(object: &T) -> &Node<T>;
+}
+
+/// Names nodes: for each, its documentation, its name as a [`Which`], and the type and field.
+#[macro_export]
+macro_rules! nodes {
+    ($($(#[$attribute:meta])* $name:ident: $type:ident, $field:ident;)*) => {
+        $(
+            $(#[$attribute])*
+            pub struct $name;
+            impl $crate::tree::Which<$type> for $name {
+                #[inline]
+                fn node(object: &$type) -> &$crate::tree::Node<$type> {
+                    &object.$field
+                }
+            }
+        )*
+    };
 }
 
 /// A tree of objects through one of their nodes.
@@ -276,15 +287,10 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// Takes the member with the least key out.
+    #[cfg(test)]
     pub fn pop_first(&self) -> Option<Ref<T>> {
         let least = self.least.get()?;
         // SAFETY: a member is kept by the tree.
         self.remove(unsafe { least.as_ref() })
-    }
-}
-
-impl<T: Type, W: Which<T>> Default for Tree<T, W> {
-    fn default() -> Tree<T, W> {
-        Tree::new()
     }
 }

@@ -1,6 +1,7 @@
 //! What no line shows by itself: names that clash, services that are not there.
 
-use super::{Granted, ManifestError, Reach, Service};
+use super::template::LONGEST_NAME;
+use super::{Granted, Kind, ManifestError, Reach, Service};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,6 +9,9 @@ use libsys::env::names;
 
 /// The name of the session to init, which is no service.
 pub(super) const REGISTRY: &str = names::REGISTRY;
+
+/// The name of an instance's session to what it was made for.
+pub(crate) const DEVICE: &str = "device";
 
 /// Names in the environment that init gives itself.
 const RESERVED: [&str; 5] = [names::ACCOUNT, names::PROCESS, names::CHANNEL, names::REGISTRY, names::LOG];
@@ -18,6 +22,16 @@ pub(super) fn check(services: &[Service]) -> Result<(), ManifestError> {
         let wrong = |reason: String| Err(ManifestError { line: service.line, reason });
         if let Some(twice) = clash(service) {
             return wrong(format!("{} has two handles with the name {twice}", service.name));
+        }
+        if service.kind == Kind::Template {
+            check_template(service).map_err(|reason| ManifestError { line: service.line, reason })?;
+        }
+        let is_template = |name: &str| services.iter().any(|other| other.kind == Kind::Template && other.name == name);
+        if let Some(wrong_name) = service.instances.iter().find(|name| !is_template(name)) {
+            return wrong(format!("{} makes instances of {wrong_name}, which is no template", service.name));
+        }
+        if let Some(grant) = service.sessions.iter().find(|grant| is_template(&grant.service)) {
+            return wrong(format!("{} wants a session to {}, which is a template", service.name, grant.service));
         }
         let named = match &service.connect {
             Reach::Any => &[],
@@ -42,6 +56,7 @@ fn clash(service: &Service) -> Option<&str> {
     let grants = service.grants.iter().map(|grant| grant.name.as_str());
     let sessions = service.sessions.iter().flat_map(|session| session.names.iter().map(String::as_str));
     let mut seen: Vec<&str> = RESERVED.to_vec();
+    seen.extend((service.kind == Kind::Template).then_some(DEVICE));
     for name in grants.chain(sessions) {
         if seen.contains(&name) {
             return Some(name);
@@ -49,6 +64,23 @@ fn clash(service: &Service) -> Option<&str> {
         seen.push(name);
     }
     None
+}
+
+/// What a template cannot have, as there may be several instances.
+fn check_template(template: &Service) -> Result<(), String> {
+    let name = &template.name;
+    if name.len() > LONGEST_NAME {
+        return Err(format!("{name} is a template: its name may have {LONGEST_NAME} characters"));
+    }
+    let is_single =
+        |what: &Granted| matches!(what, Granted::Ports { .. } | Granted::Interrupt { .. } | Granted::Memory { .. });
+    if let Some(grant) = template.grants.iter().find(|grant| is_single(&grant.what)) {
+        return Err(format!("{name} is a template: its instances cannot all have {}", grant.name));
+    }
+    if template.bus || template.collects_logs {
+        return Err(format!("{name} is a template: it can neither be a bus's server nor collect logs"));
+    }
+    Ok(())
 }
 
 /// Ports belong to one service.

@@ -2,13 +2,15 @@
 
 use super::words::{Reason, Words, size};
 use super::{
-    Amount, DEFAULT_HANG, Device, Grant, Granted, MOST_HANDLES, Reach, Restart, Service, SessionGrant, Share, When,
+    Amount, DEFAULT_HANG, Device, FIRMWARE_TABLES, Grant, Granted, Kind, MOST_HANDLES, Reach, Restart, Service,
+    SessionGrant, Share, When,
 };
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::abi::PAGE_BYTES;
+use libsys::abi::memory::LARGEST;
 use libsys::abi::schedule::{MAX_PRIORITY, WEIGHTS};
 use libsys::interrupt::Trigger;
 use libsys::memory::Caching;
@@ -27,7 +29,12 @@ impl Service {
             connect: Reach::Named(Vec::new()),
             after: Vec::new(),
             grants: Vec::new(),
+            kind: Kind::Service,
             devices: Vec::new(),
+            instances: Vec::new(),
+            bus: false,
+            class: None,
+            node: None,
             priority: Parameters::DEFAULT,
             account: Share::DEFAULT,
             restart: Restart::DEFAULT,
@@ -46,19 +53,24 @@ impl Service {
             "arguments" => self.arguments.extend(words.rest("some words")?),
             "parameter" => {
                 let (name, value) = (words.take("a name")?, words.take("a value")?);
+                if value.starts_with('$') && value != FIRMWARE_TABLES {
+                    return Err(format!("`{value}` is not known: {FIRMWARE_TABLES}"));
+                }
                 self.parameters.push((name.to_owned(), value.to_owned()));
             }
             "session" => self.session(&mut words)?,
             "connect" => self.connects(&mut words)?,
             "after" => self.after.extend(words.rest("services")?),
-            "ports" | "interrupt" | "memory" | "resource" | "archive" => self.grant(&mut words)?,
+            "ports" | "interrupt" | "memory" | "resource" | "archive" | "state" => self.grant(&mut words)?,
             "device" => {
-                let bus = words.take("a bus")?;
-                if !["pci", "acpi", "virtio"].contains(&bus) {
-                    return Err(format!("`{bus}` is not a bus: pci, acpi or virtio"));
-                }
-                self.devices.push(Device { bus: bus.to_owned(), words: words.rest("what to match")? });
+                self.devices.push(Device::read(&mut words)?);
+                self.kind = Kind::Template;
             }
+            "template" => self.kind = Kind::Template,
+            "instances" => self.instances.extend(words.rest("templates")?),
+            "bus" => self.bus = true,
+            "class" => self.class = Some(words.name("a class")?),
+            "node" => self.node = Some(words.name("a name in /dev")?),
             "priority" => self.priority = priority(&mut words)?,
             "account" => share(&mut self.account, &mut words)?,
             "restart" => restart(&mut self.restart, &mut words)?,
@@ -142,6 +154,11 @@ impl Service {
                     part = Some((words.number("the start", 0, u64::MAX)?, words.number("the length", 1, u64::MAX)?));
                 }
                 Granted::Resource { kind, part }
+            }
+            "state" => {
+                let word = words.take("a size")?;
+                let bytes = size(word).filter(|bytes| (1..=LARGEST).contains(bytes));
+                Granted::State { bytes: bytes.ok_or_else(|| format!("`{word}` is not a size such as 4K"))? }
             }
             _ => Granted::Archive,
         };

@@ -35,7 +35,6 @@ service uart
     restart on-failure limit 3 in 10s backoff 10ms to 1s
     hang 250ms
     quiesce 1s
-    device pci 8086:100e class 0200
 service console
     session uart as serial serial2 control
     connect any
@@ -68,11 +67,10 @@ service console
         most_backoff: 1_000_000_000,
     };
     assert_eq!(uart.restart, restart);
-    assert_eq!(uart.devices[0].words, ["8086:100e", "class", "0200"]);
     let console = &manifest.services[1];
     let names = vec!["serial".to_string(), "serial2".to_string()];
     assert_eq!(console.sessions, [SessionGrant { service: "uart".to_string(), names, control: true }]);
-    assert!(console.may_connect("uart") && !uart.may_connect("console"));
+    assert!(console.may_connect(uart) && !uart.may_connect(console));
     assert_eq!((console.hang, console.account.memory), (None, Amount::Percent(10)));
     assert!(console.collects_logs && console.control && console.optional);
 }
@@ -108,7 +106,7 @@ fn errors_name_line_and_reason() {
         ("service a\nrestart always backoff 2s to 1s", "line 2: the longest backoff is shorter than the first"),
         ("service a\nhang 5", "line 2: `5` is not a time such as 50ms, 2s or 1m"),
         ("service a\nhang 99999999999999999m", "line 2: `99999999999999999m` is not a time such as 50ms, 2s or 1m"),
-        ("service a\ndevice usb x", "line 2: `usb` is not a bus: pci, acpi or virtio"),
+        ("service a\ndevice usb x", "line 2: `usb` is not a bus: pci, acpi, virtio"),
         ("service a\nsession b as c control d", "line 2: `d` is not understood: `as` NAME… or `control` is wanted"),
         ("service a\nsession b", "line 1: a wants the service b, which is not there"),
         ("service a\nconnect b", "line 1: a wants the service b, which is not there"),
@@ -165,5 +163,84 @@ proptest! {
         "to", "account", "memory", "5%", "4K", "\n", "\n", "\"", "#", "resource", "interrupt", "hang", "priority", "fair", "fifo",
     ]), 0..80)) {
         let _ = Manifest::parse(words.join(" ").as_bytes());
+    }
+}
+
+const TEMPLATES: &str = "
+service pci
+    bus
+    parameter tables $rsdp
+    state kept 8K
+service nvme
+    device pci class 0108,010802
+    class block
+service virtio-blk
+    device pci 1af4:1042,1AF4:1001 1af4:1043
+    class block
+    parameter depth 64
+service other-nvme
+    device pci class 010802
+service tty
+    template
+    class character
+    node hvc
+service block
+    instances tty nvme
+    connect virtio-blk
+    after virtio-blk
+";
+
+#[test]
+fn templates_are_found_by_what_a_device_says() {
+    let manifest = Manifest::parse(TEMPLATES.as_bytes()).expect("good");
+    let found = |bus: &str, vendor, device, class| {
+        let ids = libsys::protocol::registry::DeviceIds { vendor, device, class };
+        manifest.template_for(bus, &ids).map(|index| manifest.services[index].name.as_str())
+    };
+    assert_eq!(found("pci", 0x1af4, 0x1001, 0x010000), Some("virtio-blk"));
+    assert_eq!(found("pci", 0x1af4, 0x1043, 0x010802), Some("virtio-blk"), "a product goes over a class");
+    assert_eq!(found("pci", 0x1b36, 0x0010, 0x010802), Some("nvme"), "the first of equals");
+    assert_eq!(found("pci", 0x1b36, 0x0010, 0x010801), Some("nvme"));
+    assert_eq!(found("pci", 0x1b36, 0x0010, 0x010702), None);
+    assert_eq!(found("acpi", 0x1af4, 0x1001, 0), None);
+    assert_eq!(manifest.find("nvme"), None, "no process runs from a template");
+    assert!(manifest.find_template("nvme").is_some() && manifest.find_template("pci").is_none());
+}
+
+#[test]
+fn an_instance_is_what_its_template_is() {
+    let manifest = Manifest::parse(TEMPLATES.as_bytes()).expect("good");
+    let template = |name: &str| &manifest.services[manifest.find_template(name).expect("a template")];
+    let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
+    let disk = template("virtio-blk").instance("virtio-blk-3", &[pair("depth", "8"), pair("x", "y")], Some("pci"));
+    assert_eq!((disk.name.as_str(), disk.binary.as_str(), disk.optional), ("virtio-blk-3", "virtio-blk", true));
+    assert_eq!(disk.parameters, [pair("depth", "8"), pair("x", "y")]);
+    assert_eq!(disk.after, ["pci"]);
+    assert!(disk.runs() && disk.is_meant_by("virtio-blk") && disk.is_meant_by("virtio-blk-3"));
+    let block = &manifest.services[manifest.find("block").expect("a service")];
+    assert!(block.may_connect(&disk) && !block.may_connect(template("virtio-blk")));
+    let line = template("tty").instance("tty-2", &[], None);
+    assert_eq!((line.node.as_deref(), line.class.as_deref()), (Some("hvc2"), Some("character")));
+    assert_eq!(template("tty").instance("other", &[], None).node.as_deref(), Some("hvc"));
+}
+
+#[test]
+fn mistakes_about_templates_are_told() {
+    for (text, expected) in [
+        ("service a\ndevice pci", "line 2: `device` needs what to match: `VENDOR:DEVICE…` or `class CCSSPP`"),
+        ("service a\ndevice pci 1af4", "line 2: `1af4` is not a device such as 1af4:1042"),
+        ("service a\ndevice pci 1af4:+042", "line 2: `1af4:+042` is not a device such as 1af4:1042"),
+        ("service a\ndevice pci class", "line 2: `class` needs a class"),
+        ("service a\ndevice pci class 010", "line 2: `010` is not a class such as 0108 or 010802"),
+        ("service thirteen-long\ntemplate", "line 1: thirteen-long is a template: its name may have 12 characters"),
+        ("service a\ntemplate\nports p 1 1", "line 1: a is a template: its instances cannot all have p"),
+        ("service a\ntemplate\nstate device 4K", "line 1: a has two handles with the name device"),
+        ("service a\nbus\ntemplate", "line 1: a is a template: it can neither be a bus's server nor collect logs"),
+        ("service a\ninstances b\nservice b", "line 1: a makes instances of b, which is no template"),
+        ("service a\nsession b\nservice b\ntemplate", "line 1: a wants a session to b, which is a template"),
+        ("service a\nstate s 0", "line 2: `0` is not a size such as 4K"),
+        ("service a\nparameter x $acpi", "line 2: `$acpi` is not known: $rsdp"),
+    ] {
+        assert_eq!(error(text), format!("manifest, {expected}"));
     }
 }

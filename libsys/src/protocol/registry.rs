@@ -107,6 +107,78 @@ pub trait Registry {
     /// Rights: a session with [`Context::may_control`]. Error: `Denied`. *replay*: the machine goes down once.
     #[replay]
     fn shut_down(&mut self, cx: &Context, restart: bool, status: u8) -> Result<(), RegistryError>;
+
+    /// Says that the calling bus server found a device: init picks the template of the manifest whose `device` line fits best, and makes
+    /// an instance of it, or finds the one that it made for this place before. The instance's session `device` is minted on the bus server's own channel with `badge`, so
+    /// that a restart of either side changes nothing. A device that no template fits is left alone.
+    ///
+    /// Rights: the session of a service with the manifest line `bus`. Errors: `Denied`, `BadName` (the place is empty or longer than 32 bytes), `Exhausted`.
+    /// *replay*: the place is the key.
+    #[replay]
+    fn device_found(&mut self, cx: &Context, place: &str, ids: DeviceIds, badge: u64) -> Result<(), RegistryError>;
+
+    /// Says that a device is not there any more: its instance is stopped and removed. It has begun when this returns.
+    ///
+    /// Rights: as [`Registry::device_found`]. Error: `Denied`. *replay*: a device that is not known is gone.
+    #[replay]
+    fn device_gone(&mut self, cx: &Context, place: &str) -> Result<(), RegistryError>;
+
+    /// Makes a service from a template of the manifest and starts it: with the template's grants and policy, an account of its own, these parameters over the template's,
+    /// and the session `device` if there is one. `name` is the service's name; empty: the template's with the first free number. Returned is the name.
+    ///
+    /// Rights: the session of a service whose manifest line `instances` names the template. Errors: `Denied`, `NoSuchName` (no such
+    /// template), `BadName`, `Taken`, `Exhausted` (of services, or the parameters are longer than 512 bytes). *once*: without a name, a second instance would be another one.
+    #[once]
+    fn instance(
+        &mut self,
+        cx: &Context,
+        template: &str,
+        name: &str,
+        parameters: Vec<(String, String)>,
+        device: Option<Session>,
+    ) -> Result<String, RegistryError>;
+
+    /// Stops and removes an instance that the calling service made. It has begun when this returns; its name is free when [`Registry::info`] does
+    /// not know it any more.
+    ///
+    /// Rights: the session of the service that made it. Errors: `Denied`, `NoSuchName`. *once*: the name could be another instance's by then.
+    #[once]
+    fn remove_instance(&mut self, cx: &Context, name: &str) -> Result<(), RegistryError>;
+
+    /// The services of a class (`block`, `character`, …), from the one at `first` on, as many as a message holds; none at the end.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn members(&mut self, class: &str, first: u32) -> Vec<Member>;
+
+    /// Signals `bits` of `channel` whenever a service of a class comes, goes, or changes its state. It replaces what the session asked for with this
+    /// class before; `bits` of 0 end it.
+    ///
+    /// Rights: any session; the channel with `SIGNAL` for the bits. Errors: `BadName`, `Exhausted`. *replay*: asked twice it is the same.
+    #[replay]
+    fn watch_class(&mut self, cx: &Context, class: &str, channel: Channel, bits: u64) -> Result<(), RegistryError>;
+}
+
+/// What a device says that it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceIds {
+    /// Who made it.
+    pub vendor: u16,
+    /// Which product of theirs it is.
+    pub device: u16,
+    /// Class, subclass and programming interface, a byte each: `0xccsspp`.
+    pub class: u32,
+}
+
+/// A service of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The service's name, by which it is watched and connected to.
+    pub name: String,
+    /// Its name in /dev, where it has one; that of an instance has its number at the end.
+    pub node: Option<String>,
+    /// It serves.
+    pub ready: bool,
 }
 
 /// Where a service stands.

@@ -16,6 +16,10 @@ pub struct Context {
 /// manifest's sessions, and the servers; a server that mints sessions itself keeps to it.
 pub const CONTROL: u64 = 1 << 63;
 
+/// Bit of a badge: the server itself chose it, for a session that init mints on its channel
+/// ([`device_found`](crate::protocol::Registry::device_found)). Badges that init chooses do not have it.
+pub const GIVEN: u64 = 1 << 61;
+
 impl Context {
     /// The context of a call.
     pub fn new(badge: u64, header: Header, stamp: Stamp) -> Context {

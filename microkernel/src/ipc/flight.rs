@@ -25,11 +25,6 @@ impl Flight {
         self.items[index].set(Some(capability));
     }
 
-    /// Takes one out.
-    pub fn take(&self, index: usize) -> Option<Capability> {
-        self.items[index].take()
-    }
-
     /// A copy of one, that flies as well.
     pub fn copy(&self, kernel: &Kernel, index: usize) -> Option<Capability> {
         let item = self.items[index].take()?;
@@ -46,12 +41,6 @@ impl Flight {
                 drop_flying(kernel, capability);
             }
         }
-    }
-}
-
-impl Default for Flight {
-    fn default() -> Flight {
-        Flight::new()
     }
 }
 

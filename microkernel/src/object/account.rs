@@ -118,11 +118,6 @@ impl Account {
         }
     }
 
-    /// Whether it was revoked.
-    pub fn is_revoked(&self) -> bool {
-        self.revoked.get()
-    }
-
     /// Whether it, or one above it, was revoked.
     pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
         let mut account: Option<&Account> = Some(self);

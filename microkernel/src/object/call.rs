@@ -5,7 +5,7 @@ use super::process::Process;
 use super::reference::{ObjectType, Ref, Slot, Type};
 use super::thread::Thread;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
+use crate::list::Link;
 use abi::Handle;
 use core::cell::Cell;
 
@@ -54,26 +54,11 @@ impl Type for Call {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Links of a call among those whose callers left.
-pub struct InWithdrawn;
-impl Which<Call> for InWithdrawn {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_withdrawn
-    }
-}
-
-/// Links of a call among those which a process left.
-pub struct InOrphans;
-impl Which<Call> for InOrphans {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_orphans
-    }
-}
-
-/// Links of a call among those that a process keeps.
-pub struct InServer;
-impl Which<Call> for InServer {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_server
-    }
+crate::links! {
+    /// Links of a call among those whose callers left.
+    InWithdrawn: Call, in_withdrawn;
+    /// Links of a call among those which a process left.
+    InOrphans: Call, in_orphans;
+    /// Links of a call among those that a process keeps.
+    InServer: Call, in_server;
 }

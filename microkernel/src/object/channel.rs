@@ -9,7 +9,7 @@ use super::slab;
 use super::thread::{InQueue, Thread};
 use crate::arch::clock;
 use crate::kernel::Kernel;
-use crate::list::{Link, List, Which};
+use crate::list::{Link, List};
 use abi::Error;
 use core::cell::Cell;
 
@@ -23,7 +23,6 @@ enum Lane {
 
 /// A channel.
 pub struct Channel {
-    account: Ref<Account>,
     /// The process whose threads may receive. `None` once it is closed for good.
     pub server: Slot<Process>,
     closed: Cell<bool>,
@@ -65,7 +64,6 @@ impl Channel {
             kernel,
             account,
             Channel {
-                account: account.to_ref(),
                 server: Slot::with(server.to_ref()),
                 closed: Cell::new(false),
                 receivers: List::new(),
@@ -90,11 +88,6 @@ impl Channel {
         }
         server.served.push_back(channel.clone());
         Ok(channel)
-    }
-
-    /// The account that it is charged to.
-    pub fn account(&self) -> &Ref<Account> {
-        &self.account
     }
 
     /// Whether it is closed for good.
@@ -218,10 +211,7 @@ impl Type for Channel {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Links of a channel among those of its server.
-pub struct Served;
-impl Which<Channel> for Served {
-    fn link(channel: &Channel) -> &Link<Channel> {
-        &channel.served
-    }
+crate::links! {
+    /// Links of a channel among those of its server.
+    Served: Channel, served;
 }

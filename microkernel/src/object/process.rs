@@ -10,7 +10,7 @@ use super::thread::{InOrphans, InProcess, Thread};
 use crate::address_space::AddressSpace;
 use crate::handle_table::HandleTable;
 use crate::kernel::Kernel;
-use crate::list::{Link, List, Which};
+use crate::list::{Link, List};
 use abi::process::Registers;
 use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;
@@ -243,18 +243,9 @@ impl Type for Process {
     }
 }
 
-/// Links of a process among all.
-pub struct AllProcesses;
-impl Which<Process> for AllProcesses {
-    fn link(process: &Process) -> &Link<Process> {
-        &process.all
-    }
-}
-
-/// Links of a process on the reaper's list.
-pub struct Reaping;
-impl Which<Process> for Reaping {
-    fn link(process: &Process) -> &Link<Process> {
-        &process.reaping
-    }
+crate::links! {
+    /// Links of a process among all.
+    AllProcesses: Process, all;
+    /// Links of a process on the reaper's list.
+    Reaping: Process, reaping;
 }

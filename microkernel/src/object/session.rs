@@ -9,7 +9,7 @@ use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
 use crate::ipc;
 use crate::kernel::Kernel;
-use crate::list::{Link, List, Which};
+use crate::list::{Link, List};
 use abi::Error;
 use core::cell::Cell;
 
@@ -179,11 +179,6 @@ impl Object<Session> {
 }
 
 impl Object<SessionUse> {
-    /// One handle more of the same process.
-    pub fn opened(&self) {
-        self.handles.set(self.handles.get() + 1);
-    }
-
     /// One handle of the process is closed. With the last one, the server is told.
     pub fn closed(&self, kernel: &Kernel) {
         let left = self.handles.get() - 1;
@@ -244,26 +239,11 @@ impl Type for SessionUse {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Links of a session among those of its channel.
-pub struct InChannel;
-impl Which<Session> for InChannel {
-    fn link(session: &Session) -> &Link<Session> {
-        &session.in_channel
-    }
-}
-
-/// Links of a use among those of its session.
-pub struct InSession;
-impl Which<SessionUse> for InSession {
-    fn link(one: &SessionUse) -> &Link<SessionUse> {
-        &one.in_session
-    }
-}
-
-/// Links of a use among the closes of its channel.
-pub struct InCloses;
-impl Which<SessionUse> for InCloses {
-    fn link(one: &SessionUse) -> &Link<SessionUse> {
-        &one.in_closes
-    }
+crate::links! {
+    /// Links of a session among those of its channel.
+    InChannel: Session, in_channel;
+    /// Links of a use among those of its session.
+    InSession: SessionUse, in_session;
+    /// Links of a use among the closes of its channel.
+    InCloses: SessionUse, in_closes;
 }

@@ -11,9 +11,9 @@ use crate::address_space::Placement;
 use crate::arch::{self, Context};
 use crate::ipc::Flight;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
+use crate::list::Link;
 use crate::shootdown::{Progress, Ticket};
-use crate::tree::{self, Node};
+use crate::tree::Node;
 use abi::memory::{MemoryKind, Protection};
 use abi::schedule::Parameters;
 use abi::{Error, Handle, Header, MessagePage, Policy, Rights};
@@ -285,6 +285,7 @@ impl Thread {
     }
 
     /// The Memory of both pages.
+    #[cfg(test)]
     pub fn pages(&self) -> &Ref<Memory> {
         &self.pages
     }
@@ -343,45 +344,20 @@ impl Type for Thread {
     }
 }
 
-/// Links of a thread in queues of channels and CPUs.
-pub struct InQueue;
-impl Which<Thread> for InQueue {
-    #[inline]
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.queue
-    }
+crate::links! {
+    /// Links of a thread in queues of channels and CPUs.
+    InQueue: Thread, queue;
+    /// Links of a thread among those of its process.
+    InProcess: Thread, siblings;
+    /// Links of a thread among those that work for calls which a process left.
+    InOrphans: Thread, in_orphans;
 }
 
-/// Links of a thread among those of its process.
-pub struct InProcess;
-impl Which<Thread> for InProcess {
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.siblings
-    }
-}
-
-/// Links of a thread among those that work for calls which a process left.
-pub struct InOrphans;
-impl Which<Thread> for InOrphans {
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.in_orphans
-    }
-}
-
-/// Nodes of a thread among the timers.
-pub struct InTimers;
-impl tree::Which<Thread> for InTimers {
-    fn node(thread: &Thread) -> &Node<Thread> {
-        &thread.timer
-    }
-}
-
-/// Nodes of a thread among the fair ready threads.
-pub struct InFair;
-impl tree::Which<Thread> for InFair {
-    fn node(thread: &Thread) -> &Node<Thread> {
-        &thread.fair
-    }
+crate::nodes! {
+    /// Nodes of a thread among the timers.
+    InTimers: Thread, timer;
+    /// Nodes of a thread among the fair ready threads.
+    InFair: Thread, fair;
 }
 
 /// The kernel's view of a message page. User space may change the page at any time: so every read is of a
@@ -409,6 +385,8 @@ macro_rules! fields {
     };
 }
 
+// Some fields are only read, some only written; tests do the rest.
+#[allow(dead_code)]
 impl Page {
     fields! {
         handles set_handles handles: [Handle; abi::message::HANDLES];

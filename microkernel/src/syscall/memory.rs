@@ -3,7 +3,6 @@
 
 use super::{NOTHING, Outcome, Results, argument, charged_account, managed_process, object, one};
 use crate::address_space::Placement;
-use crate::arch::features;
 use crate::cpu::Cpu;
 use crate::ipc::flight;
 use crate::kernel::Kernel;
@@ -12,7 +11,7 @@ use crate::object::thread::State;
 use crate::object::{Memory, Object, Process, Thread};
 use crate::schedule;
 use crate::shootdown::{Progress, Ticket};
-use abi::memory::{KEY_SHIFT, MemoryKind};
+use abi::memory::MemoryKind;
 use abi::{Error, Handle, OK, Rights};
 
 /// Bytes of the `syscall` instruction.
@@ -42,7 +41,6 @@ pub fn map(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
         return Ok(again(thread));
     }
     let [address, offset, bytes, word] = core::array::from_fn(|n| argument(thread, n + 2));
-    check_key(word)?;
     let address = process.space.map(kernel, memory, Placement { address, offset, bytes, word, rights })?;
     Ok(Outcome::Results(one(address)))
 }
@@ -63,7 +61,6 @@ pub fn unmap(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outc
 /// See there.
 pub fn protect(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let process = changeable(kernel, thread)?;
-    check_key(argument(thread, 2))?;
     let progress = process.space.protect(kernel, argument(thread, 1), argument(thread, 2))?;
     Ok(go_on(kernel, cpu, thread, progress))
 }
@@ -88,11 +85,6 @@ pub fn seal(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outco
 pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let memory: &Object<Memory> = object(kernel, thread, 0, Rights::INSPECT)?;
     Ok([memory.bytes(), memory.kind() as u64, memory.is_sealed(kernel) as u64, memory.resident_frames(), 0])
-}
-
-/// Checks the protection key of a protection word.
-fn check_key(word: u64) -> Result<(), Error> {
-    if word >> KEY_SHIFT & 0xf != 0 && !features::protection_keys() { Err(Error::Unsupported) } else { Ok(()) }
 }
 
 /// The process of argument 0, alive.

@@ -21,7 +21,7 @@ pub mod process;
 use crate::cpu::Cpu;
 use crate::ipc::{call, receive, reply};
 use crate::kernel::Kernel;
-use crate::object::any::Named;
+use crate::object::reference::Type;
 use crate::object::{Account, Object, Process, Thread};
 use crate::schedule;
 use abi::{Error, Handle, OK, Rights, Syscall};
@@ -181,7 +181,7 @@ pub fn argument(thread: &Thread, n: usize) -> u64 {
 ///
 /// # Errors
 /// `BadHandle`, `WrongKind`, `Denied`.
-pub fn object<'k, T: Named>(
+pub fn object<'k, T: Type>(
     kernel: &'k Kernel,
     thread: &Object<Thread>,
     n: usize,

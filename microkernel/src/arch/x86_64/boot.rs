@@ -22,8 +22,6 @@ pub struct BootInformation {
     pub ram: Ranges,
     /// The boot archive; empty if the boot loader gave none. It is mapped in the direct map, and can be used as memory when done with.
     pub archive: Range<PhysAddr>,
-    /// The kernel's own image.
-    pub kernel_image: Range<PhysAddr>,
     /// The ACPI RSDP, or 0. It and the tables are not in the direct map.
     pub rsdp: PhysAddr,
     /// Time-stamp counter at the kernel's first instruction.
@@ -120,7 +118,7 @@ fn memory_for_kernel(
         return Err("the kernel lies outside of memory");
     }
     let mut usable = info.usable;
-    for taken in [kernel_image.clone(), info.archive.clone()] {
+    for taken in [kernel_image, info.archive.clone()] {
         usable.remove(taken).map_err(|_| "the memory map has too many ranges")?;
     }
     let io_apics = madt.io_apics[..madt.io_apic_count].iter().zip(IO_APIC_PAGE..).map(|(at, page)| (page, at.address));
@@ -132,7 +130,6 @@ fn memory_for_kernel(
         usable,
         ram,
         archive: info.archive,
-        kernel_image,
         rsdp: PhysAddr::new_truncate(info.rsdp),
         boot_tsc,
         command_line,

@@ -6,7 +6,9 @@ use libsys::fake::{self, FakeProcess};
 use libsys::process::ExitRecord;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
 use libsys::protocol::log::{Cursor, Level, Log, LogError, Record, Records};
-use libsys::protocol::registry::{Action, LogSource, Registry, RegistryClient, RegistryError, Service, State};
+use libsys::protocol::registry::{
+    Action, DeviceIds, LogSource, Member, Registry, RegistryClient, RegistryError, Service, State,
+};
 use libsys::service::{self, Context, Reply, Serve, Server, StartError, Subscribers};
 use libsys::{Account, Channel, Error, Handle, Memory, Object, Rights, Session, client};
 use shell::events::{CHILD, Events};
@@ -269,6 +271,37 @@ impl Registry for Init {
         assert!(cx.may_control());
         self.stage.lock().expect("a stage").shut_down = Some((restart, status));
         Ok(())
+    }
+
+    fn device_found(&mut self, _: &Context, _: &str, _: DeviceIds, _: u64) -> Result<(), RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
+    fn device_gone(&mut self, _: &Context, _: &str) -> Result<(), RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
+    fn instance(
+        &mut self,
+        _: &Context,
+        _: &str,
+        _: &str,
+        _: Vec<(String, String)>,
+        _: Option<Session>,
+    ) -> Result<String, RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
+    fn remove_instance(&mut self, _: &Context, _: &str) -> Result<(), RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
+    fn members(&mut self, _: &str, _: u32) -> Vec<Member> {
+        Vec::new()
+    }
+
+    fn watch_class(&mut self, _: &Context, _: &str, _: Channel, _: u64) -> Result<(), RegistryError> {
+        Err(RegistryError::Exhausted)
     }
 }
 

@@ -1,0 +1,626 @@
+//! The client of a block device: a disk or partition of `block`, or a driver.
+//!
+//! ```no_run
+//! use libsys::block::Disk;
+//! use libsys::env;
+//! use libsys::protocol::DisksClient;
+//!
+//! fn first_sector(disks: &DisksClient) -> Result<[u8; 512], Box<dyn std::error::Error>> {
+//!     let mut disk = Disk::open(disks.open("vda", false)?, "block", env::account())?;
+//!     let buffer = disk.allocate(4096, env::account())?;
+//!     disk.read_at(0, &buffer, 0, 512)?;
+//!     let mut sector = [0; 512];
+//!     buffer.copy_out(0, &mut sector);
+//!     Ok(sector)
+//! }
+//! ```
+//!
+//! Requests are made one at a time ([`Disk::read_at`], [`Disk::write_at`], [`Disk::flush`]), or many side by side: [`Disk::submit`] them, [`Disk::commit`], and
+//! take the completions with [`Disk::poll`] or [`Disk::wait`]. Whatever happens to the server meanwhile, a request is answered
+//! once: when the server is restarted, the disk attaches its queue to the next incarnation, lends its Memory again, and submits in the same order what was not
+//! answered. Only when the service is given up do requests end with [`BlockStatus::Gone`].
+
+use super::lookout::{Lookout, Server};
+use super::outstanding::Outstanding;
+use super::ring::{self, ClientRing, Segment, Submission};
+use crate::channel::Event;
+use crate::client::{self, CallError, OpenError};
+use crate::protocol::block::{BlockClient, BlockError, BlockInfo, BlockStatus, Flags, Operation, SECTOR_BYTES};
+use crate::protocol::registry::RegistryError;
+use crate::wire::Shared;
+use crate::{Account, Channel, Error, Memory, Object, Rights, Session, WritableMapping};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
+
+/// Requests that a disk can have outstanding, unless it is opened with another number.
+pub const DEPTH: u32 = 64;
+
+/// Bit of a disk's own channel: completions.
+const COMPLETIONS: u64 = 1 << 0;
+
+/// Bit of a disk's own channel: its service's state has changed.
+const SERVICE: u64 = 1 << 1;
+
+/// Rings that make no sense, without a good completion between them, after which the server is not trusted any more.
+const MOST_BROKEN: u32 = 3;
+
+/// What the server calls a buffer that it has not been lent: a number that it never gives.
+const NOT_LENT: u32 = u32::MAX;
+
+/// A request. Its sectors follow from the segments for reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What to do.
+    pub operation: Operation,
+    /// How.
+    pub flags: Flags,
+    /// First sector, of 512 bytes.
+    pub sector: u64,
+    /// Sectors, of discards and fills with zeros.
+    pub sectors: u32,
+    /// Where the data is: buffers by [`Buffer::number`] or as [`Disk::lend`] said.
+    pub segments: &'a [Segment],
+}
+
+/// A request that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What [`Disk::submit`] returned.
+    pub id: u64,
+    /// How it ended.
+    pub status: BlockStatus,
+}
+
+/// Why a disk did not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskError {
+    /// The request ended so.
+    Failed(BlockStatus),
+    /// The server refused.
+    Refused(BlockError),
+    /// As many requests are outstanding as the queue is deep.
+    Full,
+    /// A call to the server or the registry failed.
+    Unreachable(CallError<()>),
+    /// The server is no block device: it lacks this method.
+    NoDevice(&'static str),
+    /// The kernel refused.
+    Kernel(Error),
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DiskError::Failed(status) => status.fmt(f),
+            DiskError::Refused(error) => error.fmt(f),
+            DiskError::Full => f.write_str("too many requests are outstanding"),
+            DiskError::Unreachable(error) => error.fmt(f),
+            DiskError::NoDevice(method) => write!(f, "no block device: it has no method `{method}`"),
+            DiskError::Kernel(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for DiskError {}
+
+impl From<Error> for DiskError {
+    fn from(error: Error) -> Self {
+        DiskError::Kernel(error)
+    }
+}
+
+impl From<CallError<BlockError>> for DiskError {
+    fn from(error: CallError<BlockError>) -> Self {
+        match error {
+            CallError::Failed(error) => DiskError::Refused(error),
+            other => DiskError::Unreachable(other.map(|_| ())),
+        }
+    }
+}
+
+impl From<CallError<RegistryError>> for DiskError {
+    fn from(error: CallError<RegistryError>) -> Self {
+        DiskError::Unreachable(error.map(|_| ()))
+    }
+}
+
+impl From<OpenError> for DiskError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Missing(method) => DiskError::NoDevice(method),
+            OpenError::Call(error) => DiskError::Unreachable(error.map(|_| ())),
+        }
+    }
+}
+
+/// Memory that was made for a disk and lent to it.
+#[derive(Debug)]
+pub struct Buffer {
+    number: u32,
+    mapping: WritableMapping,
+}
+
+impl Buffer {
+    /// By which requests name it.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+impl Deref for Buffer {
+    type Target = WritableMapping;
+
+    fn deref(&self) -> &WritableMapping {
+        &self.mapping
+    }
+}
+
+/// Lent Memory, and its number at the server of the moment.
+#[derive(Debug)]
+struct Lent {
+    memory: Memory,
+    number: u32,
+}
+
+/// A block device, open.
+#[derive(Debug)]
+pub struct Disk {
+    block: BlockClient,
+    info: BlockInfo,
+    lookout: Lookout,
+    /// Its own, for blocking calls; or none, where the owner's loop is signalled.
+    own: Option<Channel>,
+    /// Signals whoever waits.
+    signaller: Channel,
+    completions: u64,
+    service: u64,
+    queue: Memory,
+    ring: ClientRing,
+    /// Where the server is signalled; `None`: not attached.
+    doorbell: Option<(Channel, u64)>,
+    buffers: Vec<Option<Lent>>,
+    outstanding: Outstanding,
+    ended: VecDeque<Completion>,
+    /// Of the blocking call that is under way: requests not answered, and the first failure.
+    waited_for: usize,
+    failure: Option<BlockStatus>,
+    broken: u32,
+    resubmitted: u64,
+}
+
+impl Disk {
+    /// Opens the block device behind a session, with a channel of its own to wait on. `service` is whose session it is, to be watched. It waits until that
+    /// serves. Errors: it is no block device; `account` has no room.
+    pub fn open(session: Session, service: &str, account: &Account) -> Result<Disk, DiskError> {
+        let channel = Channel::create(account)?;
+        let mut disk = Disk::with(session, service, account, &channel, COMPLETIONS, SERVICE, DEPTH)?;
+        disk.own = Some(channel);
+        Ok(disk)
+    }
+
+    /// The same for the loop of a server: bits `completions` and `service` of its `channel` are signalled, for [`Disk::signal`]. There is no blocking then.
+    #[allow(clippy::too_many_arguments)]
+    pub fn with(
+        session: Session,
+        service: &str,
+        account: &Account,
+        channel: &Channel,
+        completions: u64,
+        watch: u64,
+        depth: u32,
+    ) -> Result<Disk, DiskError> {
+        let queue = Memory::create(account, ring::memory_bytes(depth))?;
+        let ring = ClientRing::new(queue.map_writable()?, depth)?;
+        let lookout = Lookout::new(service, channel, watch)?;
+        let block: BlockClient = client::open(session)?;
+        let info = block.info()?;
+        let mut disk = Disk {
+            block,
+            info,
+            lookout,
+            own: None,
+            signaller: channel.signaller(completions)?,
+            completions,
+            service: watch,
+            queue,
+            ring,
+            doorbell: None,
+            buffers: Vec::new(),
+            outstanding: Outstanding::new(depth),
+            ended: VecDeque::with_capacity(depth as usize),
+            waited_for: 0,
+            failure: None,
+            broken: 0,
+            resubmitted: 0,
+        };
+        disk.check_server();
+        Ok(disk)
+    }
+
+    /// What the device is and can do, as of the last attachment.
+    pub fn info(&self) -> &BlockInfo {
+        &self.info
+    }
+
+    /// Whether a server is attached now. Requests are taken all the same.
+    pub fn is_attached(&self) -> bool {
+        self.doorbell.is_some()
+    }
+
+    /// Requests that are not answered.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// Requests that were submitted again, after a death of the server.
+    pub fn resubmitted(&self) -> u64 {
+        self.resubmitted
+    }
+
+    /// The session that it was opened with.
+    pub fn session(&self) -> &Session {
+        client::Client::link(&self.block).session()
+    }
+
+    /// Makes Memory for data, contiguous for devices, and lends it.
+    pub fn allocate(&mut self, bytes: u64, account: &Account) -> Result<Buffer, DiskError> {
+        let memory = Memory::create_dma(account, bytes)?;
+        let mapping = memory.map_writable()?;
+        let number = self.lend(memory)?;
+        Ok(Buffer { number, mapping })
+    }
+
+    /// Lends Memory: the number by which requests name it, whichever server there is. The Memory needs `READ`, `WRITE` and `INSPECT`.
+    pub fn lend(&mut self, memory: Memory) -> Result<u32, DiskError> {
+        let number = match self.doorbell {
+            None => NOT_LENT,
+            Some(_) => match self.block.lend(&memory) {
+                Ok(number) => number,
+                // Another incarnation than the one that is known: it gets everything when it is attached.
+                Err(CallError::Failed(BlockError::NotAttached)) => NOT_LENT,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let lent = Some(Lent { memory, number });
+        let free = self.buffers.iter().position(Option::is_none);
+        let index = free.unwrap_or_else(|| {
+            self.buffers.push(None);
+            self.buffers.len() - 1
+        });
+        self.buffers[index] = lent;
+        if number == NOT_LENT {
+            self.check_server();
+        }
+        Ok(index as u32)
+    }
+
+    /// Takes Memory back. Error: `Refused(BadBuffer)` (it was not lent), `Refused(Busy)` (an outstanding request names it).
+    pub fn take_back(&mut self, buffer: u32) -> Result<Memory, DiskError> {
+        if self.outstanding.names(buffer) {
+            return Err(DiskError::Refused(BlockError::Busy));
+        }
+        let lent = self.buffers.get_mut(buffer as usize).and_then(Option::take);
+        let lent = lent.ok_or(DiskError::Refused(BlockError::BadBuffer))?;
+        if self.doorbell.is_some() && lent.number != NOT_LENT {
+            match self.block.take_back(lent.number) {
+                // A server that does not know it does not use it either.
+                Ok(()) | Err(CallError::Failed(BlockError::NotAttached | BlockError::BadBuffer)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(lent.memory)
+    }
+
+    /// Submits a request, to be sent with the next [`Disk::commit`], [`Disk::poll`] or [`Disk::wait`]: what its completion will say. Errors: `Full`;
+    /// `Failed(BadBuffer)` (too many segments, or one that was not lent).
+    pub fn submit(&mut self, request: &Request<'_>) -> Result<u64, DiskError> {
+        self.enter(request, false)
+    }
+
+    /// Sends what was submitted.
+    pub fn commit(&mut self) {
+        if let Some((channel, bits)) = &self.doorbell
+            && self.ring.publish()
+        {
+            // Where the server's channel is closed, the registry says so as well.
+            let _ = channel.signal(*bits);
+        }
+    }
+
+    /// Takes a completion, if there is one.
+    pub fn poll(&mut self) -> Option<Completion> {
+        self.commit();
+        if self.ended.is_empty() {
+            self.take();
+        }
+        self.ended.pop_front()
+    }
+
+    /// Waits for a completion; `None`: no request is outstanding.
+    pub fn wait(&mut self) -> Option<Completion> {
+        loop {
+            if let Some(completion) = self.poll() {
+                return Some(completion);
+            }
+            if self.outstanding.len() == 0 {
+                return None;
+            }
+            if let Err(error) = self.sleep() {
+                crate::error!("waiting for a disk: {error}");
+                self.fail_all(BlockStatus::Gone);
+            }
+        }
+    }
+
+    /// Takes notice of signals, in the loop of a server. Then [`Disk::poll`] until there is nothing, and [`Disk::arm`].
+    pub fn signal(&mut self, bits: u64) {
+        if bits & self.service != 0 {
+            self.check_server();
+        }
+    }
+
+    /// Asks for a signal at the next completion: whether there is none yet. A loop calls it before it waits.
+    #[must_use]
+    pub fn arm(&mut self) -> bool {
+        self.commit();
+        self.ended.is_empty() && (self.doorbell.is_none() || self.ring.sleep())
+    }
+
+    /// Reads `bytes`, whole blocks, from a sector on into a buffer, however many requests that takes.
+    pub fn read_at(&mut self, sector: u64, buffer: &Buffer, offset: u64, bytes: u64) -> Result<(), DiskError> {
+        self.transfer(Operation::Read, Flags::NONE, sector, buffer.number, offset, bytes)
+    }
+
+    /// Writes `bytes`, whole blocks, from a buffer to a sector and those behind it, however many requests that takes.
+    pub fn write_at(&mut self, sector: u64, buffer: &Buffer, offset: u64, bytes: u64) -> Result<(), DiskError> {
+        self.transfer(Operation::Write, Flags::NONE, sector, buffer.number, offset, bytes)
+    }
+
+    /// The same, answered when the data is on the medium.
+    pub fn write_through(&mut self, sector: u64, buffer: &Buffer, offset: u64, bytes: u64) -> Result<(), DiskError> {
+        self.transfer(Operation::Write, Flags::FUA, sector, buffer.number, offset, bytes)
+    }
+
+    /// Waits until every write that was answered is on the medium.
+    pub fn flush(&mut self) -> Result<(), DiskError> {
+        self.perform(Operation::Flush, 0, 0)
+    }
+
+    /// Discards sectors, or fills them with zeros.
+    pub fn perform(&mut self, operation: Operation, sector: u64, sectors: u32) -> Result<(), DiskError> {
+        self.begin_to_wait()?;
+        let request = Request { operation, flags: Flags::NONE, sector, sectors, segments: &[] };
+        while let Err(error) = self.enter(&request, true) {
+            self.make_room(error)?;
+        }
+        self.wait_for_all()
+    }
+
+    fn transfer(
+        &mut self,
+        operation: Operation,
+        flags: Flags,
+        sector: u64,
+        buffer: u32,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<(), DiskError> {
+        self.begin_to_wait()?;
+        if !bytes.is_multiple_of(SECTOR_BYTES) {
+            return Err(DiskError::Failed(BlockStatus::OutOfRange));
+        }
+        let most = u64::from(self.info.most_bytes.max(self.info.logical_block_bytes));
+        let mut done = 0;
+        while done < bytes && self.failure.is_none() {
+            let part = most.min(bytes - done);
+            let segment = Segment { buffer, bytes: part as u32, offset: offset + done };
+            let sector = sector.saturating_add(done / SECTOR_BYTES);
+            let request = Request { operation, flags, sector, sectors: 0, segments: &[segment] };
+            match self.enter(&request, true) {
+                Ok(_) => done += part,
+                Err(error) => {
+                    if let Err(error) = self.make_room(error) {
+                        let _ = self.wait_for_all();
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        self.wait_for_all()
+    }
+
+    fn begin_to_wait(&mut self) -> Result<(), DiskError> {
+        self.failure = None;
+        if self.own.is_some() { Ok(()) } else { Err(DiskError::Kernel(Error::Unsupported)) }
+    }
+
+    /// Waits until a request can be submitted; every other error stays one.
+    fn make_room(&mut self, error: DiskError) -> Result<(), DiskError> {
+        if error != DiskError::Full {
+            return Err(error);
+        }
+        let before = self.outstanding.len();
+        while self.outstanding.len() >= before {
+            self.commit();
+            if !self.take() {
+                self.sleep()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_all(&mut self) -> Result<(), DiskError> {
+        self.commit();
+        while self.waited_for > 0 {
+            if !self.take() {
+                self.sleep()?;
+            }
+        }
+        self.failure.take().map_or(Ok(()), |status| Err(DiskError::Failed(status)))
+    }
+
+    /// Notes a request, and puts it into the ring, if there is one.
+    fn enter(&mut self, request: &Request<'_>, is_waited_for: bool) -> Result<u64, DiskError> {
+        let bad = DiskError::Failed(BlockStatus::BadBuffer);
+        let mut bytes = 0;
+        for segment in request.segments {
+            let lent = self.buffers.get(segment.buffer as usize).and_then(Option::as_ref);
+            if lent.is_none() {
+                return Err(bad);
+            }
+            bytes += u64::from(segment.bytes);
+        }
+        let sectors = if request.operation.has_data() { bytes / SECTOR_BYTES } else { request.sectors.into() };
+        let mut submission =
+            Submission::new(request.operation, request.sector, u32::try_from(sectors).map_err(|_| bad)?);
+        submission.flags = request.flags;
+        if !submission.set_segments(request.segments) {
+            return Err(bad);
+        }
+        let id = self.outstanding.add(&submission, is_waited_for).ok_or(DiskError::Full)?;
+        self.waited_for += usize::from(is_waited_for);
+        submission.id = id;
+        if self.doorbell.is_some() {
+            send(&mut self.ring, &self.buffers, &mut submission);
+        }
+        Ok(id)
+    }
+
+    /// Takes completions out of the ring: whether anything has ended.
+    fn take(&mut self) -> bool {
+        let before = self.outstanding.len();
+        while self.doorbell.is_some() {
+            match self.ring.pop() {
+                Ok(None) => break,
+                Ok(Some((id, status))) if self.end(id, status) => self.broken = 0,
+                _ => self.distrust(),
+            }
+        }
+        self.outstanding.len() < before
+    }
+
+    /// Ends a request, if it is outstanding.
+    fn end(&mut self, id: u64, status: BlockStatus) -> bool {
+        match self.outstanding.remove(id) {
+            None => return false,
+            Some(false) => self.ended.push_back(Completion { id, status }),
+            Some(true) => {
+                self.waited_for -= 1;
+                if let Err(status) = status.result() {
+                    self.failure.get_or_insert(status);
+                }
+            }
+        }
+        true
+    }
+
+    /// The server's side of the ring makes no sense: begins anew, a few times.
+    #[cold]
+    fn distrust(&mut self) {
+        crate::warn!("the queue of a disk makes no sense");
+        if self.begin_anew() {
+            self.check_server();
+        }
+    }
+
+    /// Forgets what is attached: whether it is worth another attempt.
+    fn begin_anew(&mut self) -> bool {
+        self.doorbell = None;
+        self.lookout.incarnation = 0;
+        self.broken += 1;
+        if self.broken >= MOST_BROKEN {
+            self.fail_all(BlockStatus::Gone);
+        }
+        self.broken < MOST_BROKEN
+    }
+
+    /// Waits for the next signal, unless there is a completion.
+    fn sleep(&mut self) -> Result<(), DiskError> {
+        let Some(channel) = &self.own else { return Err(DiskError::Kernel(Error::Unsupported)) };
+        if self.doorbell.is_some() && !self.ring.sleep() {
+            return Ok(());
+        }
+        if let Event::Signals(bits) = channel.receive(None)?
+            && bits & self.service != 0
+        {
+            self.check_server();
+        }
+        Ok(())
+    }
+
+    /// Sees whether the server is another one, and then tells that all that the last one knew.
+    fn check_server(&mut self) {
+        loop {
+            match self.lookout.look() {
+                Server::Same => return,
+                Server::Down => {
+                    self.doorbell = None;
+                    self.lookout.incarnation = 0;
+                    return;
+                }
+                Server::Gone => {
+                    self.doorbell = None;
+                    return self.fail_all(BlockStatus::Gone);
+                }
+                Server::Restarted(incarnation) => {
+                    // Noted first: if it dies while it is told, the next look says so.
+                    self.lookout.incarnation = incarnation;
+                    match self.attach() {
+                        Ok(()) => {}
+                        // Most likely there is another incarnation by now.
+                        Err(DiskError::Refused(BlockError::NotAttached | BlockError::Busy)) if self.begin_anew() => {}
+                        Err(error) => {
+                            crate::error!("a disk cannot be attached again: {error}");
+                            self.doorbell = None;
+                            return self.fail_all(BlockStatus::Gone);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shares the queue anew, lends everything, and submits what is outstanding.
+    fn attach(&mut self) -> Result<(), DiskError> {
+        self.doorbell = None;
+        self.ring.reset()?;
+        let queue = Shared::whole(self.queue.duplicate(Rights::all())?, ring::memory_bytes(self.ring.depth()));
+        let doorbell = self.block.attach(&queue, &self.signaller, self.completions)?;
+        self.info = self.block.info()?;
+        for lent in self.buffers.iter_mut().flatten() {
+            lent.number = match self.block.lend(&lent.memory) {
+                Ok(number) => number,
+                Err(CallError::Failed(BlockError::BadBuffer | BlockError::Exhausted)) => NOT_LENT,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let mut submission = Submission::default();
+        self.outstanding.in_order(|request| {
+            submission.copy_from(request);
+            send(&mut self.ring, &self.buffers, &mut submission);
+            self.resubmitted += 1;
+        });
+        self.doorbell = Some(doorbell);
+        self.commit();
+        Ok(())
+    }
+
+    /// Ends everything that is outstanding.
+    #[cold]
+    fn fail_all(&mut self, status: BlockStatus) {
+        while let Some(id) = self.outstanding.first() {
+            self.end(id, status);
+        }
+    }
+}
+
+/// Puts a request into the ring, under the numbers that the server gave its buffers. The ring is as deep as there are
+/// requests, so there is room.
+fn send(ring: &mut ClientRing, buffers: &[Option<Lent>], submission: &mut Submission) {
+    submission.rename_buffers(|buffer| {
+        buffers.get(buffer as usize).and_then(Option::as_ref).map_or(NOT_LENT, |lent| lent.number)
+    });
+    let _ = ring.submit(submission);
+}

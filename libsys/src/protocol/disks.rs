@@ -1,0 +1,183 @@
+//! `disks`: the disks and partitions that there are, as the server `block` knows them. An opened one speaks [`super::Block`].
+//!
+//! A disk has a name (`vda`, `nvme0n1`, `ram0`) that stays as long as `block` knows its driver, through deaths of both; a partition
+//! has its disk's name, a `p` where that ends in a digit, and its number (`vda1`, `nvme0n1p1`).
+
+use super::block::BlockError;
+use crate::service::Context;
+use crate::{Channel, Session};
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys_macros::protocol;
+use serde::{Deserialize, Serialize};
+
+/// Disks and partitions.
+#[protocol]
+pub trait Disks {
+    /// Disks, each followed by its partitions, from the one at index `first` on, as many as a message holds; none at the end.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn list(&mut self, first: u32) -> Vec<DiskInfo>;
+
+    /// Opens a disk or a partition: a session that speaks [`super::Block`]. It stays what it is when `block` restarts, and while its driver does.
+    ///
+    /// What one process has open for writing, no other can open for writing, nor anything that overlaps it: the disk of an open
+    /// partition, the partitions of an open disk. Reading is always allowed.
+    ///
+    /// Rights: any session; to write, one with [`Context::may_control`]. Errors: `NoSuchDisk`, `ReadOnly`, `Denied`, `Busy`, `Exhausted`. *replay*: a session that was made and never
+    /// delivered is closed.
+    #[replay]
+    fn open(&mut self, cx: &Context, name: &str, write: bool) -> Result<Session, BlockError>;
+
+    /// Signals `bits` of `channel` whenever a disk or partition appears, disappears or changes, and once at once. It replaces what the session asked for before; `bits`
+    /// of 0 end it.
+    ///
+    /// Rights: any session; the channel with `SIGNAL` for the bits. *replay*: asked twice it is the same. After a death of `block` ([`super::Registry::watch`]) ask again.
+    #[replay]
+    fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), BlockError>;
+
+    /// Says in which order a disk's requests go to its driver. It holds until `block` restarts.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `NoSuchDisk` (partitions have none), `Denied`. *once*: another client may change it as well.
+    #[once]
+    fn set_scheduler(&mut self, cx: &Context, name: &str, scheduler: Scheduler) -> Result<(), BlockError>;
+
+    /// Asks the driver for the disk's size again and reads its partition table again. Open partitions stay what they are.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `NoSuchDisk`, `Denied`, `Busy` (a partition that is open would change or go). *once*: others may write the table meanwhile.
+    #[once]
+    fn rescan(&mut self, cx: &Context, name: &str) -> Result<(), BlockError>;
+
+    /// What was counted for a disk or a partition since `block` started.
+    ///
+    /// Rights: any session. Error: `NoSuchDisk`. *replay*: it only reads.
+    #[replay]
+    fn statistics(&mut self, name: &str) -> Result<DiskStatistics, BlockError>;
+}
+
+/// A disk or a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskInfo {
+    /// Its name.
+    pub name: String,
+    /// The disk that it is a partition of.
+    pub part_of: Option<String>,
+    /// The service that drives it.
+    pub driver: String,
+    /// What it is.
+    pub kind: DiskKind,
+    /// First sector on its disk.
+    pub start: u64,
+    /// Size, in sectors of 512 bytes.
+    pub sectors: u64,
+    /// Bytes of a logical block.
+    pub logical_block_bytes: u32,
+    /// It cannot be written.
+    pub read_only: bool,
+    /// Sessions that have it open.
+    pub opened: u32,
+    /// It is open for writing.
+    pub opened_to_write: bool,
+    /// Order of its requests; that of its disk for a partition.
+    pub scheduler: Scheduler,
+    /// Its driver serves it.
+    pub ready: bool,
+}
+
+/// What an entry of the list is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskKind {
+    /// A disk.
+    Disk {
+        /// Its model; may be empty.
+        model: String,
+        /// Its serial number; may be empty.
+        serial: String,
+        /// The kind of partition table that was found.
+        table: PartitionTable,
+    },
+    /// A partition of an MBR, with its type.
+    Mbr(u8),
+    /// A partition of a GPT.
+    Gpt {
+        /// Type, as the 16 bytes on the disk.
+        kind: [u8; 16],
+        /// Its own identity, as the 16 bytes on the disk.
+        identity: [u8; 16],
+        /// Its label, cut to 36 characters.
+        label: String,
+    },
+}
+
+/// A kind of partition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionTable {
+    /// None, or a broken one.
+    None,
+    /// Master boot record.
+    Mbr,
+    /// GUID partition table.
+    Gpt,
+    /// GUID partition table whose first copy is broken: the backup is used.
+    GptBackup,
+}
+
+/// In which order a disk's requests go to its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scheduler {
+    /// As they come; adjacent ones are merged while they wait.
+    None,
+    /// By sector, reads before writes; but none waits longer than its deadline allows, and writes are not passed over for ever.
+    Deadline,
+}
+
+impl Scheduler {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scheduler::None => "none",
+            Scheduler::Deadline => "deadline",
+        }
+    }
+}
+
+impl core::str::FromStr for Scheduler {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Scheduler, ()> {
+        [Scheduler::None, Scheduler::Deadline].into_iter().find(|one| one.name() == text).ok_or(())
+    }
+}
+
+/// Counts of a disk or a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatistics {
+    /// Reads.
+    pub reads: OperationStatistics,
+    /// Writes, discards and fills with zeros.
+    pub writes: OperationStatistics,
+    /// Flushes.
+    pub flushes: OperationStatistics,
+    /// Requests that are not answered yet.
+    pub in_flight: u32,
+    /// Nanoseconds in which some request was not answered yet.
+    pub busy: u64,
+    /// Requests that were submitted to the driver again, after it had died.
+    pub resubmitted: u64,
+}
+
+/// Counts of one kind of request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationStatistics {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Sectors that they moved.
+    pub sectors: u64,
+    /// Requests that travelled to the driver with another one.
+    pub merged: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Nanoseconds from their arrival to their answer, in all.
+    pub nanoseconds: u64,
+}
