@@ -5,9 +5,9 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 use libsys::client;
+use libsys::env;
 use libsys::protocol::DisksClient;
 use libsys::protocol::disks::DiskInfo;
-use libsys::env;
 
 /// The service that knows them.
 const SERVICE: &str = "block";
