@@ -106,9 +106,9 @@ pub fn dma_attach(domain: Handle, memory: Handle, into: &mut [DmaSegment]) -> Re
     Ok((count as usize, attachment))
 }
 
-/// Releases attached Memory (0: all), once the device cannot reach it.
-pub fn dma_release(domain: Handle, attachment: u64) -> Result<(), Error> {
-    check(brief(Syscall::DmaRelease, domain.0, attachment))
+/// Releases attached Memory, once the device cannot reach it. Of all (0) it releases some: how many are left.
+pub fn dma_release(domain: Handle, attachment: u64) -> Result<u64, Error> {
+    Ok(control(Syscall::DmaRelease, [domain.0, attachment])?[0])
 }
 
 /// Makes a Resource for a part of another's range.
