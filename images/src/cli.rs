@@ -91,6 +91,9 @@ pub struct MachineOptions {
     /// Add a disk: FILE[,virtio|nvme][,ro]
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<Disk>,
+    /// Add a device, as QEMU names them: virtio-rng-pci
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
 }
 
 /// Options of `bench`.
@@ -136,6 +139,7 @@ impl Default for MachineOptions {
             machine: MachineKind::default(),
             append: Vec::new(),
             disk: Vec::new(),
+            device: Vec::new(),
         }
     }
 }

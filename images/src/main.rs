@@ -134,6 +134,9 @@ fn machine(image: &Image, options: &MachineOptions) -> Machine {
     for text in &options.append {
         machine = machine.append(text);
     }
+    for device in &options.device {
+        machine = machine.device(device);
+    }
     for disk in &options.disk {
         machine = machine.disk(disk.clone());
     }

@@ -188,6 +188,17 @@ impl Registry for Supervisor {
         self.add_ring(cx.badge(), source.name, source.process, ring)
     }
 
+    fn ended_log_rings(&mut self, cx: &Context) -> Result<Vec<u32>, RegistryError> {
+        self.must_collect_logs(cx)?;
+        Ok(self.rings.ended())
+    }
+
+    fn release_log_ring(&mut self, cx: &Context, index: u32) -> Result<(), RegistryError> {
+        self.must_collect_logs(cx)?;
+        self.release_ring(index);
+        Ok(())
+    }
+
     fn shut_down(&mut self, cx: &Context, restart: bool, status: u8) -> Result<(), RegistryError> {
         if !cx.may_control() {
             return Err(RegistryError::Denied);

@@ -6,6 +6,7 @@
 //! | I/O ports | `env.ports("cmos")?` | [`Ports`] |
 //! | an interrupt | `env.interrupt("irq", 1 << 0)?` | [`Interrupt`], which signals that bit: [`Driver::signal`](crate::service::Server::signal) |
 //! | registers in memory | `env.registers("bar0", SIZE)?` | [`Registers`], read and written by [`Register`] |
+//! | `device pci` | `pci::Function::open(env)?` | [`pci::Function`]: registers, interrupts, DMA |
 //! | a DMA domain | `env.dma_buffer(&domain, bytes)?` | [`DmaBuffer`] |
 //! | a session to a server below | `env.client::<ConsoleClient>("console")?` | a client, checked |
 //! | a parameter | `env.require::<u32>("baud")?` | a value |
@@ -16,6 +17,7 @@
 mod always;
 pub mod block;
 mod dma;
+pub mod pci;
 mod registers;
 mod stream;
 

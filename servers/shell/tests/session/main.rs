@@ -184,7 +184,7 @@ fn programs_are_scheduled() {
 #[test]
 fn views_of_the_system() {
     let mut world = World::interact();
-    world.log(Level::Information, "kernel", "hello");
+    world.log(Level::Info, "kernel", "hello");
     world.log(Level::Warning, "uart", "slow");
     let expected = [
         ("ps", "  2       1    uart  running    1        1        0     0 B   0.005 s\n"),

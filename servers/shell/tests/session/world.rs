@@ -269,6 +269,14 @@ impl Registry for Init {
         Err(RegistryError::Denied)
     }
 
+    fn ended_log_rings(&mut self, _: &Context) -> Result<Vec<u32>, RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
+    fn release_log_ring(&mut self, _: &Context, _: u32) -> Result<(), RegistryError> {
+        Err(RegistryError::Denied)
+    }
+
     fn shut_down(&mut self, cx: &Context, restart: bool, status: u8) -> Result<(), RegistryError> {
         assert!(cx.may_control());
         self.stage.lock().expect("a stage").shut_down = Some((restart, status));
