@@ -245,7 +245,8 @@ impl MachineKind {
         }
     }
 
-    fn has_pci(self) -> bool {
+    /// Whether it has a PCI bus.
+    pub fn has_pci(self) -> bool {
         self != Self::Microvm
     }
 }

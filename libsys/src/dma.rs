@@ -69,11 +69,35 @@ impl DmaDomain {
     /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`. Error: `BadArgument` (there is none with this number).
     pub fn release(&self, attachment: Option<u64>) -> Result<(), Error> {
         match attachment {
-            Some(number) => sys::dma_release(self.0, number).map(drop),
+            Some(number) => sys::dma_release(self.0, number).map(|_| ()),
+            // The kernel releases a bounded number at once.
             None => {
-                while sys::dma_release(self.0, 0)? > 0 {}
+                while sys::dma_release(self.0, 0)? != 0 {}
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Memory, fake};
+
+    #[test]
+    fn all_attachments_are_released() {
+        let domain = fake::dma_domain();
+        let memory = Memory::create(&fake::account(), 4096).expect("memory");
+        for count in [0, 1, 32, 33, 100] {
+            let numbers: std::vec::Vec<u64> =
+                (0..count).map(|_| domain.attach(&memory).expect("attached").number).collect();
+            domain.release(None).expect("released");
+            for number in numbers {
+                assert_eq!(domain.release(Some(number)), Err(Error::BadArgument));
+            }
+        }
+        let (first, second) =
+            (domain.attach(&memory).expect("one").number, domain.attach(&memory).expect("two").number);
+        assert_eq!(domain.release(Some(first)), Ok(()));
+        assert_eq!((domain.release(Some(first)), domain.release(Some(second))), (Err(Error::BadArgument), Ok(())));
     }
 }

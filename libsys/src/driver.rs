@@ -14,19 +14,21 @@
 //! All of them fail with one line that names what is missing. A driver of a polled device is below sixty lines,
 //! one with an interrupt below a hundred and twenty; neither has an unsafe block or a number of the machine in it.
 
+mod always;
 pub mod block;
 mod dma;
 pub mod pci;
 mod registers;
 mod stream;
 
-pub use block::{BlockDevice, BlockServer};
 pub use crate::env::Env;
 pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
+pub use always::{Always, AlwaysReady};
+pub use block::{BlockDevice, BlockServer};
 pub use dma::DmaBuffer;
 pub use registers::{Register, Registers, Width};
-pub use stream::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
+pub use stream::{Done, Received, Stream, StreamDevice, StreamRing, WAKE, divisor};
 
 use crate::client::{self, Client};
 use crate::env::EnvError;

@@ -312,6 +312,8 @@ pub struct FileSystemStatistics {
     pub block_bytes: u32,
     /// Nothing in it can be changed.
     pub read_only: bool,
+    /// Nodes that are open now: files, directories, roots of subtrees.
+    pub in_use: u32,
 }
 
 /// Why something was not done with a file.

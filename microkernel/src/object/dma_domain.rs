@@ -13,8 +13,8 @@ use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
 use crate::ipc;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
-use crate::tree::{self, Node, Tree};
+use crate::list::Link;
+use crate::tree::{Node, Tree};
 use abi::boot::ResourceKind;
 use abi::memory::{AttachmentRecord, MemoryKind};
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES};
@@ -75,11 +75,6 @@ impl DmaDomain {
         };
         slab::create(kernel, account, value)
             .inspect_err(|_| kernel.ranges.release(kernel, ResourceKind::Dma, requester))
-    }
-
-    /// Attachments.
-    pub fn attachments(&self) -> u32 {
-        self.attachments.len()
     }
 
     /// Releases the attachment with a number.
@@ -226,18 +221,12 @@ impl Type for Attachment {
     }
 }
 
-/// Nodes of attachments in their domain, by number.
-pub struct InDomain;
-impl tree::Which<Attachment> for InDomain {
-    fn node(attachment: &Attachment) -> &Node<Attachment> {
-        &attachment.in_domain
-    }
+crate::nodes! {
+    /// Nodes of attachments in their domain, by number.
+    InDomain: Attachment, in_domain;
 }
 
-/// Links of attachments among those of their process.
-pub struct OfProcess;
-impl Which<Attachment> for OfProcess {
-    fn link(attachment: &Attachment) -> &Link<Attachment> {
-        &attachment.of_process
-    }
+crate::links! {
+    /// Links of attachments among those of their process.
+    OfProcess: Attachment, of_process;
 }

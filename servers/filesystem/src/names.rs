@@ -243,7 +243,8 @@ impl<V: Volume> FileSystem for FileServer<V> {
 
     fn statistics(&mut self, cx: &Context) -> Result<FileSystemStatistics> {
         self.open_of(cx)?;
-        self.volume.statistics()
+        let statistics = self.volume.statistics()?;
+        Ok(FileSystemStatistics { in_use: self.watched.len(), ..statistics })
     }
 
     fn sync_all(&mut self, cx: &Context, reply: Reply<'_, Result<()>>) {

@@ -47,11 +47,6 @@ impl<V: Volume> FileServer<V> {
         &mut self.volume
     }
 
-    /// Whether any file is open, or any directory but the root by sessions that init made.
-    pub fn is_in_use(&self) -> bool {
-        self.watched.any()
-    }
-
     /// What a session stands for. Sessions that were minted by others are the root. Error: `BadSession`.
     #[inline]
     pub(crate) fn open_of(&mut self, cx: &Context) -> Result<Open> {

@@ -156,7 +156,7 @@ pub trait Volume: Sized {
         Ok(())
     }
 
-    /// How large, how full.
+    /// How large, how full. The server fills in how many nodes are in use.
     fn statistics(&mut self) -> Result<FileSystemStatistics>;
 
     /// Memory with a range of a file, to be read, and where in it the range starts: see `file::map`.

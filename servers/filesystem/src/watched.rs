@@ -36,9 +36,9 @@ impl Watched {
         self.nodes.entry(node).or_default().opens += 1;
     }
 
-    /// Whether anything is open.
-    pub(crate) fn any(&self) -> bool {
-        !self.nodes.is_empty()
+    /// How many nodes are in use.
+    pub(crate) fn len(&self) -> u32 {
+        self.nodes.len() as u32
     }
 
     /// Whether somebody has it open.

@@ -1,5 +1,6 @@
 //! What the system has in use: what was given up comes back, though not always at once.
 
+use crate::process::PATIENCE;
 use crate::system::system;
 use crate::test::{Failure, Outcome};
 use alloc::format;
@@ -10,9 +11,6 @@ use libsys::Error;
 use libsys::inspect::{self, SystemRecord};
 use libsys::thread;
 use libsys::time::Instant;
-
-/// How long what was given up may take to come back.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long nothing changes before nothing will.
 const QUIET: Duration = Duration::from_millis(5);
