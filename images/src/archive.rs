@@ -59,6 +59,7 @@ impl BootArchive {
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let mut builder = Builder::new(Vec::new());
         for ((_, path), entry) in &self.entries {
+            align(&mut builder)?;
             let mut header = Header::new_ustar();
             header.set_path(path).with_context(|| format!("{path} does not fit into the archive"))?;
             header.set_entry_type(EntryType::Regular);
@@ -88,6 +89,34 @@ impl BootArchive {
             .and_then(|()| fs::rename(&partial, path))
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Bytes of a header, and the unit of everything in the format.
+const BLOCK: usize = 512;
+
+/// Bytes of a page of memory: where an entry's contents start at one, they are mapped from the archive, and not copied.
+const PAGE: usize = 4096;
+
+/// Adds an extended header (POSIX pax, a comment, which readers pass over) so long that the contents of the next entry start at a page.
+fn align(builder: &mut Builder<Vec<u8>>) -> Result<()> {
+    let contents = builder.get_ref().len() + BLOCK;
+    let gap = contents.next_multiple_of(PAGE) - contents;
+    let Some(bytes) = gap.checked_sub(BLOCK) else { return Ok(()) };
+    let mut header = Header::new_ustar();
+    header.set_path("align")?;
+    header.set_entry_type(EntryType::XHeader);
+    header.set_size(bytes as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+    // «%d comment=%s\n» with the length of all of it (IEEE Std 1003.1, «pax Extended Header»).
+    let mut text = format!("{bytes} comment=").into_bytes();
+    text.resize(bytes.saturating_sub(1), b'-');
+    text.resize(bytes, b'\n');
+    builder.append(&header, text.as_slice())?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,6 +153,14 @@ mod tests {
         let expected =
             [("init", "ELF"), ("manifest", "service uart"), ("bin/console", "console"), ("bin/uart", "uart")];
         assert_eq!(read, expected.map(|(path, text)| (path.to_string(), text.to_string())));
+    }
+
+    #[test]
+    fn contents_start_at_pages() {
+        let bytes = sample(&["uart", "console"]).bytes().unwrap();
+        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+            assert_eq!(entry.unwrap().raw_file_position() % PAGE as u64, 0);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From the kernel's gifts to a running supervisor, and the one line that says why there is none.
 
-use crate::archive::Archive;
+use libsys::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::{Grant, Granted, Kind, MOST_WITH_INSTANCES, Manifest, Service as Entry};

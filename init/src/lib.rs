@@ -3,7 +3,7 @@
 //! | part | files |
 //! |---|---|
 //! | what there is to be | [`manifest`], [`policy`]: whether and when what died starts again |
-//! | what there is | [`machine`] (what the kernel gave), [`archive`], [`programs`], [`service`], [`journal`] (init's log) |
+//! | what there is | [`machine`] (what the kernel gave), [`programs`], [`service`], [`journal`] (init's log) |
 //! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`], [`hang`], [`shutdown`] |
 //! | what others ask for | [`registry`], [`instances`] of templates, [`watch`], [`rings`] |
 //! | what the next init finds | [`record`], [`table`], [`recover`] |
@@ -13,7 +13,6 @@
 
 extern crate alloc;
 
-pub mod archive;
 pub mod boot;
 mod crash;
 mod hang;

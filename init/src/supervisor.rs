@@ -4,7 +4,7 @@
 //! time has passed. [`Supervisor::settle`] then looks, and acts until there is nothing left to do; so news that comes twice, or
 //! that was lost with an incarnation of init, does no harm.
 
-use crate::archive::Archive;
+use libsys::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::Manifest;

@@ -9,7 +9,8 @@
 //! | `channel` | Channel that a service serves |
 //! | `registry` | Session to init |
 //! | `log` | Memory: the process's log ring |
-//! | `stdin`, `stdout`, `stderr` | Session to a stream |
+//! | `namespace` | Session to vfs: the file systems that the process sees |
+//! | `stdin`, `stdout`, `stderr` | Session to a stream, whose kind [`Env::stream`] says; of a pipe to read, its Channel. With a pipe come `stdin.memory`, and `stdout.signal` |
 //!
 //! The others are the manifest's: ports, interrupts, sessions to other services.
 
@@ -36,6 +37,7 @@ pub mod names {
     pub const STDIN: &str = "stdin";
     pub const STDOUT: &str = "stdout";
     pub const STDERR: &str = "stderr";
+    pub const NAMESPACE: &str = "namespace";
 }
 
 /// What a parent tells a process, in its startup block.
@@ -49,6 +51,22 @@ pub struct Startup {
     pub parameters: Vec<(String, String)>,
     /// Handles that it was granted, by name: numbers in its own table.
     pub handles: Vec<(String, u64)>,
+    /// What the streams among the handles are, by name; those of no mention are consoles.
+    pub streams: Vec<(String, StreamKind)>,
+}
+
+/// What a stream is, and so what its session speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamKind {
+    /// A terminal: [`Console`](crate::protocol::Console).
+    #[default]
+    Console,
+    /// A device: [`Character`](crate::protocol::Character).
+    Character,
+    /// A file: [`File`](crate::protocol::File).
+    File,
+    /// A [`pipe`](crate::pipe).
+    Pipe,
 }
 
 /// Why something was not to be had from the environment.
@@ -92,6 +110,8 @@ pub struct Env {
     process: ManuallyDrop<Process>,
     channel: ManuallyDrop<Channel>,
     registry: ManuallyDrop<RegistryClient>,
+    pub(crate) files: crate::fs::Files,
+    pub(crate) streams: crate::io::Streams,
 }
 
 impl Env {
@@ -108,7 +128,17 @@ impl Env {
         let process = ManuallyDrop::new(Process::from_handle(known(names::PROCESS)));
         let channel = ManuallyDrop::new(Channel::from_handle(known(names::CHANNEL)));
         let registry = ManuallyDrop::new(client::unchecked(Session::from_handle(known(names::REGISTRY))));
-        Env { startup, handles: Mutex::new(handles), account, process, channel, registry }
+        let handles = Mutex::new(handles);
+        Env {
+            startup,
+            handles,
+            account,
+            process,
+            channel,
+            registry,
+            files: Default::default(),
+            streams: Default::default(),
+        }
     }
 
     /// The arguments; the first is the program's name.
@@ -154,6 +184,12 @@ impl Env {
             return Err(bad(Error::WrongKind));
         }
         Ok(O::from_handle(handles.swap_remove(index).1))
+    }
+
+    /// What the stream of a name is.
+    pub fn stream(&self, name: &str) -> StreamKind {
+        let known = self.startup.streams.iter().find(|(known, _)| known == name);
+        known.map_or(StreamKind::Console, |(_, kind)| *kind)
     }
 
     /// Takes a session: see [`Env::take`].
@@ -252,6 +288,7 @@ mod tests {
             environment: alloc::vec![pair("TERM", "ansi")],
             parameters: alloc::vec![pair("baud", "115200"), pair("parity", "perhaps")],
             handles: alloc::vec![("buffer".to_string(), memory.0), ("account".to_string(), account.0)],
+            streams: Vec::new(),
         })
     }
 

@@ -6,7 +6,8 @@
 //! | kernel entry | [`sys`], [`message`]: registers and message pages of the ABI |
 //! | objects | one file a kernel object: [`account`], [`process`], [`thread_object`], [`memory`], [`channel`], [`session`], [`kept_call`], [`interrupt`], [`ports`], [`dma`], [`resource`] |
 //! | a process's inside | [`start`], [`env`], [`heap`], [`panic`], [`thread`], [`sync`], [`time`], [`log`], [`state`] |
-//! | between processes | [`ring`], [`mod@block`], [`program`], [`inspect`] |
+//! | between processes | [`ring`], [`mod@block`], [`program`], [`inspect`], [`archive`] |
+//! | files | [`fs`], [`path`], [`io`], [`pipe`] |
 //! | typed channels | [`protocol`]: one file a protocol, and how to write one; [`client`], [`service`] and [`driver`]: the two sides; [`wire`]: what travels |
 //!
 //! Everything builds and runs on the host as well, over the kernel in [`fake`].
@@ -32,11 +33,16 @@ pub mod message;
 pub mod object;
 pub mod sys;
 
+pub mod archive;
 pub mod boot;
 pub mod env;
+pub mod fs;
 pub mod heap;
+pub mod io;
 pub mod log;
 pub mod panic;
+pub mod path;
+pub mod pipe;
 pub mod start;
 pub mod state;
 pub mod sync;

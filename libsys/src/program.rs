@@ -19,7 +19,7 @@ mod launch;
 
 pub use launch::{Child, DEFAULT_LIMITS, Launch, STACK_BYTES};
 
-use crate::{Account, Error, Memory, Object};
+use crate::{Account, Error, Memory, Object, fs, io};
 use abi::memory::Protection;
 use abi::{PAGE_BYTES, Rights};
 use alloc::vec::Vec;
@@ -75,6 +75,38 @@ impl core::error::Error for LoadError {}
 impl From<Error> for LoadError {
     fn from(error: Error) -> LoadError {
         LoadError::Kernel(error)
+    }
+}
+
+/// Why the program of a path is not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// Its file cannot be read.
+    File(io::Error),
+    /// It is no program that can be loaded.
+    Load(LoadError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::File(error) => error.fmt(f),
+            OpenError::Load(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> OpenError {
+        OpenError::File(error)
+    }
+}
+
+impl From<LoadError> for OpenError {
+    fn from(error: LoadError) -> OpenError {
+        OpenError::Load(error)
     }
 }
 
@@ -146,6 +178,19 @@ impl Program {
         });
         let memory = memory.duplicate(Rights::READ | Rights::EXECUTE)?;
         Ok(Program { entry: image.entry, memory, shared: shared.collect(), data: initial_data(&image, elf) })
+    }
+
+    /// The same for the executable that is the file of a path. Where its file system has it in sealed Memory, nothing is copied.
+    pub fn open(path: &str, account: &Account) -> Result<Program, OpenError> {
+        let file = fs::File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let in_place = |(memory, offset): (Memory, u64)| Program::from_memory(&memory, offset, bytes, account);
+        match file.map(0, bytes).map(in_place) {
+            Ok(Ok(program)) => Ok(program),
+            // Memory that is not sealed may change under the program: it is copied.
+            Err(_) | Ok(Err(LoadError::Kernel(_))) => Ok(Program::load(&fs::read(path)?, account)?),
+            Ok(Err(error)) => Err(error.into()),
+        }
     }
 
     fn copied(image: &Image, elf: &[u8], account: &Account) -> Result<Program, LoadError> {

@@ -20,7 +20,7 @@ fn verify(cpus: u32) {
         "diskio ram0 verify sequential 4K 1 500",
         "diskio ram0 verify random 64K 32 300",
         "diskio ram0 churn random 4K 32 3000",
-        "disk ram0 scheduler deadline",
+        "diskctl ram0 scheduler deadline",
         "diskio ram0 churn random 512 32 2000",
         "diskio @ramdisk churn random 4K 32 2000",
     ];
@@ -40,7 +40,7 @@ fn what_is_written_is_read_on_four_cpus() {
 #[test]
 fn disks_are_listed_and_counted() {
     let machine = on(1).append("ramdisk.read-only=no");
-    let text = exec(&machine, "diskio ram0 write sequential 4K 4 64; lsblk; disk ram0").unwrap();
+    let text = exec(&machine, "diskio ram0 write sequential 4K 4 64; lsblk; diskctl ram0").unwrap();
     let line = text.lines().find(|line| line.starts_with("ram0")).unwrap_or_else(|| panic!("{text}"));
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words, ["ram0", "2M", "0", "none", "disk", "memory"], "{text}");

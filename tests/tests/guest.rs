@@ -7,7 +7,7 @@ use images::{End, Machine};
 use tests::{CPUS, exec, machine, run_guest};
 
 /// Longer than any of these takes on a machine that does other things as well.
-const TIMEOUT: Duration = Duration::from_secs(150);
+const TIMEOUT: Duration = Duration::from_secs(400);
 
 /// Runs a program on each number of CPUs, one after the other.
 fn on_all(program: &str, arguments: &str) {

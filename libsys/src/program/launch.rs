@@ -1,10 +1,17 @@
 //! One process of a program.
 
 use super::{LoadError, PAGE, Program, page_of, pages_of};
-use crate::env::{Startup, names};
+use crate::client::Client;
+use crate::env::{Startup, StreamKind, names};
+use crate::fs;
+use crate::io;
+use crate::log::LogWriter;
+use crate::pipe::{self, PipeWriter};
+use crate::protocol::RegistryClient;
+use crate::protocol::registry::LogSource;
 use crate::start::block::{Prefix, encode};
 use crate::thread::parking;
-use crate::{Account, Channel, Error, Handle, Limits, Memory, Object, Process, Rights, ThreadObject, sys};
+use crate::{Account, Channel, Error, Handle, Limits, Memory, Object, Process, Rights, Session, ThreadObject, sys};
 use abi::memory::Protection;
 use abi::process::ProcessState;
 use abi::{ExitReason, ExitRecord, Parameters};
@@ -14,8 +21,24 @@ use alloc::vec::Vec;
 /// Stack of a main thread, in bytes, where nothing else is asked for.
 pub const STACK_BYTES: u64 = 128 * 1024;
 
+/// What a process may do with the sessions of its streams.
+const STREAM: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
+
 /// What a process may use where nothing else is said.
 pub const DEFAULT_LIMITS: Limits = Limits { frames: 2048, handles: 256, threads: 16, sessions: 64, processes: 16 };
+
+/// A log ring with what it takes around it.
+const LOG_BYTES: u64 = 3 * PAGE;
+
+/// Longest name in the log.
+const LOG_NAME: usize = 16;
+
+/// A program's name as the registry takes names: other characters than `a`–`z` and `0`–`9` become `-`.
+fn log_name(name: &str) -> String {
+    let known = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().take(LOG_NAME).map(known).collect();
+    if name.is_empty() { "-".to_string() } else { name }
+}
 
 /// A handle that the process gets.
 struct Grant {
@@ -37,6 +60,9 @@ pub struct Launch<'a> {
     watch: Option<(&'a Channel, u64)>,
     parameters: Option<Parameters>,
     affinity: Option<u64>,
+    log: Option<(&'a RegistryClient, &'a Account)>,
+    /// Names of inputs that are to be pipes, whose writing ends the parent gets.
+    piped: Vec<String>,
 }
 
 impl<'a> Launch<'a> {
@@ -52,6 +78,8 @@ impl<'a> Launch<'a> {
             watch: None,
             parameters: None,
             affinity: None,
+            log: None,
+            piped: Vec::new(),
         }
     }
 
@@ -92,6 +120,38 @@ impl<'a> Launch<'a> {
     /// A handle that can signal some bits of a channel.
     pub fn grant_signal(self, name: &str, channel: &'a Channel, bits: u64) -> Self {
         self.grant_as(name, channel.handle(), Rights::SIGNAL | Rights::DUPLICATE, bits, false)
+    }
+
+    /// A stream that it finds under a name: a session of this kind. For files, that of [`File::share`](crate::fs::File::share); pipes have methods of their own.
+    pub fn stream(mut self, name: &str, kind: StreamKind, session: &'a Session) -> Self {
+        self.startup.streams.push((name.to_string(), kind));
+        self.grant(name, session, STREAM)
+    }
+
+    /// An output that goes into a pipe, which may have other writers.
+    pub fn output(mut self, name: &str, pipe: &'a PipeWriter) -> Self {
+        self.startup.streams.push((name.to_string(), StreamKind::Pipe));
+        self.grant(name, pipe.session(), STREAM)
+            .grant(&pipe::memory_name(name), pipe.memory(), pipe::SHARED)
+            .grant_signal(&pipe::signal_name(name), pipe.signal(), u64::MAX)
+    }
+
+    /// An input that is a pipe: [`Launch::spawn`] gives its writing end, in [`Child::pipes`].
+    pub fn piped(mut self, name: &str) -> Self {
+        self.startup.streams.push((name.to_string(), StreamKind::Pipe));
+        self.piped.push(name.to_string());
+        self
+    }
+
+    /// The namespace and current directory of this process, if it has one.
+    pub fn with_files(self) -> Self {
+        let (Ok(namespace), Ok(current)) = (fs::namespace(), fs::current_directory()) else { return self };
+        self.namespace(namespace.link().session(), &current)
+    }
+
+    /// A namespace and the current directory in it.
+    pub fn namespace(self, session: &'a Session, current: &str) -> Self {
+        self.grant(names::NAMESPACE, session, STREAM).variable(fs::PWD, current)
     }
 
     fn grant_as(mut self, name: &str, handle: Handle, rights: Rights, signals: u64, keep: bool) -> Self {
@@ -135,13 +195,50 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Gives it a log ring, which the log server collects until the last holder of this session to init is gone: the process's own session, as a
+    /// rule. `payer` pays for the ring, which may outlive the process. Where init has room for no more rings, the process has none.
+    pub fn log(mut self, registry: &'a RegistryClient, payer: &'a Account) -> Self {
+        self.log = Some((registry, payer));
+        self
+    }
+
     /// Makes and starts the process, under a sub-account of `account`. Errors: [`LoadError`].
     pub fn spawn(self, account: &Account) -> Result<Child, LoadError> {
         let account = account.split(self.limits)?;
+        self.spawn_in(account)
+    }
+
+    /// Makes and starts the process, charged to an account that was split off for it. Errors: [`LoadError`].
+    pub fn spawn_in(mut self, account: Account) -> Result<Child, LoadError> {
         let process = Process::create(&account, &self.name)?;
-        let thread = self.load_into(&process, &account)?;
+        if let Some((registry, payer)) = self.log
+            && let Some(ring) = self.added_ring(registry, &process, payer)?
+        {
+            let rights = Rights::READ | Rights::WRITE | Rights::INSPECT;
+            let number = sys::handle_grant(process.handle(), ring.handle(), rights, u64::MAX, false)?;
+            self = self.known(names::LOG, number);
+        }
+        let (launch, pipes) = self.with_pipes(&process, &account)?;
+        let thread = launch.load_into(&process, &account)?;
         process.start()?;
-        Ok(Child { process, account, thread })
+        Ok(Child { process, account, thread, pipes })
+    }
+
+    /// Makes the pipes that the process reads from, on its account.
+    fn with_pipes(mut self, process: &Process, account: &Account) -> Result<(Self, Vec<PipeWriter>), LoadError> {
+        let mut pipes = Vec::new();
+        for name in core::mem::take(&mut self.piped) {
+            let (channel, writer) = pipe::create_for(process, account).map_err(|error| match error {
+                io::Error::Kernel(error) => LoadError::Kernel(error),
+                _ => LoadError::Kernel(Error::BadState),
+            })?;
+            let number = process.grant_channel(&channel, pipe::READER, 0, false)?;
+            self.startup.handles.push((name.clone(), number.0));
+            let number = process.grant(writer.memory(), pipe::SHARED, false)?;
+            self.startup.handles.push((pipe::memory_name(&name), number.0));
+            pipes.push(writer);
+        }
+        Ok((self, pipes))
     }
 
     /// Loads the program into a process that is new, or new again after a reset, and makes its main thread; the caller
@@ -172,6 +269,26 @@ impl<'a> Launch<'a> {
             thread.set_affinity(cpus)?;
         }
         Ok(thread)
+    }
+
+    /// A ring of a new process, which init has taken up; `None` where it does not.
+    fn added_ring(
+        &self,
+        registry: &RegistryClient,
+        process: &Process,
+        account: &Account,
+    ) -> Result<Option<Memory>, LoadError> {
+        let ring = Memory::create(account, LOG_BYTES)?;
+        // Whoever reads it finds a ring, before the process has written anything.
+        LogWriter::open(ring.map_writable_part(0, LOG_BYTES)?);
+        let source = LogSource { name: log_name(&self.name), process: process.exit_record()?.process };
+        match registry.add_log_ring(source, &ring) {
+            Ok(()) => Ok(Some(ring)),
+            Err(error) => {
+                crate::warn!("what {} logs is lost: {error}", self.name);
+                Ok(None)
+            }
+        }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -232,6 +349,8 @@ pub struct Child {
     pub account: Account,
     /// Its main thread.
     pub thread: ThreadObject,
+    /// The writing ends of its inputs, in the order of [`Launch::piped`]. Dropped, they end the input, unless others write as well.
+    pub pipes: Vec<PipeWriter>,
 }
 
 impl Child {

@@ -53,6 +53,12 @@ impl<T> OnceLock<T> {
     }
 }
 
+impl<T: core::fmt::Debug> core::fmt::Debug for OnceLock<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("OnceLock").field(&self.get()).finish()
+    }
+}
+
 impl<T> Default for OnceLock<T> {
     fn default() -> Self {
         OnceLock::new()

@@ -1,6 +1,8 @@
-//! Programs of the boot archive, started with the kernel: each under a sub-account, with a session to the console.
+//! Programs, started with the kernel: each under a sub-account, with a session to the console, and the shell's names without the right to mount. A name
+//! without `/` is one in /bin; where there are no files, one of the boot archive.
 
 use crate::events::{CHILD, Events};
+use crate::inspect::{Inspect, Kernel};
 use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
 use crate::terminal::Terminal;
 use alloc::boxed::Box;
@@ -9,14 +11,17 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use core::fmt;
-use libsys::abi::Policy;
+use libsys::abi::inspect::HandleRecord;
+use libsys::abi::{Kind, Policy};
 use libsys::client::{CallError, Client};
 use libsys::env::names;
+use libsys::fs::{self, FileError};
+use libsys::path;
 use libsys::process::ExitRecord;
-use libsys::program::{self, Program};
+use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Limits, Object, Resource, Rights, Session, client, panic};
+use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -41,30 +46,53 @@ pub struct Archive {
     real_time: Option<Rc<Resource>>,
     /// Programs that were started before: their code is shared with the next process.
     prepared: BTreeMap<String, Rc<Program>>,
+    /// The shell's namespace, as programs get it: made at the first start.
+    namespace: Option<Session>,
 }
+
+/// Where programs are that are named without a path.
+const PROGRAMS: &str = "/bin";
 
 impl Archive {
     /// Programs that this registry has, charged to this account; with the right to real time, if there is one.
     pub fn new(registry: &'static RegistryClient, account: &'static Account, real_time: Option<Resource>) -> Archive {
-        Archive { registry, account, real_time: real_time.map(Rc::new), prepared: BTreeMap::new() }
+        Archive { registry, account, real_time: real_time.map(Rc::new), prepared: BTreeMap::new(), namespace: None }
     }
 
     fn program(&mut self, name: &str) -> Result<Rc<Program>, LaunchError> {
         if let Some(program) = self.prepared.get(name) {
             return Ok(program.clone());
         }
+        let program = match open(name, self.account) {
+            Some(opened) => opened?,
+            None => self.of_archive(name)?,
+        };
+        let program = Rc::new(program);
+        // A file of any other path may change.
+        if !name.contains('/') {
+            if self.prepared.len() >= PREPARED {
+                self.prepared.pop_first();
+            }
+            self.prepared.insert(name.to_string(), program.clone());
+        }
+        Ok(program)
+    }
+
+    /// A program that init has.
+    fn of_archive(&self, name: &str) -> Result<Program, LaunchError> {
         let (memory, bytes) = self.registry.program(name).map_err(|error| match error {
             CallError::Failed(RegistryError::NoSuchName) => LaunchError::NoSuchProgram,
             other => LaunchError::Refused(format!("init does not give the program: {other}")),
         })?;
-        let program = Program::from_memory(&memory, 0, bytes, self.account)
-            .map_err(|error| LaunchError::Refused(error.to_string()))?;
-        let program = Rc::new(program);
-        if self.prepared.len() >= PREPARED {
-            self.prepared.pop_first();
+        Program::from_memory(&memory, 0, bytes, self.account).map_err(|error| LaunchError::Refused(error.to_string()))
+    }
+
+    /// The namespace for programs; none where the shell has none.
+    fn namespace(&mut self) -> Option<&Session> {
+        if self.namespace.is_none() {
+            self.namespace = fs::namespace().ok().and_then(|namespace| namespace.subtree("/", false).ok());
         }
-        self.prepared.insert(name.to_string(), program.clone());
-        Ok(program)
+        self.namespace.as_ref()
     }
 
     /// What a program is promised: a part of what is left of each thing.
@@ -106,6 +134,24 @@ impl Archive {
     }
 }
 
+/// The program of a path, or of a name in /bin; `None` where only init can have it.
+fn open(name: &str, account: &Account) -> Option<Result<Program, LaunchError>> {
+    let is_path = name.contains('/');
+    let found = match is_path {
+        true => Program::open(name, account),
+        false => Program::open(&path::join(PROGRAMS, name), account),
+    };
+    match found {
+        Ok(program) => Some(Ok(program)),
+        Err(OpenError::File(error)) if error.file() == Some(FileError::NotFound) => {
+            Some(Err(LaunchError::NoSuchProgram))
+        }
+        // Without vfs there are the programs of the boot archive.
+        Err(OpenError::File(_)) if !is_path => None,
+        Err(error) => Some(Err(LaunchError::Refused(error.to_string()))),
+    }
+}
+
 impl Launcher for Archive {
     fn launch(
         &mut self,
@@ -118,28 +164,49 @@ impl Launcher for Archive {
         };
         let program = self.program(name)?;
         let (registry, console) = self.sessions(terminal)?;
+        let limits = self.limits();
+        let account = self.account;
+        let real_time = self.real_time.clone();
         let mut request = program::Launch::new(&program, name)
             .arguments(arguments)
             .grant(names::REGISTRY, registry.link().session(), SESSION)
             .grant(names::STDOUT, &console, SESSION)
             .grant(names::STDERR, &console, SESSION)
-            .watch(events.channel(), CHILD)
-            .limits(self.limits());
+            .log(&registry, account)
+            .watch(events.channel(), CHILD);
         if launch.is_foreground {
             request = request.grant(names::STDIN, &console, SESSION);
         }
-        for (name, value) in launch.environment {
+        let current = fs::current_directory();
+        if let (Some(namespace), Ok(current)) = (self.namespace(), &current) {
+            request = request.namespace(namespace, current);
+        }
+        for (name, value) in launch.environment.iter().filter(|(name, _)| name != "PWD") {
             request = request.variable(name, value);
         }
-        let child = request
-            .spawn(self.account)
-            .map_err(|error| LaunchError::Refused(format!("it cannot be started: {error}")))?;
-        let running = Running { child, real_time: self.real_time.clone() };
+        let refused = |error: LoadError| LaunchError::Refused(format!("it cannot be started: {error}"));
+        let account = account.split(limits).map_err(|error| refused(error.into()))?;
+        // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
+        account.set_kept(true).map_err(|error| refused(error.into()))?;
+        let child = request.spawn_in(account).map_err(refused)?;
+        let running = Running { child, real_time };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
         Ok(Box::new(running))
+    }
+}
+
+/// Ends the programs that an earlier incarnation of the shell had started: nobody would ever wait for them, and they would have
+/// their part of the shell's account for good.
+pub fn end_left_behind(inspect: &Kernel) {
+    // Without the right to inspect nobody knows them.
+    let held = inspect.handles(sys::identify().process).unwrap_or_default();
+    let is_left = |record: &&HandleRecord| record.keep == 1 && record.kind == Kind::Account as u8;
+    for record in held.iter().filter(is_left) {
+        // Dropped, the handle is closed.
+        let _ = Account::from_handle(Handle(record.handle)).revoke();
     }
 }
 

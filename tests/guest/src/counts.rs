@@ -1,5 +1,6 @@
 //! What the system has in use: what was given up comes back, though not always at once.
 
+use crate::process::PATIENCE;
 use crate::system::system;
 use crate::test::{Failure, Outcome};
 use alloc::format;
@@ -10,9 +11,6 @@ use libsys::Error;
 use libsys::inspect::{self, SystemRecord};
 use libsys::thread;
 use libsys::time::Instant;
-
-/// How long what was given up may take to come back.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long nothing changes before nothing will.
 const QUIET: Duration = Duration::from_millis(5);
@@ -129,12 +127,18 @@ pub fn cpus() -> u64 {
 }
 
 /// All processes, for people.
-fn processes() -> String {
+pub fn processes() -> String {
     let Some(resource) = &system().inspect else { return String::new() };
     let processes = inspect::processes(resource).filter_map(Result::ok);
     let described = processes.map(|record| {
         let states = inspect::threads(resource, Some(record.process)).filter_map(Result::ok);
-        let states: String = states.map(|thread| format!(" {}", inspect::ThreadState::text(thread.state))).collect();
+        let states: String = states
+            .map(|thread| {
+                let inspect::ThreadRecord { thread, state, cpu, waits_on, run_time, depth, call_age, .. } = thread;
+                let state = inspect::ThreadState::text(state);
+                format!(" {thread}: {state} on {waits_on}, CPU {cpu}, depth {depth}, ran {run_time}, age {call_age},")
+            })
+            .collect();
         let name = inspect::name(&record);
         format!(
             " {} {name:?} of {} in state {} with {} handles, threads{states};",

@@ -15,8 +15,8 @@ use libsys::sys::{self, Words};
 use libsys::time::{Instant, deadline_after};
 use libsys::{Account, Channel, Error, ExitStatus, Limits, Process, Session, ThreadObject, inspect, message, thread};
 
-/// How long anything may take that should happen at once.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long anything may take that should happen at once: on an emulator that gets a hundredth of a busy host, longer than one would think.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a process does: its result is the code of its exit record.
 pub type Function = fn() -> u64;
@@ -161,8 +161,11 @@ impl Server {
         self.thread = None;
         let channel = Channel::create(system().account)?;
         self.process.reset(Some((&channel, 1)))?;
-        channel.receive(Some(deadline_after(PATIENCE)))?;
-        Ok(())
+        match channel.receive(Some(deadline_after(PATIENCE))) {
+            Ok(_) => Ok(()),
+            // What stands in its way.
+            Err(error) => Err(Failure::new(format!("{error} of a reset; there are{}", crate::counts::processes()))),
+        }
     }
 
     /// Waits for its death, and starts its next incarnation.

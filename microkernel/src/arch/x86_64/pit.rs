@@ -22,7 +22,8 @@ const SPAN: u64 = 2150;
 const EDGES: usize = 16;
 /// Readings until a new count counts.
 const LOADING: usize = 16;
-const ATTEMPTS: usize = 3;
+/// A machine that is busy may be stopped for longer than the counter counts, again and again.
+const ATTEMPTS: usize = 500;
 
 #[derive(Clone, Copy)]
 struct Reading {

@@ -1,5 +1,5 @@
 //! The boot archive: a ustar file (POSIX.1-1988, IEEE Std 1003.1 «ustar Interchange Format») with the manifest as
-//! `manifest` and the programs as `bin/NAME`.
+//! `manifest` and the programs as `bin/NAME`. Entries that are no files (the extended headers by which the host tool aligns programs) are passed over.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,6 +9,7 @@ const BLOCK: usize = 512;
 const NAME: Range<usize> = 0..100;
 const SIZE: Range<usize> = 124..136;
 const MAGIC: Range<usize> = 257..262;
+const TYPE: usize = 156;
 /// Where the programs are.
 const PROGRAMS: &str = "bin/";
 
@@ -35,7 +36,9 @@ impl Archive {
             let start = at + BLOCK;
             let end = start.checked_add(size).filter(|end| *end <= bytes.len()).ok_or("the boot archive is cut off")?;
             let name = header[NAME].split(|byte| *byte == 0).next().unwrap_or_default();
-            files.push((String::from_utf8_lossy(name).into_owned(), start..end));
+            if matches!(header[TYPE], b'0' | 0) {
+                files.push((String::from_utf8_lossy(name).into_owned(), start..end));
+            }
             at = end.next_multiple_of(BLOCK);
         }
     }
@@ -49,6 +52,11 @@ impl Archive {
     pub fn program(&self, name: &str) -> Option<Range<usize>> {
         let is_it = |path: &str| path.strip_prefix(PROGRAMS) == Some(name);
         self.files.iter().find(|(path, _)| is_it(path)).map(|(_, range)| range.clone())
+    }
+
+    /// All files: their paths, and where they are.
+    pub fn files(&self) -> &[(String, Range<usize>)] {
+        &self.files
     }
 
     /// Names of all programs.
@@ -72,6 +80,8 @@ fn octal(field: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
+    use std::vec;
 
     fn file(name: &str, contents: &[u8]) -> Vec<u8> {
         let mut block = vec![0; 512];
@@ -86,6 +96,9 @@ mod tests {
     fn archive() -> Vec<u8> {
         let mut bytes = file("init", b"ELF");
         bytes.extend(file("manifest", b"service a"));
+        let mut passed_over = file("pad", b"comment");
+        passed_over[156] = b'x';
+        bytes.extend(passed_over);
         bytes.extend(file("bin/uart", &[7; 700]));
         bytes.extend(file("bin/null", b""));
         bytes.extend([0; 1024]);

@@ -1,0 +1,307 @@
+//! Open files.
+
+use super::mounts::{BUFFER_BYTES, Buffer, Lent, Mount, is_not_lent, session_of};
+use super::{Metadata, OpenOptions};
+use crate::client::{self, CallError};
+use crate::io::{Error, Read, Result, Seek, Whence, Write};
+use crate::protocol::FileClient;
+use crate::protocol::file::NEXT;
+use crate::protocol::filesystem::{FileError, OpenFlags, StatusChange};
+use crate::{Channel, Memory, Session};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The position is the server's, as others may share it.
+const SHARED: u64 = u64::MAX;
+
+/// Most bytes of data in one message: what is left of it besides its own fields.
+const INLINE_BYTES: usize = 3072;
+
+/// An open file, or a directory of which only [`File::metadata`] and the like make sense. Threads can share it: reads and writes are calls of their own, and only the position is common.
+#[derive(Debug)]
+pub struct File {
+    client: FileClient,
+    /// The file system it is of; `None` for a file that the process was given open.
+    mount: Option<Arc<Mount>>,
+    lent: Lent,
+    /// Where the next read or write is, as long as only this process can move it; or [`SHARED`].
+    position: AtomicU64,
+}
+
+impl File {
+    pub(super) fn new(client: FileClient, mount: Option<Arc<Mount>>, flags: OpenFlags) -> File {
+        // Where a file that is appended to stands after a write only its server knows.
+        let position = if flags.contains(OpenFlags::APPEND) { SHARED } else { 0 };
+        File { client, mount, lent: Lent::default(), position: AtomicU64::new(position) }
+    }
+
+    /// A file that the process was given open.
+    pub fn from_session(session: Session) -> File {
+        File {
+            client: client::unchecked(session),
+            mount: None,
+            lent: Lent::default(),
+            position: AtomicU64::new(SHARED),
+        }
+    }
+
+    /// Opens a file to read.
+    #[inline]
+    pub fn open(path: &str) -> Result<File> {
+        OpenOptions::new().read(true).open(path)
+    }
+
+    /// Makes or empties a file, to write.
+    pub fn create(path: &str) -> Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Makes a file that must not be there, to read and write.
+    pub fn create_new(path: &str) -> Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    }
+
+    /// Nothing is set.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// The session, to be given to another process, which then shares the position.
+    pub fn share(&self) -> Result<&Session> {
+        let position = self.position.load(Ordering::Relaxed);
+        if position != SHARED {
+            self.client.seek(Whence::Start, position as i64)?;
+            self.position.store(SHARED, Ordering::Relaxed);
+        }
+        Ok(session_of(&self.client))
+    }
+
+    /// Reads where the file stands: how many bytes; 0 at its end.
+    #[inline]
+    pub fn read(&self, into: &mut [u8]) -> Result<usize> {
+        match self.position.load(Ordering::Relaxed) {
+            SHARED => self.fetch(None, into),
+            position => {
+                let count = self.fetch(Some(position), into)?;
+                self.position.store(position + count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+        }
+    }
+
+    /// Reads at an offset: how many bytes; 0 at the end and behind it. The position stays.
+    #[inline]
+    pub fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize> {
+        self.fetch(Some(offset), into)
+    }
+
+    /// Writes where the file stands, or at its end: how many bytes.
+    #[inline]
+    pub fn write(&self, from: &[u8]) -> Result<usize> {
+        match self.position.load(Ordering::Relaxed) {
+            SHARED => self.put(NEXT, from),
+            position => {
+                let count = self.put(position, from)?;
+                self.position.store(position + count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+        }
+    }
+
+    /// Writes at an offset: how many bytes. The position stays.
+    pub fn write_at(&self, from: &[u8], offset: u64) -> Result<usize> {
+        if offset == NEXT {
+            return Err(FileError::TooLarge.into());
+        }
+        self.put(offset, from)
+    }
+
+    #[inline]
+    fn fetch(&self, offset: Option<u64>, into: &mut [u8]) -> Result<usize> {
+        let bytes = into.len().min(BUFFER_BYTES);
+        let held = crate::env::get().files.buffer();
+        let Some(buffer) = held.as_ref().and_then(|held| held.get()) else {
+            return self.fetch_inline(offset, into);
+        };
+        let count = self.with_lent(buffer, |number| match offset {
+            Some(offset) => self.client.read(offset, bytes as u32, number, 0),
+            None => self.client.read_next(bytes as u32, number, 0),
+        })?;
+        let count = (count as usize).min(bytes);
+        buffer.mapping.copy_out(0, &mut into[..count]);
+        Ok(count)
+    }
+
+    /// Without the buffer, which another thread uses or nobody pays for.
+    #[cold]
+    fn fetch_inline(&self, offset: Option<u64>, into: &mut [u8]) -> Result<usize> {
+        let bytes = into.len().min(INLINE_BYTES);
+        let start = match offset {
+            Some(offset) => offset,
+            None => self.client.seek(Whence::Current, 0)?,
+        };
+        let count = self.client.read_inline(start, &mut into[..bytes])?;
+        if offset.is_none() {
+            self.client.seek(Whence::Start, (start + count as u64) as i64)?;
+        }
+        Ok(count)
+    }
+
+    #[inline]
+    fn put(&self, offset: u64, from: &[u8]) -> Result<usize> {
+        let bytes = from.len().min(BUFFER_BYTES);
+        let held = crate::env::get().files.buffer();
+        let count = match held.as_ref().and_then(|held| held.get()) {
+            Some(buffer) => {
+                buffer.mapping.copy_in(0, &from[..bytes]);
+                self.with_lent(buffer, |number| self.client.write(offset, bytes as u32, number, 0))?
+            }
+            None => self.client.write_inline(offset, &from[..bytes.min(INLINE_BYTES)])?,
+        };
+        Ok((count as usize).min(bytes))
+    }
+
+    /// Calls with the buffer's number; a server that does not know it is lent it again.
+    #[inline]
+    fn with_lent(
+        &self,
+        buffer: &Buffer,
+        call: impl Fn(u32) -> core::result::Result<u32, CallError<FileError>>,
+    ) -> Result<u32> {
+        let result = call(self.lent(buffer)?);
+        if is_not_lent(&result) {
+            match &self.mount {
+                Some(mount) => mount.forget_lent(),
+                None => self.lent.forget(),
+            }
+            return Ok(call(self.lent(buffer)?)?);
+        }
+        Ok(result?)
+    }
+
+    #[inline]
+    fn lent(&self, buffer: &Buffer) -> Result<u32> {
+        match &self.mount {
+            Some(mount) => mount.lent(buffer),
+            None => self.lent.number(buffer, &self.client),
+        }
+    }
+
+    /// Moves the position; where it is then.
+    pub fn seek(&self, from: Whence, offset: i64) -> Result<u64> {
+        let position = self.position.load(Ordering::Relaxed);
+        if position == SHARED {
+            return Ok(self.client.seek(from, offset)?);
+        }
+        let base = match from {
+            Whence::Start => 0,
+            Whence::Current => position,
+            Whence::End => self.client.status()?.size,
+        };
+        let position = base.checked_add_signed(offset).filter(|position| *position <= i64::MAX as u64);
+        let position = position.ok_or(Error::File(FileError::OutOfRange))?;
+        self.position.store(position, Ordering::Relaxed);
+        Ok(position)
+    }
+
+    /// Makes the file so long.
+    pub fn set_len(&self, bytes: u64) -> Result<()> {
+        Ok(self.client.truncate(bytes)?)
+    }
+
+    /// What is known about it.
+    pub fn metadata(&self) -> Result<Metadata> {
+        Ok(Metadata::new(self.client.status()?))
+    }
+
+    /// Changes permission bits or times.
+    pub fn change(&self, change: StatusChange) -> Result<()> {
+        Ok(self.client.set_status(change)?)
+    }
+
+    /// Waits until all that was written is on the medium.
+    pub fn sync_all(&self) -> Result<()> {
+        Ok(self.client.sync(false)?)
+    }
+
+    /// The same, without what only [`File::metadata`] shows.
+    pub fn sync_data(&self) -> Result<()> {
+        Ok(self.client.sync(true)?)
+    }
+
+    /// Waits for the exclusive lock of the file.
+    pub fn lock(&self) -> Result<()> {
+        Ok(self.client.lock(true, true)?)
+    }
+
+    /// Waits for a lock that readers share.
+    pub fn lock_shared(&self) -> Result<()> {
+        Ok(self.client.lock(false, true)?)
+    }
+
+    /// Takes a lock if that is possible now.
+    pub fn try_lock(&self, exclusive: bool) -> Result<bool> {
+        match self.client.lock(exclusive, false) {
+            Err(CallError::Failed(FileError::WouldBlock)) => Ok(false),
+            result => Ok(result.map(|()| true)?),
+        }
+    }
+
+    /// Lets go of the lock.
+    pub fn unlock(&self) -> Result<()> {
+        Ok(self.client.unlock()?)
+    }
+
+    /// Signals bits of a channel whenever the file is changed by anybody; bits of 0 end it.
+    pub fn notify(&self, channel: &Channel, bits: u64) -> Result<()> {
+        Ok(self.client.notify(channel, bits)?)
+    }
+
+    /// Read-only Memory with a range of the file, and where in it the range starts. Error: `Unsupported`, where it has to be read.
+    pub fn map(&self, offset: u64, bytes: u64) -> Result<(Memory, u64)> {
+        Ok(self.client.map(offset, bytes)?)
+    }
+
+    /// The client of the protocol.
+    pub fn client(&self) -> &FileClient {
+        &self.client
+    }
+}
+
+impl Read for File {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        File::read(self, into)
+    }
+}
+
+impl Read for &File {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        File::read(self, into)
+    }
+}
+
+impl Write for File {
+    fn write(&mut self, from: &[u8]) -> Result<usize> {
+        File::write(self, from)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for &File {
+    fn write(&mut self, from: &[u8]) -> Result<usize> {
+        File::write(self, from)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for File {
+    fn seek(&mut self, from: Whence, offset: i64) -> Result<u64> {
+        File::seek(self, from, offset)
+    }
+}

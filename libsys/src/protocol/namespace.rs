@@ -1,0 +1,147 @@
+//! `namespace`: which file system serves which paths. Served by vfs, whose sessions each are a namespace: the whole one, or a subtree of it.
+//!
+//! A process has a session under the name `namespace`. `libsys::fs` asks it rarely: it reads the list of mounts ([`Namespace::mounts`]) and fetches the session of each that it uses
+//! ([`Namespace::resolve`]) once, and again only when the counter in the page of [`Namespace::changes`] has moved. Data and names never pass through vfs.
+//!
+//! A path of a namespace is absolute, without symbolic links, `.` and `..` (as `libsys::path::normalise` makes it).
+
+use super::filesystem::FileError;
+use crate::service::{Context, Reply};
+use crate::{Memory, Session};
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys_macros::protocol;
+use serde::{Deserialize, Serialize};
+
+/// A namespace.
+#[protocol]
+pub trait Namespace {
+    /// The mount that a path belongs to, and a session of the directory where it is mounted (a [`super::FileSystem`]): the rest of the path goes there.
+    ///
+    /// Rights: any session; one that is read-only gets a read-only session. Errors: `BadPath`, `NotFound` (no mount covers it), `Exhausted`, `File`. *replay*: a session that was made and never delivered is closed.
+    #[replay]
+    fn resolve(&mut self, cx: &Context, path: &str) -> Result<(Resolved, Session), NamespaceError>;
+
+    /// Read-only Memory whose first 64-bit word is a counter that grows with every change of the mounts.
+    ///
+    /// Rights: any session. Error: `Exhausted`. *replay*: it only reads.
+    #[replay]
+    fn changes(&mut self, cx: &Context) -> Result<Memory, NamespaceError>;
+
+    /// Mounts in the order of their paths, from the one at `first` on, as many as a message holds; none at the end.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn mounts(&mut self, cx: &Context, first: u32) -> Vec<Mount>;
+
+    /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `UnknownKind`, `NotReady`, `Exhausted`,
+    /// `File` (what the file system says). *once*: it makes a process.
+    #[once]
+    fn mount(
+        &mut self,
+        cx: &Context,
+        source: &str,
+        target: &str,
+        kind: &str,
+        options: MountOptions,
+        reply: Reply<'_, Result<(), NamespaceError>>,
+    );
+
+    /// Takes a mount away, after everything that was written is on its medium.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound` (no mount there), `Busy` (something below it is open, or mounted; [`UnmountOptions::force`] goes over the first), `File`. *once*: another may be there
+    /// the second time.
+    #[once]
+    fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<(), NamespaceError>;
+
+    /// A namespace with the directory at `path` as its root; `read_only`: all sessions that come from it change nothing.
+    ///
+    /// Rights: any session. Errors: `BadPath`, `NotFound`, `NotDirectory`, `Exhausted`, `File`. *replay*: a session that was made and never delivered is closed.
+    #[replay]
+    fn subtree(&mut self, cx: &Context, path: &str, read_only: bool) -> Result<Session, NamespaceError>;
+}
+
+/// Where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Bytes of the path that the mount's own path takes; what follows is for the file system.
+    pub prefix: u32,
+    /// Number of the mount: [`Mount::id`].
+    pub mount: u64,
+}
+
+/// A mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Its number, which no other mount has had.
+    pub id: u64,
+    /// Where it is, in this namespace.
+    pub path: String,
+    /// What is mounted: a disk, a service, a directory.
+    pub source: String,
+    /// The kind of file system.
+    pub kind: String,
+    /// Name of its service: whom to watch.
+    pub service: String,
+    /// Nothing in it can be changed through this namespace.
+    pub read_only: bool,
+}
+
+/// How a file system is mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountOptions {
+    /// It is not to be changed.
+    pub read_only: bool,
+    /// Parameters for its server.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// How a mount is taken away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmountOptions {
+    /// Also where something is open: those files are lost to their users.
+    pub force: bool,
+}
+
+/// Why a namespace did not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamespaceError {
+    /// The path is not absolute, or not without `.` and `..`.
+    BadPath,
+    /// No mount covers or is at the path.
+    NotFound,
+    /// It is no directory.
+    NotDirectory,
+    /// There is a mount at or below it, or something is open.
+    Busy,
+    /// The manifest has no file system of this kind.
+    UnknownKind,
+    /// The file system's server does not come up.
+    NotReady,
+    /// The session may not do this.
+    Denied,
+    /// An account is exhausted: the caller's, or the server's.
+    Exhausted,
+    /// What a file system said.
+    File(FileError),
+}
+
+impl core::fmt::Display for NamespaceError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            NamespaceError::BadPath => "not an absolute path",
+            NamespaceError::NotFound => "nothing is mounted there",
+            NamespaceError::NotDirectory => "not a directory",
+            NamespaceError::Busy => "it is in use",
+            NamespaceError::UnknownKind => "no such kind of file system",
+            NamespaceError::NotReady => "the file system's server does not come up",
+            NamespaceError::Denied => "not allowed",
+            NamespaceError::Exhausted => "an account is exhausted",
+            NamespaceError::File(error) => error.text(),
+        })
+    }
+}
+
+impl core::error::Error for NamespaceError {}

@@ -1,0 +1,13 @@
+//! `sys`: the live system as text, a file for each view, made at the moment when it is read from its start. Serves `filesystem` and `file`, read-only. Needs the resource `inspect`.
+//!
+//! `handles` and `maps` are directories with a file for each process, by its number.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
+mod tree;
+mod views;
+
+use filesystem::FileServer;
+
+libsys::serve!(FileServer<tree::Tree>);

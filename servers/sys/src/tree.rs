@@ -1,0 +1,177 @@
+//! The views as a file system.
+
+use crate::views::{PER_PROCESS, System, VIEWS};
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use filesystem::{
+    Clock, Destination, FileError, FileSystemStatistics, Found, NodeId, NodeKind, Result, Status, Volume,
+};
+use libsys::env::Env;
+use libsys::service;
+
+/// The root directory. Behind it come the views, and behind those the directories of views of one process.
+const ROOT: NodeId = 0;
+
+/// The first directory with a file for each process.
+const DIRECTORIES: NodeId = 1 + VIEWS.len() as NodeId;
+
+/// Where the number of a view starts in the number of a file that is about one process.
+const VIEW_SHIFT: u32 = 48;
+
+/// What a node is.
+enum Node {
+    Root,
+    View(usize),
+    /// With a file for each process.
+    Directory(usize),
+    /// The view of a process.
+    Process(usize, u64),
+}
+
+/// The live system.
+pub struct Tree {
+    system: System,
+    clock: Clock,
+    /// What was read of files that are open: a reader sees one moment.
+    texts: BTreeMap<NodeId, String>,
+}
+
+fn node(number: NodeId) -> Result<Node> {
+    let (view, process) = (number >> VIEW_SHIFT, number & ((1 << VIEW_SHIFT) - 1));
+    match (view, number) {
+        (0, ROOT) => Ok(Node::Root),
+        (0, 1..DIRECTORIES) => Ok(Node::View(number as usize - 1)),
+        (0, _) => {
+            let index = (number - DIRECTORIES) as usize;
+            if index < PER_PROCESS.len() { Ok(Node::Directory(index)) } else { Err(FileError::Corrupt) }
+        }
+        (view, _) if view as usize <= PER_PROCESS.len() => Ok(Node::Process(view as usize - 1, process)),
+        _ => Err(FileError::Corrupt),
+    }
+}
+
+fn of_process(view: usize, process: u64) -> Found {
+    Found { node: (view as u64 + 1) << VIEW_SHIFT | process, kind: NodeKind::File }
+}
+
+impl Tree {
+    /// The text of a file at this moment.
+    fn make(&mut self, number: NodeId) -> Result<String> {
+        let mut text = String::new();
+        let made = match node(number)? {
+            Node::View(view) => (VIEWS[view].1)(&self.system, &mut text),
+            Node::Process(view, process) => (PER_PROCESS[view].1)(&self.system, process, &mut text),
+            Node::Root | Node::Directory(_) => return Err(FileError::IsDirectory),
+        };
+        // A process that is gone has nothing to show.
+        made.map(|()| text).map_err(|_| FileError::NotFound)
+    }
+
+    fn names(&self, directory: NodeId) -> Result<alloc::vec::Vec<(String, Found)>> {
+        match node(directory)? {
+            Node::Root => {
+                let views = VIEWS.iter().zip(1..).map(|((name, _), node)| (name.to_string(), node, NodeKind::File));
+                let directories = PER_PROCESS.iter().zip(DIRECTORIES..);
+                let directories = directories.map(|((name, _), node)| (name.to_string(), node, NodeKind::Directory));
+                Ok(views.chain(directories).map(|(name, node, kind)| (name, Found { node, kind })).collect())
+            }
+            Node::Directory(view) => {
+                let processes = self.system.processes().map_err(|_| FileError::Device)?;
+                Ok(processes.into_iter().map(|number| (number.to_string(), of_process(view, number))).collect())
+            }
+            _ => Err(FileError::NotDirectory),
+        }
+    }
+}
+
+impl Volume for Tree {
+    fn start(env: &Env) -> service::Result<Tree> {
+        Ok(Tree { system: System::new(env), clock: Clock::of(env), texts: BTreeMap::new() })
+    }
+
+    fn root(&self) -> NodeId {
+        ROOT
+    }
+
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
+    fn status(&mut self, number: NodeId) -> Result<Status> {
+        let (kind, size) = match node(number)? {
+            Node::Root | Node::Directory(_) => (NodeKind::Directory, 0),
+            // How long the text will be is known when it is read.
+            Node::View(_) | Node::Process(..) => (NodeKind::File, self.size(number)?),
+        };
+        let now = self.clock.now();
+        Ok(Status {
+            kind,
+            id: number,
+            size,
+            allocated: 0,
+            links: 1,
+            mode: if kind == NodeKind::Directory { 0o555 } else { 0o444 },
+            accessed: now,
+            modified: now,
+            changed: now,
+            created: now,
+        })
+    }
+
+    fn size(&mut self, number: NodeId) -> Result<u64> {
+        Ok(self.texts.get(&number).map_or(0, |text| text.len() as u64))
+    }
+
+    fn lookup(&mut self, directory: NodeId, name: &str) -> Result<Option<Found>> {
+        let names = self.names(directory)?;
+        Ok(names.into_iter().find(|(known, _)| known == name).map(|(_, found)| found))
+    }
+
+    fn read_directory(
+        &mut self,
+        directory: NodeId,
+        cursor: u64,
+        add: &mut dyn FnMut(&str, Found, u64) -> bool,
+    ) -> Result<()> {
+        // The cursor is behind a node's number, and processes are in the order of theirs.
+        let mut names = self.names(directory)?;
+        names.sort_by_key(|(_, found)| found.node);
+        for (name, found) in names.into_iter().filter(|(_, found)| found.node >= cursor) {
+            if !add(&name, found, found.node + 1) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_link(&mut self, _: NodeId) -> Result<String> {
+        Err(FileError::OutOfRange)
+    }
+
+    fn read(&mut self, number: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
+        if offset == 0 || !self.texts.contains_key(&number) {
+            let text = self.make(number)?;
+            self.texts.insert(number, text);
+        }
+        let text = self.texts.get(&number).map(String::as_bytes).unwrap_or_default();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+        into.put(&text[start..]);
+        Ok(())
+    }
+
+    fn release(&mut self, number: NodeId) {
+        self.texts.remove(&number);
+    }
+
+    fn statistics(&mut self) -> Result<FileSystemStatistics> {
+        Ok(FileSystemStatistics {
+            bytes: 0,
+            free_bytes: 0,
+            files: DIRECTORIES,
+            free_files: 0,
+            block_bytes: 1,
+            read_only: true,
+            in_use: 0,
+        })
+    }
+}

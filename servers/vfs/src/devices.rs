@@ -1,0 +1,234 @@
+//! `/dev`: the services of the classes that are streams, under the names that the manifest gives them, and the disks and partitions that `block` knows.
+//! What there is is read again when somebody looks after a change.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use filesystem::{
+    Clock, Destination, FileError, FileSystemStatistics, Found, Listing, NodeId, NodeKind, Result, Status, Timestamp,
+    Volume,
+};
+use libsys::client::{self, CallError};
+use libsys::env::Env;
+use libsys::protocol::DisksClient;
+use libsys::protocol::block::BlockError;
+use libsys::protocol::registry::RegistryError;
+use libsys::{Channel, Session, service};
+
+/// Signal bit: services of a class have come or gone.
+pub const SERVICES: u64 = 1 << 0;
+/// Signal bit: disks have come or gone.
+pub const DISKS: u64 = 1 << 1;
+
+/// Classes whose services are devices, and what they speak.
+const CLASSES: [(&str, NodeKind); 2] = [("character", NodeKind::Character), ("console", NodeKind::Console)];
+
+/// The service of the disks.
+const BLOCK: &str = "block";
+
+/// The root directory; devices have the numbers behind it.
+const ROOT: NodeId = 0;
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Device {
+    name: String,
+    kind: NodeKind,
+    /// The service, of a stream.
+    service: String,
+}
+
+/// All devices.
+pub struct Devices {
+    env: &'static Env,
+    /// By number, less one. Those that are gone stay, so that a number always means the same.
+    devices: Vec<Device>,
+    names: Listing,
+    is_stale: bool,
+    disks: Option<DisksClient>,
+    started: Timestamp,
+}
+
+impl Devices {
+    /// The devices that init knows.
+    pub fn new(env: &'static Env, clock: Clock) -> Devices {
+        Devices {
+            env,
+            devices: Vec::new(),
+            names: Listing::default(),
+            is_stale: true,
+            disks: None,
+            started: clock.now(),
+        }
+    }
+
+    /// Asks to be told of changes: again after a restart of init or `block`, which every look after a change repeats.
+    fn watch(&mut self, channel: &Channel) {
+        let signaller = |bits| channel.signaller(bits);
+        if let Ok(signaller) = signaller(SERVICES) {
+            for (class, _) in CLASSES {
+                let _ = self.env.registry().watch_class(class, &signaller, SERVICES);
+            }
+            let _ = self.env.registry().watch_class(BLOCK, &signaller, SERVICES);
+        }
+        if self.disks.is_none() {
+            self.disks = self.env.registry().connect(BLOCK, false).ok().map(client::unchecked);
+        }
+        if let (Some(disks), Ok(signaller)) = (&self.disks, signaller(DISKS)) {
+            let _ = disks.watch(&signaller, DISKS);
+        }
+    }
+
+    /// Reads what there is, if something may have changed.
+    fn look(&mut self) {
+        if !core::mem::take(&mut self.is_stale) {
+            return;
+        }
+        self.watch(self.env.channel());
+        let mut found = Vec::new();
+        for (class, kind) in CLASSES {
+            let mut first = 0;
+            while let Ok(members) = self.env.registry().members(class, first)
+                && !members.is_empty()
+            {
+                first += members.len() as u32;
+                let nodes = members.into_iter().filter_map(|member| Some((member.node?, member.name)));
+                found.extend(nodes.map(|(name, service)| Device { name, kind, service }));
+            }
+        }
+        if let Some(disks) = &self.disks {
+            let mut first = 0;
+            while let Ok(part) = disks.list(first)
+                && !part.is_empty()
+            {
+                first += part.len() as u32;
+                let device = |name| Device { name, kind: NodeKind::Block, service: String::new() };
+                found.extend(part.into_iter().map(|disk| device(disk.name)));
+            }
+        }
+        let mut names = Listing::default();
+        for device in found {
+            let known = self.devices.iter().position(|known| *known == device);
+            let index = known.unwrap_or_else(|| {
+                self.devices.push(device.clone());
+                self.devices.len() - 1
+            });
+            names.insert(&device.name, Found { node: index as NodeId + 1, kind: device.kind });
+        }
+        self.names = names;
+    }
+
+    fn device(&self, node: NodeId) -> Result<&Device> {
+        let index = node.checked_sub(1).ok_or(FileError::IsDirectory)?;
+        self.devices.get(index as usize).ok_or(FileError::Corrupt)
+    }
+
+    /// A session of a disk, by its name or its path in /dev.
+    pub fn disk(&mut self, name: &str, write: bool) -> Result<Session> {
+        self.look();
+        let disks = self.disks.as_ref().ok_or(FileError::NotFound)?;
+        disks.open(name, write).map_err(|error| match error {
+            CallError::Failed(BlockError::NoSuchDisk) => FileError::NotFound,
+            CallError::Failed(BlockError::Busy) => FileError::Busy,
+            CallError::Failed(BlockError::ReadOnly) => FileError::ReadOnly,
+            CallError::Failed(BlockError::Denied) => FileError::Denied,
+            CallError::Failed(BlockError::Exhausted) => FileError::Exhausted,
+            _ => FileError::Device,
+        })
+    }
+}
+
+impl Volume for Devices {
+    fn start(_: &Env) -> service::Result<Devices> {
+        let env = libsys::env::get();
+        Ok(Devices::new(env, Clock::of(env)))
+    }
+
+    fn root(&self) -> NodeId {
+        ROOT
+    }
+
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
+    fn status(&mut self, node: NodeId) -> Result<Status> {
+        let (kind, mode) = match node {
+            ROOT => (NodeKind::Directory, 0o555),
+            node => (self.device(node)?.kind, 0o666),
+        };
+        let time = self.started;
+        Ok(Status {
+            kind,
+            id: node,
+            size: 0,
+            allocated: 0,
+            links: 1,
+            mode,
+            accessed: time,
+            modified: time,
+            changed: time,
+            created: time,
+        })
+    }
+
+    fn lookup(&mut self, directory: NodeId, name: &str) -> Result<Option<Found>> {
+        if directory != ROOT {
+            return Err(FileError::NotDirectory);
+        }
+        self.look();
+        Ok(self.names.get(name))
+    }
+
+    fn read_directory(
+        &mut self,
+        directory: NodeId,
+        cursor: u64,
+        add: &mut dyn FnMut(&str, Found, u64) -> bool,
+    ) -> Result<()> {
+        if directory != ROOT {
+            return Err(FileError::NotDirectory);
+        }
+        if cursor == 0 {
+            self.look();
+        }
+        self.names.read(cursor, add)
+    }
+
+    fn read_link(&mut self, _: NodeId) -> Result<String> {
+        Err(FileError::OutOfRange)
+    }
+
+    fn read(&mut self, _: NodeId, _: u64, _: &mut Destination<'_>) -> Result<()> {
+        Err(FileError::Unsupported)
+    }
+
+    fn statistics(&mut self) -> Result<FileSystemStatistics> {
+        Ok(FileSystemStatistics {
+            bytes: 0,
+            free_bytes: 0,
+            files: self.names.len() as u64,
+            free_files: 0,
+            block_bytes: 1,
+            read_only: true,
+            in_use: 0,
+        })
+    }
+
+    fn connect(&mut self, node: NodeId, write: bool) -> Result<Session> {
+        let Device { name, kind, service } = self.device(node)?.clone();
+        if kind == NodeKind::Block {
+            return self.disk(&name, write);
+        }
+        self.env.registry().connect(&service, false).map_err(|error| match error {
+            CallError::Failed(RegistryError::NoSuchName) => FileError::NotFound,
+            CallError::Failed(RegistryError::Denied) => FileError::Denied,
+            CallError::Failed(RegistryError::Exhausted) => FileError::Exhausted,
+            _ => FileError::Device,
+        })
+    }
+
+    fn signal(&mut self, bits: u64) -> bool {
+        self.is_stale |= bits & (SERVICES | DISKS) != 0;
+        false
+    }
+}
