@@ -260,9 +260,3 @@ impl Cpu {
         self.attention.set(self.attention.get() | what);
     }
 }
-
-impl Default for Cpu {
-    fn default() -> Cpu {
-        Cpu::new()
-    }
-}

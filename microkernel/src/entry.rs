@@ -11,6 +11,7 @@ use crate::lock::{self, Guard};
 use crate::object::interrupt;
 use crate::{boot, death, log, schedule, syscall, timer};
 use abi::ExitReason;
+use x86_64::structures::idt::PageFaultErrorCode;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static REFERENCES: [&Cpu; MAX_CPUS] = {
@@ -65,11 +66,22 @@ pub fn ap_main(cpu: &'static Cpu) -> ! {
 }
 
 /// A system call of the current thread, of the kinds that have no entry of their own.
+#[unsafe(link_section = ".text.entry")]
 pub extern "C" fn syscall(cpu: &'static Cpu) {
     slow_syscall(lock::acquire(), cpu);
 }
 
+/// A receive of the current thread.
+#[unsafe(link_section = ".text.entry")]
+pub extern "C" fn receive(cpu: &'static Cpu) {
+    let kernel = lock::acquire();
+    if !fast::receive(&kernel, cpu) {
+        slow_syscall(kernel, cpu);
+    }
+}
+
 /// A call of the current thread.
+#[unsafe(link_section = ".text.entry")]
 pub extern "C" fn call(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
     if let Some(passed) = fast::call(&kernel, cpu) {
@@ -80,6 +92,7 @@ pub extern "C" fn call(cpu: &'static Cpu) -> ! {
 }
 
 /// A reply-and-receive of the current thread.
+#[unsafe(link_section = ".text.entry")]
 pub extern "C" fn reply_receive(cpu: &'static Cpu) -> ! {
     let kernel = lock::acquire();
     if let Some(passed) = fast::reply_receive(&kernel, cpu) {
@@ -113,7 +126,7 @@ pub extern "C" fn trap(cpu: &'static Cpu, vector: u64, error: u64, address: u64)
         let (mut reason, code) = exception::reason(vector, error);
         let fault = match vector {
             // No mapping answers what the processor was refused in the kernel's name: it would fault again and again.
-            exception::PAGE_FAULT if error & exception::page_fault::USER != 0 => {
+            exception::PAGE_FAULT if error & PageFaultErrorCode::USER_MODE.bits() != 0 => {
                 process.space.fault(&kernel, address, error).err()
             }
             _ => Some(crate::address_space::FaultKind::Protection),

@@ -270,9 +270,3 @@ impl Frames {
         }
     }
 }
-
-impl Default for Frames {
-    fn default() -> Frames {
-        Frames::new()
-    }
-}

@@ -5,8 +5,8 @@
 
 use crate::arch;
 use crate::kernel::Kernel;
-use crate::object::any::{AnyRef, Named};
-use crate::object::reference::{Object, ObjectType};
+use crate::object::any::AnyRef;
+use crate::object::reference::{Header, Object, Type};
 use crate::object::{Account, Quantity, SessionUse};
 use abi::{Error, Handle, Kind, PAGE_BYTES, Rights};
 use core::cell::Cell;
@@ -24,11 +24,10 @@ const FIRST_SLOT: u32 = 1;
 
 /// One slot. Free: `object` is `None` and `mask` the next free slot, or 0.
 struct Entry {
-    object: Cell<Option<NonNull<u8>>>,
+    object: Cell<Option<NonNull<Header>>>,
     generation: Cell<u32>,
     rights: Cell<Rights>,
     mask: Cell<u64>,
-    object_type: Cell<ObjectType>,
     keep: Cell<bool>,
 }
 
@@ -104,7 +103,7 @@ impl HandleTable {
     }
 
     #[inline]
-    fn live_entry(&self, handle: Handle) -> Result<(&Entry, NonNull<u8>), Error> {
+    fn live_entry(&self, handle: Handle) -> Result<(&Entry, NonNull<Header>), Error> {
         let entry = self.entry(handle.slot()).ok_or(Error::BadHandle)?;
         match entry.object.get() {
             Some(object) if entry.generation.get() == handle.generation() => Ok((entry, object)),
@@ -117,14 +116,15 @@ impl HandleTable {
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
     #[inline]
-    pub fn get_masked<'k, T: Named>(
+    pub fn get_masked<'k, T: Type>(
         &self,
         _kernel: &'k Kernel,
         handle: Handle,
         rights: Rights,
     ) -> Result<(&'k Object<T>, u64), Error> {
         let (entry, object) = self.live_entry(handle)?;
-        if entry.object_type.get() != T::TYPE {
+        // SAFETY: the entry keeps the object.
+        if unsafe { object.as_ref() }.object_type() != T::TYPE {
             return Err(Error::WrongKind);
         }
         if !entry.rights.get().contains(rights) {
@@ -139,12 +139,7 @@ impl HandleTable {
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
     #[inline]
-    pub fn get<'k, T: Named>(
-        &self,
-        kernel: &'k Kernel,
-        handle: Handle,
-        rights: Rights,
-    ) -> Result<&'k Object<T>, Error> {
+    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }
 
@@ -156,9 +151,9 @@ impl HandleTable {
         self.live_entry(handle).map(|(entry, object)| Self::description(kernel, handle, entry, object))
     }
 
-    fn description(kernel: &Kernel, handle: Handle, entry: &Entry, object: NonNull<u8>) -> Description {
+    fn description(kernel: &Kernel, handle: Handle, entry: &Entry, object: NonNull<Header>) -> Description {
         // SAFETY: the entry keeps this reference; the copy of it is not dropped.
-        let object = ManuallyDrop::new(unsafe { AnyRef::from_parts(object, entry.object_type.get()) });
+        let object = ManuallyDrop::new(unsafe { AnyRef::from_raw(object) });
         let session = object.get::<SessionUse>(kernel).map(|one| one.session.number());
         Description {
             handle,
@@ -196,7 +191,7 @@ impl HandleTable {
             return Err(Error::Denied);
         }
         // SAFETY: the entry keeps this reference; the copy of it is not dropped, only cloned.
-        let here = ManuallyDrop::new(unsafe { AnyRef::from_parts(object, entry.object_type.get()) });
+        let here = ManuallyDrop::new(unsafe { AnyRef::from_raw(object) });
         Ok(Capability { object: AnyRef::clone(&here), rights: entry.rights.get(), mask: entry.mask.get() })
     }
 
@@ -248,7 +243,6 @@ impl HandleTable {
                         generation: Cell::new(1),
                         rights: Cell::new(Rights::empty()),
                         mask: Cell::new(0),
-                        object_type: Cell::new(ObjectType::Account),
                         keep: Cell::new(false),
                     });
                 }
@@ -273,9 +267,7 @@ impl HandleTable {
         let slot = self.free.get();
         let entry = self.entry(slot).expect("a reserved slot is on the list");
         self.free.set(entry.mask.get() as u32);
-        let (object, object_type) = capability.object.into_parts();
-        entry.object.set(Some(object));
-        entry.object_type.set(object_type);
+        entry.object.set(Some(capability.object.into_raw()));
         entry.rights.set(capability.rights);
         entry.mask.set(capability.mask);
         entry.keep.set(false);
@@ -287,6 +279,7 @@ impl HandleTable {
     ///
     /// # Errors
     /// `NoSlot`, `AccountExhausted`: the capability is dropped.
+    #[cfg(test)]
     pub fn insert(&self, kernel: &Kernel, account: &Object<Account>, capability: Capability) -> Result<Handle, Error> {
         self.reserve(kernel, account, 1)?;
         Ok(self.insert_reserved(capability))
@@ -302,8 +295,8 @@ impl HandleTable {
             return Err(Error::Denied);
         }
         entry.object.set(None);
-        // SAFETY: `insert_reserved` took these parts apart; the entry is empty now.
-        let object = unsafe { AnyRef::from_parts(object, entry.object_type.get()) };
+        // SAFETY: `insert_reserved` gave this reference up; the entry is empty now.
+        let object = unsafe { AnyRef::from_raw(object) };
         let capability = Capability { object, rights: entry.rights.get(), mask: entry.mask.get() };
         self.live.set(self.live.get() - 1);
         account.uncharge(Quantity::Handles, 1);
@@ -314,16 +307,20 @@ impl HandleTable {
         Ok(capability)
     }
 
-    /// What the first live slot at or after `slot` holds.
-    pub fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
-        (slot.max(FIRST_SLOT)..self.end.get()).find_map(|slot| {
-            let entry = self.entry(slot)?;
-            let object = entry.object.get()?;
-            Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
-        })
+    /// What a slot holds.
+    pub fn at(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        let entry = self.entry(slot)?;
+        let object = entry.object.get()?;
+        Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
     }
 
-    /// Slots that were ever used: where [`HandleTable::next_from`] ends.
+    /// What the first live slot at or after `slot` holds.
+    #[cfg(test)]
+    pub(crate) fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        (slot..self.end.get()).find_map(|slot| self.at(kernel, slot))
+    }
+
+    /// Slots that were ever used are below.
     pub fn end(&self) -> u32 {
         self.end.get()
     }
@@ -339,11 +336,5 @@ impl HandleTable {
         self.free.set(0);
         self.listed.set(0);
         self.end.set(FIRST_SLOT);
-    }
-}
-
-impl Default for HandleTable {
-    fn default() -> HandleTable {
-        HandleTable::new()
     }
 }

@@ -29,16 +29,27 @@ impl<T> Link<T> {
     }
 }
 
-impl<T> Default for Link<T> {
-    fn default() -> Link<T> {
-        Link::new()
-    }
-}
-
 /// Says which link of `T` a list goes through.
 pub trait Which<T> {
     /// That link.
     fn link(object: &T) -> &Link<T>;
+}
+
+/// Names links: for each, its documentation, its name as a [`Which`], and the type and field.
+#[macro_export]
+macro_rules! links {
+    ($($(#[$attribute:meta])* $name:ident: $type:ident, $field:ident;)*) => {
+        $(
+            $(#[$attribute])*
+            pub struct $name;
+            impl $crate::list::Which<$type> for $name {
+                #[inline]
+                fn link(object: &$type) -> &$crate::list::Link<$type> {
+                    &object.$field
+                }
+            }
+        )*
+    };
 }
 
 /// A list of objects through one of their links.
@@ -204,12 +215,6 @@ impl<T: Type, W: Which<T>> List<T, W> {
             next = self.after(kernel, here);
             Some(here)
         })
-    }
-}
-
-impl<T: Type, W: Which<T>> Default for List<T, W> {
-    fn default() -> List<T, W> {
-        List::new()
     }
 }
 

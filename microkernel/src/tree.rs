@@ -48,16 +48,27 @@ impl<T> Node<T> {
     }
 }
 
-impl<T> Default for Node<T> {
-    fn default() -> Node<T> {
-        Node::new()
-    }
-}
-
 /// Says which node of `T` a tree goes through.
 pub trait Which<T> {
     /// That node.
     fn node(object: &T) -> &Node<T>;
+}
+
+/// Names nodes: for each, its documentation, its name as a [`Which`], and the type and field.
+#[macro_export]
+macro_rules! nodes {
+    ($($(#[$attribute:meta])* $name:ident: $type:ident, $field:ident;)*) => {
+        $(
+            $(#[$attribute])*
+            pub struct $name;
+            impl $crate::tree::Which<$type> for $name {
+                #[inline]
+                fn node(object: &$type) -> &$crate::tree::Node<$type> {
+                    &object.$field
+                }
+            }
+        )*
+    };
 }
 
 /// A tree of objects through one of their nodes.
@@ -98,6 +109,12 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         W::node(unsafe { pointer.as_ref() })
     }
 
+    /// Not 0 where it has members: to test several at once.
+    #[inline(always)]
+    pub fn occupied(&self) -> usize {
+        self.root.get().map_or(0, |root| root.as_ptr() as usize)
+    }
+
     /// The member with the least key.
     #[inline]
     pub fn first<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
@@ -119,6 +136,14 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         }
         // SAFETY: as in `first`.
         found.map(|found| unsafe { found.as_ref() })
+    }
+
+    /// The members whose keys are `key` or greater. None may leave meanwhile.
+    pub fn from<'k>(&self, kernel: &'k Kernel, key: u64) -> impl Iterator<Item = &'k Object<T>>
+    where
+        T: 'k,
+    {
+        core::iter::successors(self.first_from(kernel, key), |object| self.after(kernel, object))
     }
 
     /// The member after this one.
@@ -276,15 +301,10 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// Takes the member with the least key out.
+    #[cfg(test)]
     pub fn pop_first(&self) -> Option<Ref<T>> {
         let least = self.least.get()?;
         // SAFETY: a member is kept by the tree.
         self.remove(unsafe { least.as_ref() })
-    }
-}
-
-impl<T: Type, W: Which<T>> Default for Tree<T, W> {
-    fn default() -> Tree<T, W> {
-        Tree::new()
     }
 }

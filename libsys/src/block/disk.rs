@@ -27,6 +27,7 @@ use crate::channel::Event;
 use crate::client::{self, CallError, OpenError};
 use crate::protocol::block::{BlockClient, BlockError, BlockInfo, BlockStatus, Flags, Operation, SECTOR_BYTES};
 use crate::protocol::registry::RegistryError;
+use crate::time::{self, Duration};
 use crate::wire::Shared;
 use crate::{Account, Channel, Error, Memory, Object, Rights, Session, WritableMapping};
 use alloc::collections::VecDeque;
@@ -183,11 +184,15 @@ pub struct Disk {
     buffers: Vec<Option<Lent>>,
     outstanding: Outstanding,
     ended: VecDeque<Completion>,
-    /// Of the blocking call that is under way: requests not answered, and the first failure.
+    /// Of the blocking call that is under way: its number, requests not answered, and the first failure.
+    call: u64,
     waited_for: usize,
     failure: Option<BlockStatus>,
     broken: u32,
+    /// Its service was given up.
+    is_gone: bool,
     resubmitted: u64,
+    timeout: Option<Duration>,
 }
 
 impl Disk {
@@ -230,10 +235,13 @@ impl Disk {
             buffers: Vec::new(),
             outstanding: Outstanding::new(depth),
             ended: VecDeque::with_capacity(depth as usize),
+            call: 0,
             waited_for: 0,
             failure: None,
             broken: 0,
+            is_gone: false,
             resubmitted: 0,
+            timeout: None,
         };
         disk.check_server();
         Ok(disk)
@@ -247,6 +255,16 @@ impl Disk {
     /// Whether a server is attached now. Requests are taken all the same.
     pub fn is_attached(&self) -> bool {
         self.doorbell.is_some()
+    }
+
+    /// Lets waiting end with the error `Kernel(TimedOut)` when nothing happens for a while; `None`: it waits for ever.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    /// Whether its server will not come back: every request fails.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// Requests that are not answered.
@@ -316,7 +334,7 @@ impl Disk {
     /// Submits a request, to be sent with the next [`Disk::commit`], [`Disk::poll`] or [`Disk::wait`]: what its completion will say. Errors: `Full`;
     /// `Failed(BadBuffer)` (too many segments, or one that was not lent).
     pub fn submit(&mut self, request: &Request<'_>) -> Result<u64, DiskError> {
-        self.enter(request, false)
+        self.enter(request, 0)
     }
 
     /// Sends what was submitted.
@@ -338,7 +356,7 @@ impl Disk {
         self.ended.pop_front()
     }
 
-    /// Waits for a completion; `None`: no request is outstanding.
+    /// Waits for a completion; `None`: no request is outstanding, or it took too long.
     pub fn wait(&mut self) -> Option<Completion> {
         loop {
             if let Some(completion) = self.poll() {
@@ -347,9 +365,13 @@ impl Disk {
             if self.outstanding.len() == 0 {
                 return None;
             }
-            if let Err(error) = self.sleep() {
-                crate::error!("waiting for a disk: {error}");
-                self.fail_all(BlockStatus::Gone);
+            match self.sleep() {
+                Ok(()) => {}
+                Err(DiskError::Kernel(Error::TimedOut)) => return None,
+                Err(error) => {
+                    crate::error!("waiting for a disk: {error}");
+                    self.give_up();
+                }
             }
         }
     }
@@ -392,7 +414,7 @@ impl Disk {
     pub fn perform(&mut self, operation: Operation, sector: u64, sectors: u32) -> Result<(), DiskError> {
         self.begin_to_wait()?;
         let request = Request { operation, flags: Flags::NONE, sector, sectors, segments: &[] };
-        while let Err(error) = self.enter(&request, true) {
+        while let Err(error) = self.enter(&request, self.call) {
             self.make_room(error)?;
         }
         self.wait_for_all()
@@ -418,7 +440,7 @@ impl Disk {
             let segment = Segment { buffer, bytes: part as u32, offset: offset + done };
             let sector = sector.saturating_add(done / SECTOR_BYTES);
             let request = Request { operation, flags, sector, sectors: 0, segments: &[segment] };
-            match self.enter(&request, true) {
+            match self.enter(&request, self.call) {
                 Ok(_) => done += part,
                 Err(error) => {
                     if let Err(error) = self.make_room(error) {
@@ -433,6 +455,8 @@ impl Disk {
 
     fn begin_to_wait(&mut self) -> Result<(), DiskError> {
         self.failure = None;
+        self.waited_for = 0;
+        self.call += 1;
         if self.own.is_some() { Ok(()) } else { Err(DiskError::Kernel(Error::Unsupported)) }
     }
 
@@ -462,7 +486,10 @@ impl Disk {
     }
 
     /// Notes a request, and puts it into the ring, if there is one.
-    fn enter(&mut self, request: &Request<'_>, is_waited_for: bool) -> Result<u64, DiskError> {
+    fn enter(&mut self, request: &Request<'_>, call: u64) -> Result<u64, DiskError> {
+        if self.is_gone {
+            return Err(DiskError::Failed(BlockStatus::Gone));
+        }
         let bad = DiskError::Failed(BlockStatus::BadBuffer);
         let mut bytes = 0;
         for segment in request.segments {
@@ -479,8 +506,8 @@ impl Disk {
         if !submission.set_segments(request.segments) {
             return Err(bad);
         }
-        let id = self.outstanding.add(&submission, is_waited_for).ok_or(DiskError::Full)?;
-        self.waited_for += usize::from(is_waited_for);
+        let id = self.outstanding.add(&submission, call).ok_or(DiskError::Full)?;
+        self.waited_for += usize::from(call != 0);
         submission.id = id;
         if self.doorbell.is_some() {
             send(&mut self.ring, &self.buffers, &mut submission);
@@ -505,8 +532,10 @@ impl Disk {
     fn end(&mut self, id: u64, status: BlockStatus) -> bool {
         match self.outstanding.remove(id) {
             None => return false,
-            Some(false) => self.ended.push_back(Completion { id, status }),
-            Some(true) => {
+            Some(0) => self.ended.push_back(Completion { id, status }),
+            // Of a call that has given up.
+            Some(call) if call != self.call => {}
+            Some(_) => {
                 self.waited_for -= 1;
                 if let Err(status) = status.result() {
                     self.failure.get_or_insert(status);
@@ -531,7 +560,7 @@ impl Disk {
         self.lookout.incarnation = 0;
         self.broken += 1;
         if self.broken >= MOST_BROKEN {
-            self.fail_all(BlockStatus::Gone);
+            self.give_up();
         }
         self.broken < MOST_BROKEN
     }
@@ -542,7 +571,7 @@ impl Disk {
         if self.doorbell.is_some() && !self.ring.sleep() {
             return Ok(());
         }
-        if let Event::Signals(bits) = channel.receive(None)?
+        if let Event::Signals(bits) = channel.receive(self.timeout.map(time::deadline_after))?
             && bits & self.service != 0
         {
             self.check_server();
@@ -560,11 +589,9 @@ impl Disk {
                     self.lookout.incarnation = 0;
                     return;
                 }
-                Server::Gone => {
-                    self.doorbell = None;
-                    return self.fail_all(BlockStatus::Gone);
-                }
+                Server::Gone => return self.give_up(),
                 Server::Restarted(incarnation) => {
+                    self.is_gone = false;
                     // Noted first: if it dies while it is told, the next look says so.
                     self.lookout.incarnation = incarnation;
                     match self.attach() {
@@ -573,8 +600,7 @@ impl Disk {
                         Err(DiskError::Refused(BlockError::NotAttached | BlockError::Busy)) if self.begin_anew() => {}
                         Err(error) => {
                             crate::error!("a disk cannot be attached again: {error}");
-                            self.doorbell = None;
-                            return self.fail_all(BlockStatus::Gone);
+                            return self.give_up();
                         }
                     }
                 }
@@ -607,11 +633,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Ends everything that is outstanding.
+    /// Ends everything that is outstanding, and will be.
     #[cold]
-    fn fail_all(&mut self, status: BlockStatus) {
+    fn give_up(&mut self) {
+        self.doorbell = None;
+        self.is_gone = true;
         while let Some(id) = self.outstanding.first() {
-            self.end(id, status);
+            self.end(id, BlockStatus::Gone);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Watching over a service: whether the server that a client knows is still the same incarnation.
 
-use crate::client::CallError;
+use crate::client::{self, CallError};
+use crate::env::{self, names};
+use crate::protocol::RegistryClient;
 use crate::protocol::registry::{RegistryError, State};
-use crate::{Channel, Error, env};
+use crate::{Channel, Error};
 use alloc::string::String;
 
 /// Where the server stands.
@@ -22,28 +24,32 @@ pub(super) enum Server {
 #[derive(Debug)]
 pub(super) struct Lookout {
     service: String,
+    /// A session of its own, as each watches a service once. `None`: this process has no registry, and hears of nothing.
+    registry: Option<RegistryClient>,
     /// The incarnation that the client is attached to; 0: none.
     pub(super) incarnation: u64,
-    is_watched: bool,
 }
 
 impl Lookout {
-    /// Has `bits` of `channel` signalled when the service's state changes. A process without a registry hears of nothing.
+    /// Has `bits` of `channel` signalled when the service's state changes.
     pub(super) fn new(service: &str, channel: &Channel, bits: u64) -> Result<Lookout, CallError<RegistryError>> {
-        let is_watched = match env::get().registry().watch(service, &channel.signaller(bits)?, bits) {
-            Ok(_) => true,
-            Err(CallError::Kernel(Error::BadHandle)) => false,
+        let registry: Option<RegistryClient> = match env::get().registry().connect(names::REGISTRY, true) {
+            Ok(session) => Some(client::unchecked(session)),
+            Err(CallError::Kernel(Error::BadHandle)) => None,
             Err(error) => return Err(error),
         };
-        Ok(Lookout { service: service.into(), incarnation: 0, is_watched })
+        if let Some(registry) = &registry {
+            registry.watch(service, &channel.signaller(bits)?, bits)?;
+        }
+        Ok(Lookout { service: service.into(), registry, incarnation: 0 })
     }
 
     /// Asks the registry.
     pub(super) fn look(&self) -> Server {
-        if !self.is_watched {
+        let Some(registry) = &self.registry else {
             return if self.incarnation == 0 { Server::Restarted(1) } else { Server::Same };
-        }
-        match env::get().registry().info(&self.service) {
+        };
+        match registry.info(&self.service) {
             Ok(service) => match service.state {
                 State::Ready if service.incarnation == self.incarnation => Server::Same,
                 State::Ready => Server::Restarted(service.incarnation),

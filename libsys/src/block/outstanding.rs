@@ -11,8 +11,8 @@ struct Slot {
     generation: u32,
     /// Number of the submission; 0: free.
     order: u64,
-    /// A blocking call waits for it.
-    is_waited_for: bool,
+    /// Number of the blocking call that waits for it; 0: it is polled for.
+    call: u64,
     /// It names the client's own numbers of buffers.
     request: Submission,
 }
@@ -29,7 +29,7 @@ pub(super) struct Outstanding {
 
 impl Outstanding {
     pub(super) fn new(depth: u32) -> Outstanding {
-        let slot = |_| Slot { generation: 0, order: 0, is_waited_for: false, request: Submission::default() };
+        let slot = |_| Slot { generation: 0, order: 0, call: 0, request: Submission::default() };
         let slots: Vec<Slot> = (0..depth).map(slot).collect();
         let scratch = Vec::with_capacity(slots.len());
         Outstanding { slots, free: (0..depth).rev().collect(), submitted: 0, scratch }
@@ -40,20 +40,20 @@ impl Outstanding {
     }
 
     /// Takes a request in; `None` when the table is full.
-    pub(super) fn add(&mut self, request: &Submission, is_waited_for: bool) -> Option<Id> {
+    pub(super) fn add(&mut self, request: &Submission, call: u64) -> Option<Id> {
         let index = self.free.pop()?;
         self.submitted += 1;
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         slot.order = self.submitted;
-        slot.is_waited_for = is_waited_for;
+        slot.call = call;
         slot.request.copy_from(request);
         slot.request.id = u64::from(slot.generation) << 32 | u64::from(index);
         Some(slot.request.id)
     }
 
-    /// Takes a request out: whether a blocking call waits for it. `None`: it is not outstanding.
-    pub(super) fn remove(&mut self, id: Id) -> Option<bool> {
+    /// Takes a request out: the number of the blocking call that waits for it, or 0. `None`: it is not outstanding.
+    pub(super) fn remove(&mut self, id: Id) -> Option<u64> {
         let index = id as u32;
         let slot = self.slots.get_mut(index as usize)?;
         if slot.order == 0 || slot.request.id != id {
@@ -61,7 +61,7 @@ impl Outstanding {
         }
         slot.order = 0;
         self.free.push(index);
-        Some(slot.is_waited_for)
+        Some(slot.call)
     }
 
     /// Whether a request names a buffer.

@@ -7,7 +7,7 @@
 
 use super::Submission;
 use super::ring::ServerRing;
-use crate::protocol::block::{BlockError, BlockStatus, MOST_BUFFERS};
+use crate::protocol::block::{BlockError, BlockStatus, MOST_BUFFERS, MOST_SEGMENTS};
 use crate::service::{Kept, Reply};
 use crate::wire::Shared;
 use crate::{Channel, Error, Handle};
@@ -82,11 +82,10 @@ struct Attachment<B> {
 struct InFlight {
     client: usize,
     id: u64,
-    /// Bit by bit the buffers that it names.
-    buffers: u64,
+    /// The buffers that it names.
+    buffers: [u32; MOST_SEGMENTS],
+    segments: usize,
 }
-
-const _: () = assert!(MOST_BUFFERS <= 64);
 
 /// Most sessions with a queue.
 const MOST_CLIENTS: usize = 1024;
@@ -104,6 +103,7 @@ pub struct Queues<B> {
     /// Memory that nobody lends any more.
     returned: Vec<B>,
     is_dirty: bool,
+    most_buffers: usize,
 }
 
 impl<B> Queues<B> {
@@ -118,33 +118,82 @@ impl<B> Queues<B> {
             cursor: 0,
             returned: Vec::new(),
             is_dirty: false,
+            most_buffers: MOST_BUFFERS,
         })
+    }
+
+    /// Lets each client lend no more than so many buffers.
+    pub fn limit_buffers(mut self, most: usize) -> Queues<B> {
+        self.most_buffers = most.min(MOST_BUFFERS);
+        self
     }
 
     /// [`crate::protocol::block::Block::attach`], for the session with a badge.
     pub fn attach(&mut self, badge: u64, queue: Shared, channel: Channel, bits: u64, reply: Reply<'_, Attached>) {
-        let ring = match ServerRing::attach(&queue) {
-            Ok(ring) => Ring { ring, channel, bits },
-            Err(_) => return reply.send(Err(BlockError::OutOfRange)),
+        match self.prepare(badge, &queue, channel, bits) {
+            Err(error) => reply.send(Err(error)),
+            Ok((index, ring)) if self.is_idle(index) => reply.send(self.replace(index, ring)),
+            Ok((index, ring)) => {
+                if let Ok(call) = reply.keep() {
+                    self.attach_later(index, ring, call);
+                }
+            }
+        }
+    }
+
+    /// The same for a call that was kept.
+    pub fn attach_kept(&mut self, badge: u64, queue: Shared, channel: Channel, bits: u64, call: Kept<Attached>) {
+        // A caller that is gone attaches again, or closes.
+        let _ = match self.prepare(badge, &queue, channel, bits) {
+            Err(error) => call.reply(Err(error)),
+            Ok((index, ring)) if self.is_idle(index) => call.reply(self.replace(index, ring)),
+            Ok((index, ring)) => {
+                self.attach_later(index, ring, call);
+                Ok(())
+            }
         };
-        let Some(index) = self.index(badge).or_else(|| self.add(badge)) else {
-            return reply.send(Err(BlockError::Exhausted));
-        };
-        self.reserve(ring.ring.depth());
-        let doorbell = self.doorbell.signaller(self.doorbell_bits).map(|channel| (channel, self.doorbell_bits));
-        let Some(attachment) = &mut self.clients[index] else { return reply.send(Err(BlockError::Exhausted)) };
+    }
+
+    fn prepare(
+        &mut self,
+        badge: u64,
+        queue: &Shared,
+        channel: Channel,
+        bits: u64,
+    ) -> Result<(usize, Ring), BlockError> {
+        let ring = ServerRing::attach(queue).map_err(|_| BlockError::OutOfRange)?;
+        let index = self.index(badge).or_else(|| self.add(badge)).ok_or(BlockError::Exhausted)?;
+        self.reserve(ring.depth());
+        let attachment = self.clients[index].as_mut().ok_or(BlockError::Exhausted)?;
         if attachment.next.is_some() {
-            return reply.send(Err(BlockError::Busy));
+            return Err(BlockError::Busy);
         }
         // Whatever comes now belongs to the ring that goes.
         attachment.has_request = false;
-        if attachment.in_flight == 0 {
-            attachment.replace(ring, &mut self.returned);
-            reply.send(doorbell.map_err(|_| BlockError::Exhausted));
-        } else if let Ok(kept) = reply.keep() {
+        Ok((index, Ring { ring, channel, bits }))
+    }
+
+    fn is_idle(&self, index: usize) -> bool {
+        self.clients[index].as_ref().is_some_and(|attachment| attachment.in_flight == 0)
+    }
+
+    fn attach_later(&mut self, index: usize, ring: Ring, call: Kept<Attached>) {
+        if let Some(attachment) = &mut self.clients[index] {
             attachment.ring = None;
-            attachment.next = Some((ring, kept));
+            attachment.next = Some((ring, call));
         }
+    }
+
+    /// Gives a client, of which nothing is in flight, its new ring.
+    fn replace(&mut self, index: usize, ring: Ring) -> Attached {
+        let doorbell = self.doorbell.signaller(self.doorbell_bits).map_err(|_| BlockError::Exhausted)?;
+        if let Some(attachment) = &mut self.clients[index] {
+            attachment.return_all(&mut self.returned);
+            attachment.ring = Some(ring);
+            attachment.has_request = false;
+            attachment.is_dirty = false;
+        }
+        Ok((doorbell, self.doorbell_bits))
     }
 
     /// Whether the session with a badge can lend: error `NotAttached`, `Exhausted`.
@@ -153,7 +202,7 @@ impl<B> Queues<B> {
         let attachment = self.clients[index].as_ref().filter(|attachment| attachment.ring.is_some());
         let attachment = attachment.ok_or(BlockError::NotAttached)?;
         let lent = attachment.buffers.iter().flatten().count();
-        if lent >= MOST_BUFFERS { Err(BlockError::Exhausted) } else { Ok(Client(index)) }
+        if lent >= self.most_buffers { Err(BlockError::Exhausted) } else { Ok(Client(index)) }
     }
 
     /// Takes a loan of so many bytes: its number. The client was checked with [`Queues::check_lend`]; otherwise the loan is returned at once.
@@ -168,7 +217,7 @@ impl<B> Queues<B> {
             attachment.buffers[number] = Some(lent);
             return Ok(number as u32);
         }
-        if attachment.buffers.len() >= MOST_BUFFERS {
+        if attachment.buffers.len() >= self.most_buffers {
             self.returned.push(lent.buffer);
             return Err(BlockError::Exhausted);
         }
@@ -268,9 +317,15 @@ impl<B> Queues<B> {
             return None;
         }
         let number = self.free.pop()?;
-        let mask = |mask, segment: &super::Segment| mask | 1u64.checked_shl(segment.buffer).unwrap_or(0);
-        let buffers = attachment.request.segments().iter().fold(0, mask);
-        self.in_flight[number as usize] = Some(InFlight { client: client.0, id: attachment.request.id, buffers });
+        let named = attachment.request.segments();
+        let mut one = InFlight {
+            client: client.0,
+            id: attachment.request.id,
+            buffers: [0; MOST_SEGMENTS],
+            segments: named.len(),
+        };
+        one.buffers.iter_mut().zip(named).for_each(|(buffer, segment)| *buffer = segment.buffer);
+        self.in_flight[number as usize] = Some(one);
         attachment.in_flight += 1;
         self.cursor = client.0 + 1;
         Some(Ticket(number))
@@ -404,8 +459,8 @@ impl<B> Queues<B> {
     }
 
     fn is_in_use(&self, client: usize, buffer: u32) -> bool {
-        let bit = 1u64.checked_shl(buffer).unwrap_or(0);
-        self.in_flight.iter().flatten().any(|one| one.client == client && one.buffers & bit != 0)
+        let names = |one: &InFlight| one.client == client && one.buffers[..one.segments].contains(&buffer);
+        self.in_flight.iter().flatten().any(names)
     }
 
     #[cold]
@@ -431,11 +486,10 @@ impl<B> Queues<B> {
         if attachment.in_flight > 0 || attachment.ring.is_some() {
             return;
         }
-        if let Some((ring, kept)) = attachment.next.take() {
-            attachment.replace(ring, &mut self.returned);
-            let doorbell = self.doorbell.signaller(self.doorbell_bits).map(|channel| (channel, self.doorbell_bits));
+        if let Some((ring, call)) = attachment.next.take() {
+            let attached = self.replace(client, ring);
             // A caller that is gone attaches again, or closes.
-            let _ = kept.reply(doorbell.map_err(|_| BlockError::Exhausted));
+            let _ = call.reply(attached);
             return;
         }
         attachment.return_all(&mut self.returned);
@@ -469,13 +523,6 @@ impl<B> Attachment<B> {
         }
         self.next = None;
         self.has_request = false;
-    }
-
-    fn replace(&mut self, ring: Ring, returned: &mut Vec<B>) {
-        self.return_all(returned);
-        self.ring = Some(ring);
-        self.has_request = false;
-        self.is_dirty = false;
     }
 
     fn return_all(&mut self, returned: &mut Vec<B>) {

@@ -161,10 +161,12 @@ pub struct BlockServer<D: BlockDevice> {
 const AT_ONCE: usize = 256;
 
 /// Bit of a badge: it was minted here, for a unit.
-const UNIT: u64 = 1 << 62;
+const UNIT: u64 = crate::service::GIVEN;
 
 /// Where in such a badge the unit's number is; below it is the session's.
 const UNIT_SHIFT: u32 = 40;
+
+const _: () = assert!(UNIT >> UNIT_SHIFT >= MOST_UNITS as u64);
 
 /// Most units of a device.
 const MOST_UNITS: u32 = 1 << 16;
@@ -265,7 +267,10 @@ impl<D: BlockDevice> BlockServer<D> {
                     Ok(()) if submission.flags.contains(Flags::FUA) && info.flush && !info.fua => {
                         BlockStatus::Unsupported
                     }
-                    Ok(()) => return self.submit(client, unit),
+                    Ok(()) => {
+                        let fua = submission.flags.contains(Flags::FUA) && info.fua;
+                        return self.submit(client, unit, fua);
+                    }
                     Err(status) => status,
                 }
             }
@@ -275,13 +280,13 @@ impl<D: BlockDevice> BlockServer<D> {
         Submitted::Ended(status)
     }
 
-    fn submit(&mut self, client: Client, unit: u32) -> Submitted {
+    fn submit(&mut self, client: Client, unit: u32, fua: bool) -> Submitted {
         let Some(ticket) = self.queues.next_ticket() else { return Submitted::Busy };
         let Some(submission) = self.queues.request(client) else { return Submitted::Busy };
         let request = Request {
             unit,
             operation: submission.operation,
-            fua: submission.flags.contains(Flags::FUA),
+            fua,
             sector: submission.sector,
             sectors: submission.sectors,
             submission,

@@ -76,8 +76,8 @@ pub trait Block {
     fn take_back(&mut self, cx: &Context, buffer: u32, reply: Reply<'_, Result<(), BlockError>>);
 }
 
-/// Most buffers that one attachment may have.
-pub const MOST_BUFFERS: usize = 64;
+/// Most buffers that one attachment may have. `block` lends its drivers what all its clients lent.
+pub const MOST_BUFFERS: usize = 1024;
 
 /// What a device is and can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ pub trait Disks {
     /// What one process has open for writing, no other can open for writing, nor anything that overlaps it: the disk of an open
     /// partition, the partitions of an open disk. Reading is always allowed.
     ///
-    /// Rights: any session; to write, one with [`Context::may_control`]. Errors: `NoSuchDisk`, `ReadOnly`, `Denied`, `Busy`, `Exhausted`. *replay*: a session that was made and never
+    /// Rights: any session: the manifest says who gets one. Errors: `NoSuchDisk`, `ReadOnly`, `Busy`, `Exhausted`. *replay*: a session that was made and never
     /// delivered is closed.
     #[replay]
     fn open(&mut self, cx: &Context, name: &str, write: bool) -> Result<Session, BlockError>;
@@ -39,15 +39,15 @@ pub trait Disks {
 
     /// Says in which order a disk's requests go to its driver. It holds until `block` restarts.
     ///
-    /// Rights: a session with [`Context::may_control`]. Errors: `NoSuchDisk` (partitions have none), `Denied`. *once*: another client may change it as well.
+    /// Rights: any session. Errors: `NoSuchDisk`, `Unsupported` (it is a partition). *once*: another client may change it as well.
     #[once]
-    fn set_scheduler(&mut self, cx: &Context, name: &str, scheduler: Scheduler) -> Result<(), BlockError>;
+    fn set_scheduler(&mut self, name: &str, scheduler: Scheduler) -> Result<(), BlockError>;
 
     /// Asks the driver for the disk's size again and reads its partition table again. Open partitions stay what they are.
     ///
-    /// Rights: a session with [`Context::may_control`]. Errors: `NoSuchDisk`, `Denied`, `Busy` (a partition that is open would change or go). *once*: others may write the table meanwhile.
+    /// Rights: any session. Errors: `NoSuchDisk`, `Unsupported` (it is a partition), `Busy` (a partition that is open would change or go), `Device`. *once*: others may write the table meanwhile.
     #[once]
-    fn rescan(&mut self, cx: &Context, name: &str) -> Result<(), BlockError>;
+    fn rescan(&mut self, name: &str) -> Result<(), BlockError>;
 
     /// What was counted for a disk or a partition since `block` started.
     ///

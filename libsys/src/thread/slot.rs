@@ -83,18 +83,20 @@ impl Slot {
         use abi::memory::{MemoryKind, Protection};
         use core::sync::atomic::{AtomicUsize, Ordering};
 
-        /// Where message pages of threads are: a pair and a page that stays free, each.
-        const PAGES: usize = 0x6000_0000_0000;
-        static NEXT: AtomicUsize = AtomicUsize::new(PAGES);
+        /// Where slots are. The message pages come and go with threads, the stack stays: side by side, they share page tables.
+        const SLOTS: usize = 0x6000_0000_0000;
+        /// The pages that stay free: below the stack, and on either side of the message pages.
+        const GUARD: usize = PAGE_BYTES;
+        static NEXT: AtomicUsize = AtomicUsize::new(SLOTS);
 
         let account = env::account().handle();
         let (parking, exit) = (crate::Channel::create(env::account())?, crate::Channel::create(env::account())?);
         let memory =
             crate::Memory::from_handle(sys::memory_create(account, stack_bytes as u64, MemoryKind::Anonymous)?);
-        // The kernel leaves a page free on either side of what it places itself: the guard.
+        let pages = NEXT.fetch_add(stack_bytes + 2 * PAGE_BYTES + 2 * GUARD, Ordering::Relaxed) + GUARD;
+        let stack = pages + 2 * PAGE_BYTES + GUARD;
         let protection = Protection::READ | Protection::WRITE;
-        let stack = sys::memory_map(Handle::NONE, memory.handle(), 0, 0, stack_bytes as u64, protection)? as usize;
-        let pages = NEXT.fetch_add(3 * PAGE_BYTES, Ordering::Relaxed);
+        sys::memory_map(Handle::NONE, memory.handle(), stack as u64, 0, stack_bytes as u64, protection)?;
         Ok(Slot { parking: parking.into_handle(), exit: exit.into_handle(), exited: false, stack_bytes, stack, pages })
     }
 

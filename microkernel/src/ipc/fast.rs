@@ -1,8 +1,8 @@
 //! The common case of call and of reply-and-receive: a message without handles, deadline or key, between a caller and a
-//! server thread that both can run here now, with nothing else to look at.
+//! server thread that both can run here now, with nothing else to look at; and of receive: to wait, while the thread that was just woken goes on.
 //!
-//! Each function first checks that it is the common case, and otherwise changes nothing and returns `None`: then
-//! [`super::call`] and [`super::reply`] do it. What they do here is the same, with the steps that have no effect left out. No count of
+//! Each function first checks that it is the common case, and otherwise changes nothing and returns `None` or false: then
+//! [`super::call`], [`super::reply`] and [`super::receive`] do it. What they do here is the same, with the steps that have no effect left out. No count of
 //! a reference changes for the two threads: the references move, from the CPU to the server thread and from the receivers to the CPU, and back.
 
 use crate::arch::{self, clock};
@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::lock::Passed;
 use crate::object::thread::{MAX_DEPTH, State};
 use crate::object::{Channel, Object, SessionUse, Thread};
-use crate::schedule;
+use crate::{boot, schedule};
 use abi::{Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.
@@ -113,6 +113,38 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     }
     switch(kernel, cpu, thread, client, now);
     Some(Passed { from: &thread.context, status: OK, r0: 0, r1: header.0 })
+}
+
+/// A receive when nothing waits on the channel, after which the thread that this one has woken goes on here. Returns whether it was that.
+#[inline(always)]
+pub fn receive(kernel: &Kernel, cpu: &Cpu) -> bool {
+    let Some(thread) = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0) else { return false };
+    let frame = &thread.context.frame;
+    let handle = Handle(frame.rdi.get());
+    let Ok(channel) = thread.process.handles.get::<Channel>(kernel, handle, Rights::RECEIVE) else { return false };
+    let is_common = !Header(frame.rsi.get()).has_deadline()
+        && channel.is_quiet()
+        && !channel.is_watched.get()
+        && thread.serving.holds(channel)
+        && !thread.current.is_some()
+        && !thread.orphan.is_some()
+        && !cpu.handoff.is_some();
+    if !is_common {
+        return false;
+    }
+    let now = clock::tsc();
+    let Some(woken) = schedule::take_buddy(kernel, cpu, now) else { return false };
+    let next = woken.get(kernel);
+    thread.depth.set(0);
+    thread.rank.set(thread.base_rank());
+    thread.state.set(State::Receiving);
+    let running = cpu.current.exchange(woken);
+    channel.receivers.put_first(running);
+    if next.process.is_init.get() {
+        boot::init_runs(kernel);
+    }
+    switch(kernel, cpu, thread, next, now);
+    true
 }
 
 /// The CPU goes from one thread to another, on the same slice.

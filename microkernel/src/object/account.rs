@@ -135,21 +135,9 @@ impl Account {
         false
     }
 
-    /// Refuses further charges. Killing what is charged to it is the reaper's work.
+    /// Refuses further charges. Killing what is charged to it is [`crate::death::Revoking`]'s work.
     pub(crate) fn set_revoked(&self) {
         self.revoked.set(true);
-    }
-
-    /// Whether this is `other` or below it.
-    pub(crate) fn is_within(&self, kernel: &Kernel, other: &Object<Account>) -> bool {
-        let mut account: Option<&Account> = Some(self);
-        while let Some(here) = account {
-            if core::ptr::eq(here, &**other) {
-                return true;
-            }
-            account = here.parent.get(kernel).map(|parent| &**parent);
-        }
-        false
     }
 }
 

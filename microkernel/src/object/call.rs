@@ -5,7 +5,8 @@ use super::process::Process;
 use super::reference::{ObjectType, Ref, Slot, Type};
 use super::thread::Thread;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
+use crate::list::Link;
+use crate::tree::Node;
 use abi::Handle;
 use core::cell::Cell;
 
@@ -19,14 +20,13 @@ pub struct Call {
     pub channel: Ref<Channel>,
     /// The process of a caller that left before the call was answered, unless it was parked.
     pub orphan: Slot<Process>,
-    /// When the call was made.
-    pub(crate) orphan_since: Cell<u64>,
-    pub(crate) in_orphans: Link<Call>,
+    pub(crate) in_orphans: Node<Call>,
+    pub(crate) in_server_orphans: Node<Call>,
     /// Whether it waits for an event, with nothing done.
     pub parked: Cell<bool>,
     /// Its number in the server's handle table.
     pub handle: Cell<Handle>,
-    pub(crate) in_withdrawn: Link<Call>,
+    pub(crate) in_channel: Link<Call>,
     pub(crate) in_server: Link<Call>,
 }
 
@@ -38,11 +38,11 @@ impl Call {
             server,
             channel,
             orphan: Slot::empty(),
-            orphan_since: Cell::new(0),
-            in_orphans: Link::new(),
+            in_orphans: Node::new(),
+            in_server_orphans: Node::new(),
             parked: Cell::new(false),
             handle: Cell::new(Handle::NONE),
-            in_withdrawn: Link::new(),
+            in_channel: Link::new(),
             in_server: Link::new(),
         }
     }
@@ -54,26 +54,16 @@ impl Type for Call {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Links of a call among those whose callers left.
-pub struct InWithdrawn;
-impl Which<Call> for InWithdrawn {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_withdrawn
-    }
+crate::links! {
+    /// Links of a call among those of its channel: those whose callers wait, or left.
+    InChannel: Call, in_channel;
+    /// Links of a call among those that a process keeps.
+    InServer: Call, in_server;
 }
 
-/// Links of a call among those which a process left.
-pub struct InOrphans;
-impl Which<Call> for InOrphans {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_orphans
-    }
-}
-
-/// Links of a call among those that a process keeps.
-pub struct InServer;
-impl Which<Call> for InServer {
-    fn link(call: &Call) -> &Link<Call> {
-        &call.in_server
-    }
+crate::nodes! {
+    /// Nodes of a call among those which a process left.
+    InOrphans: Call, in_orphans;
+    /// Nodes of a call among those that a process keeps for callers that left.
+    InServerOrphans: Call, in_server_orphans;
 }

@@ -13,10 +13,10 @@ use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
 use crate::ipc;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
-use crate::tree::{self, Node, Tree};
+use crate::list::Link;
+use crate::tree::{Node, Tree};
 use abi::boot::ResourceKind;
-use abi::memory::MemoryKind;
+use abi::memory::{AttachmentRecord, MemoryKind};
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES};
 
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -77,11 +77,6 @@ impl DmaDomain {
             .inspect_err(|_| kernel.ranges.release(kernel, ResourceKind::Dma, requester))
     }
 
-    /// Attachments.
-    pub fn attachments(&self) -> u32 {
-        self.attachments.len()
-    }
-
     /// Releases the attachment with a number.
     ///
     /// # Errors
@@ -100,6 +95,20 @@ impl DmaDomain {
             self.detach(kernel, attachment);
         }
         self.attachments.len()
+    }
+
+    /// Tells of attachments from a number on, until `put` says that there is no room for one: gives that one's number, or 0 behind the last.
+    pub fn list(&self, kernel: &Kernel, first: u64, mut put: impl FnMut(&AttachmentRecord) -> bool) -> u64 {
+        let mut from = first;
+        while let Some(attachment) = self.attachments.first_from(kernel, from) {
+            let number = attachment.number();
+            let process = attachment.process.get(kernel).map_or(0, Object::number);
+            if !put(&AttachmentRecord { attachment: number, process }) {
+                return number;
+            }
+            from = number + 1;
+        }
+        0
     }
 
     fn detach(&self, kernel: &Kernel, attachment: &Object<Attachment>) {
@@ -212,18 +221,12 @@ impl Type for Attachment {
     }
 }
 
-/// Nodes of attachments in their domain, by number.
-pub struct InDomain;
-impl tree::Which<Attachment> for InDomain {
-    fn node(attachment: &Attachment) -> &Node<Attachment> {
-        &attachment.in_domain
-    }
+crate::nodes! {
+    /// Nodes of attachments in their domain, by number.
+    InDomain: Attachment, in_domain;
 }
 
-/// Links of attachments among those of their process.
-pub struct OfProcess;
-impl Which<Attachment> for OfProcess {
-    fn link(attachment: &Attachment) -> &Link<Attachment> {
-        &attachment.of_process
-    }
+crate::links! {
+    /// Links of attachments among those of their process.
+    OfProcess: Attachment, of_process;
 }

@@ -302,9 +302,3 @@ impl Vectors {
         self.set(interrupt.vector, None);
     }
 }
-
-impl Default for Vectors {
-    fn default() -> Vectors {
-        Vectors::new()
-    }
-}

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use super::reference::{ObjectType, Ref, Type};
 use crate::address_space::AddressSpace;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
+use crate::list::Link;
 use crate::shootdown::Ticket;
 use abi::memory::Protection;
 use core::cell::Cell;
@@ -86,18 +86,9 @@ impl Type for Mapping {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Links of the mappings through which a Memory may be written.
-pub struct AsWriter;
-impl Which<Mapping> for AsWriter {
-    fn link(mapping: &Mapping) -> &Link<Mapping> {
-        &mapping.as_writer
-    }
-}
-
-/// Links of the mappings in limbo.
-pub struct InLimbo;
-impl Which<Mapping> for InLimbo {
-    fn link(mapping: &Mapping) -> &Link<Mapping> {
-        &mapping.in_limbo
-    }
+crate::links! {
+    /// Links of the mappings through which a Memory may be written.
+    AsWriter: Mapping, as_writer;
+    /// Links of the mappings in limbo.
+    InLimbo: Mapping, in_limbo;
 }

@@ -1,6 +1,6 @@
 //! Memory: pages, fixed in size, charged in full when made.
 //!
-//! Anonymous pages are placed when first touched: a [`Radix`] tree finds their frames. DMA and device Memory, and what the
+//! Anonymous pages are placed when first touched: a [`Radix`] tree finds their frames, where they are more than a few. DMA and device Memory, and what the
 //! boot loader left, are one run of frames. Whoever places a page cannot fail: frames and tree nodes are
 //! promised by the charge.
 //!
@@ -26,7 +26,10 @@ use x86_64::PhysAddr;
 
 const PAGE: u64 = PAGE_BYTES as u64;
 /// Pages zeroed or freed in one step.
-const STEP: u64 = 64;
+const STEP: u64 = 16;
+/// Up to so many anonymous pages are found without a tree: a thread's message pages are two.
+const FEW: usize = 2;
+const FEW_PAGES: u64 = FEW as u64;
 
 /// Pages.
 pub struct Memory {
@@ -47,8 +50,8 @@ pub struct Memory {
 }
 
 enum Backing {
-    /// One frame, or 0 while there is none.
-    Page(Cell<PhysAddr>),
+    /// Frames, or 0 while there is none.
+    Few([Cell<PhysAddr>; FEW]),
     /// Frames of a tree.
     Tree(Radix),
     /// Adjacent frames of the allocator.
@@ -64,12 +67,12 @@ fn allocate(kernel: &Kernel) -> PhysAddr {
     frame
 }
 
-/// Levels of the tree for so many pages; 0 where one word is enough.
+/// Levels of the tree for so many pages; 0 where there is none.
 fn levels(pages: u64) -> u32 {
     match pages {
-        ..=1 => 0,
-        2..=0x200 => 1,
-        0x201..=0x4_0000 => 2,
+        ..=FEW_PAGES => 0,
+        ..=0x200 => 1,
+        ..=0x4_0000 => 2,
         _ => 3,
     }
 }
@@ -107,7 +110,7 @@ impl Memory {
                     return Err(Error::NoContiguousMemory);
                 }
             },
-            (_, 0) => Backing::Page(Cell::new(PhysAddr::zero())),
+            (_, 0) => Backing::Few([const { Cell::new(PhysAddr::zero()) }; FEW]),
             // SAFETY: a zeroed frame, which the Memory keeps.
             (_, levels) => Backing::Tree(unsafe { Radix::new(allocate(kernel), levels) }),
         };
@@ -230,6 +233,7 @@ impl Memory {
     }
 
     /// The physical range of device Memory.
+    #[cfg(test)]
     pub fn device_range(&self) -> Option<Range<PhysAddr>> {
         match self.backing {
             Backing::Foreign(start) if self.kind == MemoryKind::Device => Some(start..start + self.bytes()),
@@ -250,7 +254,7 @@ impl Memory {
             return None;
         }
         match &self.backing {
-            Backing::Page(frame) => Some(frame.get()).filter(|frame| !frame.is_null()),
+            Backing::Few(frames) => Some(frames[page as usize].get()).filter(|frame| !frame.is_null()),
             Backing::Tree(tree) => {
                 let word = tree.word(page)?.load(Relaxed);
                 (word != 0).then(|| PhysAddr::new_truncate(word & ADDRESS))
@@ -264,10 +268,11 @@ impl Memory {
     pub fn place(&self, kernel: &Kernel, page: u64) -> PhysAddr {
         assert!(page < self.pages);
         match &self.backing {
-            Backing::Page(frame) => {
+            Backing::Few(frames) => {
+                let frame = &frames[page as usize];
                 if frame.get().is_null() {
                     frame.set(allocate(kernel));
-                    self.resident.set(1);
+                    self.resident.set(self.resident.get() + 1);
                 }
                 frame.get()
             }
@@ -420,8 +425,10 @@ impl Type for Memory {
 
     fn finalize(&self, kernel: &Kernel) {
         match &self.backing {
-            Backing::Page(frame) if frame.get().is_null() => {}
-            Backing::Page(frame) => kernel.frames.free(frame.get(), 0),
+            Backing::Few(frames) => {
+                let placed = frames.iter().map(Cell::get).filter(|frame| !frame.is_null());
+                placed.for_each(|frame| kernel.frames.free(frame, 0));
+            }
             Backing::Tree(tree) => kernel.frames.free(tree.root(), 0),
             Backing::Run(start) => kernel.frames.free_run(*start, self.pages),
             Backing::Foreign(start) => {

@@ -8,7 +8,7 @@ use super::account::Account;
 use super::reference::{Object, ObjectType, Type};
 use super::slab;
 use crate::kernel::Kernel;
-use crate::tree::{Node, Tree, Which};
+use crate::tree::{Node, Tree};
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::inspect::RangeRecord;
@@ -122,22 +122,13 @@ impl Ranges {
     }
 }
 
-impl Default for Ranges {
-    fn default() -> Ranges {
-        Ranges::new()
-    }
-}
-
 impl Type for Claim {
     const TYPE: ObjectType = ObjectType::Claim;
 
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-/// Nodes of claims.
-pub struct ByEnd;
-impl Which<Claim> for ByEnd {
-    fn node(claim: &Claim) -> &Node<Claim> {
-        &claim.node
-    }
+crate::nodes! {
+    /// Nodes of claims.
+    ByEnd: Claim, node;
 }

@@ -69,6 +69,34 @@ pub struct Header {
     next_doomed: Cell<Option<NonNull<Header>>>,
 }
 
+impl Header {
+    /// What the object is.
+    #[inline]
+    pub(crate) fn object_type(&self) -> ObjectType {
+        self.object_type.get()
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number.get()
+    }
+
+    /// One reference more.
+    #[inline]
+    pub(super) fn retain(&self) {
+        self.count.set(self.count.get() + 1);
+    }
+
+    /// One reference less.
+    #[inline]
+    pub(super) fn release(&self) {
+        let count = self.count.get() - 1;
+        self.count.set(count);
+        if count == 0 {
+            doom(NonNull::from(self));
+        }
+    }
+}
+
 /// An object in its slab.
 #[repr(C)]
 pub struct Object<T> {
@@ -96,13 +124,13 @@ impl<T: Type> Object<T> {
 
     /// A number that no other object has until the next boot.
     pub fn number(&self) -> u64 {
-        self.header.number.get()
+        self.header.number()
     }
 
     /// A counted reference.
     #[inline]
     pub fn to_ref(&self) -> Ref<T> {
-        self.header.count.set(self.header.count.get() + 1);
+        self.header.retain();
         Ref(NonNull::from(self))
     }
 
@@ -113,6 +141,7 @@ impl<T: Type> Object<T> {
     }
 
     /// References now.
+    #[cfg(test)]
     pub fn references(&self) -> u32 {
         self.header.count.get()
     }
@@ -175,12 +204,7 @@ impl<T: Type> Clone for Ref<T> {
 impl<T: Type> Drop for Ref<T> {
     #[inline]
     fn drop(&mut self) {
-        let header = &self.header;
-        let count = header.count.get() - 1;
-        header.count.set(count);
-        if count == 0 {
-            doom(NonNull::from(header));
-        }
+        self.header.release();
     }
 }
 
@@ -345,20 +369,15 @@ impl Doomed {
     }
 }
 
-impl Default for Doomed {
-    fn default() -> Doomed {
-        Doomed::new()
-    }
-}
-
 /// What a step of dismantling counts for, in objects freed.
-const STEP_COST: usize = 16;
+const STEP_COST: usize = 12;
 
 /// Frees up to `most` doomed objects; the rest waits for the next time.
 pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
     let mut left = most;
     while left > 0 {
         let Some(header) = kernel.doomed.pop() else { return };
+        left -= 1;
         // SAFETY: it stays in its slab until it is freed below.
         if unsafe { header.as_ref() }.count.get() != 0 {
             continue;
@@ -384,7 +403,7 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
                 ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
             }
         };
-        left = left.saturating_sub(if done { 1 } else { STEP_COST });
+        left = left.saturating_sub(if done { 0 } else { STEP_COST });
     }
 }
 

@@ -85,12 +85,6 @@ impl Slab {
     }
 }
 
-impl Default for Slab {
-    fn default() -> Slab {
-        Slab::new()
-    }
-}
-
 const fn slots<T>() -> usize {
     assert!(align_of::<Object<T>>() <= align_of::<SlabPage>());
     (PAGE_BYTES - size_of::<SlabPage>()) / size_of::<Object<T>>()

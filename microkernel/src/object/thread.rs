@@ -11,9 +11,9 @@ use crate::address_space::Placement;
 use crate::arch::{self, Context};
 use crate::ipc::Flight;
 use crate::kernel::Kernel;
-use crate::list::{Link, Which};
+use crate::list::Link;
 use crate::shootdown::{Progress, Ticket};
-use crate::tree::{self, Node};
+use crate::tree::Node;
 use abi::memory::{MemoryKind, Protection};
 use abi::schedule::Parameters;
 use abi::{Error, Handle, Header, MessagePage, Policy, Rights};
@@ -38,7 +38,7 @@ pub enum State {
     Current,
     /// Its call is kept: `kept`.
     Kept,
-    /// Waits until no CPU has a stale translation: `ticket`.
+    /// Waits until no CPU has a stale translation: the ticket is the key of `fair`.
     Flushing,
     /// Ended.
     Ended,
@@ -70,7 +70,7 @@ pub struct Thread {
     pub(crate) siblings: Link<Thread>,
     /// Its place among the timers, and the deadline as key.
     pub(crate) timer: Node<Thread>,
-    /// Its place among the fair ready threads.
+    /// Its place among the fair ready threads, a channel's callers with an order, or those that wait for CPUs to flush.
     pub(crate) fair: Node<Thread>,
 
     // As a client -----------------------------------------------------------------------------
@@ -112,10 +112,8 @@ pub struct Thread {
     pub current: Slot<Thread>,
     /// The process of a client that left while its call was current here.
     pub orphan: Slot<Process>,
-    /// When the call that the client left was made.
-    pub(crate) orphan_since: Cell<u64>,
     /// Its place among the threads that work for calls which that process left.
-    pub(crate) in_orphans: Link<Thread>,
+    pub(crate) in_orphans: Node<Thread>,
     /// Length of the chain of calls that ends here: 0 when it serves none.
     pub depth: Cell<u8>,
 
@@ -135,8 +133,6 @@ pub struct Thread {
     /// Time-stamp counts for which it ran.
     pub run_time: Cell<u64>,
 
-    /// What it waits for in `Flushing`.
-    pub(crate) ticket: Cell<Option<Ticket>>,
     /// It ends once it need not wait any more.
     pub(crate) is_exiting: Cell<bool>,
     /// Whom to signal when it has ended.
@@ -255,8 +251,7 @@ impl Thread {
             serving: Slot::empty(),
             current: Slot::empty(),
             orphan: Slot::empty(),
-            orphan_since: Cell::new(0),
-            in_orphans: Link::new(),
+            in_orphans: Node::new(),
             depth: Cell::new(0),
             parameters: Cell::new(Parameters::DEFAULT),
             rank: Cell::new(0),
@@ -265,7 +260,6 @@ impl Thread {
             affinity: Cell::new(affinity),
             cpu: Cell::new(0),
             run_time: Cell::new(0),
-            ticket: Cell::new(None),
             is_exiting: Cell::new(false),
             on_exit: Slot::empty(),
             on_exit_bits: Cell::new(0),
@@ -285,6 +279,7 @@ impl Thread {
     }
 
     /// The Memory of both pages.
+    #[cfg(test)]
     pub fn pages(&self) -> &Ref<Memory> {
         &self.pages
     }
@@ -311,7 +306,7 @@ impl Thread {
             let channel = self.called_channel(kernel).expect("a current call has a channel");
             self.channel.set(Some(channel.to_ref()));
             self.arrived.set(self.call_since.get());
-            self.downtime_seen.set(channel.downtime_at(0));
+            self.downtime_seen.set(channel.downtime_at(kernel, 0));
             self.downtime_added.set(0);
             self.is_fast.set(false);
         }
@@ -343,45 +338,20 @@ impl Type for Thread {
     }
 }
 
-/// Links of a thread in queues of channels and CPUs.
-pub struct InQueue;
-impl Which<Thread> for InQueue {
-    #[inline]
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.queue
-    }
+crate::links! {
+    /// Links of a thread in queues of channels and CPUs.
+    InQueue: Thread, queue;
+    /// Links of a thread among those of its process.
+    InProcess: Thread, siblings;
 }
 
-/// Links of a thread among those of its process.
-pub struct InProcess;
-impl Which<Thread> for InProcess {
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.siblings
-    }
-}
-
-/// Links of a thread among those that work for calls which a process left.
-pub struct InOrphans;
-impl Which<Thread> for InOrphans {
-    fn link(thread: &Thread) -> &Link<Thread> {
-        &thread.in_orphans
-    }
-}
-
-/// Nodes of a thread among the timers.
-pub struct InTimers;
-impl tree::Which<Thread> for InTimers {
-    fn node(thread: &Thread) -> &Node<Thread> {
-        &thread.timer
-    }
-}
-
-/// Nodes of a thread among the fair ready threads.
-pub struct InFair;
-impl tree::Which<Thread> for InFair {
-    fn node(thread: &Thread) -> &Node<Thread> {
-        &thread.fair
-    }
+crate::nodes! {
+    /// Nodes of a thread among those that work for calls which a process left.
+    InOrphans: Thread, in_orphans;
+    /// Nodes of a thread among the timers.
+    InTimers: Thread, timer;
+    /// Nodes of a thread among the fair ready threads, a channel's callers with an order, or those that wait for CPUs to flush.
+    InFair: Thread, fair;
 }
 
 /// The kernel's view of a message page. User space may change the page at any time: so every read is of a
@@ -409,6 +379,8 @@ macro_rules! fields {
     };
 }
 
+// Some fields are only read, some only written; tests do the rest.
+#[allow(dead_code)]
 impl Page {
     fields! {
         handles set_handles handles: [Handle; abi::message::HANDLES];

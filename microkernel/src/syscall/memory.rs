@@ -3,7 +3,6 @@
 
 use super::{NOTHING, Outcome, Results, argument, charged_account, managed_process, object, one};
 use crate::address_space::Placement;
-use crate::arch::features;
 use crate::cpu::Cpu;
 use crate::ipc::flight;
 use crate::kernel::Kernel;
@@ -11,8 +10,8 @@ use crate::object::any::AnyRef;
 use crate::object::thread::State;
 use crate::object::{Memory, Object, Process, Thread};
 use crate::schedule;
-use crate::shootdown::{Progress, Ticket};
-use abi::memory::{KEY_SHIFT, MemoryKind};
+use crate::shootdown::Progress;
+use abi::memory::MemoryKind;
 use abi::{Error, Handle, OK, Rights};
 
 /// Bytes of the `syscall` instruction.
@@ -42,7 +41,6 @@ pub fn map(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
         return Ok(again(thread));
     }
     let [address, offset, bytes, word] = core::array::from_fn(|n| argument(thread, n + 2));
-    check_key(word)?;
     let address = process.space.map(kernel, memory, Placement { address, offset, bytes, word, rights })?;
     Ok(Outcome::Results(one(address)))
 }
@@ -63,7 +61,6 @@ pub fn unmap(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outc
 /// See there.
 pub fn protect(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let process = changeable(kernel, thread)?;
-    check_key(argument(thread, 2))?;
     let progress = process.space.protect(kernel, argument(thread, 1), argument(thread, 2))?;
     Ok(go_on(kernel, cpu, thread, progress))
 }
@@ -90,11 +87,6 @@ pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
     Ok([memory.bytes(), memory.kind() as u64, memory.is_sealed(kernel) as u64, memory.resident_frames(), 0])
 }
 
-/// Checks the protection key of a protection word.
-fn check_key(word: u64) -> Result<(), Error> {
-    if word >> KEY_SHIFT & 0xf != 0 && !features::protection_keys() { Err(Error::Unsupported) } else { Ok(()) }
-}
-
 /// The process of argument 0, alive.
 fn changeable<'k>(kernel: &'k Kernel, thread: &Object<Thread>) -> Result<&'k Object<Process>, Error> {
     let process = managed_process(kernel, thread, 0)?;
@@ -108,7 +100,8 @@ fn go_on(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, progress: Progress
         Progress::Done(ticket) if kernel.shootdown.is_done(ticket) => Outcome::Results(NOTHING),
         Progress::Done(ticket) => {
             thread.set_status(OK);
-            wait_for(kernel, cpu, thread, ticket);
+            schedule::take_off_cpu(cpu, thread, State::Flushing);
+            schedule::wait_for_flush(kernel, thread, ticket);
             Outcome::Done
         }
     }
@@ -119,11 +112,4 @@ pub fn again(thread: &Thread) -> Outcome {
     let rip = &thread.context.frame.rip;
     rip.set(rip.get() - SYSCALL_BYTES);
     Outcome::Done
-}
-
-/// Lets a thread wait until no CPU has stale translations.
-fn wait_for(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, ticket: Ticket) {
-    schedule::take_off_cpu(cpu, thread, State::Flushing);
-    thread.ticket.set(Some(ticket));
-    kernel.flushing.push_back(thread.to_ref());
 }

@@ -1,6 +1,6 @@
 //! What small programs have in common: a console to write to and read from, and clear ends.
 //!
-//! The programs themselves are in `bin/`, a file each: `cat`, `date`, `echo`, `false`, `sleep`, `true`.
+//! The programs themselves are in `bin/`, a file each.
 #![no_std]
 
 extern crate alloc;
@@ -8,6 +8,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod calendar;
+pub mod disks;
+pub mod pci_names;
 pub mod stream;
 
 pub use stream::Stream;

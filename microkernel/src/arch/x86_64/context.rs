@@ -1,4 +1,4 @@
-//! What the processor needs to run a thread: its registers, thread pointer and protection keys.
+//! What the processor needs to run a thread: its registers and thread pointer.
 
 use abi::process::Registers;
 use core::cell::Cell;
@@ -23,6 +23,7 @@ pub const ENTRY_TRAP: u64 = 1;
 /// The kernel reads and writes a frame only while its thread does not run, under the kernel lock.
 #[repr(C, align(16))]
 #[allow(missing_docs)]
+#[derive(Default)]
 pub struct Frame {
     pub r15: Cell<u64>,
     pub r14: Cell<u64>,
@@ -61,42 +62,22 @@ pub struct Context {
     pub frame: Frame,
     /// FS base, the thread pointer of user space. In the register while the thread runs.
     pub fs_base: Cell<u64>,
-    /// PKRU, where the processor has protection keys. In the register while the thread runs.
-    pub pkru: Cell<u32>,
 }
 
 impl Context {
     /// The context of a thread that starts at `entry` with `argument` in `rdi`.
     pub fn new(entry: u64, stack: u64, argument: u64, fs_base: u64) -> Context {
-        let zero = || Cell::new(0);
-        Context {
-            frame: Frame {
-                r15: zero(),
-                r14: zero(),
-                r13: zero(),
-                r12: zero(),
-                r10: zero(),
-                r9: zero(),
-                r8: zero(),
-                rdx: zero(),
-                rsi: zero(),
-                rdi: Cell::new(argument),
-                rax: zero(),
-                rbx: zero(),
-                rbp: zero(),
-                rcx: zero(),
-                r11: zero(),
-                entry: Cell::new(ENTRY_TRAP),
-                error: zero(),
-                rip: Cell::new(entry),
-                cs: Cell::new(USER_CODE),
-                rflags: Cell::new(INITIAL_RFLAGS),
-                rsp: Cell::new(stack),
-                ss: Cell::new(USER_DATA),
-            },
-            fs_base: Cell::new(fs_base),
-            pkru: Cell::new(0),
-        }
+        let frame = Frame {
+            rdi: Cell::new(argument),
+            entry: Cell::new(ENTRY_TRAP),
+            rip: Cell::new(entry),
+            cs: Cell::new(USER_CODE),
+            rflags: Cell::new(INITIAL_RFLAGS),
+            rsp: Cell::new(stack),
+            ss: Cell::new(USER_DATA),
+            ..Frame::default()
+        };
+        Context { frame, fs_base: Cell::new(fs_base) }
     }
 }
 

@@ -107,12 +107,6 @@ impl CpuLocal {
     }
 }
 
-impl Default for CpuLocal {
-    fn default() -> CpuLocal {
-        CpuLocal::new()
-    }
-}
-
 /// Loads the tables and the segment registers.
 fn load_segments(segments: &'static GlobalDescriptorTable) {
     if !cfg!(target_os = "none") {

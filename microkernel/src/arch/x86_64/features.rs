@@ -1,7 +1,6 @@
 //! What the processor can do: what the kernel cannot do without, and what it uses where it is there.
 
 use core::arch::x86_64::__cpuid_count;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The four registers of a CPUID leaf (Intel SDM vol. 2A, CPUID), or zeros where the processor has no such leaf.
 pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
@@ -46,17 +45,9 @@ const REQUIRED: [(Feature, &str); 8] = [
     (Feature(1, EDX, 24), "this processor has no FXSAVE"),
 ];
 
-static PROTECTION_KEYS: AtomicBool = AtomicBool::new(false);
-
 /// What is missing, if anything is.
 pub fn missing() -> Option<&'static str> {
     REQUIRED.iter().find(|(feature, _)| !feature.is_there()).map(|(_, text)| *text)
-}
-
-/// Whether protection keys are in use.
-#[inline(always)]
-pub fn protection_keys() -> bool {
-    PROTECTION_KEYS.load(Relaxed)
 }
 
 /// Whether page tables can have pages of 1 GiB.

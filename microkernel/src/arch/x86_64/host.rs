@@ -17,7 +17,6 @@ thread_local! {
     static KICK_TARGET: Cell<u32> = const { Cell::new(0) };
     static KICKED: Cell<u64> = const { Cell::new(0) };
     static FS_BASE: Cell<u64> = const { Cell::new(0) };
-    static KEYS: Cell<u32> = const { Cell::new(0) };
     static PAGE_TABLE: Cell<u64> = const { Cell::new(0) };
     static PORTS: RefCell<Option<PortDevice>> = const { RefCell::new(None) };
     static IO_APIC: RefCell<IoApic> = const { RefCell::new(IoApic { selected: 0, registers: [0; IO_APIC_REGISTERS] }) };
@@ -72,11 +71,6 @@ pub fn page_table() -> PhysAddr {
 }
 
 #[allow(missing_docs)]
-pub fn cpu_local() -> &'static CpuLocal {
-    LOCAL.get().expect("no CpuLocal in this thread")
-}
-
-#[allow(missing_docs)]
 pub fn set_cpu_local(local: &'static CpuLocal) {
     LOCAL.set(Some(local));
 }
@@ -98,16 +92,6 @@ pub fn set_fs_base(base: u64) {
 
 #[allow(missing_docs)]
 pub fn clear_user_gs_base() {}
-
-#[allow(missing_docs)]
-pub fn protection_keys() -> u32 {
-    KEYS.get()
-}
-
-#[allow(missing_docs)]
-pub fn set_protection_keys(rights: u32) {
-    KEYS.set(rights);
-}
 
 /// Records the table.
 ///

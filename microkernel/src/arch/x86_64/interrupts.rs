@@ -1,6 +1,6 @@
 //! The vectors, and messages that signal interrupts.
 
-pub use super::{apic, ioapic};
+pub use super::apic;
 use core::ops::Range;
 use x86_64::PhysAddr;
 

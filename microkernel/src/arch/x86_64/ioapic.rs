@@ -43,11 +43,6 @@ pub fn mask_all() {
     }
 }
 
-/// One more than the highest line's number.
-pub fn lines() -> u32 {
-    WIRING.lock().io_apics.iter().map(|(_, end, _)| *end).max().unwrap_or(0)
-}
-
 /// Whether there is such a line.
 pub fn exists(line: u32) -> bool {
     WIRING.lock().find(line).is_some()

@@ -2,8 +2,8 @@
 //! [`crate::radix`] trees over page numbers.
 
 use crate::arch;
-use crate::radix::{ADDRESS, PRESENT, Radix};
-use abi::memory::{Caching, KEY_SHIFT, Protection};
+use crate::radix::{PRESENT, Radix};
+use abi::memory::{Caching, Protection};
 use x86_64::PhysAddr;
 
 /// Levels of tables.
@@ -15,21 +15,10 @@ const WRITE_THROUGH: u64 = 1 << 3;
 const CACHE_DISABLE: u64 = 1 << 4;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-const KEYS: u64 = 0xf << 59;
 const NO_EXECUTE: u64 = 1 << 63;
 
 /// Flags of entries that point to tables: the pages' own entries decide.
 pub const TABLE_FLAGS: u64 = WRITE | USER | ACCESSED;
-
-/// Bits of a page fault's error code (Intel SDM vol. 3A §4.7).
-pub mod fault {
-    /// The access was a write.
-    pub const WRITE: u64 = 1 << 1;
-    /// It was an instruction fetch.
-    pub const FETCH: u64 = 1 << 4;
-    /// A protection key forbade it.
-    pub const KEY: u64 = 1 << 5;
-}
 
 /// The flags of a page's entry for a protection word. The page attribute table has write-combining where `PWT` stands
 /// alone; see `features`. Accessed and dirty are set at once: nobody asks for them, and the processor need not.
@@ -38,7 +27,7 @@ pub fn flags(word: u32, caching: Caching) -> u64 {
     if protection.is_empty() {
         return 0;
     }
-    let mut flags = PRESENT | USER | ACCESSED | u64::from(word >> KEY_SHIFT & 0xf) << 59;
+    let mut flags = PRESENT | USER | ACCESSED;
     if protection.contains(Protection::WRITE) {
         flags |= WRITE | DIRTY;
     }
@@ -53,14 +42,9 @@ pub fn flags(word: u32, caching: Caching) -> u64 {
         }
 }
 
-/// The frame that an entry maps.
-pub fn frame(entry: u64) -> PhysAddr {
-    PhysAddr::new_truncate(entry & ADDRESS)
-}
-
 /// Whether replacing an entry takes a right away, so that TLBs must forget it.
 pub fn revokes(old: u64, new: u64) -> bool {
-    (old & !new & (PRESENT | WRITE)) | (!old & new & NO_EXECUTE) | ((old ^ new) & KEYS) != 0
+    old & !new & (PRESENT | WRITE) | !old & new & NO_EXECUTE != 0
 }
 
 /// Makes the top-level table of an address space in a frame: an empty lower half, and the kernel's upper half.

@@ -6,17 +6,6 @@ use core::arch::asm;
 use x86_64::instructions::port::Port;
 use x86_64::{PhysAddr, VirtAddr};
 
-/// The CPU's own [`CpuLocal`], once [`CpuLocal::install`] has run on it.
-#[inline(always)]
-pub fn cpu_local() -> &'static CpuLocal {
-    let local: *const CpuLocal;
-    // SAFETY: in the kernel the GS base points to the installed CpuLocal, whose first word is its own address, and which is never moved.
-    unsafe {
-        asm!("mov {}, gs:[0]", out(reg) local, options(nostack, preserves_flags, pure, readonly));
-        &*local
-    }
-}
-
 /// Makes `local` what [`cpu_local`] finds.
 pub fn set_cpu_local(local: &'static CpuLocal) {
     x86_64::registers::model_specific::GsBase::write(VirtAddr::from_ptr(local));
@@ -54,22 +43,6 @@ pub fn clear_user_gs_base() {
     unsafe { asm!("swapgs", "wrgsbase {}", "swapgs", in(reg) 0u64, options(nomem, nostack, preserves_flags)) };
 }
 
-/// The protection-key rights register.
-#[inline(always)]
-pub fn protection_keys() -> u32 {
-    let rights;
-    // SAFETY: the caller has seen that CR4.PKE is set; reading has no effect.
-    unsafe { asm!("rdpkru", in("ecx") 0, out("eax") rights, out("edx") _, options(nomem, nostack, preserves_flags)) };
-    rights
-}
-
-/// Sets the protection-key rights register, which governs user mappings only.
-#[inline(always)]
-pub fn set_protection_keys(rights: u32) {
-    // SAFETY: CR4.PKE is set; the kernel reads and writes no user mappings.
-    unsafe { asm!("wrpkru", in("eax") rights, in("ecx") 0, in("edx") 0, options(nomem, nostack, preserves_flags)) };
-}
-
 /// Loads a top-level page table.
 ///
 /// # Safety
@@ -78,11 +51,6 @@ pub fn set_protection_keys(rights: u32) {
 pub unsafe fn set_page_table(table: PhysAddr) {
     // SAFETY: the kernel's half stays the same, as the caller promises.
     unsafe { asm!("mov cr3, {}", in(reg) table.as_u64(), options(nostack, preserves_flags)) };
-}
-
-/// The loaded top-level page table.
-pub fn page_table() -> PhysAddr {
-    x86_64::registers::control::Cr3::read().0.start_address()
 }
 
 /// Reads `width` (1, 2 or 4) bytes from a port.

@@ -98,12 +98,6 @@ impl Ranges {
     }
 }
 
-impl Default for Ranges {
-    fn default() -> Ranges {
-        Ranges::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

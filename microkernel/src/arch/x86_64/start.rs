@@ -10,11 +10,6 @@ use core::arch::global_asm;
 /// Exit value of `isa-debug-exit` for an error during boot.
 pub const BOOT_ERROR_EXIT: u8 = 0x7e;
 
-unsafe extern "C" {
-    /// The boot page table's top level.
-    pub static boot_pml4: u8;
-}
-
 global_asm!(
     // XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h): where to enter, physical.
     ".pushsection .note.Xen, \"a\", @note",

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::cpu_local::CpuLocal;
-use super::{features, processor};
+use super::processor;
 use x86_64::PhysAddr;
 
 /// Makes `to` the thread that this CPU returns to. Its address space is loaded. The FS base of `to` must be canonical, and its frame one that
@@ -11,9 +11,6 @@ use x86_64::PhysAddr;
 #[inline(always)]
 pub fn switch(local: &CpuLocal, to: &Context) {
     processor::set_fs_base(to.fs_base.get());
-    if features::protection_keys() {
-        processor::set_protection_keys(to.pkru.get());
-    }
     local.set_frame(&to.frame);
 }
 
@@ -22,10 +19,6 @@ pub fn switch(local: &CpuLocal, to: &Context) {
 pub fn exchange(local: &CpuLocal, from: &Context, to: &Context) {
     from.fs_base.set(processor::fs_base());
     processor::set_fs_base(to.fs_base.get());
-    if features::protection_keys() {
-        from.pkru.set(processor::protection_keys());
-        processor::set_protection_keys(to.pkru.get());
-    }
     local.set_frame(&to.frame);
 }
 
@@ -44,9 +37,6 @@ pub unsafe fn load_space(page_table: PhysAddr) {
 #[inline(always)]
 pub fn leave(from: &Context) {
     from.fs_base.set(processor::fs_base());
-    if features::protection_keys() {
-        from.pkru.set(processor::protection_keys());
-    }
 }
 
 /// Waits for an interrupt, which is then handled as if it had come from user mode. Nothing on the stack is kept.

@@ -25,6 +25,13 @@ macro_rules! pushed {
     };
 }
 
+/// Where a register of the frame is after everything before RCX was popped.
+macro_rules! popped {
+    ($field:ident) => {
+        offset_of!(Frame, $field) - offset_of!(Frame, rcx)
+    };
+}
+
 const _: () = assert!(Syscall::Null as u64 == 0 && Syscall::Call as u64 == 1);
 const _: () = assert!(ENTRY_SYSCALL == 0 && pushed!(rflags) == 0);
 
@@ -100,6 +107,7 @@ pub unsafe fn return_with_words(words: &Frame, status: u64, r0: u64, r1: u64, lo
 
 /// The entry. Interrupts are off, the stack is the user's, GS base too.
 #[unsafe(naked)]
+#[unsafe(link_section = ".text.entry")]
 unsafe extern "C" fn entry() {
     naked_asm!(
         "swapgs",
@@ -123,44 +131,27 @@ unsafe extern "C" fn entry() {
         "mov [rsp + {rbx}], rbx",
         "mov [rsp + {rbp}], rbp",
         "mov qword ptr [rsp + {entry}], 0",
-        "mov rdi, gs:[0]",
-        "mov rsp, gs:[{stack_top}]",
         "cmp rax, {call_number}",
-        "je 3f",
         // Null: its status, 0, is already where its number, 0, was.
         "jb return_to_user",
+        "mov rdi, gs:[0]",
+        "mov rsp, gs:[{stack_top}]",
+        "je 3f",
         "cmp rax, {reply_receive_number}",
         "je 4f",
+        "cmp rax, {receive_number}",
+        "je 5f",
         "call {syscall}",
         "jmp return_to_user",
-        // These do not return, but come to the exit by themselves.
+        // These two do not return, but come to the exit by themselves.
         "3: call {call}",
         "4: call {reply_receive}",
+        "5: call {receive}",
         // Leaving, as the current frame says. Interrupts are off and the GS base is the kernel's.
         ".global return_to_user",
         "return_to_user:",
         "mov rsp, gs:[{frame_end}]",
-        "cmp qword ptr [rsp + {end_entry}], 0",
-        "jne 2f",
-        "mov rcx, [rsp + {end_rip}]",
-        "mov r11, [rsp + {end_rflags}]",
-        "mov rax, [rsp + {end_rax}]",
-        "mov rdi, [rsp + {end_rdi}]",
-        "mov rsi, [rsp + {end_rsi}]",
-        "mov rdx, [rsp + {end_rdx}]",
-        "mov r8, [rsp + {end_r8}]",
-        "mov r9, [rsp + {end_r9}]",
-        "mov r10, [rsp + {end_r10}]",
-        "mov r12, [rsp + {end_r12}]",
-        "mov r13, [rsp + {end_r13}]",
-        "mov r14, [rsp + {end_r14}]",
-        "mov r15, [rsp + {end_r15}]",
-        "mov rbx, [rsp + {end_rbx}]",
-        "mov rbp, [rsp + {end_rbp}]",
-        "mov rsp, [rsp + {end_rsp}]",
-        "swapgs",
-        "sysretq",
-        "2: sub rsp, {frame_bytes}",
+        "sub rsp, {frame_bytes}",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -174,9 +165,16 @@ unsafe extern "C" fn entry() {
         "pop rax",
         "pop rbx",
         "pop rbp",
-        "pop rcx",
+        "cmp qword ptr [rsp + {popped_entry}], 0",
+        "jne 2f",
+        "mov rcx, [rsp + {popped_rip}]",
+        "mov r11, [rsp + {popped_rflags}]",
+        "mov rsp, [rsp + {popped_rsp}]",
+        "swapgs",
+        "sysretq",
+        "2: pop rcx",
         "pop r11",
-        "add rsp, 16",
+        "add rsp, 16", // The entry and the error code.
         "swapgs",
         "iretq",
         scratch = const SCRATCH,
@@ -186,9 +184,11 @@ unsafe extern "C" fn entry() {
         user_data = const USER_DATA,
         call_number = const Syscall::Call as u64,
         reply_receive_number = const Syscall::ReplyReceive as u64,
+        receive_number = const Syscall::Receive as u64,
         syscall = sym crate::entry::syscall,
         call = sym crate::entry::call,
         reply_receive = sym crate::entry::reply_receive,
+        receive = sym crate::entry::receive,
         rip = const pushed!(rip),
         rax = const pushed!(rax),
         rdi = const pushed!(rdi),
@@ -204,22 +204,9 @@ unsafe extern "C" fn entry() {
         rbx = const pushed!(rbx),
         rbp = const pushed!(rbp),
         entry = const pushed!(entry),
-        end_entry = const from_end!(entry),
-        end_rip = const from_end!(rip),
-        end_rflags = const from_end!(rflags),
-        end_rsp = const from_end!(rsp),
-        end_rax = const from_end!(rax),
-        end_rdi = const from_end!(rdi),
-        end_rsi = const from_end!(rsi),
-        end_rdx = const from_end!(rdx),
-        end_r8 = const from_end!(r8),
-        end_r9 = const from_end!(r9),
-        end_r10 = const from_end!(r10),
-        end_r12 = const from_end!(r12),
-        end_r13 = const from_end!(r13),
-        end_r14 = const from_end!(r14),
-        end_r15 = const from_end!(r15),
-        end_rbx = const from_end!(rbx),
-        end_rbp = const from_end!(rbp),
+        popped_entry = const popped!(entry),
+        popped_rip = const popped!(rip),
+        popped_rflags = const popped!(rflags),
+        popped_rsp = const popped!(rsp),
     )
 }

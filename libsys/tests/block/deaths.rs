@@ -1,0 +1,106 @@
+//! A driver that dies at every point of a client's work: the client notices nothing, and the data is right.
+
+use crate::world::World;
+use libsys::block::{Disk, DiskError, Request, Segment};
+use libsys::env;
+use libsys::protocol::block::{BlockStatus, Flags, Operation};
+use std::sync::atomic::Ordering;
+
+/// Writes, reads and compares: blocking requests larger than one of the device's, and many at a time.
+fn work(mut disk: Disk) {
+    let buffer = disk.allocate(32 * 512, env::account()).expect("a buffer");
+    let pattern = |round: u8| -> Vec<u8> { (0..32 * 512).map(|index| (index / 7) as u8 ^ round).collect() };
+    buffer.copy_in(0, &pattern(1));
+    disk.write_at(16, &buffer, 0, 32 * 512).expect("written");
+    disk.flush().expect("flushed");
+    buffer.zero(0, 32 * 512);
+    disk.read_at(16, &buffer, 0, 32 * 512).expect("read");
+    let mut read = vec![0; 32 * 512];
+    buffer.copy_out(0, &mut read);
+    assert!(read == pattern(1), "what was written is not what is read");
+
+    // Many at a time: each sector of the buffer to a place of its own.
+    buffer.copy_in(0, &pattern(2));
+    for piece in 0..32u64 {
+        let segment = Segment { buffer: buffer.number(), bytes: 512, offset: piece * 512 };
+        let sector = 255 - piece * 3;
+        let (operation, flags) = (Operation::Write, Flags::NONE);
+        disk.submit(&Request { operation, flags, sector, sectors: 0, segments: &[segment] }).expect("room");
+    }
+    for _ in 0..32 {
+        assert_eq!(disk.wait().expect("a completion").status, BlockStatus::Done);
+    }
+    assert_eq!((disk.wait(), disk.outstanding()), (None, 0));
+    disk.perform(Operation::WriteZeroes, 255, 1).expect("zeros");
+    buffer.zero(0, 32 * 512);
+    for piece in 0..32u64 {
+        disk.read_at(255 - piece * 3, &buffer, piece * 512, 512).expect("read");
+    }
+    buffer.copy_out(0, &mut read);
+    let mut expected = pattern(2);
+    expected[..512].fill(0);
+    assert!(read == expected, "what was written is not what is read");
+    let number = buffer.number();
+    disk.take_back(number).expect("it was lent");
+    assert!(disk.take_back(number).is_err());
+}
+
+#[test]
+fn a_driver_that_lives() {
+    let world = World::new(-1, 0, u64::MAX);
+    world.with_disk(work);
+    assert_eq!(world.device.deaths.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_driver_that_dies_once_at_every_point() {
+    let mut point = 0;
+    loop {
+        let world = World::new(point, 0, u64::MAX);
+        world.with_disk(work);
+        if world.device.deaths.load(Ordering::SeqCst) == 0 {
+            break;
+        }
+        point += 1;
+    }
+    assert!(point > 100, "the work has only {point} points");
+}
+
+#[test]
+fn a_driver_that_dies_again_and_again() {
+    for again in [17, 23, 40] {
+        let world = World::new(again, again, u64::MAX);
+        world.with_disk(work);
+        assert!(world.device.deaths.load(Ordering::SeqCst) > 2);
+    }
+}
+
+#[test]
+fn a_driver_that_is_given_up_fails_what_is_outstanding_and_what_comes() {
+    let world = World::new(40, 1, 3);
+    let error = world.with_disk(|mut disk| {
+        let buffer = disk.allocate(512, env::account()).expect("a buffer");
+        loop {
+            if let Err(error) = disk.write_at(0, &buffer, 0, 512) {
+                assert!(disk.is_gone() && disk.read_at(0, &buffer, 0, 512) == Err(error));
+                return error;
+            }
+        }
+    });
+    assert_eq!(error, DiskError::Failed(BlockStatus::Gone));
+}
+
+#[test]
+fn bad_requests_are_refused_alone() {
+    let world = World::new(-1, 0, u64::MAX);
+    world.with_disk(|mut disk| {
+        let buffer = disk.allocate(4096, env::account()).expect("a buffer");
+        let failed = |status| Err(DiskError::Failed(status));
+        assert_eq!(disk.read_at(256, &buffer, 0, 512), failed(BlockStatus::OutOfRange));
+        assert_eq!(disk.read_at(u64::MAX, &buffer, 0, 4096), failed(BlockStatus::OutOfRange));
+        assert_eq!(disk.read_at(0, &buffer, 0, 100), failed(BlockStatus::OutOfRange));
+        assert_eq!(disk.read_at(0, &buffer, 4096, 512), failed(BlockStatus::BadBuffer));
+        assert_eq!(disk.perform(Operation::Discard, 0, 1), failed(BlockStatus::Unsupported));
+        assert_eq!(disk.read_at(255, &buffer, 3584, 512), Ok(()));
+    });
+}

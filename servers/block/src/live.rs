@@ -1,0 +1,251 @@
+//! A disk whose driver is known: its requests on their way there and back, its partitions, and its counts.
+
+use crate::partitions::{self, LARGEST_BLOCK, Medium, Partition, ReadError};
+use crate::queue::{Device, Ended, Queue};
+use alloc::vec::Vec;
+use libsys::block::{Buffer, Disk, DiskError, Request, Ticket};
+use libsys::protocol::block::{BlockInfo, BlockStatus, MOST_SEGMENTS, Operation, SECTOR_BYTES};
+use libsys::protocol::disks::{DiskStatistics, OperationStatistics, PartitionTable, Scheduler};
+use libsys::time::{self, Duration};
+use libsys::{Account, Object, Rights, Session};
+
+/// Requests that a driver gets at a time, at most.
+pub const DEPTH: u32 = 64;
+
+/// How long reading a partition table may wait for one block.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whose a request is: the client's ticket, and the partition that it came through (0: none).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The partition's number.
+    pub partition: u32,
+}
+
+/// A disk with its driver.
+pub struct Live {
+    /// The driver's client.
+    pub disk: Disk,
+    /// What is on its way.
+    pub queue: Queue<Tag>,
+    /// As the driver describes it.
+    pub info: BlockInfo,
+    /// The kind of partition table.
+    pub table: PartitionTable,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    /// What the disk calls a batch that is at the driver, and its number in the queue.
+    away: Vec<(u64, usize)>,
+    statistics: Counts,
+    of_partitions: Vec<(u32, Counts)>,
+}
+
+/// Counts in the making.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    counts: DiskStatistics,
+    /// When the first of those in flight came.
+    since: u64,
+}
+
+impl Counts {
+    fn begin(&mut self, now: u64) {
+        if self.counts.in_flight == 0 {
+            self.since = now;
+        }
+        self.counts.in_flight += 1;
+    }
+
+    fn end<T>(&mut self, ended: &Ended<T>, now: u64) {
+        let counts = &mut self.counts;
+        counts.in_flight = counts.in_flight.saturating_sub(1);
+        if counts.in_flight == 0 {
+            counts.busy += now.saturating_sub(self.since);
+        }
+        let kind: &mut OperationStatistics = match ended.operation {
+            Operation::Read => &mut counts.reads,
+            Operation::Flush => &mut counts.flushes,
+            Operation::Write | Operation::Discard | Operation::WriteZeroes => &mut counts.writes,
+        };
+        kind.requests += 1;
+        kind.sectors += u64::from(ended.sectors);
+        kind.merged += u64::from(ended.was_merged);
+        kind.failed += u64::from(ended.status != BlockStatus::Done);
+        kind.nanoseconds += now.saturating_sub(ended.arrival);
+    }
+
+    fn read(&self, now: u64) -> DiskStatistics {
+        let mut counts = self.counts;
+        if counts.in_flight > 0 {
+            counts.busy += now.saturating_sub(self.since);
+        }
+        counts
+    }
+}
+
+/// What a driver with this description can do.
+fn device(info: &BlockInfo) -> Device {
+    Device {
+        depth: info.queue_depth.clamp(1, DEPTH) as usize,
+        most_sectors: (info.most_bytes / SECTOR_BYTES as u32).max(1),
+        most_segments: (info.most_segments as usize).clamp(1, MOST_SEGMENTS),
+        has_cache: info.flush,
+        fua: info.fua,
+    }
+}
+
+impl Live {
+    /// Reads the partition table over `session`, and then keeps it for requests. `open` attaches it to the server's loop.
+    pub fn open(
+        session: Session,
+        driver: &str,
+        account: &Account,
+        open: impl FnOnce(Session) -> Result<Disk, DiskError>,
+    ) -> Result<Live, DiskError> {
+        let (info, table, partitions) = scan(session.duplicate(Rights::all())?, driver, account)?;
+        // The loop's queue takes the place of the one of the scan.
+        let disk = open(session)?;
+        let queue = Queue::new(device(&info), Scheduler::None);
+        let mut live = Live {
+            disk,
+            queue,
+            info,
+            table,
+            partitions: Vec::new(),
+            away: Vec::with_capacity(DEPTH as usize),
+            statistics: Counts::default(),
+            of_partitions: Vec::new(),
+        };
+        live.set_partitions(partitions);
+        Ok(live)
+    }
+
+    /// Takes over what a scan has found.
+    pub fn rescanned(&mut self, (info, table, partitions): (BlockInfo, PartitionTable, Vec<Partition>)) {
+        self.queue.set_device(device(&info));
+        (self.info, self.table) = (info, table);
+        self.set_partitions(partitions);
+    }
+
+    fn set_partitions(&mut self, partitions: Vec<Partition>) {
+        let known = core::mem::take(&mut self.of_partitions);
+        let counts =
+            |number| known.iter().find(|(other, _)| *other == number).map_or_else(Counts::default, |one| one.1);
+        self.of_partitions = partitions.iter().map(|one| (one.number, counts(one.number))).collect();
+        self.partitions = partitions;
+    }
+
+    /// The partition with a number.
+    pub fn partition(&self, number: u32) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.number == number)
+    }
+
+    /// Takes a request in.
+    pub fn put(&mut self, tag: Tag, request: crate::queue::Request, now: u64) {
+        self.statistics.begin(now);
+        if let Some(counts) = self.of_partition(tag.partition) {
+            counts.begin(now);
+        }
+        self.queue.put(tag, request, now);
+    }
+
+    /// Takes in what the driver has done, and sends it what it can do next; `ended` gets what is to be answered.
+    pub fn exchange(&mut self, ended: &mut Vec<Ended<Tag>>) {
+        let first = ended.len();
+        while let Some(completion) = self.disk.poll() {
+            if let Some(place) = self.away.iter().position(|(id, _)| *id == completion.id) {
+                let (_, number) = self.away.swap_remove(place);
+                self.queue.end(number, completion.status, |one| ended.push(one));
+            }
+        }
+        if self.queue.is_empty() && ended.len() == first {
+            return;
+        }
+        let now = time::now();
+        while let Some((number, batch)) = self.queue.take(now, |one| ended.push(one)) {
+            let request = Request {
+                operation: batch.request.operation,
+                flags: batch.flags(),
+                sector: batch.request.sector,
+                sectors: batch.request.sectors,
+                segments: batch.request.segments.as_slice(),
+            };
+            match self.disk.submit(&request) {
+                Ok(id) => self.away.push((id, number)),
+                Err(DiskError::Failed(status)) => self.queue.end(number, status, |one| ended.push(one)),
+                // It is as deep as the queue lets in, and the buffers are checked: so this is the client's affair.
+                Err(_) => self.queue.end(number, BlockStatus::BadBuffer, |one| ended.push(one)),
+            }
+        }
+        self.disk.commit();
+        for one in &ended[first..] {
+            self.statistics.end(one, now);
+            if let Some((_, counts)) = self.of_partitions.iter_mut().find(|(number, _)| *number == one.tag.partition) {
+                counts.end(one, now);
+            }
+        }
+    }
+
+    fn of_partition(&mut self, number: u32) -> Option<&mut Counts> {
+        self.of_partitions.iter_mut().find(|(other, _)| *other == number).map(|(_, counts)| counts)
+    }
+
+    /// The counts of a partition, or of the disk (0).
+    pub fn statistics(&self, partition: u32) -> Option<DiskStatistics> {
+        let now = time::now();
+        let of_partition = || self.of_partitions.iter().find(|(number, _)| *number == partition).map(|one| &one.1);
+        let counts = if partition == 0 { Some(&self.statistics) } else { of_partition() };
+        let resubmitted = self.disk.resubmitted();
+        counts.map(|counts| DiskStatistics { resubmitted, ..counts.read(now) })
+    }
+}
+
+/// Asks a driver for its description, and reads the partition table.
+pub fn scan(
+    session: Session,
+    driver: &str,
+    account: &Account,
+) -> Result<(BlockInfo, PartitionTable, Vec<Partition>), DiskError> {
+    let mut disk = Disk::open(session, driver, account)?;
+    disk.set_timeout(Some(PATIENCE));
+    let info = disk.info().clone();
+    let block_bytes = info.logical_block_bytes as usize;
+    if !block_bytes.is_power_of_two() || !(SECTOR_BYTES as usize..=LARGEST_BLOCK).contains(&block_bytes) {
+        return Ok((info, PartitionTable::None, Vec::new()));
+    }
+    let buffer = disk.allocate(LARGEST_BLOCK as u64, account)?;
+    let blocks = info.sectors / (block_bytes as u64 / SECTOR_BYTES);
+    let mut medium = OnDisk { disk, buffer, block_bytes, blocks };
+    let (table, partitions) = partitions::read(&mut medium).unwrap_or_else(|ReadError| {
+        libsys::warn!("{driver}: its first block cannot be read");
+        (PartitionTable::None, Vec::new())
+    });
+    Ok((info, table, partitions))
+}
+
+/// A disk as what a partition table is read from.
+struct OnDisk {
+    disk: Disk,
+    buffer: Buffer,
+    block_bytes: usize,
+    blocks: u64,
+}
+
+impl Medium for OnDisk {
+    fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    fn read(&mut self, block: u64, into: &mut [u8]) -> Result<(), ReadError> {
+        let sector = block * (self.block_bytes as u64 / SECTOR_BYTES);
+        self.disk.read_at(sector, &self.buffer, 0, self.block_bytes as u64).map_err(|_| ReadError)?;
+        self.buffer.copy_out(0, &mut into[..self.block_bytes]);
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Disks and partitions, over whatever drivers of class `block` there are. Serves `disks`, and `block` on the sessions that it opens.
+//! Needs the Memory `state`, and to `connect` to the drivers. Parameter: `scheduler`, of new disks (`none`).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `main.rs` | the loop: between the clients' queues and the disks |
+//! | `serve.rs` | the calls |
+//! | `discover.rs` | drivers that come and go |
+//! | `live.rs` | a disk with its driver |
+//! | `queue.rs`, `schedule.rs` | which request goes next, with which others, and what must wait |
+//! | `partitions.rs` | partition tables |
+//! | `opened.rs` | what the next incarnation has to know |
+//!
+//! No data passes through: clients' Memory is lent on to the driver. A death of a driver is the affair of [`libsys::block::Disk`], one of this server that of its
+//! clients' `Disk`s.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
+mod discover;
+mod live;
+mod names;
+mod opened;
+mod partitions;
+mod queue;
+mod schedule;
+mod serve;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys::block::{Client, Limits, Queues};
+use libsys::driver::{Driver, Env, Result};
+use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
+use libsys::protocol::disks::{Disks, Scheduler};
+use libsys::service::{Kept, Subscribers};
+use libsys::state::State;
+use libsys::wire::Shared;
+use libsys::{Channel, Handle};
+use live::{Live, Tag};
+use opened::Promises;
+use queue::{Ended, Request, Segments};
+
+/// Signal bit: a client has submitted something.
+const DOORBELL: u64 = 1 << 63;
+
+/// Signal bit: a driver has come, gone, or changed its state.
+const DRIVERS: u64 = 1 << 62;
+
+/// Signal bits of the disks' completions: disk *n* has bit *n* modulo 32.
+const COMPLETIONS: u32 = 32;
+
+/// Most buffers that a client may lend.
+const MOST_BUFFERS: usize = 64;
+
+/// Requests that are taken before calls are looked at.
+const AT_ONCE: usize = 256;
+
+/// A disk that is known.
+struct Known {
+    name: String,
+    driver: String,
+    unit: u32,
+    /// `None`: its driver has not served since this incarnation started, or is gone.
+    live: Option<Live>,
+    /// How manieth live one it is.
+    life: u64,
+}
+
+/// What a client lent, at the disk's driver.
+#[derive(Clone, Copy, Debug)]
+struct Lent {
+    disk: usize,
+    life: u64,
+    number: u32,
+}
+
+/// What a session leads to.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    badge: u64,
+    disk: usize,
+    partition: u32,
+    start: u64,
+    limits: Limits,
+}
+
+/// A call of attach that waits for the disk's driver.
+struct Attaching {
+    badge: u64,
+    queue: Shared,
+    channel: Channel,
+    bits: u64,
+    call: Kept<core::result::Result<(Channel, u64), BlockError>>,
+}
+
+/// The server.
+struct BlockServer {
+    queues: Queues<Lent>,
+    disks: Vec<Known>,
+    state: State<Promises>,
+    promises: Promises,
+    /// In the order of their badges.
+    targets: Vec<Target>,
+    attaching: Vec<Attaching>,
+    watchers: Subscribers,
+    scheduler: Scheduler,
+    /// Requests that have ended, on their way to the clients.
+    ended: Vec<Ended<Tag>>,
+    lives: u64,
+}
+
+impl Driver for BlockServer {
+    fn start(env: &Env) -> Result<Self> {
+        let (state, promises) = State::open(env)?;
+        let promises: Promises = promises.unwrap_or_default();
+        let name = |named: &opened::Named| Known {
+            name: named.name.clone(),
+            driver: named.driver.clone(),
+            unit: named.unit,
+            live: None,
+            life: 0,
+        };
+        let mut server = BlockServer {
+            queues: Queues::new(env.channel(), DOORBELL)?.limit_buffers(MOST_BUFFERS),
+            disks: promises.disks.iter().map(name).collect(),
+            state,
+            promises,
+            targets: Vec::new(),
+            attaching: Vec::new(),
+            watchers: Subscribers::new(),
+            scheduler: env.parse::<SchedulerWord>("scheduler")?.map_or(Scheduler::None, |word| word.0),
+            ended: Vec::new(),
+            lives: 0,
+        };
+        env.registry().watch_class(discover::CLASS, &env.channel().signaller(DRIVERS)?, DRIVERS)?;
+        server.discover();
+        Ok(server)
+    }
+
+    fn signal(&mut self, bits: u64) {
+        if bits & DRIVERS != 0 {
+            self.disks.iter_mut().filter_map(|known| known.live.as_mut()).for_each(|live| live.disk.signal(DRIVERS));
+            self.discover();
+        }
+        self.pump();
+    }
+
+    fn close(&mut self, badge: u64, _: u64, last: bool) {
+        self.watchers.close(badge, last);
+        if last {
+            self.forget(badge);
+            self.pump();
+        }
+    }
+
+    fn withdrawn(&mut self, call: Handle) {
+        self.queues.withdrawn(call);
+        self.attaching.retain(|attaching| !attaching.call.is(call));
+    }
+}
+
+/// A scheduler as a parameter.
+struct SchedulerWord(Scheduler);
+
+impl core::str::FromStr for SchedulerWord {
+    type Err = ();
+
+    fn from_str(text: &str) -> core::result::Result<SchedulerWord, ()> {
+        text.parse().map(SchedulerWord)
+    }
+}
+
+impl BlockServer {
+    /// Moves requests from the clients to the drivers, and what has ended back, until there is nothing, or it is time to look at calls.
+    fn pump(&mut self) {
+        let mut left = AT_ONCE;
+        loop {
+            while left > 0
+                && let Some(client) = self.queues.next_client()
+            {
+                self.take(client);
+                left -= 1;
+            }
+            self.exchange();
+            self.queues.publish();
+            self.return_buffers();
+            let is_quiet = self.disks.iter_mut().filter_map(|known| known.live.as_mut()).all(|live| live.disk.arm());
+            if is_quiet && self.queues.sleep() {
+                return;
+            }
+            if left == 0 {
+                return self.queues.ring_doorbell();
+            }
+        }
+    }
+
+    /// Takes a client's request to its disk, or refuses it.
+    fn take(&mut self, client: Client) {
+        if let Err(status) = self.try_take(client) {
+            self.queues.refuse(client, status);
+        }
+    }
+
+    fn try_take(&mut self, client: Client) -> core::result::Result<(), BlockStatus> {
+        let badge = self.queues.badge(client).ok_or(BlockStatus::Gone)?;
+        let target = self.targets.binary_search_by_key(&badge, |target| target.badge);
+        let target = self.targets[target.map_err(|_| BlockStatus::Gone)?];
+        let known = &mut self.disks[target.disk];
+        let (life, live) = (known.life, known.live.as_mut().ok_or(BlockStatus::Gone)?);
+        let submission = self.queues.request(client).ok_or(BlockStatus::Gone)?;
+        target.limits.check(submission, |number| self.queues.buffer(client, number).map(|(_, bytes)| bytes))?;
+        let mut segments = Segments::default();
+        if submission.operation.has_data() {
+            for segment in submission.segments() {
+                let lent = self.queues.buffer(client, segment.buffer).map(|(lent, _)| *lent);
+                let lent = lent.filter(|lent| lent.life == life && lent.disk == target.disk);
+                let mut named = *segment;
+                named.buffer = lent.ok_or(BlockStatus::BadBuffer)?.number;
+                if !segments.push(named, usize::MAX) {
+                    return Err(BlockStatus::BadBuffer);
+                }
+            }
+        }
+        let request = Request {
+            operation: submission.operation,
+            fua: submission.flags.contains(libsys::protocol::block::Flags::FUA),
+            sector: target.start.checked_add(submission.sector).ok_or(BlockStatus::OutOfRange)?,
+            sectors: submission.sectors,
+            segments,
+        };
+        let ticket = self.queues.begin(client).ok_or(BlockStatus::Gone)?;
+        live.put(Tag { ticket, partition: target.partition }, request, libsys::time::now());
+        Ok(())
+    }
+
+    /// Lets all disks exchange with their drivers, and answers what has ended.
+    fn exchange(&mut self) {
+        for live in self.disks.iter_mut().filter_map(|known| known.live.as_mut()) {
+            live.exchange(&mut self.ended);
+        }
+        for one in self.ended.drain(..) {
+            self.queues.end(one.tag.ticket, one.status);
+        }
+    }
+
+    /// Takes back from drivers what clients do not lend any more.
+    fn return_buffers(&mut self) {
+        while let Some(Lent { disk, life, number }) = self.queues.returned() {
+            let known = &mut self.disks[disk];
+            if known.life == life
+                && let Some(live) = &mut known.live
+                && let Err(error) = live.disk.take_back(number)
+            {
+                libsys::warn!("{}: a buffer does not come back: {error}", known.name);
+            }
+        }
+    }
+
+    /// Notes what the sessions lead to.
+    fn aim(&mut self) {
+        self.targets.clear();
+        for session in &self.promises.sessions {
+            let found = self.disks.iter().enumerate().find(|(_, known)| known.name == session.disk);
+            let Some((disk, Live { info, .. })) =
+                found.and_then(|(index, known)| known.live.as_ref().map(|live| (index, live)))
+            else {
+                continue;
+            };
+            let mut limits = Limits::of(info);
+            limits.sectors = if session.partition == 0 { info.sectors } else { session.sectors };
+            // The table may be of a time when the disk was larger.
+            limits.sectors = limits.sectors.min(info.sectors.saturating_sub(session.start));
+            limits.read_only |= !session.write;
+            let (badge, partition, start) = (session.badge, session.partition, session.start);
+            self.targets.push(Target { badge, disk, partition, start, limits });
+        }
+        self.targets.sort_by_key(|target| target.badge);
+    }
+
+    /// Forgets a session.
+    fn forget(&mut self, badge: u64) {
+        self.queues.close(badge);
+        self.attaching.retain(|attaching| attaching.badge != badge);
+        let before = self.promises.sessions.len();
+        self.promises.sessions.retain(|session| session.badge != badge);
+        if self.promises.sessions.len() < before {
+            self.keep();
+            self.aim();
+        }
+    }
+
+    /// Keeps what was promised; whether that was possible.
+    fn keep(&mut self) -> bool {
+        let kept = self.state.update(&self.promises);
+        if let Err(error) = &kept {
+            libsys::error!("what was promised to clients has no room: {error}");
+        }
+        kept.is_ok()
+    }
+}
+
+const _: () = assert!(SECTOR_BYTES == 512);
+
+libsys::serve!(BlockServer: Block, Disks);

@@ -1,0 +1,232 @@
+//! The calls.
+
+use crate::live::Live;
+use crate::opened::Opened;
+use crate::partitions::Partition;
+use crate::{Attaching, BlockServer, DOORBELL, Known, Lent, names};
+use alloc::vec::Vec;
+use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
+use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
+use libsys::service::{Context, Reply};
+use libsys::wire::Shared;
+use libsys::{Channel, Memory, Session, env};
+
+type Answer<T> = Result<T, BlockError>;
+
+/// Entries of the list in one answer: each is at most about 300 bytes.
+const LISTED_AT_ONCE: usize = 10;
+
+/// Longest model and serial number that are shown.
+const LONGEST_TEXT: usize = 64;
+
+impl BlockServer {
+    /// The disk or partition with a name: the disk's index, and the partition's number, or 0.
+    fn find(&self, name: &str) -> Answer<(usize, u32)> {
+        for (index, known) in self.disks.iter().enumerate() {
+            let Some(live) = &known.live else { continue };
+            if known.name == name {
+                return Ok((index, 0));
+            }
+            let is_it = |partition: &&Partition| names::partition(&known.name, partition.number) == name;
+            if let Some(partition) = live.partitions.iter().find(is_it) {
+                return Ok((index, partition.number));
+            }
+        }
+        Err(BlockError::NoSuchDisk)
+    }
+
+    fn find_disk(&self, name: &str) -> Answer<usize> {
+        match self.find(name)? {
+            (index, 0) => Ok(index),
+            _ => Err(BlockError::Unsupported),
+        }
+    }
+
+    /// What a session leads to.
+    fn opened(&self, cx: &Context) -> Answer<(&Opened, usize, &Known)> {
+        let opened = self.promises.of_badge(cx.badge()).ok_or(BlockError::NoSuchDisk)?;
+        let found = self.disks.iter().enumerate().find(|(_, known)| known.name == opened.disk);
+        let (index, known) = found.ok_or(BlockError::NoSuchDisk)?;
+        Ok((opened, index, known))
+    }
+
+    /// Attaches those that waited for a driver.
+    pub fn attach_waiting(&mut self) {
+        for attaching in core::mem::take(&mut self.attaching) {
+            let is_live = self.targets.iter().any(|target| target.badge == attaching.badge);
+            if is_live {
+                let Attaching { badge, queue, channel, bits, call } = attaching;
+                self.queues.attach_kept(badge, queue, channel, bits, call);
+            } else {
+                self.attaching.push(attaching);
+            }
+        }
+    }
+
+    fn describe(&self, known: &Known, live: &Live, partition: Option<&Partition>) -> DiskInfo {
+        let number = partition.map_or(0, |partition| partition.number);
+        let text = |text: &str| text.chars().take(LONGEST_TEXT).collect();
+        let (start, sectors) = partition.map_or((0, live.info.sectors), |one| (one.start, one.sectors));
+        let is_it = |session: &&Opened| session.disk == known.name && session.partition == number;
+        let sessions = || self.promises.sessions.iter().filter(is_it);
+        DiskInfo {
+            name: partition.map_or_else(|| known.name.clone(), |one| names::partition(&known.name, one.number)),
+            part_of: partition.map(|_| known.name.clone()),
+            driver: known.driver.clone(),
+            kind: partition.map_or_else(
+                || DiskKind::Disk { model: text(&live.info.model), serial: text(&live.info.serial), table: live.table },
+                |one| one.kind.clone(),
+            ),
+            start,
+            sectors,
+            logical_block_bytes: live.info.logical_block_bytes,
+            read_only: live.info.read_only,
+            opened: sessions().count() as u32,
+            opened_to_write: sessions().any(|session| session.write),
+            scheduler: live.queue.scheduler(),
+            ready: live.disk.is_attached(),
+        }
+    }
+}
+
+impl Disks for BlockServer {
+    fn list(&mut self, first: u32) -> Vec<DiskInfo> {
+        let live = self.disks.iter().filter_map(|known| known.live.as_ref().map(|live| (known, live)));
+        let all = live.flat_map(|(known, live)| {
+            core::iter::once(None).chain(live.partitions.iter().map(Some)).map(move |part| (known, live, part))
+        });
+        let part = all.skip(first as usize).take(LISTED_AT_ONCE);
+        part.map(|(known, live, partition)| self.describe(known, live, partition)).collect()
+    }
+
+    fn open(&mut self, cx: &Context, name: &str, write: bool) -> Answer<Session> {
+        let (index, number) = self.find(name)?;
+        let known = &self.disks[index];
+        let live = known.live.as_ref().ok_or(BlockError::NoSuchDisk)?;
+        let (start, sectors) = live.partition(number).map_or((0, live.info.sectors), |one| (one.start, one.sectors));
+        if write && live.info.read_only {
+            return Err(BlockError::ReadOnly);
+        }
+        if write && self.promises.is_written(&known.name, start, sectors, cx.client()) {
+            return Err(BlockError::Busy);
+        }
+        let (disk, partition, client) = (known.name.clone(), number, cx.client());
+        let badge = self.promises.next_badge();
+        let env = env::get();
+        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
+        self.promises.sessions.push(Opened { badge, disk, partition, start, sectors, write, client });
+        if !self.keep() {
+            self.promises.sessions.pop();
+            return Err(BlockError::Exhausted);
+        }
+        self.aim();
+        Ok(session)
+    }
+
+    fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Answer<()> {
+        self.watchers.subscribe(cx, channel, bits);
+        self.watchers.notify_one(cx.badge());
+        Ok(())
+    }
+
+    fn set_scheduler(&mut self, name: &str, scheduler: Scheduler) -> Answer<()> {
+        let index = self.find_disk(name)?;
+        let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
+        live.queue.set_scheduler(scheduler);
+        Ok(())
+    }
+
+    fn rescan(&mut self, name: &str) -> Answer<()> {
+        let index = self.find_disk(name)?;
+        self.rescan_disk(index)
+    }
+
+    fn statistics(&mut self, name: &str) -> Answer<DiskStatistics> {
+        let (index, number) = self.find(name)?;
+        let live = self.disks[index].live.as_ref();
+        live.and_then(|live| live.statistics(number)).ok_or(BlockError::NoSuchDisk)
+    }
+}
+
+impl Block for BlockServer {
+    fn info(&mut self, cx: &Context) -> Answer<BlockInfo> {
+        let (opened, _, known) = self.opened(cx)?;
+        let live = known.live.as_ref().ok_or(BlockError::NoSuchDisk)?;
+        let target = self.targets.iter().find(|target| target.badge == cx.badge()).ok_or(BlockError::NoSuchDisk)?;
+        let name = match opened.partition {
+            0 => known.name.clone(),
+            number => names::partition(&known.name, number),
+        };
+        let mut info = live.info.clone();
+        info.name = DiskName::Exact(name);
+        info.sectors = target.limits.sectors;
+        info.read_only = target.limits.read_only;
+        // Where the device cannot, a flush follows.
+        info.fua = true;
+        info.units = 1;
+        Ok(info)
+    }
+
+    fn unit(&mut self, cx: &Context, index: u32) -> Answer<Session> {
+        let (opened, ..) = self.opened(cx)?;
+        if index != 0 {
+            return Err(BlockError::OutOfRange);
+        }
+        let opened = opened.clone();
+        let badge = self.promises.next_badge();
+        let env = env::get();
+        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
+        self.promises.sessions.push(Opened { badge, ..opened });
+        if !self.keep() {
+            self.promises.sessions.pop();
+            return Err(BlockError::Exhausted);
+        }
+        self.aim();
+        Ok(session)
+    }
+
+    fn attach(
+        &mut self,
+        cx: &Context,
+        queue: Shared,
+        channel: Channel,
+        bits: u64,
+        reply: Reply<'_, Answer<(Channel, u64)>>,
+    ) {
+        match self.opened(cx) {
+            Err(error) => return reply.send(Err(error)),
+            Ok((_, _, known)) if known.live.is_some() => {
+                self.queues.attach(cx.badge(), queue, channel, bits, reply);
+            }
+            // Its driver comes back, or it is restarted as well: until then there is nothing to attach to.
+            Ok(_) => {
+                if let Ok(call) = reply.keep()
+                    && call.park().is_ok()
+                {
+                    self.attaching.push(Attaching { badge: cx.badge(), queue, channel, bits, call });
+                }
+            }
+        }
+        // The queue may have something in it already.
+        let _ = env::channel().signal(DOORBELL);
+    }
+
+    fn lend(&mut self, cx: &Context, memory: Memory) -> Answer<u32> {
+        let client = self.queues.check_lend(cx.badge())?;
+        let bytes = memory.info().map_err(|_| BlockError::BadBuffer)?.bytes;
+        let (_, disk, _) = self.opened(cx)?;
+        let known = &mut self.disks[disk];
+        let life = known.life;
+        let live = known.live.as_mut().ok_or(BlockError::NoSuchDisk)?;
+        let number = live.disk.lend(memory).map_err(|error| match error {
+            libsys::block::DiskError::Refused(error) => error,
+            _ => BlockError::Device,
+        })?;
+        self.queues.lend(client, Lent { disk, life, number }, bytes)
+    }
+
+    fn take_back(&mut self, cx: &Context, buffer: u32, reply: Reply<'_, Answer<()>>) {
+        self.queues.take_back(cx.badge(), buffer, reply);
+        self.return_buffers();
+    }
+}
