@@ -4,10 +4,11 @@ use crate::Failure;
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
-use libsys::client;
-use libsys::protocol::DisksClient;
-use libsys::protocol::disks::DiskInfo;
+use libsys::client::{self, CallError};
 use libsys::env;
+use libsys::protocol::DisksClient;
+use libsys::protocol::block::BlockError;
+use libsys::protocol::disks::DiskInfo;
 
 /// The service that knows them.
 const SERVICE: &str = "block";
@@ -27,6 +28,14 @@ pub fn list(disks: &DisksClient) -> Result<Vec<DiskInfo>, Failure> {
             return Ok(all);
         }
         all.extend(part);
+    }
+}
+
+/// A call about a disk that failed.
+pub fn refused(name: &str, error: CallError<BlockError>) -> Failure {
+    match error {
+        CallError::Failed(error) => failed(name, error),
+        other => failed(name, other),
     }
 }
 

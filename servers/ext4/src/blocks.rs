@@ -1,0 +1,154 @@
+//! What the format crate sees as its disk: the overlay, with the superblock in the crate's view, and without the contents of files.
+//!
+//! The crate allocates blocks for file data by writing the data. The data itself goes from the page cache to the disk, so the crate is given
+//! [`FILL`] to write, and a block that begins with it goes nowhere (`format.rs` says how the last block of a file is told apart).
+
+use crate::superblock::{self, Superblock};
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use rsext4::{BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, SectorId};
+use volume::disk::SECTOR_BYTES;
+use volume::{Overlay, OverlayError};
+
+/// What stands for file data, over and over: a number that nothing else on a disk begins with.
+pub const FILL: [u8; 32] = *b"\xf3\x91skink: file data elsewhere\x00\xa7\xe5\xc2";
+
+/// What the crate's disk and this server share.
+pub struct Shared {
+    /// The blocks.
+    pub overlay: Overlay,
+    /// There is a journal, which the crate does not see.
+    pub journal: bool,
+    /// The journal may hold what is not at home.
+    pub recover: bool,
+    /// The blocks with the bitmaps of inodes, and the bytes of each that are in use: what is behind them has to be ones, and the crate leaves zeros in those that it
+    /// begins to use.
+    pub inode_bitmaps: (Vec<u64>, usize),
+    /// Blocks that begin with [`FILL`] go nowhere.
+    pub filling: bool,
+    /// The first error of the overlay during the request: the crate's own says less.
+    pub error: Option<OverlayError>,
+}
+
+/// The overlay as the crate's disk.
+pub struct Blocks(pub Rc<RefCell<Shared>>);
+
+impl Shared {
+    fn fail(&mut self, error: OverlayError) -> Ext4Error {
+        self.error.get_or_insert(error);
+        match error {
+            OverlayError::TooLarge => Ext4Error::no_space(),
+            _ => Ext4Error::io(),
+        }
+    }
+
+    /// Reads a block as the crate sees it.
+    fn read(&mut self, block: u64, into: &mut [u8]) -> Ext4Result<()> {
+        self.overlay.read(block, into).map_err(|error| self.fail(error))?;
+        self.with_superblock(block, into, Superblock::hide_journal);
+        Ok(())
+    }
+
+    fn write(&mut self, block: u64, from: &[u8]) -> Ext4Result<()> {
+        if self.filling && from.starts_with(&FILL) {
+            // Where there are no extents the crate has cleared the block before.
+            self.overlay.withdraw(block);
+            return Ok(());
+        }
+        let recover = self.recover;
+        let mut copy;
+        let mut from = from;
+        if self.journal && block == superblock::OFFSET / from.len() as u64 {
+            copy = from.to_vec();
+            self.with_superblock(block, &mut copy, |superblock| superblock.show_journal(recover));
+            from = &copy;
+        }
+        let (bitmaps, used) = &self.inode_bitmaps;
+        if *used < from.len() && from.last() != Some(&u8::MAX) && bitmaps.binary_search(&block).is_ok() {
+            copy = from.to_vec();
+            copy[*used..].fill(u8::MAX);
+            from = &copy;
+        }
+        self.overlay.write(block, from).map_err(|error| self.fail(error))
+    }
+
+    /// Changes the superblock, if there is a journal and this block has it.
+    fn with_superblock(&self, block: u64, bytes: &mut [u8], change: impl FnOnce(&mut Superblock)) {
+        let size = bytes.len() as u64;
+        if !self.journal || block != superblock::OFFSET / size {
+            return;
+        }
+        let at = (superblock::OFFSET % size) as usize;
+        if let Ok(copy) = bytes[at..at + superblock::BYTES].try_into() {
+            let mut superblock = Superblock(copy);
+            change(&mut superblock);
+            bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
+        }
+    }
+}
+
+impl BlockIo for Blocks {
+    fn write(&mut self, buffer: &[u8], sector: SectorId, count: u32) -> Ext4Result<()> {
+        let mut shared = self.0.borrow_mut();
+        let size = shared.overlay.block_bytes();
+        let from = buffer.get(..count as usize * SECTOR_BYTES as usize).ok_or_else(Ext4Error::io)?;
+        let start = sector.raw() * SECTOR_BYTES;
+        if start % size as u64 == 0 && from.len() % size == 0 {
+            for (index, block) in from.chunks(size).enumerate() {
+                shared.write(start / size as u64 + index as u64, block)?;
+            }
+            return Ok(());
+        }
+        let mut done = 0;
+        while done < from.len() {
+            let at = start + done as u64;
+            let within = (at % size as u64) as usize;
+            let part = (size - within).min(from.len() - done);
+            let mut block = vec![0; size];
+            shared.read(at / size as u64, &mut block)?;
+            block[within..within + part].copy_from_slice(&from[done..done + part]);
+            shared.write(at / size as u64, &block)?;
+            done += part;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8], sector: SectorId, count: u32) -> Ext4Result<()> {
+        let mut shared = self.0.borrow_mut();
+        let size = shared.overlay.block_bytes();
+        let into = buffer.get_mut(..count as usize * SECTOR_BYTES as usize).ok_or_else(Ext4Error::io)?;
+        let start = sector.raw() * SECTOR_BYTES;
+        let mut done = 0;
+        while done < into.len() {
+            let at = start + done as u64;
+            let within = (at % size as u64) as usize;
+            let part = (size - within).min(into.len() - done);
+            if part == size {
+                shared.read(at / size as u64, &mut into[done..done + part])?;
+            } else {
+                let mut block = vec![0; size];
+                shared.read(at / size as u64, &mut block)?;
+                into[done..done + part].copy_from_slice(&block[within..within + part]);
+            }
+            done += part;
+        }
+        Ok(())
+    }
+
+    fn geometry(&self) -> DeviceGeometry {
+        let shared = self.0.borrow();
+        let sectors = shared.overlay.blocks() * (shared.overlay.block_bytes() as u64 / SECTOR_BYTES);
+        DeviceGeometry::new(SECTOR_BYTES as u32, sectors)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        DeviceCapabilities { flush: true, ..DeviceCapabilities::default() }
+    }
+
+    /// The overlay is as safe as it gets within a request: what must be on the medium when is the drain's business.
+    fn flush(&mut self) -> Ext4Result<()> {
+        Ok(())
+    }
+}

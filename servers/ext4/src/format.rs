@@ -1,0 +1,422 @@
+//! The format crate over the overlay: every change is one atomic record, and file data gets its blocks here.
+//!
+//! Three rules keep the disk right after a power cut:
+//! - A block gets to a file in a record that is committed before the data is submitted to the disk, and becomes durable after it (the drain
+//!   waits for the data), so no file ever shows what was in its blocks before.
+//! - What was freed is used for file data again only when the record that frees it is durable: until then it may still be the old file's.
+//! - A block whose image is in the journal is used for file data only when everything in the journal is at home, as a replay would write the
+//!   image over the data.
+
+use crate::blocks::{Blocks, FILL, Shared};
+use crate::mapping::{Layout, MappingError, Window};
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use rsext4::bmalloc::InodeNumber;
+use rsext4::{Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, InodeInfo, MountedServices, NoopObserver};
+use volume::{Backing, DataError, FileError, OverlayError, Run};
+
+/// The crate's file system.
+pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
+
+/// The most that is allocated at once.
+const ALLOCATION: u64 = 1 << 20;
+/// Blocks that are left for what describes files, beside one in 64 of what is promised.
+const SPARE: u64 = 32;
+
+/// A file that is in use.
+#[derive(Default)]
+pub struct Node {
+    /// Bytes; ahead of the disk while there is data to write back.
+    pub size: u64,
+    /// Sessions that have it open.
+    pub opens: u32,
+    /// It has no name left.
+    pub unlinked: bool,
+    /// Its data changed since the inode's time was set.
+    pub touched: bool,
+    window: Window,
+    /// The size that the inode says.
+    recorded: u64,
+    /// Blocks that are promised to it.
+    reserved: u64,
+}
+
+/// The crate, and what is around it.
+pub struct Format {
+    /// The crate.
+    pub fs: Fs,
+    /// The overlay, which is the crate's disk.
+    pub shared: Rc<RefCell<Shared>>,
+    /// Where inodes and blocks are.
+    pub layout: Layout,
+    /// The files that are in use, and some that were.
+    pub nodes: BTreeMap<u64, Node>,
+    /// Ranges of the journal's blocks, in order.
+    pub journal: Vec<(u64, u64)>,
+    /// Blocks may have been freed by a record that is not durable.
+    pub freed: bool,
+    /// Nothing is written.
+    pub read_only: bool,
+    /// Memory and disk have come apart: nothing is written any more.
+    pub failed: bool,
+    reserved: u64,
+    fill: Vec<u8>,
+}
+
+/// The crate's number of an inode.
+pub fn number(inode: u64) -> Result<InodeNumber, FileError> {
+    let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+    InodeNumber::new(number).map_err(|_| FileError::OutOfRange)
+}
+
+/// What an error of the crate means to the client.
+pub fn file_error(error: Ext4Error) -> FileError {
+    match error.kind() {
+        Ext4ErrorKind::Io | Ext4ErrorKind::Timeout | Ext4ErrorKind::JournalAborted => FileError::Device,
+        Ext4ErrorKind::UnsupportedFeature | Ext4ErrorKind::UnsupportedCapability | Ext4ErrorKind::Unsupported => {
+            FileError::Unsupported
+        }
+        Ext4ErrorKind::ReadOnly => FileError::ReadOnly,
+        Ext4ErrorKind::NoSpace | Ext4ErrorKind::QuotaExceeded => FileError::NoSpace,
+        Ext4ErrorKind::NoMemory => FileError::Exhausted,
+        Ext4ErrorKind::TooManyLinks => FileError::TooManyLinks,
+        Ext4ErrorKind::PermissionDenied => FileError::Denied,
+        Ext4ErrorKind::NotFound => FileError::NotFound,
+        Ext4ErrorKind::AlreadyExists => FileError::Exists,
+        Ext4ErrorKind::NotDirectory => FileError::NotDirectory,
+        Ext4ErrorKind::IsDirectory => FileError::IsDirectory,
+        Ext4ErrorKind::NotEmpty => FileError::NotEmpty,
+        Ext4ErrorKind::Busy => FileError::Busy,
+        Ext4ErrorKind::BadFileDescriptor | Ext4ErrorKind::InvalidInput => FileError::OutOfRange,
+        Ext4ErrorKind::FileTooLarge => FileError::TooLarge,
+        Ext4ErrorKind::Corrupted
+        | Ext4ErrorKind::ChecksumMismatch
+        | Ext4ErrorKind::Overflow
+        | Ext4ErrorKind::BadSuperblock
+        | Ext4ErrorKind::InvalidMagic => FileError::Corrupt,
+    }
+}
+
+/// What an error of the overlay means to the client.
+pub fn overlay_error(error: OverlayError) -> FileError {
+    match error {
+        OverlayError::Disk(error) => DataError::from(error).into(),
+        OverlayError::TooLarge => FileError::NoSpace,
+        OverlayError::OutOfRange | OverlayError::Log(_) => FileError::Corrupt,
+        OverlayError::Failed => FileError::Device,
+        OverlayError::Exhausted => FileError::Exhausted,
+    }
+}
+
+impl From<MappingError> for FileErrorOf {
+    fn from(error: MappingError) -> FileErrorOf {
+        FileErrorOf(match error {
+            MappingError::Corrupt => FileError::Corrupt,
+            MappingError::Overlay(error) => overlay_error(error),
+        })
+    }
+}
+
+/// A [`FileError`] that errors of this server convert to.
+pub struct FileErrorOf(pub FileError);
+
+fn data_error(error: FileError) -> DataError {
+    match error {
+        FileError::NoSpace => DataError::NoSpace,
+        FileError::TooLarge => DataError::TooLarge,
+        FileError::ReadOnly => DataError::ReadOnly,
+        FileError::Exhausted => DataError::Exhausted,
+        FileError::Device => DataError::Disk(volume::DiskError::Device),
+        _ => DataError::Corrupt,
+    }
+}
+
+impl Format {
+    /// Around a mounted crate.
+    pub fn new(
+        fs: Fs,
+        shared: Rc<RefCell<Shared>>,
+        layout: Layout,
+        journal: Vec<(u64, u64)>,
+        read_only: bool,
+    ) -> Format {
+        Format {
+            fs,
+            shared,
+            layout,
+            nodes: BTreeMap::new(),
+            journal,
+            freed: false,
+            read_only,
+            failed: false,
+            reserved: 0,
+            fill: FILL.repeat(ALLOCATION as usize / FILL.len()),
+        }
+    }
+
+    /// Reads through the crate.
+    pub fn look<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
+        let result = operation(&mut self.fs);
+        let below = self.shared.borrow_mut().error.take();
+        result.map_err(|error| below.map_or_else(|| file_error(error), overlay_error))
+    }
+
+    /// Changes something through the crate: one record, or nothing. Errors besides the crate's: `ReadOnly`, `Device`.
+    pub fn change<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
+        let result = self.prepare_change(operation)?;
+        self.commit()?;
+        result
+    }
+
+    /// The same without the commit: the caller has more to say in the record. The inner result is the operation's.
+    fn prepare_change<T>(
+        &mut self,
+        operation: impl FnOnce(&mut Fs) -> Ext4Result<T>,
+    ) -> Result<Result<T, FileError>, FileError> {
+        if self.read_only {
+            return Err(FileError::ReadOnly);
+        }
+        if self.failed {
+            return Err(FileError::Device);
+        }
+        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)?;
+        let result = self.look(operation);
+        // The crate undoes what fails half-way; what it has done is in its caches until they are written here.
+        if let Err(error) = self.look(Fs::sync) {
+            self.failed = true;
+            return Err(error);
+        }
+        Ok(result)
+    }
+
+    fn commit(&mut self) -> Result<u64, FileError> {
+        let committed = self.shared.borrow_mut().overlay.commit();
+        committed.map_err(|error| {
+            self.failed = true;
+            overlay_error(error)
+        })
+    }
+
+    /// Ends the crate's work: the file system is marked clean, in a record. Error besides: `Busy` (files without names are there).
+    pub fn unmount(&mut self) -> Result<(), FileError> {
+        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)?;
+        self.look(Fs::unmount)?;
+        self.commit().map(drop)
+    }
+
+    /// What the inode says, with the size that the file has here.
+    pub fn inode(&mut self, inode: u64) -> Result<InodeInfo, FileError> {
+        let number = number(inode)?;
+        let mut info = self.look(|fs| fs.inode(number))?;
+        if let Some(node) = self.nodes.get(&inode) {
+            info.size = node.size;
+        }
+        Ok(info)
+    }
+
+    /// The node of a file, from its inode if it is not here yet.
+    pub fn node(&mut self, inode: u64) -> Result<&mut Node, FileError> {
+        if !self.nodes.contains_key(&inode) {
+            let info = self.inode(inode)?;
+            self.nodes.insert(inode, Node { size: info.size, recorded: info.size, ..Node::default() });
+        }
+        self.nodes.get_mut(&inode).ok_or(FileError::NotFound)
+    }
+
+    /// Whether blocks are promised to it: [`Format::release_reserve`] takes that back.
+    pub fn release_reserve(&mut self, inode: u64) {
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            self.reserved = self.reserved.saturating_sub(core::mem::take(&mut node.reserved));
+        }
+    }
+
+    /// Free blocks that are promised to nobody.
+    pub fn free_blocks(&self) -> u64 {
+        let promised = self.reserved + self.reserved / 64;
+        self.fs.statfs().free_blocks.saturating_sub(promised)
+    }
+
+    /// The extents of a file are to be looked up anew.
+    pub fn forget_window(&mut self, inode: u64) {
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            node.window = Window::default();
+        }
+    }
+
+    /// The runs that cover blocks of a file.
+    fn runs(&mut self, inode: u64, first: u64, end: u64) -> Result<Vec<Run>, FileError> {
+        let bytes = self.layout.block_bytes as u64;
+        self.node(inode)?;
+        let layout = &self.layout;
+        let node = self.nodes.get_mut(&inode).ok_or(FileError::NotFound)?;
+        if !node.window.covers(first, end) {
+            let overlay = &mut self.shared.borrow_mut().overlay;
+            let window = layout.window(overlay, inode as u32, first, end);
+            node.window = window.map_err(|error| FileErrorOf::from(error).0)?;
+        }
+        let mut runs = Vec::new();
+        let mut at = first;
+        let run = |from: u64, to: u64, place: Option<u64>| Run {
+            offset: from * bytes,
+            bytes: (to - from) * bytes,
+            place: place.map(|block| block * bytes),
+        };
+        for extent in node.window.extents(first, end) {
+            let from = extent.logical.max(first);
+            let to = (extent.logical + extent.blocks).min(end);
+            if at < from {
+                runs.push(run(at, from, None));
+            }
+            let physical = extent.physical + (from - extent.logical);
+            let index = self.journal.partition_point(|(_, end)| *end <= physical);
+            if self.journal.get(index).is_some_and(|(start, _)| *start < physical + (to - from)) {
+                return Err(FileError::Corrupt);
+            }
+            runs.push(run(from, to, Some(physical)));
+            at = to;
+        }
+        if at < end {
+            runs.push(run(at, end, None));
+        }
+        Ok(runs)
+    }
+
+    /// The block of a file that holds a byte, if it is on the disk.
+    fn block_of(&mut self, inode: u64, offset: u64) -> Result<Option<u64>, FileError> {
+        let bytes = self.layout.block_bytes as u64;
+        let runs = self.runs(inode, offset / bytes, offset / bytes + 1)?;
+        Ok(runs.first().and_then(|run| run.place).map(|place| place / bytes))
+    }
+
+    /// Sets a file's size. The crate would clear the rest of the last block on the disk: that is the page cache's, so its block is left out of the record.
+    pub fn truncate(&mut self, inode: u64, size: u64) -> Result<(), FileError> {
+        let number = number(inode)?;
+        let old = self.look(|fs| fs.inode(number))?.size;
+        let bytes = self.layout.block_bytes as u64;
+        let mut tails = Vec::new();
+        for end in [old, size] {
+            if end % bytes != 0 {
+                tails.extend(self.block_of(inode, end)?);
+            }
+        }
+        let result = self.prepare_change(|fs| fs.truncate_inode(number, size))?;
+        for block in tails {
+            self.shared.borrow_mut().overlay.forget(block);
+        }
+        self.freed |= size < old;
+        self.commit()?;
+        self.forget_window(inode);
+        if let (Ok(()), Some(node)) = (result, self.nodes.get_mut(&inode)) {
+            node.recorded = size;
+        }
+        result
+    }
+
+    fn allocate_piece(&mut self, inode: u64, offset: u64, bytes: u64) -> Result<(), FileError> {
+        let number = number(inode)?;
+        let block_bytes = self.layout.block_bytes as u64;
+        let (first, end) = (offset / block_bytes, (offset + bytes).div_ceil(block_bytes));
+        let holes = |runs: &[Run]| -> u64 {
+            runs.iter().filter(|run| run.place.is_none()).map(|run| run.bytes / block_bytes).sum()
+        };
+        let missing = holes(&self.runs(inode, first, end)?);
+        let fill = core::mem::take(&mut self.fill);
+        self.shared.borrow_mut().filling = true;
+        let result = self.prepare_change(|fs| fs.write_inode(number, offset, &fill[..bytes as usize]));
+        self.shared.borrow_mut().filling = false;
+        self.fill = fill;
+        let result = result?;
+        self.forget_window(inode);
+        let runs = self.runs(inode, first, end)?;
+        let blocks = runs.iter().filter_map(|run| Some((run.place?, run.bytes)));
+        let blocks = blocks.flat_map(|(place, bytes)| place / block_bytes..(place + bytes) / block_bytes);
+        {
+            let overlay = &mut self.shared.borrow_mut().overlay;
+            if blocks.clone().any(|block| overlay.is_logged(block)) {
+                overlay.empty().map_err(overlay_error)?;
+            }
+            for block in blocks {
+                overlay.forget(block);
+            }
+        }
+        self.commit()?;
+        let gained = missing - holes(&runs).min(missing);
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            if result.is_ok() {
+                node.recorded = node.recorded.max(offset + bytes);
+            }
+            let used = gained.min(node.reserved);
+            node.reserved -= used;
+            self.reserved = self.reserved.saturating_sub(used);
+        }
+        result
+    }
+}
+
+impl Backing for Format {
+    fn block_bytes(&self) -> u64 {
+        self.layout.block_bytes as u64
+    }
+
+    fn written(&mut self, file: u64, end: u64) {
+        if let Some(node) = self.nodes.get_mut(&file) {
+            node.size = node.size.max(end);
+            node.touched = true;
+        }
+    }
+
+    fn size(&mut self, file: u64) -> Result<u64, DataError> {
+        self.node(file).map(|node| node.size).map_err(data_error)
+    }
+
+    fn map(&mut self, file: u64, offset: u64, bytes: u64, runs: &mut Vec<Run>) -> Result<(), DataError> {
+        let block = self.block_bytes();
+        let found = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(data_error)?;
+        runs.extend(found);
+        Ok(())
+    }
+
+    fn reserve(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), DataError> {
+        if self.read_only {
+            return Err(DataError::ReadOnly);
+        }
+        let block = self.block_bytes();
+        let runs = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(data_error)?;
+        let missing: u64 = runs.iter().filter(|run| run.place.is_none()).map(|run| run.bytes / block).sum();
+        if missing == 0 {
+            return Ok(());
+        }
+        if self.free_blocks() < missing + SPARE {
+            return Err(DataError::NoSpace);
+        }
+        if let Some(node) = self.nodes.get_mut(&file) {
+            node.reserved += missing;
+            self.reserved += missing;
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), DataError> {
+        if self.freed {
+            let durable = self.shared.borrow_mut().overlay.make_durable();
+            durable.map_err(|error| data_error(overlay_error(error)))?;
+            self.freed = false;
+        }
+        let mut done = 0;
+        while done < bytes {
+            let part = (bytes - done).min(ALLOCATION);
+            self.allocate_piece(file, offset + done, part).map_err(data_error)?;
+            done += part;
+        }
+        Ok(())
+    }
+
+    fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError> {
+        match self.nodes.get(&file) {
+            Some(node) if node.recorded < end => self.truncate(file, end).map_err(data_error),
+            _ => Ok(()),
+        }
+    }
+}

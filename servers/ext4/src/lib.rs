@@ -1,0 +1,25 @@
+//! The file systems ext2, ext3 and ext4.
+//!
+//! | part | module |
+//! |---|---|
+//! | a mounted volume: files, directories, names | [`volume`](mod@mounted) |
+//! | the format crate, one atomic record a request, blocks for file data | [`format`] |
+//! | where a file's blocks are | [`mapping`] |
+//! | the journal on the disk | [`journal`] |
+//! | what the format crate sees as its disk | [`blocks`], [`superblock`], [`raw`] |
+//!
+//! The format itself is the crate `rsext4`'s. `docs/storage.md` says how the parts work together.
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod blocks;
+pub mod crc32c;
+pub mod format;
+pub mod journal;
+pub mod mapping;
+pub mod mounted;
+pub mod raw;
+pub mod superblock;
+
+pub use mounted::{Options, Volume};

@@ -1,0 +1,724 @@
+//! A mounted volume: what a file-system server asks of it.
+//!
+//! Names and inodes are changed at once, each change one record; data goes through the page cache. Blocks for data are found when it is written back, until then they are
+//! promised, so a full disk is noticed by who writes.
+
+use crate::blocks::{Blocks, Shared};
+use crate::format::{FileErrorOf, Format, number, overlay_error};
+use crate::journal::{Jbd2, JournalError};
+use crate::mapping::Layout;
+use crate::raw::RawDisk;
+use crate::superblock::{self, Refusal, Superblock};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use libsys::{Account, Memory};
+use rsext4::dir::FileName;
+use rsext4::{
+    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeInfo,
+    InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
+};
+use volume::disk::SECTOR_BYTES;
+use volume::requests::Owner;
+use volume::{DataError, Entry, FileError, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
+
+/// The inode of the root directory.
+pub const ROOT: u64 = 2;
+/// The largest journal that is used, in blocks: what is beyond stays empty.
+const MOST_JOURNAL: u64 = 65536;
+/// Files that are remembered although nobody uses them.
+const REMEMBERED: usize = 1024;
+/// Entries that are read from a directory at once, and the most with one hash.
+const ENTRIES: usize = 64;
+const SAME_HASH: usize = 4096;
+/// The cursor behind the last entry.
+const END: u64 = u64::MAX;
+/// The bit of a cursor into a directory with an index.
+const INDEXED: u64 = 1 << 63;
+
+/// How a volume is mounted.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Nothing is written, but that a journal is replayed before.
+    pub read_only: bool,
+    /// Bytes of the overlay: blocks that are committed and not at home, and a cache of those that were read.
+    pub overlay_bytes: u64,
+    /// Bytes of the page cache.
+    pub cache_bytes: u64,
+    /// Bytes of the contiguous pieces that the page cache is made of.
+    pub chunk_bytes: u64,
+    /// Tells the time, in seconds since 1970.
+    pub seconds: fn() -> u64,
+}
+
+/// Whether [`Volume::tick`] writes back: pages that have been dirty for so long, in seconds.
+const AGE: u64 = 5;
+
+struct Time(fn() -> u64);
+
+impl Clock for Time {
+    fn now(&self) -> Ext4Result<Ext4Timestamp> {
+        Ok(Ext4Timestamp::new((self.0)() as i64, 0))
+    }
+}
+
+/// A mounted file system.
+pub struct Volume {
+    format: Format,
+    cache: PageCache,
+    requests: SharedRequests,
+    options: Options,
+    label: String,
+    /// When records were last made durable.
+    drained: u64,
+    /// Data was written since the disk was last flushed.
+    unflushed: bool,
+}
+
+fn refusal(refusal: Refusal) -> FileError {
+    match refusal {
+        Refusal::Foreign => FileError::Unsupported,
+        Refusal::Corrupt => FileError::Corrupt,
+    }
+}
+
+fn kind(info: &InodeInfo) -> Kind {
+    match info.file_type() {
+        DirectoryEntryType::Directory => Kind::Directory,
+        DirectoryEntryType::Symlink => Kind::Link,
+        other => entry_kind(other),
+    }
+}
+
+fn entry_kind(kind: DirectoryEntryType) -> Kind {
+    match kind {
+        DirectoryEntryType::RegularFile | DirectoryEntryType::Unknown => Kind::File,
+        DirectoryEntryType::Directory => Kind::Directory,
+        DirectoryEntryType::CharacterDevice => Kind::Character,
+        DirectoryEntryType::BlockDevice => Kind::Block,
+        DirectoryEntryType::Fifo => Kind::Pipe,
+        DirectoryEntryType::Socket => Kind::Socket,
+        DirectoryEntryType::Symlink => Kind::Link,
+    }
+}
+
+/// A name that can be in a directory.
+fn file_name(name: &[u8]) -> Result<FileName<'_>, FileError> {
+    if name.len() > 255 {
+        return Err(FileError::NameTooLong);
+    }
+    let name = FileName::new(name).map_err(|_| FileError::BadName)?;
+    if name.is_reserved() { Err(FileError::BadName) } else { Ok(name) }
+}
+
+fn context() -> MutationContext {
+    MutationContext::new(0, 0, 0, 0)
+}
+
+fn permissions(mode: u16) -> Result<FilePermissions, FileError> {
+    FilePermissions::new(mode).map_err(|_| FileError::OutOfRange)
+}
+
+/// What is read of a directory with this cursor.
+fn cursor(cursor: u64) -> DirectoryCursor {
+    match cursor {
+        0 => DirectoryCursor::Start,
+        END => DirectoryCursor::End,
+        cursor if cursor & INDEXED != 0 => {
+            DirectoryCursor::HTree { major: (cursor >> 32 << 1) as u32, minor: cursor as u32, collision: 0 }
+        }
+        offset => DirectoryCursor::Linear { offset },
+    }
+}
+
+/// The cursor of a place; `None`: among entries with the same hash, where nobody can go on.
+fn cookie(cursor: DirectoryCursor) -> Option<u64> {
+    match cursor {
+        DirectoryCursor::Start => Some(0),
+        DirectoryCursor::Linear { offset } => Some(offset),
+        DirectoryCursor::HTree { major, minor, collision: 0 } => {
+            Some(INDEXED | u64::from(major >> 1) << 32 | u64::from(minor)).filter(|cookie| *cookie != END)
+        }
+        DirectoryCursor::HTree { .. } => None,
+        DirectoryCursor::End => Some(END),
+    }
+}
+
+impl Volume {
+    /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no ext2, ext3 or ext4, or with features that are not
+    /// known), `Corrupt`, `ReadOnly` (the journal has to be replayed, and the disk cannot be written), `Device`, `Exhausted`.
+    pub fn mount(account: &Account, requests: SharedRequests, options: Options) -> Result<Volume, FileError> {
+        let device = |error: volume::DiskError| FileError::from(DataError::from(error));
+        let geometry = requests.borrow().geometry();
+        let raw = RawDisk::new(account, requests.clone()).map_err(device)?;
+        let mut options = options;
+        options.read_only |= geometry.read_only;
+        let mut superblock = read_superblock(&raw)?;
+        superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
+        if superblock.has_journal() && superblock.needs_recovery() {
+            if geometry.read_only {
+                return Err(FileError::ReadOnly);
+            }
+            replay(&raw, options.seconds)?;
+            superblock = read_superblock(&raw)?;
+            superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
+        }
+        let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
+        let memory = Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?;
+        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).map_err(overlay_error)?;
+        let journal = match superblock.has_journal() {
+            true => open_journal(&layout, &mut overlay, &superblock, &options)?,
+            false => Vec::new(),
+        };
+        let has_journal = superblock.has_journal();
+        let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
+        let recover = has_journal && !options.read_only;
+        let shared = Rc::new(RefCell::new(Shared {
+            overlay,
+            journal: has_journal,
+            recover,
+            inode_bitmaps,
+            filling: false,
+            error: None,
+        }));
+        let mount = match options.read_only {
+            true => MountOptions::read_only_no_journal_replay(),
+            false => MountOptions::read_write(),
+        };
+        let services = MountServices::new(Time(options.seconds), (), NoopObserver);
+        let fs = Ext4::mount(Blocks(shared.clone()), services, mount).map_err(|error| {
+            let below = shared.borrow_mut().error.take();
+            below.map_or_else(|| crate::format::file_error(error), overlay_error)
+        })?;
+        shared.borrow_mut().overlay.commit().map_err(overlay_error)?;
+        let cache =
+            PageCache::new(account, requests.clone(), options.cache_bytes, options.chunk_bytes).map_err(device)?;
+        let label = String::from_utf8_lossy(superblock.label()).into_owned();
+        let format = Format::new(fs, shared, layout, journal, options.read_only);
+        let drained = (options.seconds)();
+        Ok(Volume { format, cache, requests, options, label, drained, unflushed: false })
+    }
+
+    /// The volume's name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Whether it cannot be written.
+    pub fn is_read_only(&self) -> bool {
+        self.options.read_only
+    }
+
+    // ---- names -------------------------------------------------------------------------------------------------
+
+    /// What a name in a directory stands for. Errors: `NotDirectory`, `Corrupt`, `Device`.
+    pub fn lookup(&mut self, directory: u64, name: &[u8]) -> Result<Option<(u64, Kind)>, FileError> {
+        let name = file_name(name)?;
+        let directory = number(directory)?;
+        let found = self.format.look(|fs| fs.lookup_child(directory, name))?;
+        Ok(found.map(|info| (u64::from(info.number.raw()), kind(&info))))
+    }
+
+    /// What is known about a file.
+    pub fn status(&mut self, inode: u64) -> Result<Status, FileError> {
+        let info = self.format.inode(inode)?;
+        Ok(Status {
+            inode,
+            kind: kind(&info),
+            mode: info.mode & 0o7777,
+            owner: info.uid,
+            group: info.gid,
+            links: u32::from(info.links),
+            size: info.size,
+            allocated: info.blocks * 512,
+            accessed: i64::from(info.atime),
+            modified: i64::from(info.mtime),
+            changed: i64::from(info.ctime),
+        })
+    }
+
+    /// Sets permissions, and times in seconds since 1970.
+    pub fn set_status(
+        &mut self,
+        inode: u64,
+        mode: Option<u16>,
+        accessed: Option<i64>,
+        modified: Option<i64>,
+    ) -> Result<(), FileError> {
+        let update = InodeMetadataUpdate {
+            permissions: mode.map(permissions).transpose()?,
+            atime: accessed.map(|seconds| Ext4Timestamp::new(seconds, 0)),
+            mtime: modified.map(|seconds| Ext4Timestamp::new(seconds, 0)),
+            ..InodeMetadataUpdate::default()
+        };
+        let number = number(inode)?;
+        self.format.change(|fs| fs.update_inode_metadata(number, update))?;
+        if modified.is_some()
+            && let Some(node) = self.format.nodes.get_mut(&inode)
+        {
+            node.touched = false;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty file. Errors: `Exists`, `NoSpace`, `BadName`, `NameTooLong`.
+    pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
+        let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
+        let info = self.format.change(|fs| fs.create_regular_file(context(), directory, name, mode))?;
+        Ok(self.fresh(&info))
+    }
+
+    /// Makes an empty directory.
+    pub fn make_directory(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
+        let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
+        let info = self.format.change(|fs| fs.create_directory(context(), directory, name, mode))?;
+        Ok(self.fresh(&info))
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&mut self, directory: u64, name: &[u8], target: &[u8]) -> Result<u64, FileError> {
+        let (directory, name) = (number(directory)?, file_name(name)?);
+        if target.is_empty() || target.len() >= self.format.layout.block_bytes {
+            return Err(FileError::NameTooLong);
+        }
+        let info = self.format.change(|fs| fs.create_symlink(context(), directory, name, target))?;
+        Ok(self.fresh(&info))
+    }
+
+    /// A file that was just made: nothing is known about one that had its number before.
+    fn fresh(&mut self, info: &InodeInfo) -> u64 {
+        let inode = u64::from(info.number.raw());
+        self.format.nodes.remove(&inode);
+        inode
+    }
+
+    /// The target of a symbolic link.
+    pub fn read_link(&mut self, inode: u64) -> Result<Vec<u8>, FileError> {
+        let mut shared = self.format.shared.borrow_mut();
+        let layout = &self.format.layout;
+        let inner = layout.inode(&mut shared.overlay, inode as u32).map_err(|error| FileErrorOf::from(error).0)?;
+        if inner.mode & 0o170_000 != 0o120_000 {
+            return Err(FileError::OutOfRange);
+        }
+        if inner.has_target_inside(layout.block_bytes) {
+            return Ok(inner.block[..inner.size as usize].to_vec());
+        }
+        if inner.size == 0 || inner.size > layout.block_bytes as u64 {
+            return Err(FileError::Corrupt);
+        }
+        let window = layout.window(&mut shared.overlay, inode as u32, 0, 1);
+        let window = window.map_err(|error| FileErrorOf::from(error).0)?;
+        let place = window.extents(0, 1).first().ok_or(FileError::Corrupt)?.physical;
+        let mut target = vec![0; inner.size as usize];
+        shared.overlay.read_part(place, 0, &mut target).map_err(overlay_error)?;
+        Ok(target)
+    }
+
+    /// Gives a file one more name. Errors: `Exists`, `IsDirectory`, `TooManyLinks`, `NoSpace`.
+    pub fn link(&mut self, inode: u64, directory: u64, name: &[u8]) -> Result<(), FileError> {
+        let (inode, directory, name) = (number(inode)?, number(directory)?, file_name(name)?);
+        self.format.change(|fs| fs.hard_link(inode, directory, name)).map(drop)
+    }
+
+    /// Takes away a name. The file stays until [`Volume::release`], if that was its last one. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
+    pub fn remove(&mut self, directory: u64, name: &[u8], is_directory: bool) -> Result<u64, FileError> {
+        let (directory, name) = (number(directory)?, file_name(name)?);
+        let outcome = self.format.change(|fs| match is_directory {
+            true => fs.remove_empty_directory(directory, name),
+            false => fs.unlink(directory, name),
+        })?;
+        let inode = u64::from(outcome.inode.raw());
+        if outcome.requires_reap() {
+            self.without_name(inode);
+        }
+        Ok(inode)
+    }
+
+    /// Moves a name; what the new one stood for until then is as if removed, and returned if that was its last name.
+    pub fn rename(&mut self, from: (u64, &[u8]), to: (u64, &[u8]), replace: bool) -> Result<Option<u64>, FileError> {
+        let (old, new) = (number(from.0)?, number(to.0)?);
+        let (old_name, new_name) = (file_name(from.1)?, file_name(to.1)?);
+        let options = if replace { RenameOptions::REPLACE } else { RenameOptions::NO_REPLACE };
+        let outcome = self.format.change(|fs| fs.rename(old, old_name, new, new_name, options))?;
+        let replaced = outcome.replaced.filter(|replaced| replaced.requires_reap());
+        let replaced = replaced.map(|replaced| u64::from(replaced.inode.raw()));
+        if let Some(inode) = replaced {
+            self.without_name(inode);
+        }
+        Ok(replaced)
+    }
+
+    fn without_name(&mut self, inode: u64) {
+        if let Ok(node) = self.format.node(inode) {
+            node.unlinked = true;
+        }
+    }
+
+    /// Nobody uses a file any more: without a name it is gone.
+    pub fn release(&mut self, inode: u64) -> Result<(), FileError> {
+        let unlinked = self.format.nodes.get(&inode).is_some_and(|node| node.unlinked);
+        if unlinked {
+            self.cache.discard(inode, 0);
+            self.format.release_reserve(inode);
+            self.format.nodes.remove(&inode);
+            self.format.freed = true;
+            let number = number(inode)?;
+            return self.format.change(|fs| fs.reap_unlinked_inode(number));
+        }
+        if self.format.nodes.len() > REMEMBERED {
+            self.forget_some();
+        }
+        Ok(())
+    }
+
+    /// Forgets what is known about files without pages.
+    fn forget_some(&mut self) {
+        let idle: Vec<u64> = {
+            let nodes = self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.touched);
+            nodes.map(|(inode, _)| *inode).filter(|inode| !self.cache.is_busy(*inode)).collect()
+        };
+        for inode in idle {
+            self.format.nodes.remove(&inode);
+        }
+    }
+
+    /// Names of a directory from a cursor on; 0 is the start. `add` says whether it took the entry. `.` and `..` are left out.
+    pub fn read_directory(
+        &mut self,
+        directory: u64,
+        from: u64,
+        add: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), FileError> {
+        let directory = number(directory)?;
+        let mut at = from;
+        loop {
+            let mut most = ENTRIES;
+            let (entries, usable) = loop {
+                let entries = self.format.look(|fs| fs.read_directory(directory, cursor(at), most))?;
+                // A batch ends where somebody can go on.
+                let usable = entries.iter().rposition(|entry| cookie(entry.next_cursor).is_some());
+                match usable {
+                    Some(last) => break (entries, last + 1),
+                    None if entries.is_empty() => return Ok(()),
+                    None if most >= SAME_HASH => return Err(FileError::Corrupt),
+                    None => most *= 4,
+                }
+            };
+            for (index, entry) in entries.iter().take(usable).enumerate() {
+                // In a run with the same hash, only the whole run can be skipped: the cursor is that of its beginning until its end.
+                let next = cookie(entry.next_cursor).unwrap_or_else(|| {
+                    entries[..index].iter().rev().find_map(|entry| cookie(entry.next_cursor)).unwrap_or(at)
+                });
+                if entry.name == b"." || entry.name == b".." {
+                    continue;
+                }
+                let Ok(name) = core::str::from_utf8(&entry.name) else { continue };
+                let inode = u64::from(entry.inode.raw());
+                let kind = match entry.file_type {
+                    DirectoryEntryType::Unknown => self.status(inode)?.kind,
+                    known => entry_kind(known),
+                };
+                if !add(Entry { name: String::from(name), inode, kind, next }) {
+                    return Ok(());
+                }
+            }
+            let next = entries.get(usable - 1).and_then(|entry| cookie(entry.next_cursor));
+            at = match next {
+                Some(next) if next != END && next != at => next,
+                _ => return Ok(()),
+            };
+        }
+    }
+
+    // ---- data --------------------------------------------------------------------------------------------------
+
+    /// A file's size.
+    pub fn size(&mut self, inode: u64) -> Result<u64, FileError> {
+        Ok(self.format.node(inode)?.size)
+    }
+
+    /// Starts reading a range that is not in memory. True: it is there, [`Volume::read`] does not wait.
+    pub fn prepare(&mut self, inode: u64, offset: u64, bytes: u64) -> Result<bool, FileError> {
+        Ok(self.cache.prepare(&mut self.format, inode, offset, bytes)?)
+    }
+
+    /// Reads a range: `piece` gets a mapping, where and how much of it, and where that is in the range. Returns the bytes, less than asked for at the end. Waits for the disk.
+    pub fn read(
+        &mut self,
+        inode: u64,
+        offset: u64,
+        bytes: u64,
+        piece: impl FnMut(&libsys::WritableMapping, usize, usize, u64),
+    ) -> Result<u64, FileError> {
+        Ok(self.cache.read(&mut self.format, inode, offset, bytes, piece)?)
+    }
+
+    /// Writes a range, as [`Volume::read`] reads one: `piece` fills the memory. Returns the bytes written. Errors: `NoSpace`, `TooLarge`.
+    pub fn write(
+        &mut self,
+        inode: u64,
+        offset: u64,
+        bytes: u64,
+        piece: impl FnMut(&libsys::WritableMapping, usize, usize, u64),
+    ) -> Result<u64, FileError> {
+        if self.options.read_only {
+            return Err(FileError::ReadOnly);
+        }
+        let most = (u64::from(u32::MAX) - 1) * self.format.layout.block_bytes as u64;
+        if offset.checked_add(bytes).is_none_or(|end| end > most) {
+            return Err(FileError::TooLarge);
+        }
+        self.cache.set_time((self.options.seconds)());
+        self.format.node(inode)?;
+        let written = self.cache.write(&mut self.format, inode, offset, bytes, piece)?;
+        self.throttle()?;
+        Ok(written)
+    }
+
+    /// Starts writing back when much is dirty, so that who writes faster than the disk waits for it, and not all at once.
+    fn throttle(&mut self) -> Result<(), FileError> {
+        let (dirty, pages) = self.cache.load();
+        if dirty > pages / 8 {
+            self.unflushed = true;
+            self.cache.write_back_some(&mut self.format, dirty - pages / 16)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file so long.
+    pub fn truncate(&mut self, inode: u64, bytes: u64) -> Result<(), FileError> {
+        if self.options.read_only {
+            return Err(FileError::ReadOnly);
+        }
+        let old = self.format.node(inode)?.size;
+        if bytes < old {
+            // The pages of the rest go first: nothing may be on its way to blocks that are freed.
+            self.cache.discard(inode, bytes.div_ceil(volume::page_cache::PAGE));
+        }
+        self.cache.clean_tail(&mut self.format, inode, bytes.min(old))?;
+        self.format.truncate(inode, bytes)?;
+        self.format.node(inode)?.size = bytes;
+        if bytes == 0 {
+            self.format.release_reserve(inode);
+        }
+        Ok(())
+    }
+
+    // ---- the medium --------------------------------------------------------------------------------------------
+
+    /// Sets the time of what was written to a file since it was set last.
+    fn settle_time(&mut self, inode: u64) -> Result<(), FileError> {
+        let Some(node) = self.format.nodes.get_mut(&inode) else { return Ok(()) };
+        if !core::mem::take(&mut node.touched) {
+            return Ok(());
+        }
+        let update = InodeMetadataUpdate {
+            mtime: Some(Ext4Timestamp::new((self.options.seconds)() as i64, 0)),
+            ..InodeMetadataUpdate::default()
+        };
+        let number = number(inode)?;
+        self.format.change(|fs| fs.update_inode_metadata(number, update)).map(drop)
+    }
+
+    /// Puts a file on the medium, with what describes it; `data_only`: without its times. Waits. Error: what went wrong since the last time.
+    pub fn sync(&mut self, inode: u64, data_only: bool) -> Result<(), FileError> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        let wrote = self.cache.is_busy(inode);
+        let result = self.cache.write_back_all(&mut self.format, inode).map_err(FileError::from);
+        if !data_only {
+            self.settle_time(inode)?;
+        }
+        self.settle(wrote)?;
+        result
+    }
+
+    /// Makes all records durable, and data that was written.
+    fn settle(&mut self, wrote: bool) -> Result<(), FileError> {
+        let mut shared = self.format.shared.borrow_mut();
+        if shared.overlay.has_fresh() {
+            shared.overlay.make_durable().map_err(overlay_error)?;
+            self.format.freed = false;
+        } else if wrote || self.unflushed {
+            let flushed = self.requests.borrow_mut().run(Owner::Overlay, volume::disk::Request::flush());
+            flushed.map_err(|error| FileError::from(DataError::from(error)))?;
+        }
+        self.unflushed = false;
+        self.drained = (self.options.seconds)();
+        Ok(())
+    }
+
+    /// Puts everything on the medium.
+    pub fn sync_all(&mut self) -> Result<(), FileError> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let files: Vec<u64> = self.format.nodes.keys().copied().collect();
+        for file in files {
+            if let Err(error) = self.cache.write_back_all(&mut self.format, file) {
+                result = Err(error.into());
+            }
+            self.settle_time(file)?;
+        }
+        self.settle(true)?;
+        result
+    }
+
+    /// Takes completions and goes on with what is to be done: after a signal of the disk, and once a second. Does not wait.
+    pub fn tick(&mut self) -> Result<(), FileError> {
+        let now = (self.options.seconds)();
+        self.cache.set_time(now);
+        self.cache.advance();
+        if self.options.read_only {
+            return Ok(());
+        }
+        for (file, since) in self.cache.dirty_files() {
+            if now >= since + AGE {
+                self.unflushed = true;
+                self.cache.write_back(&mut self.format, file, usize::MAX);
+                self.settle_time(file)?;
+            }
+        }
+        let overlay = &mut self.format.shared.borrow_mut().overlay;
+        if overlay.has_fresh() && now >= self.drained + AGE {
+            overlay.want_durable();
+            self.drained = now;
+        }
+        if overlay.wants_checkpoint() {
+            overlay.want_checkpoint();
+        }
+        overlay.advance();
+        Ok(())
+    }
+
+    /// How large, how full.
+    pub fn statistics(&mut self) -> Statistics {
+        let crate_statistics = self.format.fs.statfs();
+        Statistics {
+            block_bytes: crate_statistics.block_size as u32,
+            blocks: crate_statistics.total_blocks,
+            free_blocks: self.format.free_blocks(),
+            files: u64::from(crate_statistics.total_inodes),
+            free_files: u64::from(crate_statistics.free_inodes),
+        }
+    }
+
+    /// What the drain has done so far.
+    pub fn counts(&self) -> volume::drain::Counts {
+        self.format.shared.borrow().overlay.counts()
+    }
+
+    /// Files that are known at the moment.
+    pub fn known(&self) -> usize {
+        self.format.nodes.len()
+    }
+
+    /// Puts everything on the medium and leaves the disk clean. Files without names are freed, whoever has them open.
+    pub fn unmount(mut self) -> Result<(), FileError> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        let nameless = self.format.nodes.iter().filter(|(_, node)| node.unlinked);
+        let nameless: Vec<u64> = nameless.map(|(inode, _)| *inode).collect();
+        for inode in nameless {
+            self.release(inode)?;
+        }
+        self.sync_all()?;
+        self.format.unmount()?;
+        let mut shared = self.format.shared.borrow_mut();
+        shared.overlay.empty().map_err(overlay_error)?;
+        if shared.journal {
+            let (place, bytes) = shared.overlay.closed_journal().ok_or(FileError::Corrupt)?;
+            shared.overlay.write_through(place, &bytes).map_err(overlay_error)?;
+            show_superblock(&mut shared.overlay, false)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_superblock(raw: &RawDisk) -> Result<Superblock, FileError> {
+    let mut bytes = [0; superblock::BYTES];
+    match raw.read_at(superblock::OFFSET / SECTOR_BYTES, &mut bytes) {
+        Ok(()) => Ok(Superblock(bytes)),
+        Err(volume::DiskError::OutOfRange) => Err(FileError::Unsupported),
+        Err(error) => Err(DataError::from(error).into()),
+    }
+}
+
+/// Lets the format crate replay the journal, and free what has no name, on the bare disk.
+fn replay(raw: &RawDisk, seconds: fn() -> u64) -> Result<(), FileError> {
+    let services = MountServices::new(Time(seconds), (), NoopObserver);
+    let result = Ext4::mount(raw.clone(), services, MountOptions::read_write()).and_then(|mut fs| fs.unmount());
+    let below = raw.take_error();
+    result
+        .map_err(|error| below.map_or_else(|| crate::format::file_error(error), |error| DataError::from(error).into()))
+}
+
+/// Writes the superblock at its home place, with the journal shown.
+fn show_superblock(overlay: &mut Overlay, recover: bool) -> Result<(), FileError> {
+    let size = overlay.block_bytes();
+    let (block, at) = (superblock::OFFSET / size as u64, superblock::OFFSET as usize % size);
+    let mut bytes = vec![0; size];
+    overlay.read(block, &mut bytes).map_err(overlay_error)?;
+    let mut copy = [0; superblock::BYTES];
+    copy.copy_from_slice(&bytes[at..at + superblock::BYTES]);
+    let mut superblock = Superblock(copy);
+    superblock.show_journal(recover);
+    bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
+    overlay.write_through(block, &bytes).map_err(overlay_error)
+}
+
+/// Finds the journal; if the volume is to be written, gives it to the overlay, and notes on the disk that there may be something in it. Returns the ranges of its blocks.
+fn open_journal(
+    layout: &Layout,
+    overlay: &mut Overlay,
+    superblock: &Superblock,
+    options: &Options,
+) -> Result<Vec<(u64, u64)>, FileError> {
+    let corrupt = |error| FileErrorOf::from(error).0;
+    let inode = superblock.journal_inode();
+    let blocks = layout.inode(overlay, inode).map_err(corrupt)?.size / layout.block_bytes as u64;
+    let mut places = Vec::new();
+    let mut ranges = Vec::new();
+    while (places.len() as u64) < blocks.min(MOST_JOURNAL) {
+        let first = places.len() as u64;
+        let end = (first + 4096).min(blocks.min(MOST_JOURNAL));
+        let window = layout.window(overlay, inode, first, end).map_err(corrupt)?;
+        for extent in window.extents(first, end) {
+            if extent.logical > places.len() as u64 {
+                return Err(FileError::Corrupt);
+            }
+            let skip = places.len() as u64 - extent.logical;
+            let to = extent.blocks.min(end - extent.logical);
+            places.extend(extent.physical + skip..extent.physical + to);
+            ranges.push((extent.physical + skip, extent.physical + to));
+        }
+        if places.len() as u64 != end {
+            return Err(FileError::Corrupt);
+        }
+    }
+    ranges.sort_unstable();
+    if ranges.windows(2).any(|pair| pair[0].1 > pair[1].0) {
+        return Err(FileError::Corrupt);
+    }
+    let first = places.first().copied().ok_or(FileError::Corrupt)?;
+    let mut bytes = vec![0; layout.block_bytes];
+    overlay.read(first, &mut bytes).map_err(overlay_error)?;
+    let journal = Jbd2::open(bytes, places, options.seconds);
+    let mut journal = journal.map_err(|error| match error {
+        JournalError::Corrupt => FileError::Corrupt,
+        JournalError::Unsupported => FileError::Unsupported,
+    })?;
+    if !options.read_only {
+        let (place, bytes) = journal.superblock(true);
+        overlay.write_through(place, &bytes).map_err(overlay_error)?;
+        show_superblock(overlay, true)?;
+        overlay.set_journal(Box::new(journal));
+    }
+    Ok(ranges)
+}

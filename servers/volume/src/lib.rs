@@ -1,0 +1,30 @@
+//! What the servers of disk file systems stand on.
+//!
+//! | layer | module |
+//! |---|---|
+//! | file data in pages, read ahead and written back | [`page_cache`] |
+//! | metadata blocks: one atomic record a request, drained to the disk in order | [`overlay`], [`drain`], [`log`] |
+//! | requests in flight | [`requests`] |
+//! | the disk below | [`disk`] |
+//!
+//! `docs/storage.md` says how they work together.
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod checksum;
+pub mod disk;
+pub mod drain;
+pub mod file;
+pub mod log;
+pub mod overlay;
+pub mod page_cache;
+pub mod requests;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
+
+pub use disk::{Disk, DiskError, Geometry};
+pub use file::{Entry, FileError, Kind, Statistics, Status};
+pub use overlay::{Overlay, OverlayError};
+pub use page_cache::{Backing, DataError, PageCache, Run};
+pub use requests::{Requests, SharedRequests};

@@ -1,0 +1,357 @@
+//! The record log of an overlay: what was committed and is not on the disk's home places yet. It lies in one Memory, with the frames of the
+//! block images behind it, so that it can be kept across incarnations.
+//!
+//! The layout, in 64-bit words: a page with a header that never changes and two slots for the tail, of which the newer valid one counts; the
+//! records in a ring; the frames. Every record has a sequence number and a checksum, so the log ends where the next number or the
+//! checksum is not right: it is valid at every instruction, and a record counts from the store that completes it.
+//!
+//! Neighbours: [`crate::overlay`] decides what is recorded, and what is still needed at the tail.
+
+use crate::checksum::Checksum;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use libsys::WritableMapping;
+
+/// Bytes before the ring.
+const RING: usize = 4096;
+/// Where the two tail slots are.
+const TAILS: [usize; 2] = [512, 1024];
+/// The first word of a header: the name and the version of the layout.
+const HEADER: u64 = u64::from_le_bytes(*b"overlay1");
+/// The first half of a record's first word.
+const RECORD: u64 = 0x5265_636f;
+/// Words of a record before its entries.
+const FIXED: usize = 5;
+/// The length of an item that is gone.
+const GONE: u64 = u32::MAX as u64;
+
+/// A block whose newest image is in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The block.
+    pub block: u64,
+    /// The frame.
+    pub frame: u32,
+    /// The checksum of the image.
+    pub checksum: u32,
+}
+
+/// The name of a small thing that is kept with the blocks: a reply, an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ItemKey {
+    /// What it is.
+    pub kind: u32,
+    /// Which one.
+    pub words: [u64; 3],
+}
+
+/// One atomic change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Blocks with a new image.
+    pub puts: Vec<Put>,
+    /// Blocks whose image is not needed any more: at home on the disk, or free.
+    pub drops: Vec<u64>,
+    /// Items with their new value; `None` removes one.
+    pub items: Vec<(ItemKey, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.drops.is_empty() && self.items.is_empty()
+    }
+
+    /// Its size in the ring, in words.
+    pub fn words(&self) -> usize {
+        let items: usize =
+            self.items.iter().map(|(_, value)| 4 + value.as_ref().map_or(0, |value| value.len().div_ceil(8))).sum();
+        FIXED + 2 * self.puts.len() + self.drops.len() + items
+    }
+
+    fn encode(&self, sequence: u64) -> Vec<u64> {
+        let mut words = Vec::with_capacity(self.words());
+        words.push(RECORD << 32 | self.words() as u64);
+        words.push(sequence);
+        words.push(0);
+        words.push((self.puts.len() as u64) << 32 | self.drops.len() as u64);
+        words.push(self.items.len() as u64);
+        for put in &self.puts {
+            words.push(put.block);
+            words.push(u64::from(put.frame) << 32 | u64::from(put.checksum));
+        }
+        words.extend(&self.drops);
+        for (key, value) in &self.items {
+            let bytes = value.as_ref().map_or(GONE, |value| value.len() as u64);
+            words.push(u64::from(key.kind) << 32 | bytes);
+            words.extend(key.words);
+            for piece in value.iter().flat_map(|value| value.chunks(8)) {
+                let mut word = [0; 8];
+                word[..piece.len()].copy_from_slice(piece);
+                words.push(u64::from_le_bytes(word));
+            }
+        }
+        words[2] = checksum(&words);
+        words
+    }
+
+    /// `None`: not a whole record with this number.
+    fn decode(words: &[u64], sequence: u64) -> Option<Record> {
+        if words.len() < FIXED || words[1] != sequence || words[2] != checksum(words) {
+            return None;
+        }
+        let mut rest = words[FIXED..].iter().copied();
+        let mut record = Record::default();
+        for _ in 0..words[3] >> 32 {
+            let (block, rest) = (rest.next()?, rest.next()?);
+            record.puts.push(Put { block, frame: (rest >> 32) as u32, checksum: rest as u32 });
+        }
+        for _ in 0..words[3] & u64::from(u32::MAX) {
+            record.drops.push(rest.next()?);
+        }
+        for _ in 0..words[4] {
+            let first = rest.next()?;
+            let key = ItemKey { kind: (first >> 32) as u32, words: [rest.next()?, rest.next()?, rest.next()?] };
+            let bytes = first & u64::from(u32::MAX);
+            let value = if bytes == GONE {
+                None
+            } else {
+                let mut value = Vec::new();
+                for _ in 0..bytes.div_ceil(8) {
+                    value.extend(rest.next()?.to_le_bytes());
+                }
+                value.truncate(bytes as usize);
+                Some(value)
+            };
+            record.items.push((key, value));
+        }
+        Some(record)
+    }
+}
+
+/// Over a record's words but the checksum itself.
+fn checksum(words: &[u64]) -> u64 {
+    let mut checksum = Checksum::new(HEADER);
+    for (index, word) in words.iter().enumerate() {
+        if index != 2 {
+            checksum.word(*word);
+        }
+    }
+    checksum.value()
+}
+
+/// Why a Memory is not taken as a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogError {
+    /// It is too small for a log.
+    TooSmall,
+    /// It holds no log of this layout and size.
+    Foreign,
+    /// A block image does not have its checksum, or the log contradicts itself.
+    Damaged,
+}
+
+/// The log, and where the frames are.
+pub struct RecordLog {
+    memory: WritableMapping,
+    /// Words of the ring.
+    ring: u64,
+    frame_bytes: usize,
+    frames: u32,
+    /// Positions in words, counted on for ever: the oldest record, and the end.
+    tail: u64,
+    head: u64,
+    /// Numbers of the oldest record and of the next.
+    tail_sequence: u64,
+    next: u64,
+    /// Counts the moves of the tail.
+    moves: u64,
+}
+
+impl RecordLog {
+    /// How a Memory of `bytes` is divided: words of the ring, and frames.
+    fn division(bytes: usize, frame_bytes: usize) -> Result<(u64, u32), LogError> {
+        // Entries are small against images: a sixteenth for the ring.
+        let ring = (bytes / 16).next_multiple_of(4096).max(16 << 10);
+        let rest = bytes.checked_sub(RING + ring).ok_or(LogError::TooSmall)?;
+        let frames = u32::try_from(rest / frame_bytes).map_err(|_| LogError::TooSmall)?;
+        if frames < 32 { Err(LogError::TooSmall) } else { Ok((ring as u64 / 8, frames)) }
+    }
+
+    /// A new log in this memory, whatever is in it.
+    pub fn create(memory: WritableMapping, frame_bytes: usize) -> Result<RecordLog, LogError> {
+        let (ring, frames) = RecordLog::division(memory.bytes(), frame_bytes)?;
+        let mut log =
+            RecordLog { memory, ring, frame_bytes, frames, tail: 0, head: 0, tail_sequence: 1, next: 1, moves: 0 };
+        // The old header goes first, and the new one comes last.
+        log.memory.word_u64(0).store(0, Ordering::Release);
+        log.memory.zero(8, RING + ring as usize * 8 - 8);
+        log.store_tail();
+        log.memory.word_u64(8).store(frame_bytes as u64, Ordering::Relaxed);
+        log.memory.word_u64(0).store(HEADER, Ordering::Release);
+        Ok(log)
+    }
+
+    /// The log that an earlier incarnation left, with its records in order.
+    pub fn open(memory: WritableMapping, frame_bytes: usize) -> Result<(RecordLog, Vec<(u64, Record)>), LogError> {
+        let (ring, frames) = RecordLog::division(memory.bytes(), frame_bytes)?;
+        let load = |at: usize| memory.load_u64(at, Ordering::Acquire);
+        if load(0) != HEADER || load(8) != frame_bytes as u64 {
+            return Err(LogError::Foreign);
+        }
+        let slot = |at: usize| {
+            let words = [load(at), load(at + 8), load(at + 16)];
+            let sum = load(at + 24);
+            (sum == tail_checksum(words)).then_some(words)
+        };
+        let [moves, tail, sequence] =
+            TAILS.iter().filter_map(|at| slot(*at)).max_by_key(|words| words[0]).ok_or(LogError::Damaged)?;
+        let mut log = RecordLog {
+            memory,
+            ring,
+            frame_bytes,
+            frames,
+            tail,
+            head: tail,
+            tail_sequence: sequence,
+            next: sequence,
+            moves,
+        };
+        let mut records = Vec::new();
+        while let Some((record, words)) = log.read(log.head, log.next, log.tail + log.ring - log.head) {
+            records.push((log.next, record));
+            log.head += words;
+            log.next += 1;
+        }
+        Ok((log, records))
+    }
+
+    fn word_at(&self, position: u64) -> usize {
+        RING + (position % self.ring) as usize * 8
+    }
+
+    /// The record with this number at a position, at most `most` words long, and its length.
+    fn read(&self, position: u64, sequence: u64, most: u64) -> Option<(Record, u64)> {
+        if most < FIXED as u64 {
+            return None;
+        }
+        let first = self.memory.load_u64(self.word_at(position), Ordering::Acquire);
+        let words = first & u64::from(u32::MAX);
+        if first >> 32 != RECORD || words < FIXED as u64 || words > most {
+            return None;
+        }
+        let mut copy = vec![0; words as usize];
+        for (index, word) in copy.iter_mut().enumerate() {
+            *word = self.memory.load_u64(self.word_at(position + index as u64), Ordering::Relaxed);
+        }
+        Record::decode(&copy, sequence).map(|record| (record, words))
+    }
+
+    fn store_tail(&mut self) {
+        self.moves += 1;
+        let at = TAILS[(self.moves % 2) as usize];
+        let words = [self.moves, self.tail, self.tail_sequence];
+        // An interrupted store leaves a slot that its checksum refuses; the other one counts.
+        self.memory.word_u64(at + 24).store(0, Ordering::Release);
+        for (index, word) in words.iter().enumerate() {
+            self.memory.word_u64(at + index * 8).store(*word, Ordering::Release);
+        }
+        self.memory.word_u64(at + 24).store(tail_checksum(words), Ordering::Release);
+    }
+
+    /// Words that can still be appended.
+    pub fn room(&self) -> u64 {
+        self.ring - (self.head - self.tail)
+    }
+
+    /// Words of the whole ring.
+    pub fn capacity(&self) -> u64 {
+        self.ring
+    }
+
+    /// The number that the next record gets.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Appends a record, and returns its number. The caller has looked at [`RecordLog::room`]; without room nothing is written, and `None` returned.
+    pub fn append(&mut self, record: &Record) -> Option<u64> {
+        if record.words() as u64 > self.room() {
+            return None;
+        }
+        let words = record.encode(self.next);
+        // The first word comes last: until then there is no record here.
+        for (index, word) in words.iter().enumerate().skip(1) {
+            self.memory.word_u64(self.word_at(self.head + index as u64)).store(*word, Ordering::Relaxed);
+        }
+        self.memory.word_u64(self.word_at(self.head)).store(words[0], Ordering::Release);
+        self.head += words.len() as u64;
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    /// The oldest record, with its number.
+    pub fn oldest(&self) -> Option<(u64, Record)> {
+        let (record, _) = self.read(self.tail, self.tail_sequence, self.head - self.tail)?;
+        Some((self.tail_sequence, record))
+    }
+
+    /// Gives up the oldest record.
+    pub fn remove_oldest(&mut self) {
+        if let Some((_, words)) = self.read(self.tail, self.tail_sequence, self.head - self.tail) {
+            self.tail += words;
+            self.tail_sequence += 1;
+            self.store_tail();
+        }
+    }
+
+    /// Frames that there are.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// Bytes of a frame.
+    pub fn frame_bytes(&self) -> usize {
+        self.frame_bytes
+    }
+
+    /// Where a frame is in the Memory. Frames begin at a multiple of their size, up to a page.
+    pub fn frame_at(&self, frame: u32) -> usize {
+        RING + self.ring as usize * 8 + frame as usize * self.frame_bytes
+    }
+
+    /// Reads a frame.
+    pub fn read_frame(&self, frame: u32, into: &mut [u8]) {
+        self.memory.copy_out(self.frame_at(frame), &mut into[..self.frame_bytes]);
+    }
+
+    /// Reads a part of a frame.
+    pub fn read_part(&self, frame: u32, offset: usize, into: &mut [u8]) {
+        self.memory.copy_out(self.frame_at(frame) + offset, into);
+    }
+
+    /// Writes a frame.
+    pub fn write_frame(&self, frame: u32, from: &[u8]) {
+        self.memory.copy_in(self.frame_at(frame), &from[..self.frame_bytes]);
+    }
+
+    /// The checksum of a frame's bytes.
+    pub fn checksum(&self, frame: u32) -> u32 {
+        let mut sum = Checksum::new(HEADER);
+        let mut piece = [0; 512];
+        for at in (0..self.frame_bytes).step_by(piece.len()) {
+            self.memory.copy_out(self.frame_at(frame) + at, &mut piece);
+            sum.bytes(&piece);
+        }
+        sum.value() as u32
+    }
+}
+
+fn tail_checksum(words: [u64; 3]) -> u64 {
+    let mut sum = Checksum::new(HEADER);
+    for word in words {
+        sum.word(word);
+    }
+    sum.value()
+}

@@ -1,0 +1,166 @@
+//! The overlay: what is committed survives its server at every instruction, what is not is gone; and everything reaches the disk.
+
+use libsys::{Memory, env};
+use std::collections::BTreeMap;
+use volume::log::ItemKey;
+use volume::requests::Requests;
+use volume::testing::{Dice, FakeDisk, Image, SharedImage};
+use volume::{Overlay, OverlayError, SharedRequests};
+
+const BLOCK: usize = 1024;
+const BLOCKS: u64 = 512;
+const MEMORY: u64 = 256 << 10;
+
+fn disk() -> (SharedImage, SharedRequests) {
+    let image = Image::new(vec![0; BLOCKS as usize * BLOCK]);
+    let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 3)));
+    (image, requests)
+}
+
+fn block(dice: &mut Dice) -> Vec<u8> {
+    let value = dice.below(256) as u8;
+    vec![value; BLOCK]
+}
+
+/// The bytes of a Memory as they are now.
+fn snapshot(memory: &Memory) -> Vec<u8> {
+    let mapping = memory.map().unwrap();
+    let mut bytes = vec![0; mapping.bytes()];
+    mapping.copy_out(0, &mut bytes);
+    bytes
+}
+
+fn restored(bytes: &[u8]) -> Memory {
+    let memory = Memory::create_dma(env::account(), bytes.len() as u64).unwrap();
+    memory.map_writable().unwrap().copy_in(0, bytes);
+    memory
+}
+
+type State = (BTreeMap<u64, Vec<u8>>, BTreeMap<ItemKey, Vec<u8>>);
+
+/// Whether an overlay that is opened on these bytes of Memory shows this state over what the disk has.
+fn shows(memory: &[u8], image: &SharedImage, state: &State) -> bool {
+    let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 1)));
+    let mut overlay = Overlay::open(&restored(memory), requests, BLOCK).unwrap();
+    let mut bytes = vec![0; BLOCK];
+    let blocks = state.0.iter().all(|(number, expected)| {
+        overlay.read(*number, &mut bytes).unwrap();
+        bytes == *expected
+    });
+    let items: BTreeMap<ItemKey, Vec<u8>> = (0..3)
+        .flat_map(|kind| overlay.items(kind).map(|(key, value)| (*key, value.to_vec())).collect::<Vec<_>>())
+        .collect();
+    blocks && items == state.1
+}
+
+/// Writes some blocks and items, pending, and returns the state with them.
+fn change(overlay: &mut Overlay, state: &State, dice: &mut Dice) -> State {
+    let mut next = state.clone();
+    for _ in 0..1 + dice.below(8) {
+        let (number, bytes) = (dice.below(BLOCKS), block(dice));
+        overlay.write(number, &bytes).unwrap();
+        next.0.insert(number, bytes);
+    }
+    for _ in 0..dice.below(3) {
+        let key = ItemKey { kind: dice.below(3) as u32, words: [dice.below(4), 0, dice.below(3)] };
+        let value = (!dice.once_in(3)).then(|| vec![dice.below(256) as u8; dice.below(60) as usize]);
+        overlay.set_item(key, value.clone());
+        match value {
+            Some(value) => drop(next.1.insert(key, value)),
+            None => drop(next.1.remove(&key)),
+        }
+    }
+    next
+}
+
+#[test]
+fn a_death_anywhere_leaves_the_record_or_not() {
+    let (image, requests) = disk();
+    let memory = Memory::create_dma(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests, BLOCK).unwrap();
+    let mut dice = Dice::new(5);
+    let mut state = State::default();
+    let (mut boundaries, mut inside) = (0, 0);
+    for _ in 0..400 {
+        overlay.make_room_for_request().unwrap();
+        let next = change(&mut overlay, &state, &mut dice);
+        let before = snapshot(&memory);
+        assert!(shows(&before, &image, &state), "what is pending is not there");
+        overlay.commit().unwrap();
+        let after = snapshot(&memory);
+        assert!(shows(&after, &image, &next), "what is committed is");
+        boundaries += 1;
+        let words: Vec<usize> =
+            (0..after.len()).step_by(8).filter(|at| before[*at..at + 8] != after[*at..at + 8]).collect();
+        // Moves of the tail are stores of their own, in an order of their own.
+        let tail_moved = words.iter().any(|at| *at < 4096);
+        if !tail_moved {
+            for cut in 0..words.len() {
+                let mut torn = before.clone();
+                for at in &words[words.len() - cut..] {
+                    torn[*at..at + 8].copy_from_slice(&after[*at..at + 8]);
+                }
+                assert!(shows(&torn, &image, &state), "{cut} of {} words of a record", words.len());
+                inside += 1;
+            }
+        }
+        state = next;
+        if dice.once_in(5) {
+            overlay.want_durable();
+        }
+        overlay.advance();
+        assert!(shows(&snapshot(&memory), &image, &state), "draining changes nothing");
+    }
+    assert!(boundaries > 300 && inside > 2000);
+    overlay.empty().unwrap();
+    for (number, bytes) in &state.0 {
+        let at = *number as usize * BLOCK;
+        assert!(image.borrow().bytes[at..at + BLOCK] == bytes[..], "block {number} on the disk");
+    }
+    assert_eq!(overlay.uncommitted(), 0);
+}
+
+#[test]
+fn damage_is_found() {
+    let (image, requests) = disk();
+    let memory = Memory::create_dma(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests, BLOCK).unwrap();
+    let mut dice = Dice::new(6);
+    for _ in 0..20 {
+        change(&mut overlay, &State::default(), &mut dice);
+        overlay.commit().unwrap();
+    }
+    let bytes = snapshot(&memory);
+    let open = |bytes: &[u8]| {
+        let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 1)));
+        Overlay::open(&restored(bytes), requests, BLOCK).map(drop)
+    };
+    open(&bytes).unwrap();
+    let mut refused = 0;
+    for _ in 0..300 {
+        let mut damaged = bytes.clone();
+        let at = dice.below(damaged.len() as u64) as usize;
+        damaged[at] ^= 1 << dice.below(8);
+        refused += usize::from(matches!(open(&damaged), Err(OverlayError::Log(_))));
+    }
+    assert!(refused > 20, "{refused}");
+    assert!(matches!(open(&vec![0; bytes.len()]), Err(OverlayError::Log(_))));
+}
+
+#[test]
+fn a_disk_that_fails_ends_writing_and_keeps_what_is_committed() {
+    let (image, requests) = disk();
+    let memory = Memory::create_dma(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests, BLOCK).unwrap();
+    overlay.write(7, &[7; BLOCK]).unwrap();
+    overlay.commit().unwrap();
+    image.borrow_mut().fail_writes = true;
+    assert_eq!(overlay.make_durable(), Err(OverlayError::Failed));
+    assert_eq!(overlay.write(8, &[8; BLOCK]), Err(OverlayError::Failed));
+    let mut bytes = [0; BLOCK];
+    overlay.read(7, &mut bytes).unwrap();
+    assert_eq!(bytes, [7; BLOCK]);
+    assert_eq!(overlay.read(BLOCKS, &mut bytes), Err(OverlayError::OutOfRange));
+    image.borrow_mut().bad_sectors.push(20);
+    assert!(matches!(overlay.read(10, &mut bytes), Err(OverlayError::Disk(_))));
+}
