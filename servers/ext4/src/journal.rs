@@ -264,4 +264,8 @@ impl Journal for Jbd2 {
     fn close(&mut self) -> (u64, Vec<u8>) {
         self.superblock(false)
     }
+
+    fn open(&mut self) -> (u64, Vec<u8>) {
+        self.superblock(true)
+    }
 }

@@ -4,7 +4,7 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
-use crate::format::{FileErrorOf, Format, number, overlay_error};
+use crate::format::{FileErrorOf, Format, number, overlay_error, show_superblock};
 use crate::journal::{Jbd2, JournalError};
 use crate::mapping::Layout;
 use crate::raw::RawDisk;
@@ -147,6 +147,12 @@ fn cookie(cursor: DirectoryCursor) -> Option<u64> {
     }
 }
 
+impl core::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Volume").field("label", &self.label).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl Volume {
     /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no ext2, ext3 or ext4, or with features that are not
     /// known), `Corrupt`, `ReadOnly` (the journal has to be replayed, and the disk cannot be written), `Device`, `Exhausted`.
@@ -237,6 +243,7 @@ impl Volume {
             accessed: i64::from(info.atime),
             modified: i64::from(info.mtime),
             changed: i64::from(info.ctime),
+            created: i64::from(info.btime),
         })
     }
 
@@ -552,7 +559,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Puts everything on the medium.
+    /// Puts everything on the medium, and everything at home there: the disk is as if it was unmounted, until something changes.
     pub fn sync_all(&mut self) -> Result<(), FileError> {
         if self.options.read_only {
             return Ok(());
@@ -566,6 +573,7 @@ impl Volume {
             self.settle_time(file)?;
         }
         self.settle(true)?;
+        self.format.come_home()?;
         result
     }
 
@@ -630,14 +638,7 @@ impl Volume {
         }
         self.sync_all()?;
         self.format.unmount()?;
-        let mut shared = self.format.shared.borrow_mut();
-        shared.overlay.empty().map_err(overlay_error)?;
-        if shared.journal {
-            let (place, bytes) = shared.overlay.closed_journal().ok_or(FileError::Corrupt)?;
-            shared.overlay.write_through(place, &bytes).map_err(overlay_error)?;
-            show_superblock(&mut shared.overlay, false)?;
-        }
-        Ok(())
+        self.format.come_home()
     }
 }
 
@@ -657,20 +658,6 @@ fn replay(raw: &RawDisk, seconds: fn() -> u64) -> Result<(), FileError> {
     let below = raw.take_error();
     result
         .map_err(|error| below.map_or_else(|| crate::format::file_error(error), |error| DataError::from(error).into()))
-}
-
-/// Writes the superblock at its home place, with the journal shown.
-fn show_superblock(overlay: &mut Overlay, recover: bool) -> Result<(), FileError> {
-    let size = overlay.block_bytes();
-    let (block, at) = (superblock::OFFSET / size as u64, superblock::OFFSET as usize % size);
-    let mut bytes = vec![0; size];
-    overlay.read(block, &mut bytes).map_err(overlay_error)?;
-    let mut copy = [0; superblock::BYTES];
-    copy.copy_from_slice(&bytes[at..at + superblock::BYTES]);
-    let mut superblock = Superblock(copy);
-    superblock.show_journal(recover);
-    bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
-    overlay.write_through(block, &bytes).map_err(overlay_error)
 }
 
 /// Finds the journal; if the volume is to be written, gives it to the overlay, and notes on the disk that there may be something in it. Returns the ranges of its blocks.

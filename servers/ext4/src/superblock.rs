@@ -170,6 +170,8 @@ impl Superblock {
     pub fn show_journal(&mut self, recover: bool) {
         self.set_u32(0x5c, self.u32(0x5c) | COMPAT_HAS_JOURNAL);
         let incompat = self.u32(0x60) & !INCOMPAT_RECOVER;
+        // As Linux has it: what is to be known about a volume with a journal, that flag says.
+        self.0[0x3a] |= STATE_CLEAN as u8;
         self.set_u32(0x60, if recover { incompat | INCOMPAT_RECOVER } else { incompat });
         self.seal();
     }
