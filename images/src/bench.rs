@@ -5,6 +5,7 @@
 //! | [`figure`] | the figures, with the other systems' and the bars they are held against |
 //! | [`lines`] | what the guest's program `bench` prints |
 //! | [`scaling`] | calls per second on several CPUs, and what they say about the kernel lock |
+//! | [`source`] | the size of the kernel's source |
 //! | [`report`] | the table and the JSON |
 //!
 //! Figures in instructions come from a machine that counts them ([`Machine::icount`]): they are
@@ -15,6 +16,7 @@ pub mod figure;
 pub mod lines;
 pub mod report;
 pub mod scaling;
+pub mod source;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::exec::Interruption;
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::progress::Progress;
+use crate::workspace::Workspace;
 use figure::{FIGURES, Source};
 use lines::{Boot, Line};
 use scaling::{Host, Rate};
@@ -81,6 +84,7 @@ pub fn measure(image: &Image, timeout: Duration, progress: &Progress) -> Result<
     progress.step("counting instructions of a boot");
     let boot = boot(&counting)?;
     counted.extend(boot.lines());
+    counted.push(source::kernel_lines(Workspace::locate()?.root())?);
     let counted = in_order(counted)?;
     let boots_in_little_memory = boots(&counting.memory(LITTLE_MEMORY))?;
 
@@ -174,7 +178,7 @@ fn in_order(lines: Vec<Line>) -> Result<Vec<Line>> {
         .iter()
         .filter(|figure| !lines.iter().any(|line| line.name == figure.name))
         .map(|figure| match figure.source {
-            Source::Guest => figure.name.to_string(),
+            Source::Guest | Source::Source => figure.name.to_string(),
             Source::Boot => format!("{} (from the shell)", figure.name),
         })
         .collect();

@@ -49,7 +49,13 @@ pub enum Command {
 Examples:
   cargo run -- run --exec 'echo hello; false'    prints hello and ends with status 1
   cargo run -- run --machine microvm --smp 2
-  cargo run -- run --append 'log=debug' --disk root.img --disk data.img,nvme,ro")]
+  cargo run -- run --append 'log=serial'         the kernel's log on the terminal, too
+  cargo run -- run --append 'log.show=debug'     everybody's log there
+  cargo run -- run --append 'init=bin/suite guest.arguments=handle'
+  cargo run -- run --disk root.img --disk data.img,nvme,ro
+
+Words for --append: log=serial, log=LEVEL, init=PROGRAM, SERVICE.PARAMETER=VALUE;
+docs/command-line.md has them all.")]
 pub struct Run {
     /// Run these shell commands, print only what they print, and end with the last's status
     #[arg(long, value_name = "COMMANDS")]
@@ -71,10 +77,10 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct MachineOptions {
     /// Processors
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub smp: u32,
     /// Memory in MiB
-    #[arg(long, default_value_t = images::machine::DEFAULT_MEMORY_MIB, value_name = "MIB")]
+    #[arg(long, default_value_t = images::machine::DEFAULT_MEMORY_MIB, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     pub memory: u32,
     /// The board: q35, pc or microvm
     #[arg(long, default_value = "q35", value_name = "KIND")]
@@ -85,6 +91,9 @@ pub struct MachineOptions {
     /// Add a disk: FILE[,virtio|nvme][,ro]
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<Disk>,
+    /// Add a device, as QEMU names them: virtio-rng-pci
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
 }
 
 /// Options of `bench`.
@@ -108,7 +117,7 @@ pub struct Fuzz {
     #[arg(long, value_name = "S")]
     pub seed: u64,
     /// Processors
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub smp: u32,
     /// End the machine after so many seconds [default: 300, and a second for every 1,000 calls]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -130,6 +139,7 @@ impl Default for MachineOptions {
             machine: MachineKind::default(),
             append: Vec::new(),
             disk: Vec::new(),
+            device: Vec::new(),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::archive::BootArchive;
 use crate::compile::{Artifacts, compile};
 use crate::lock::FileLock;
+use crate::manifest;
 use crate::progress::Progress;
 use crate::strip::strip;
 use crate::symbols::Symbols;
@@ -82,11 +83,10 @@ fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
         }
         programs.insert(program.name, program.elf);
     }
-    let manifest = workspace.root().join("init/manifest");
-    if manifest.is_file() {
-        let text = fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-        archive.manifest(text);
-    }
+    let path = workspace.root().join(manifest::PATH);
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    manifest::check(Path::new(manifest::PATH), &text, |name| programs.contains_key(name))?;
+    archive.manifest(text);
     let path = workspace.target_build().join("boot.tar");
     archive.write(&path)?;
     Ok(Image {

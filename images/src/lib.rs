@@ -5,9 +5,9 @@
 //! | [`workspace`] | `Workspace` | where things are, which packages run on the target |
 //! | [`toolchain`] | `Toolchain` | a compiler and linker for `x86_64-unknown-none`, found or made |
 //! | [`compile`] | `Artifacts` | the one cargo build of everything that runs on the target |
-//! | [`archive`], [`strip`] | `BootArchive` | the boot archive |
+//! | [`archive`], [`strip`], [`manifest`] | `BootArchive` | the boot archive, and the check of what it says |
 //! | [`image`] | `Image` | the result of a build: kernel, archive, programs with symbols |
-//! | [`machine`], [`disk`], [`accelerator`] | `Machine` | which machine QEMU makes |
+//! | [`machine`], [`disk`], [`accelerator`], [`command_line`] | `Machine` | which machine QEMU makes |
 //! | [`qemu`], [`emulator`] | `Emulator` | QEMU found or installed; one running QEMU |
 //! | [`exec`], [`frame`] | `ExecResult` | commands in, their output and status out |
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
@@ -24,6 +24,7 @@ pub mod accelerator;
 pub mod apt;
 pub mod archive;
 pub mod bench;
+pub mod command_line;
 pub mod compile;
 pub mod crash;
 pub mod disk;
@@ -36,6 +37,7 @@ pub mod image;
 pub mod linker;
 pub mod lock;
 pub mod machine;
+pub mod manifest;
 pub mod percent;
 pub mod progress;
 pub mod qemu;

@@ -43,6 +43,7 @@ pub struct Machine {
     processor: String,
     append: Vec<String>,
     disks: Vec<Disk>,
+    devices: Vec<String>,
     instruction_count: bool,
     wait_for_gdb: bool,
     timeout: Option<Duration>,
@@ -69,6 +70,7 @@ impl Machine {
             processor: "max".to_string(),
             append: Vec::new(),
             disks: Vec::new(),
+            devices: Vec::new(),
             instruction_count: false,
             wait_for_gdb: false,
             timeout: None,
@@ -109,6 +111,12 @@ impl Machine {
     /// Adds a disk.
     pub fn disk(mut self, disk: Disk) -> Self {
         self.disks.push(disk);
+        self
+    }
+
+    /// Adds a device, as QEMU names them, with options after commas.
+    pub fn device(mut self, device: &str) -> Self {
+        self.devices.push(device.to_string());
         self
     }
 
@@ -205,6 +213,13 @@ impl Machine {
         if self.wait_for_gdb {
             list.add(["-gdb", &format!("tcp:{GDB_ADDRESS}"), "-S"]);
         }
+        if self.kind == MachineKind::Q35 {
+            // Slots tell of what is put in by their own registers, as on other machines, not by ACPI.
+            list.add(["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]);
+        }
+        for device in &self.devices {
+            list.add(["-device", device]);
+        }
         for (index, disk) in self.disks.iter().enumerate() {
             list.0.extend(disk.arguments(index, self.kind.has_pci())?);
         }
@@ -230,7 +245,8 @@ impl MachineKind {
         }
     }
 
-    fn has_pci(self) -> bool {
+    /// Whether it has a PCI bus.
+    pub fn has_pci(self) -> bool {
         self != Self::Microvm
     }
 }
@@ -272,6 +288,12 @@ mod tests {
         let arguments = machine.arguments(SerialEnd::Program).unwrap();
         let at = arguments.iter().position(|argument| argument == "-append").unwrap();
         assert_eq!(arguments[at + 1], "log=debug shell.exec=echo%20a%3B%20ps");
+    }
+
+    #[test]
+    fn devices_are_added_in_order() {
+        let line = line(&machine().device("pcie-root-port,id=p").device("virtio-rng-pci,bus=p"), SerialEnd::Program);
+        assert!(line.ends_with("-device pcie-root-port,id=p -device virtio-rng-pci,bus=p"), "{line}");
     }
 
     #[test]

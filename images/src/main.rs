@@ -2,10 +2,11 @@
 
 mod cli;
 
-use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fs, io};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run};
@@ -16,7 +17,10 @@ use images::image::build_with;
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
 use images::workspace::Workspace;
-use images::{End, Image, Machine, qemu};
+use images::{End, Image, Machine, command_line, manifest, qemu};
+
+/// The exit status of an option that means nothing: the same as the parser's.
+const USAGE: u8 = 2;
 
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
@@ -48,6 +52,18 @@ fn prepare() -> Result<Image> {
 }
 
 fn run(options: &Run) -> Result<u8> {
+    // What cannot be is told before anything is built.
+    let workspace = Workspace::locate()?;
+    let path = workspace.root().join(manifest::PATH);
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let services = manifest::services(Path::new(manifest::PATH), &text)?;
+    if let Err(error) = command_line::check(&options.machine.append.join(" "), &services) {
+        eprintln!("skink: {error}");
+        return Ok(USAGE);
+    }
+    for disk in &options.machine.disk {
+        disk.arguments(0, options.machine.machine.has_pci())?;
+    }
     let image = prepare()?;
     let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
     if let Some(timeout) = options.timeout {
@@ -117,6 +133,9 @@ fn machine(image: &Image, options: &MachineOptions) -> Machine {
     let mut machine = Machine::new(image).smp(options.smp).memory(options.memory).kind(options.machine);
     for text in &options.append {
         machine = machine.append(text);
+    }
+    for device in &options.device {
+        machine = machine.device(device);
     }
     for disk in &options.disk {
         machine = machine.disk(disk.clone());

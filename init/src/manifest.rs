@@ -16,7 +16,7 @@
 //! | `memory NAME ADDRESS BYTES [uncached\|write-combining\|write-back]` | device memory | |
 //! | `resource NAME KIND [START LENGTH]` | a Resource or a part of it; KIND: `physical ports interrupts dma inspect power realtime` | |
 //! | `archive NAME` | the Memory of the boot archive, read-only | |
-//! | `state NAME SIZE` | zeroed Memory that stays through its restarts | |
+//! | `state SIZE` | zeroed Memory with the name `state`, that stays through its restarts | |
 //! | `device pci\|acpi\|virtio VENDOR:DEVICE…` or `device BUS class CCSSPP…` | devices that it drives: the entry is a template, of which the bus's server has instances made | |
 //! | `template` | no process runs from the entry itself; who may, makes instances | |
 //! | `instances TEMPLATE…` | may make instances of these | to none |

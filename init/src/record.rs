@@ -192,6 +192,8 @@ pub struct LogRingRecord {
     pub process: u64,
     /// A kept handle.
     pub ring: u64,
+    /// Whether the session is closed: the ring waits for the collector to take what is in it.
+    pub has_ended: bool,
 }
 
 impl Record {

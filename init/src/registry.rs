@@ -126,7 +126,10 @@ impl Registry for Supervisor {
         if !cx.may_control() {
             return Err(RegistryError::Denied);
         }
-        if name == INIT && matches!(action, Action::Restart | Action::Kill) {
+        if name == INIT {
+            if !matches!(action, Action::Restart | Action::Kill) {
+                return Err(RegistryError::NotPossible);
+            }
             // By the timer, when this is answered.
             self.ends = true;
             self.settle();
@@ -183,6 +186,17 @@ impl Registry for Supervisor {
             return Err(RegistryError::BadName);
         }
         self.add_ring(cx.badge(), source.name, source.process, ring)
+    }
+
+    fn ended_log_rings(&mut self, cx: &Context) -> Result<Vec<u32>, RegistryError> {
+        self.must_collect_logs(cx)?;
+        Ok(self.rings.ended())
+    }
+
+    fn release_log_ring(&mut self, cx: &Context, index: u32) -> Result<(), RegistryError> {
+        self.must_collect_logs(cx)?;
+        self.release_ring(index);
+        Ok(())
     }
 
     fn shut_down(&mut self, cx: &Context, restart: bool, status: u8) -> Result<(), RegistryError> {

@@ -67,6 +67,12 @@ impl Rings {
         self.added.push(Added { record, slot, ring });
     }
 
+    /// Places of those whose session is closed.
+    pub(crate) fn ended(&self) -> Vec<u32> {
+        let ended = self.added.iter().filter(|added| added.record.has_ended);
+        ended.map(|added| added.record.index).collect()
+    }
+
     /// Takes over the watcher that an earlier init noted.
     pub(crate) fn recover_watcher(&mut self, slot: SlotNumber, badge: u64, channel: u64, bits: u64) {
         self.watcher = Some(Watcher { badge, channel: Channel::from_handle(Handle(channel)), bits, slot });
@@ -177,23 +183,37 @@ impl Supervisor {
         }
         ring.set_kept(true).map_err(|_| RegistryError::Exhausted)?;
         let index = self.next_ring();
-        let record = LogRingRecord { badge, index, name, process, ring: ring.handle().0 };
+        let record = LogRingRecord { badge, index, name, process, ring: ring.handle().0, has_ended: false };
         let slot = self.table.add(&Record::LogRing(record.clone()).encode()).map_err(|_| RegistryError::Exhausted)?;
         self.rings.added.push(Added { record, slot, ring });
         self.rings.tell();
         Ok(())
     }
 
-    /// Forgets what a session added and asked for.
-    pub(crate) fn forget_rings(&mut self, badge: u64) {
+    /// Gives up a ring whose session is closed.
+    pub(crate) fn release_ring(&mut self, place: u32) {
         let table = &mut self.table;
         self.rings.added.retain(|added| {
-            let is_gone = added.record.badge == badge;
-            if is_gone {
+            let is_released = added.record.has_ended && added.record.index == place;
+            if is_released {
                 table.remove(added.slot);
             }
-            !is_gone
+            !is_released
         });
+    }
+
+    /// A session is closed: what it added waits for the collector, and what it asked for is forgotten.
+    pub(crate) fn forget_rings(&mut self, badge: u64) {
+        let mut has_ended = false;
+        for added in self.rings.added.iter_mut().filter(|added| added.record.badge == badge) {
+            added.record.has_ended = true;
+            has_ended = true;
+            // Records of rings are all as long, and fitted before.
+            let _ = self.table.set(added.slot, &Record::LogRing(added.record.clone()).encode());
+        }
+        if has_ended {
+            self.rings.tell();
+        }
         if self.rings.watcher.as_ref().is_some_and(|watcher| watcher.badge == badge)
             && let Some(watcher) = self.rings.watcher.take()
         {

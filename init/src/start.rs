@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use libsys::abi::Policy;
 use libsys::env::names;
 use libsys::inspect;
+use libsys::log::Level;
 use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
 use libsys::service::{CONTROL, GIVEN};
@@ -214,7 +215,9 @@ fn parameters(line: &str, entry: &Entry, rsdp: u64) -> Vec<(String, String)> {
         Some(parameter) => parameter.1 = value.to_string(),
         None => all.push((name.to_string(), value.to_string())),
     };
-    if let Some(level) = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("log=")) {
+    // `log=serial` is the kernel's.
+    let mut logs = line.split_ascii_whitespace().filter_map(|word| word.strip_prefix("log="));
+    if let Some(level) = logs.find(|level| level.parse::<Level>().is_ok()) {
         set("log", level);
     }
     for (name, value) in &entry.parameters {
@@ -236,7 +239,7 @@ mod tests {
     fn the_command_line_goes_over_the_manifest() {
         let text = b"service uart\nparameter rate 115200\nparameter x y\nservice null\nparameter log warning";
         let manifest = Manifest::parse(text).expect("good");
-        let line = "log=debug uart.rate=9600 uart.new=1";
+        let line = "log=serial log=debug uart.rate=9600 uart.new=1";
         let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
         let expected = [pair("log", "debug"), pair("rate", "9600"), pair("x", "y"), pair("new", "1")];
         assert_eq!(parameters(line, &manifest.services[0], 0), expected);

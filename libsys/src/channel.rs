@@ -3,10 +3,11 @@
 use crate::object::{Object, object};
 use crate::{Account, Process, Session, sys};
 use abi::inspect::SessionRecord;
-use abi::{Error, Handle, Header, Rights};
+use abi::{Error, Handle, Header, PAYLOAD_BYTES, Rights};
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
-pub use sys::{Event, Words};
+pub use sys::{Event, Served, Words};
 
 /// A channel, or the right to signal some bits of one.
 pub struct Channel(Handle);
@@ -44,11 +45,11 @@ impl Channel {
 
     /// Serves calls with `answer` until something else arrives: see [`sys::serve`]. Needs `RECEIVE`.
     #[inline(always)]
-    pub fn serve(
+    pub fn serve<T>(
         &self,
-        deadline: impl FnMut() -> Option<u64>,
-        answer: impl FnMut(u64, Header, Words) -> (Header, Words),
-    ) -> Result<Event, Error> {
+        deadline: Option<u64>,
+        answer: impl FnMut(u64, Header, Words) -> ControlFlow<T, (Header, Words, Option<u64>)>,
+    ) -> Result<Served<T>, Error> {
         sys::serve(self.0, deadline, answer)
     }
 
@@ -70,13 +71,16 @@ impl Channel {
 
     /// All live sessions, and closed ones that are not acknowledged. Needs `RECEIVE`.
     pub fn sessions(&self) -> Result<Vec<SessionRecord>, Error> {
-        let mut all = Vec::new();
+        const MOST_RECORDS: usize = PAYLOAD_BYTES / size_of::<SessionRecord>();
+        let (mut all, mut cursor) = (Vec::new(), 0);
         loop {
-            let mut part = [SessionRecord::default(); 64];
-            match sys::session_list(self.0, all.len() as u64, &mut part)? {
-                0 => return Ok(all),
-                count => all.extend_from_slice(&part[..count]),
+            let mut part = [SessionRecord::default(); MOST_RECORDS];
+            let (count, next) = sys::session_list(self.0, cursor, &mut part)?;
+            all.extend_from_slice(&part[..count]);
+            if next == 0 {
+                return Ok(all);
             }
+            cursor = next;
         }
     }
 

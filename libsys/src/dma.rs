@@ -5,6 +5,7 @@ use crate::{Account, Channel, Memory, Resource, sys};
 use abi::{Error, Handle};
 use alloc::vec::Vec;
 
+pub use abi::memory::AttachmentRecord;
 pub use sys::DmaSegment;
 
 /// A device's view of memory, owned by the bus server.
@@ -50,8 +51,53 @@ impl DmaDomain {
         Ok(Attachment { number, segments })
     }
 
-    /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`.
+    /// All attachments. Needs `MANAGE`.
+    pub fn attachments(&self) -> Result<Vec<AttachmentRecord>, Error> {
+        let (mut all, mut from) = (Vec::new(), 0);
+        loop {
+            let mut part = [AttachmentRecord::default(); 64];
+            let (count, next) = sys::dma_list(self.0, from, &mut part)?;
+            all.extend_from_slice(&part[..count.min(part.len())]);
+            // What did not fit here is asked for again.
+            from = if count > part.len() { part[part.len() - 1].attachment + 1 } else { next };
+            if from == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Releases one attachment, or all: once the device cannot reach it. Needs `MANAGE`. Error: `BadArgument` (there is none with this number).
     pub fn release(&self, attachment: Option<u64>) -> Result<(), Error> {
-        sys::dma_release(self.0, attachment.unwrap_or(0))
+        match attachment {
+            Some(number) => sys::dma_release(self.0, number).map(|_| ()),
+            // The kernel releases a bounded number at once.
+            None => {
+                while sys::dma_release(self.0, 0)? != 0 {}
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Memory, fake};
+
+    #[test]
+    fn all_attachments_are_released() {
+        let domain = fake::dma_domain();
+        let memory = Memory::create(&fake::account(), 4096).expect("memory");
+        for count in [0, 1, 32, 33, 100] {
+            let numbers: std::vec::Vec<u64> =
+                (0..count).map(|_| domain.attach(&memory).expect("attached").number).collect();
+            domain.release(None).expect("released");
+            for number in numbers {
+                assert_eq!(domain.release(Some(number)), Err(Error::BadArgument));
+            }
+        }
+        let (first, second) =
+            (domain.attach(&memory).expect("one").number, domain.attach(&memory).expect("two").number);
+        assert_eq!(domain.release(Some(first)), Ok(()));
+        assert_eq!((domain.release(Some(first)), domain.release(Some(second))), (Err(Error::BadArgument), Ok(())));
     }
 }

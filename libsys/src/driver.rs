@@ -6,6 +6,7 @@
 //! | I/O ports | `env.ports("cmos")?` | [`Ports`] |
 //! | an interrupt | `env.interrupt("irq", 1 << 0)?` | [`Interrupt`], which signals that bit: [`Driver::signal`](crate::service::Server::signal) |
 //! | registers in memory | `env.registers("bar0", SIZE)?` | [`Registers`], read and written by [`Register`] |
+//! | `device pci` | `pci::Function::open(env)?` | [`pci::Function`]: registers, interrupts, DMA |
 //! | a DMA domain | `env.dma_buffer(&domain, bytes)?` | [`DmaBuffer`] |
 //! | a session to a server below | `env.client::<ConsoleClient>("console")?` | a client, checked |
 //! | a parameter | `env.require::<u32>("baud")?` | a value |
@@ -13,18 +14,21 @@
 //! All of them fail with one line that names what is missing. A driver of a polled device is below sixty lines,
 //! one with an interrupt below a hundred and twenty; neither has an unsafe block or a number of the machine in it.
 
+mod always;
 pub mod block;
 mod dma;
+pub mod pci;
 mod registers;
 mod stream;
 
-pub use block::{BlockDevice, BlockServer};
 pub use crate::env::Env;
 pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
+pub use always::{Always, AlwaysReady};
+pub use block::{BlockDevice, BlockServer};
 pub use dma::DmaBuffer;
 pub use registers::{Register, Registers, Width};
-pub use stream::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
+pub use stream::{Done, Received, Stream, StreamDevice, StreamRing, WAKE, divisor};
 
 use crate::client::{self, Client};
 use crate::env::EnvError;

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-pub use device::{FakeInterrupt, PortDevice, interrupt, ports};
+pub use device::{FakeInterrupt, PortDevice, dma_buffer, dma_domain, interrupt, ports};
 pub use memory::FakeMapping;
 
 /// Which process and thread a host thread is at the moment.

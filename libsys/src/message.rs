@@ -95,6 +95,7 @@ records!(
     abi::inspect::InterruptRecord,
     abi::inspect::RangeRecord,
     abi::inspect::SessionRecord,
+    abi::memory::AttachmentRecord,
     crate::sys::DmaSegment,
 );
 

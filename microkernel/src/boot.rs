@@ -45,10 +45,20 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
         processes: 1 << 16,
     };
     let root = Account::root(kernel, limits);
-    if let Err(error) = make_init(kernel, root.get(kernel), information) {
+    let made = own_devices(kernel, root.get(kernel), information)
+        .and_then(|()| make_init(kernel, root.get(kernel), information));
+    if let Err(error) = made {
         panic::boot_error(format_args!("too little memory for init: {error}"));
     }
     kernel.root_account.set(Some(root));
+}
+
+/// Takes the pages of the devices that the kernel drives itself, so that nobody gets them as device memory.
+fn own_devices(kernel: &Kernel, root: &Object<Account>, information: &BootInformation) -> Result<(), Error> {
+    information.devices.as_slice().iter().try_for_each(|range| {
+        let (start, bytes) = (range.start.as_u64(), range.end - range.start);
+        kernel.ranges.claim(kernel, root, ResourceKind::Physical, start, bytes, 0)
+    })
 }
 
 /// Makes init's process, and gives it its first handles, in the order of [`abi::boot`].

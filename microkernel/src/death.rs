@@ -10,14 +10,19 @@ use crate::ipc::{self, end, flight, reply};
 use crate::kernel::Kernel;
 use crate::object::process::{Exit, State};
 use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Slot, Thread, dma_domain, interrupt};
+use crate::object::{Object, Process, Thread, dma_domain, interrupt};
 use crate::shootdown::Progress;
 use crate::{schedule, timer};
 use abi::process::Registers;
 use abi::{Error, ExitReason};
+use core::cell::Cell;
 
-/// Handles closed in one step.
-const HANDLES_A_STEP: usize = 16;
+/// Slots of the handle table that are looked at in one step.
+const SLOTS_A_STEP: u32 = 16;
+/// Calls returned, or closes of sessions put back, in one step.
+const CALLS_A_STEP: usize = 16;
+/// Processes whose accounts are looked at in one step.
+const PROCESSES_A_STEP: usize = 16;
 
 /// Ends the incarnation of a process. `culprit` is the thread that faulted or asked for it. Killing the dead changes nothing.
 pub fn kill(
@@ -45,6 +50,10 @@ pub fn kill(
     }));
     process.state.set(State::Draining);
     process.drain_slot.set(0);
+    process.drain_channels.set(process.served.len());
+    if process.down_since.get().is_none() {
+        process.down_since.set(Some(now));
+    }
 
     for thread in process.threads.iter(kernel) {
         stop_thread(kernel, thread);
@@ -56,24 +65,8 @@ pub fn kill(
         count_death(client, reason, is_blamed);
         return_call(kernel, process, client, false);
     }
-    let mut next = process.kept.front(kernel);
-    while let Some(call) = next {
-        next = process.kept.after(kernel, call);
-        // Orphans stay until the drain is over.
-        let Some(client) = call.client.take() else { continue };
-        process.kept.remove(call);
-        client.kept.set(None);
-        return_call(kernel, process, client.get(kernel), call.parked.get());
-    }
     process.alone.set(None);
     interrupt::mask_all_of(kernel, process);
-    for channel in process.served.iter(kernel) {
-        channel.down(now);
-        while let Some(close) = channel.delivered_closes.pop_front() {
-            channel.closes.push_back(close);
-        }
-        while channel.withdrawn.pop_front().is_some() {}
-    }
     if let Some(watcher) = process.watcher.get(kernel) {
         let _ = ipc::signal(kernel, watcher, process.watcher_bits.get());
     }
@@ -89,6 +82,56 @@ pub fn revoke(kernel: &Kernel, process: &Object<Process>) {
     }
     process.drain_slot.set(0);
     progress(kernel, process);
+}
+
+/// The search for processes whose accounts were revoked: round and round by number, until each was looked at after the last revocation.
+pub(crate) struct Revoking {
+    /// The process that is looked at next.
+    next: Cell<u64>,
+    /// Where the last round ends.
+    end: Cell<u64>,
+    /// Parts of the round that are left: 2 before it starts over, then 1; 0 where there is none.
+    parts: Cell<u8>,
+}
+
+impl Revoking {
+    pub const fn none() -> Revoking {
+        Revoking { next: Cell::new(0), end: Cell::new(0), parts: Cell::new(0) }
+    }
+
+    /// An account was revoked.
+    pub fn start(&self) {
+        self.end.set(self.next.get());
+        self.parts.set(2);
+    }
+
+    #[inline]
+    pub fn is_under_way(&self) -> bool {
+        self.parts.get() > 0
+    }
+
+    /// Looks at some processes.
+    pub fn step(&self, kernel: &Kernel) {
+        for _ in 0..PROCESSES_A_STEP {
+            let parts = self.parts.get();
+            match kernel.processes.first_from(kernel, self.next.get()) {
+                _ if parts == 0 => return,
+                Some(process) if parts == 2 || process.number() < self.end.get() => {
+                    self.next.set(process.number() + 1);
+                    let has_ended = process.is_dead() && process.handles.is_empty();
+                    if !has_ended && process.account.is_revoked_above(kernel) {
+                        revoke(kernel, process);
+                    }
+                }
+                found => {
+                    self.parts.set(parts - 1);
+                    if found.is_none() {
+                        self.next.set(0);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A call that the dead process had received, and did not answer.
@@ -177,7 +220,7 @@ pub fn progress(kernel: &Kernel, process: &Object<Process>) {
         State::Resetting => true,
         State::New => process.abandoned.get(),
         State::Running => false,
-    };
+    } || !process.closing.is_empty();
     if has_steps && !process.reaping.is_linked() {
         kernel.reaping.push_back(process.to_ref());
     }
@@ -188,6 +231,7 @@ pub fn step(kernel: &Kernel) -> bool {
     let Some(process) = kernel.reaping.pop_front() else { return false };
     let process = process.get(kernel);
     let goes_on = match process.state.get() {
+        _ if !process.closing.is_empty() => close(kernel, process),
         State::Draining => drain(kernel, process),
         State::Dead if process.abandoned.get() => vanish(kernel, process),
         State::Dead if process.reset_asked.get() => {
@@ -207,20 +251,60 @@ pub fn step(kernel: &Kernel) -> bool {
     !kernel.reaping.is_empty()
 }
 
-/// Closes handles; then, once no orphan is left, the process is dead.
+/// Goes on with a channel that is closing.
+fn close(kernel: &Kernel, process: &Object<Process>) -> bool {
+    if let Some(channel) = process.closing.front(kernel)
+        && end::close_step(kernel, channel)
+    {
+        process.closing.remove(channel);
+    }
+    true
+}
+
+/// Calls that the dead process kept go back to their queues, or end. Orphans stay until the drain is over.
+fn return_kept(kernel: &Kernel, process: &Object<Process>) -> bool {
+    for _ in 0..CALLS_A_STEP {
+        let Some(call) = process.kept.pop_front() else { return false };
+        let Some(client) = call.client.take() else { continue };
+        call.channel.kept.remove(&call);
+        client.kept.set(None);
+        return_call(kernel, process, client.get(kernel), call.parked.get());
+    }
+    true
+}
+
+/// The channels of the dead process: closes that were not acknowledged wait again, and every signal bit is set for the next incarnation.
+fn renew_channels(kernel: &Kernel, process: &Object<Process>) -> bool {
+    for _ in 0..CALLS_A_STEP {
+        let left = process.drain_channels.get();
+        let Some(channel) = process.served.front(kernel).filter(|_| left > 0) else { return false };
+        if let Some(close) = channel.delivered_closes.pop_first() {
+            channel.closes.push_back(close);
+        } else if channel.withdrawn.pop_front().is_none() {
+            channel.signals.set(u64::MAX);
+            process.drain_channels.set(left - 1);
+            if let Some(done) = process.served.pop_front() {
+                process.served.push_back(done);
+            }
+        }
+    }
+    true
+}
+
+/// Returns calls and closes handles; then, once no orphan is left, the process is dead.
 fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
-    if dma_domain::process_died(kernel, process) {
+    if dma_domain::process_died(kernel, process) || return_kept(kernel, process) || renew_channels(kernel, process) {
         return true;
     }
     let gives_all_up = process.abandoned.get() || process.account.is_revoked_above(kernel);
-    for _ in 0..HANDLES_A_STEP {
-        let Some(next) = process.handles.next_from(kernel, process.drain_slot.get()) else { break };
-        process.drain_slot.set(next.handle.slot() + 1);
-        if !next.keep || gives_all_up {
-            let _ = flight::close(kernel, process, next.handle);
+    let slot = process.drain_slot.get();
+    for slot in slot..(slot + SLOTS_A_STEP).min(process.handles.end()) {
+        process.drain_slot.set(slot + 1);
+        if let Some(held) = process.handles.at(kernel, slot).filter(|held| !held.keep || gives_all_up) {
+            let _ = flight::close(kernel, process, held.handle);
         }
     }
-    if process.handles.next_from(kernel, process.drain_slot.get()).is_some() {
+    if process.drain_slot.get() < process.handles.end() {
         return true;
     }
     if kernel.is_on_cpu(process) {
@@ -230,25 +314,26 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     // this order processes that left calls in each other cannot wait for each other.
     let latest = process.latest_orphan(kernel);
     for thread in process.threads.iter(kernel) {
-        if thread.orphan.is_some() && thread.orphan_since.get() >= latest {
+        if thread.orphan.is_some() && thread.in_orphans.key() <= latest {
             reply::end_current_orphan(kernel, thread);
         }
     }
-    for call in process.kept.iter(kernel) {
-        if call.orphan.is_some() && call.orphan_since.get() >= latest {
-            reply::end_kept_orphan(kernel, call);
-        }
+    for _ in 0..CALLS_A_STEP {
+        let first = process.kept_orphans.first(kernel);
+        let Some(call) = first.filter(|call| call.in_server_orphans.key() <= latest) else { break };
+        reply::end_kept_orphan(kernel, call);
+    }
+    let first = process.kept_orphans.first(kernel);
+    if first.is_some_and(|call| call.in_server_orphans.key() <= latest) {
+        return true;
     }
     if process.orphans() > 0 {
         // One of its own may have ended.
-        return process.latest_orphan(kernel) < latest;
+        return process.latest_orphan(kernel) > latest;
     }
-    let is_over = |orphan: &Slot<Process>| !orphan.is_some();
-    let mut all = process.threads.iter(kernel).map(|thread| &thread.orphan);
-    if !(all.all(is_over) && process.kept.iter(kernel).map(|call| &call.orphan).all(is_over)) {
+    if first.is_some() || process.threads.iter(kernel).any(|thread| thread.orphan.is_some()) {
         return true;
     }
-    while process.kept.pop_front().is_some() {}
     debug_assert_eq!(process.active_calls.get(), 0, "a dead server has calls");
     process.state.set(State::Dead);
     process.reset_asked.get() || process.abandoned.get()
@@ -282,9 +367,6 @@ fn reset(kernel: &Kernel, process: &Object<Process>) -> bool {
     process.incarnation.set(process.incarnation.get() + 1);
     process.reset_asked.set(false);
     process.past_run_time.set(0);
-    for channel in process.served.iter(kernel) {
-        channel.signals.set(u64::MAX);
-    }
     reset_done(kernel, process);
     if process.account.is_revoked_above(kernel) {
         revoke(kernel, process);
@@ -319,8 +401,9 @@ fn vanish(kernel: &Kernel, process: &Object<Process>) -> bool {
     if !free_corpse(kernel, process) {
         return true;
     }
-    while let Some(channel) = process.served.front(kernel) {
+    if let Some(channel) = process.served.front(kernel) {
         ipc::close_channel(kernel, channel);
+        return true;
     }
     process.space.close(kernel);
     process.watcher.set(None);

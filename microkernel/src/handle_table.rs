@@ -307,13 +307,22 @@ impl HandleTable {
         Ok(capability)
     }
 
+    /// What a slot holds.
+    pub fn at(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        let entry = self.entry(slot)?;
+        let object = entry.object.get()?;
+        Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
+    }
+
     /// What the first live slot at or after `slot` holds.
-    pub fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
-        (slot.max(FIRST_SLOT)..self.end.get()).find_map(|slot| {
-            let entry = self.entry(slot)?;
-            let object = entry.object.get()?;
-            Some(Self::description(kernel, Handle::new(slot, entry.generation.get()), entry, object))
-        })
+    #[cfg(test)]
+    pub(crate) fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
+        (slot..self.end.get()).find_map(|slot| self.at(kernel, slot))
+    }
+
+    /// Slots that were ever used are below.
+    pub fn end(&self) -> u32 {
+        self.end.get()
     }
 
     /// Gives the frames of an empty table back.

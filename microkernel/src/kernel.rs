@@ -3,15 +3,16 @@
 
 use crate::arch::BootInformation;
 use crate::cpu::{Cpu, attention};
-use crate::death;
+use crate::death::{self, Revoking};
 use crate::frames::Frames;
 use crate::list::List;
+use crate::object::channel::AllChannels;
 use crate::object::interrupt::Vectors;
 use crate::object::process::{AllProcesses, Reaping};
 use crate::object::reference::{self, Doomed, ObjectType};
 use crate::object::resource::Ranges;
-use crate::object::thread::{InQueue, InTimers};
-use crate::object::{Account, Memory, Object, Process, Ref, Slot, Thread};
+use crate::object::thread::{InFair, InTimers};
+use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
 use crate::schedule;
 use crate::shootdown::Shootdown;
 use crate::tree::Tree;
@@ -20,7 +21,7 @@ use core::marker::PhantomPinned;
 use x86_64::PhysAddr;
 
 /// Objects freed at the end of one kernel entry, at most: what is left waits for the next.
-const REAP_BATCH: usize = 32;
+const REAP_BATCH: usize = 12;
 
 /// The kernel's state.
 pub struct Kernel {
@@ -37,14 +38,20 @@ pub struct Kernel {
     pub root_account: Slot<Account>,
     /// This entry is an interrupt's: who it wakes may take the CPU from the running thread.
     pub is_interrupt: Cell<bool>,
-    /// All processes.
-    pub processes: List<Process, AllProcesses>,
+    /// All processes, by number.
+    pub processes: Tree<Process, AllProcesses>,
+    /// All channels that are not closed, by number.
+    pub channels: Tree<Channel, AllChannels>,
+    /// Handles of all processes.
+    pub handles: Cell<u64>,
+    /// Where the search for processes of revoked accounts is.
+    pub(crate) revoking: Revoking,
     /// Processes for which there is something to do: see [`death`].
     pub(crate) reaping: List<Process, Reaping>,
     /// Invalidation of translations.
     pub(crate) shootdown: Shootdown,
     /// Threads that wait for it.
-    pub(crate) flushing: List<Thread, InQueue>,
+    pub(crate) flushing: Tree<Thread, InFair>,
     /// Deadlines of waiting threads.
     pub(crate) timers: Tree<Thread, InTimers>,
     /// Ports and device memory in use.
@@ -79,10 +86,13 @@ impl Kernel {
             this_cpu: Cell::new(None),
             root_account: Slot::empty(),
             is_interrupt: Cell::new(false),
-            processes: List::new(),
+            processes: Tree::new(),
+            channels: Tree::new(),
+            handles: Cell::new(0),
+            revoking: Revoking::none(),
             reaping: List::new(),
             shootdown: Shootdown::new(),
-            flushing: List::new(),
+            flushing: Tree::new(),
             timers: Tree::new(),
             ranges: Ranges::new(),
             vectors: Vectors::new(),
@@ -169,13 +179,17 @@ impl Kernel {
     /// Whether there is work that nobody waits for.
     #[inline]
     pub fn has_work(&self) -> bool {
-        !self.doomed.is_empty() || !self.reaping.is_empty() || self.shootdown.has_garbage(self)
+        !self.doomed.is_empty()
+            || !self.reaping.is_empty()
+            || self.revoking.is_under_way()
+            || self.shootdown.has_garbage(self)
     }
 
     /// Does a bounded part of that work.
     pub fn work(&mut self) {
         self.reap();
         death::step(self);
+        self.revoking.step(self);
         self.shootdown.collect(self);
         self.reap();
     }
@@ -190,7 +204,7 @@ impl Kernel {
 
     /// The process with a number.
     pub fn process(&self, number: u64) -> Option<&Object<Process>> {
-        self.processes.iter(self).find(|process| process.number() == number)
+        self.processes.first_from(self, number).filter(|process| process.number() == number)
     }
 }
 

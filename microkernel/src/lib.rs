@@ -26,6 +26,7 @@ mod panic;
 mod radix;
 mod schedule;
 mod shootdown;
+mod sync;
 mod syscall;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::ipc::inherit;
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Object, Process, Ref, Thread};
+use crate::shootdown::Ticket;
 use crate::timer;
 use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
@@ -18,6 +19,9 @@ const WAKE_BONUS: u64 = 4_000_000;
 
 /// How much less virtual time than the running thread's makes a waking thread preempt it.
 const WAKE_GRANULARITY: u64 = 1_000_000;
+
+/// Threads woken at once after a shoot-down.
+const WAKE_BATCH: usize = 16;
 
 /// Counts the running thread's time up to now.
 #[inline]
@@ -198,7 +202,7 @@ pub fn set_rank(kernel: &Kernel, thread: &Object<Thread>, rank: u8) {
             let channel = thread.channel.get(kernel).expect("a queued caller has a channel");
             channel.dequeue(thread);
             thread.rank.set(rank);
-            channel.enqueue(kernel, thread);
+            channel.enqueue(thread);
         }
         State::Running => {
             thread.rank.set(rank);
@@ -463,7 +467,13 @@ pub fn set_affinity(kernel: &Kernel, thread: &Object<Thread>, set: u64) {
     }
 }
 
-/// Wakes threads whose translations are flushed everywhere.
+/// Lets a thread, which is off its CPU, wait until no CPU has stale translations.
+pub fn wait_for_flush(kernel: &Kernel, thread: &Object<Thread>, ticket: Ticket) {
+    thread.state.set(State::Flushing);
+    kernel.flushing.insert(thread.to_ref(), ticket.key());
+}
+
+/// Wakes threads whose translations are flushed everywhere: a bounded number.
 #[inline]
 pub fn wake_flushed(kernel: &Kernel) {
     if !kernel.flushing.is_empty() {
@@ -473,17 +483,17 @@ pub fn wake_flushed(kernel: &Kernel) {
 
 #[cold]
 fn wake_some_flushed(kernel: &Kernel) {
-    let mut next = kernel.flushing.front(kernel);
-    while let Some(thread) = next {
-        next = kernel.flushing.after(kernel, thread);
-        if thread.ticket.get().is_none_or(|ticket| kernel.shootdown.is_done(ticket)) {
-            kernel.flushing.remove(thread);
-            if thread.is_exiting.get() {
-                thread.state.set(State::Ended);
-                crate::death::thread_ended(kernel, thread);
-            } else {
-                make_ready(kernel, thread);
-            }
+    for _ in 0..WAKE_BATCH {
+        let first = kernel.flushing.first(kernel);
+        let Some(thread) = first.filter(|first| kernel.shootdown.is_done(Ticket::from_key(first.fair.key()))) else {
+            return;
+        };
+        kernel.flushing.remove(thread);
+        if thread.is_exiting.get() {
+            thread.state.set(State::Ended);
+            crate::death::thread_ended(kernel, thread);
+        } else {
+            make_ready(kernel, thread);
         }
     }
 }

@@ -14,12 +14,11 @@ use crate::kernel::Kernel;
 use crate::list::List;
 use crate::object::mapping::{InLimbo, Mapping};
 use crate::object::{Account, Object, Ref};
+use crate::sync::requests::Requests;
+pub use crate::sync::requests::Ticket;
 use core::cell::Cell;
 use core::ptr::NonNull;
 use x86_64::{PhysAddr, VirtAddr};
-
-/// Most CPUs: sets of them are words.
-pub const CPUS: usize = 64;
 
 /// Frames and mappings taken from limbo at once.
 const BATCH: usize = 32;
@@ -36,28 +35,11 @@ pub enum Progress {
     Done(Ticket),
 }
 
-/// A request for a shoot-down. Later requests have greater tickets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
-
-impl Ticket {
-    /// Nothing to wait for.
-    pub const DONE: Ticket = Ticket(0);
-}
-
 /// Who has to flush, and what waits for it.
 pub struct Shootdown {
     /// The CPU that holds the kernel lock.
     here: Cell<u32>,
-    last: Cell<Ticket>,
-    /// CPUs that have to flush, as a bit set.
-    pending: Cell<u64>,
-    /// Of these, the ones to which no interrupt was sent yet.
-    kicks: Cell<u64>,
-    /// For each pending CPU, the first request that it has not answered.
-    oldest: [Cell<Ticket>; CPUS],
-    /// Every ticket below is done.
-    frontier: Cell<Ticket>,
+    requests: Requests,
     first_table: Cell<Option<NonNull<LimboTable>>>,
     last_table: Cell<Option<NonNull<LimboTable>>>,
     mappings: List<Mapping, InLimbo>,
@@ -78,11 +60,7 @@ impl Shootdown {
     pub const fn new() -> Shootdown {
         Shootdown {
             here: Cell::new(0),
-            last: Cell::new(Ticket::DONE),
-            pending: Cell::new(0),
-            kicks: Cell::new(0),
-            oldest: [const { Cell::new(Ticket::DONE) }; CPUS],
-            frontier: Cell::new(Ticket(u64::MAX)),
+            requests: Requests::new(),
             first_table: Cell::new(None),
             last_table: Cell::new(None),
             mappings: List::new(),
@@ -100,7 +78,7 @@ impl Shootdown {
     #[inline]
     pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
         self.set_here(cpu);
-        if self.pending.get() & 1 << cpu == 0 {
+        if self.requests.pending() & 1 << cpu == 0 {
             return false;
         }
         arch::flush_all();
@@ -126,19 +104,19 @@ impl Shootdown {
         {
             from.loaded.set(from.loaded.get() & !here);
         }
-        self.pending.get() & here != 0 && self.acknowledge(kernel)
+        self.requests.pending() & here != 0 && self.acknowledge(kernel)
     }
 
     /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
     #[inline]
     pub fn take_kicks(&self) -> u64 {
-        self.kicks.take()
+        self.requests.take_kicks()
     }
 
     /// Whether a request is answered by all.
     #[inline]
     pub fn is_done(&self, ticket: Ticket) -> bool {
-        ticket < self.frontier.get()
+        self.requests.is_done(ticket)
     }
 
     /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
@@ -155,44 +133,19 @@ impl Shootdown {
     /// Asks the other CPUs that have the address space loaded to flush. The page tables are changed under the same hold of the
     /// lock, before or after.
     pub fn announce(&self, space: &AddressSpace) -> Ticket {
-        let (loaded, here) = (space.loaded.get(), 1 << self.here.get());
-        let others = loaded & !here;
-        if others == 0 {
-            return Ticket::DONE;
-        }
-        let ticket = Ticket(self.last.get().0 + 1);
-        self.last.set(ticket);
-        let fresh = others & !self.pending.get();
-        let mut rest = fresh;
-        while rest != 0 {
-            self.oldest[rest.trailing_zeros() as usize].set(ticket);
-            rest &= rest - 1;
-        }
-        self.pending.set(self.pending.get() | fresh);
-        self.kicks.set(self.kicks.get() | fresh);
-        self.frontier.set(self.frontier.get().min(ticket));
-        ticket
+        self.requests.announce(space.loaded.get() & !(1 << self.here.get()))
     }
 
     /// The CPUs that have to flush.
     #[cfg(test)]
     pub(crate) fn pending(&self) -> u64 {
-        self.pending.get()
+        self.requests.pending()
     }
 
     /// This CPU has flushed everything.
     #[cold]
     fn acknowledge(&self, kernel: &Kernel) -> bool {
-        let pending = self.pending.get() & !(1 << self.here.get());
-        self.pending.set(pending);
-        self.kicks.set(self.kicks.get() & pending);
-        let mut frontier = Ticket(u64::MAX);
-        let mut rest = pending;
-        while rest != 0 {
-            frontier = frontier.min(self.oldest[rest.trailing_zeros() as usize].get());
-            rest &= rest - 1;
-        }
-        let advanced = frontier > self.frontier.replace(frontier);
+        let advanced = self.requests.acknowledge(self.here.get() as usize);
         self.collect(kernel);
         advanced
     }

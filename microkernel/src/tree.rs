@@ -109,6 +109,12 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         W::node(unsafe { pointer.as_ref() })
     }
 
+    /// Not 0 where it has members: to test several at once.
+    #[inline(always)]
+    pub fn occupied(&self) -> usize {
+        self.root.get().map_or(0, |root| root.as_ptr() as usize)
+    }
+
     /// The member with the least key.
     #[inline]
     pub fn first<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
@@ -130,6 +136,14 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
         }
         // SAFETY: as in `first`.
         found.map(|found| unsafe { found.as_ref() })
+    }
+
+    /// The members whose keys are `key` or greater. None may leave meanwhile.
+    pub fn from<'k>(&self, kernel: &'k Kernel, key: u64) -> impl Iterator<Item = &'k Object<T>>
+    where
+        T: 'k,
+    {
+        core::iter::successors(self.first_from(kernel, key), |object| self.after(kernel, object))
     }
 
     /// The member after this one.

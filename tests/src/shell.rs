@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use images::{Machine, Session};
 
 /// What the shell prints when it is ready for a line.
@@ -41,6 +41,29 @@ impl Shell {
         let printed = self.session.expect(PROMPT, COMMAND)?;
         let output = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         Ok(output.replace("\r\n", "\n"))
+    }
+
+    /// Types `command`, and returns what it prints and its status.
+    ///
+    /// # Errors
+    /// As [`Shell::run`].
+    pub fn status(&mut self, command: &str) -> Result<(String, u8)> {
+        let output = self.run(command)?;
+        let status = self.run("echo $?")?;
+        Ok((output, status.trim().parse().with_context(|| format!("`{command}`: a status of {status:?}"))?))
+    }
+
+    /// Types `command`, and checks its status and that it prints all of `texts`. Returns what it prints.
+    ///
+    /// # Errors
+    /// As [`Shell::run`], or it is otherwise.
+    pub fn check(&mut self, command: &str, status: u8, texts: &[&str]) -> Result<String> {
+        let (output, found) = self.status(command)?;
+        ensure!(found == status, "`{command}` ends with {found}, not {status}:\n{output}");
+        for text in texts {
+            ensure!(output.contains(text), "`{command}` says nothing of {text:?}:\n{output}");
+        }
+        Ok(output)
     }
 
     /// The session, for keys, other texts, and QEMU's control channel.

@@ -50,6 +50,31 @@ fn services_die_and_nobody_notices() {
 }
 
 #[test]
+fn what_programs_log_is_in_the_log() {
+    let (text, status) = run(&tests::machine(), "logs info the cat is fed; logs panic no cat; dmesg logs");
+    assert_eq!(status, 0, "{text}");
+    let logged = |level: &str, what: &str| {
+        text.lines().any(|line| line.contains(&format!("{level} ")) && line.contains(" logs[") && line.contains(what))
+    };
+    assert!(logged("info", "]: the cat is fed"), "{text}");
+    assert!(logged("crit", "]: panicked at") && logged("crit", "]: no cat"), "{text}");
+}
+
+#[test]
+fn log_rings_of_ended_programs_are_given_up() {
+    // More than init holds at once; all are collected, also over a restart of the log server and of init.
+    let many = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("logs info line {n}; ")).collect::<String>();
+    let (before, after) = (many(100..140), many(200..240));
+    let kills = "service kill log; logs info between; service kill init;";
+    let (text, status) = run(&tests::machine(), &format!("{before}dmesg logs; {kills} {after}dmesg logs"));
+    assert_eq!(status, 0, "{text}");
+    let lines = (100..140).chain(200..240).map(|n| format!("]: line {n}"));
+    for line in lines.chain(["]: between".to_string()]) {
+        assert!(text.contains(&line), "{line} is missing:\n{text}");
+    }
+}
+
+#[test]
 fn bad_commands_are_refused() {
     for (command, status) in [("no-such-command", 127), ("kill nobody", 1), ("service kill nothing", 1)] {
         let (text, found) = run(&tests::machine(), command);

@@ -121,7 +121,10 @@ impl Service {
     }
 
     fn grant(&mut self, words: &mut Words) -> Result<(), Reason> {
-        let name = words.name("a name")?;
+        let name = match words.keyword {
+            "state" => libsys::state::NAME.to_owned(),
+            _ => words.name("a name")?,
+        };
         let what = match words.keyword {
             "ports" => {
                 let first = words.number("the first port", 0, 0xffff)?;

@@ -170,7 +170,7 @@ const TEMPLATES: &str = "
 service pci
     bus
     parameter tables $rsdp
-    state kept 8K
+    state 8K
 service nvme
     device pci class 0108,010802
     class block
@@ -234,11 +234,11 @@ fn mistakes_about_templates_are_told() {
         ("service a\ndevice pci class 010", "line 2: `010` is not a class such as 0108 or 010802"),
         ("service thirteen-long\ntemplate", "line 1: thirteen-long is a template: its name may have 12 characters"),
         ("service a\ntemplate\nports p 1 1", "line 1: a is a template: its instances cannot all have p"),
-        ("service a\ntemplate\nstate device 4K", "line 1: a has two handles with the name device"),
+        ("service a\ntemplate\nresource device inspect", "line 1: a has two handles with the name device"),
         ("service a\nbus\ntemplate", "line 1: a is a template: it can neither be a bus's server nor collect logs"),
         ("service a\ninstances b\nservice b", "line 1: a makes instances of b, which is no template"),
         ("service a\nsession b\nservice b\ntemplate", "line 1: a wants a session to b, which is a template"),
-        ("service a\nstate s 0", "line 2: `0` is not a size such as 4K"),
+        ("service a\nstate 0", "line 2: `0` is not a size such as 4K"),
         ("service a\nparameter x $acpi", "line 2: `$acpi` is not known: $rsdp"),
     ] {
         assert_eq!(error(text), format!("manifest, {expected}"));

@@ -315,7 +315,7 @@ pub struct RangeRecord {
     pub start: u64,
     /// How many ports or bytes.
     pub length: u64,
-    /// The process that made the object.
+    /// The process that made the object; 0 is the kernel, for devices that it drives itself.
     pub process: u64,
 }
 

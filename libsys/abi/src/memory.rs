@@ -1,6 +1,7 @@
 //! Memory objects and mappings.
 
 use bitflags::bitflags;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Kinds of Memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,4 +78,14 @@ impl Caching {
             _ => None,
         }
     }
+}
+
+/// Memory attached to a DmaDomain, as `DmaList` tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct AttachmentRecord {
+    /// Its number in the domain.
+    pub attachment: u64,
+    /// The process that attached it; 0: that incarnation is dead.
+    pub process: u64,
 }

@@ -88,8 +88,8 @@ syscalls! {
     /// Makes a session. a0: Channel (`MINT`); a1: badge; a2: Account (`CHARGE`). r0: Session.
     /// Errors: `AccountExhausted`, `NoSlot`, `Closed`.
     SessionMint = 14;
-    /// Lists live sessions. a0: Channel (`RECEIVE`); a1: number of records to skip. r0: number of
-    /// [`crate::inspect::SessionRecord`]s in the payload.
+    /// Lists live sessions, and closes that are not acknowledged. a0: Channel (`RECEIVE`); a1: cursor (0 at first). r0: number of
+    /// [`crate::inspect::SessionRecord`]s in the payload; r1: next cursor, 0 at the end.
     SessionList = 15;
     /// Acknowledges the delivered close of a session. a0: Channel (`RECEIVE`); a1: badge; a2: client process.
     /// Error: `BadState` (no such close was delivered).
@@ -207,7 +207,8 @@ syscalls! {
     /// Attaches Memory: it stays pinned until it is released. a0: DmaDomain (`INSPECT`); a1: Memory (`READ`, `WRITE`). Payload:
     /// [`crate::memory`] segments as (device address, bytes) pairs; r0: their number; r1: number of the attachment.
     DmaAttach = 54;
-    /// Releases attached Memory: to be done by the domain's owner once the device cannot reach it. a0: DmaDomain (`MANAGE`); a1: attachment, or 0 for all.
+    /// Releases attached Memory: to be done by the domain's owner once the device cannot reach it. a0: DmaDomain (`MANAGE`); a1: attachment, or 0 for
+    /// all, of which some are released. r0: how many are left, of all.
     DmaRelease = 55;
     /// Makes a Resource for a part of another's range. a0: Resource (`MANAGE`); a1: start; a2: length; a3: Account. r0: Resource.
     ResourceSplit = 56;
@@ -222,6 +223,9 @@ syscalls! {
     SystemPower = 59;
     /// Reads a process's or thread's own identity. r0: number of the process; r1: of the thread; r2: incarnation; r3: CPU.
     Identify = 60;
+    /// Lists attached Memory. a0: DmaDomain (`MANAGE`); a1: the number to begin at, 0 at first. Payload: [`crate::memory::AttachmentRecord`]s; r0: their
+    /// number; r1: the number to go on at, 0 at the end.
+    DmaList = 61;
 }
 
 /// What `Receive` delivers, in `r0`'s low byte: the upper 56 bits are zero unless noted.

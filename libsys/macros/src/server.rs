@@ -125,27 +125,40 @@ fn handles(method: &Method) -> TokenStream {
 
 /// Decodes what is not a handle.
 fn data(method: &Method) -> TokenStream {
-    let malformed = quote!(return request.refuse(::libsys::wire::Refusal::Malformed));
+    // A refusal closes handles, which takes the page.
+    let drop_page = method.borrows().then(|| quote!(::core::mem::drop(page);));
+    let malformed = quote!({
+        #drop_page
+        return request.refuse(::libsys::wire::Refusal::Malformed);
+    });
     let page = method.borrows().then(|| {
+        let source = match method.asks_in_words() {
+            true => quote! {
+                let start = 0;
+                let room = page.payload_mut();
+            },
+            false => quote! {
+                let ::core::option::Option::Some((data, room)) = request.data_in(&mut page) else #malformed;
+                let start = data.len();
+            },
+        };
         quote! {
             let mut page = ::libsys::message::ServePage::take();
-            let (payload, room) = ::libsys::wire::split(&mut page, request.header());
+            #source
         }
     });
-    let unused_room = (method.borrows() && !method.result.is_count).then(|| quote!(let _ = room;));
+    let unused_room = (method.borrows() && !method.result.is_count).then(|| quote!(let _ = (start, room);));
     let decoded = if method.asks_in_words() {
-        let unused_payload = method.borrows().then(|| quote!(let _ = payload;));
-        let words = words(method, &malformed);
-        quote!(#unused_payload #words)
+        words(method, &malformed)
     } else {
         let (patterns, types, after) = payload(method, &malformed);
         let source = if method.borrows() {
-            quote!(::libsys::wire::decode::<(#(#types,)*)>(payload))
+            quote!(::libsys::wire::decode::<(#(#types,)*)>(data))
         } else {
             quote!(request.data::<(#(#types,)*)>())
         };
         quote! {
-            let ::core::option::Option::Some((#(#patterns,)*)) = #source else { #malformed };
+            let ::core::option::Option::Some((#(#patterns,)*)) = #source else #malformed;
             #(#after)*
         }
     };
@@ -171,7 +184,7 @@ fn words(method: &Method, malformed: &TokenStream) -> TokenStream {
                 statements.push(quote! {
                     let ::core::option::Option::Some(#name) =
                         ::libsys::wire::Shared::checked(#name, request.raw_word(#index), request.raw_word(#next))
-                    else { #malformed };
+                    else #malformed;
                 });
                 index += 2;
                 continue;
@@ -179,7 +192,7 @@ fn words(method: &Method, malformed: &TokenStream) -> TokenStream {
             _ => continue,
         };
         statements.push(quote! {
-            let ::core::option::Option::Some(#name) = request.word::<#ty>(#index) else { #malformed };
+            let ::core::option::Option::Some(#name) = request.word::<#ty>(#index) else #malformed;
         });
         index += 1;
     }
@@ -203,7 +216,7 @@ fn payload(method: &Method, malformed: &TokenStream) -> (Vec<TokenStream>, Vec<T
                 let range = format_ident!("{name}_range");
                 after.push(quote! {
                     let ::core::option::Option::Some(#name) =
-                        ::libsys::wire::Shared::checked(#name, #range.0, #range.1) else { #malformed };
+                        ::libsys::wire::Shared::checked(#name, #range.0, #range.1) else #malformed;
                 });
                 (quote!(#range), quote!((u64, u64)))
             }
@@ -234,7 +247,7 @@ fn finish_room(method: &Method) -> TokenStream {
     if method.result.error.is_some() {
         quote! {
             match result {
-                ::core::result::Result::Ok(filled) => request.answer_filled(page, capacity, filled),
+                ::core::result::Result::Ok(filled) => request.answer_filled(page, start, capacity, filled),
                 ::core::result::Result::Err(error) => {
                     ::core::mem::drop(page);
                     request.answer_error(&error)
@@ -242,7 +255,7 @@ fn finish_room(method: &Method) -> TokenStream {
             }
         }
     } else {
-        quote!(request.answer_filled(page, capacity, result))
+        quote!(request.answer_filled(page, start, capacity, result))
     }
 }
 

@@ -58,24 +58,38 @@ widths!(u8, u16, u32, u64);
 #[derive(Debug)]
 pub struct Registers {
     mapping: WritableMapping,
+    /// Where in the mapping they start.
+    start: usize,
+    bytes: usize,
 }
 
 impl Registers {
     /// The registers in device Memory. Errors: those of mapping it.
     pub fn of(memory: &Memory) -> core::result::Result<Registers, Error> {
-        Ok(Registers { mapping: memory.map_writable()? })
+        let mapping = memory.map_writable()?;
+        Ok(Registers { start: 0, bytes: mapping.bytes(), mapping })
+    }
+
+    /// `bytes` of the registers in device Memory, from `offset` on. Errors: `BadArgument` (they are not inside, or `offset` is no multiple of 8), and those of mapping it.
+    pub fn of_part(memory: &Memory, offset: u64, bytes: u64) -> core::result::Result<Registers, Error> {
+        const PAGE: u64 = abi::PAGE_BYTES as u64;
+        let end = offset.checked_add(bytes).filter(|_| offset.is_multiple_of(8)).ok_or(Error::BadArgument)?;
+        let first = offset / PAGE * PAGE;
+        let last = end.checked_next_multiple_of(PAGE).ok_or(Error::BadArgument)?;
+        let mapping = memory.map_writable_part(first, last - first)?;
+        Ok(Registers { mapping, start: (offset - first) as usize, bytes: bytes as usize })
     }
 
     /// How many bytes of them there are.
     pub fn bytes(&self) -> usize {
-        self.mapping.bytes()
+        self.bytes
     }
 
     /// Reads a register. Panics when it is not inside, as an index of a slice does: see [`super::Env::registers`].
     #[inline]
     pub fn read<T: Width>(&self, register: Register<T>) -> T {
         let address = self.address(register);
-        // SAFETY: inside the mapping, which lives as long as `self`, and aligned, as `Register::at` checked and mappings start at a
+        // SAFETY: inside the mapping, which lives as long as `self`, and aligned, as `Register::at` and `of_part` checked and mappings start at a
         // page. Any bytes are a valid number; what reading does to the device is the driver's affair.
         unsafe { (address as *const T).read_volatile() }
     }
@@ -97,9 +111,9 @@ impl Registers {
     #[inline]
     fn address<T: Width>(&self, register: Register<T>) -> usize {
         let offset = register.offset;
-        let is_inside = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.mapping.bytes());
-        assert!(is_inside, "a register at {offset:#x} of {:#x} bytes", self.mapping.bytes());
-        self.mapping.address() + offset
+        let is_inside = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.bytes);
+        assert!(is_inside, "a register at {offset:#x} of {:#x} bytes", self.bytes);
+        self.mapping.address() + self.start + offset
     }
 }
 
@@ -123,6 +137,18 @@ mod tests {
         registers.write(LAST, 7);
         assert_eq!(registers.read(LAST), 7);
         assert_eq!(LOW.index(3, 8).offset(), 30);
+    }
+
+    #[test]
+    fn a_part_starts_and_ends_where_it_says() {
+        let memory = Memory::create(&crate::fake::account(), 3 * 4096).expect("memory");
+        let all = Registers::of(&memory).expect("a mapping");
+        let part = Registers::of_part(&memory, 4096 + 64, 4096).expect("a mapping");
+        part.write(Register::at(4088), 5_u64);
+        assert_eq!((all.read(Register::<u64>::at(2 * 4096 + 56)), part.bytes()), (5, 4096));
+        for (offset, bytes) in [(4, 8), (8192, 4097), (u64::MAX - 7, 16)] {
+            assert!(Registers::of_part(&memory, offset, bytes).is_err(), "{offset} {bytes}");
+        }
     }
 
     #[test]

@@ -1,159 +1,44 @@
 //! The class of stream devices: everything that [`Character`] asks for but the device itself.
 //!
-//! A driver implements [`StreamDevice`], whose heart is one method that moves bytes between the device and two rings,
-//! and is served as `Stream<Driver>`. The rings belong to whoever attached ones; otherwise they are the driver's own, and
+//! A driver implements [`StreamDevice`]: how bytes go from the device into a ring, from a ring into the device, and when it
+//! interrupts. It is served as `Stream<Driver>`, which loops, acknowledges and looks after clients. Parameter of serial lines: `baud`,
+//! the speed at the start (115200). The rings belong to whoever attached ones; otherwise they are the driver's own, and
 //! clients read and write by calls. What is on its way when rings change hands is kept: input that the former client has not taken
 //! goes to the next, and output that it left is sent first.
 
-use super::{Context, Driver, Env, Result};
+mod device;
+mod ring;
+
+pub use device::{Done, Received, StreamDevice, divisor};
+pub use ring::StreamRing;
+
+use super::{Context, Driver, Env, Interrupt, Result, StartError};
 use crate::protocol::character::{Character, CharacterError, Control, Line, Readiness};
-use crate::ring::{self, BadRing, Consumer, Producer};
 use crate::service::{Parked, Reply, Serve, Subscribers};
-use crate::time::{Duration, TimerId, Timers};
+use crate::time::{self, Duration, TimerId, Timers};
 use crate::wire::{Answer, Method, Request, Shared};
-use crate::{Account, Channel, Error, Handle, Memory, Object, WritableMapping, sys};
-use abi::ring::ByteRing;
+use crate::{Account, Channel, Handle};
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::mem::offset_of;
-use core::sync::atomic::Ordering;
+use device::exchange;
+use ring::copy;
 
-/// A device that is a stream of bytes.
-pub trait StreamDevice: Sized {
-    /// Finds the device and makes it ready. Its interrupts may be any bits of the channel but [`WAKE`].
-    fn start(env: &Env) -> Result<Self>;
+/// The signal bit of the device's interrupt.
+const INTERRUPT: u64 = 1;
 
-    /// Moves what can be moved, and leaves the device such that it interrupts when more can be: when it has input and there
-    /// is room for it, when it can send and there is output. It acknowledges the device's interrupt.
-    fn exchange(&mut self, input: &StreamRing, output: &StreamRing) -> Exchanged;
-
-    /// Whether everything that it took has left.
-    fn is_idle(&mut self) -> bool;
-
-    /// Changes how it works. Dropping input and output is done by [`Stream`].
-    fn control(&mut self, control: Control) -> core::result::Result<(), CharacterError> {
-        let _ = control;
-        Err(CharacterError::Unsupported)
-    }
-
-    /// Speed and format, of a serial line.
-    fn line(&self) -> core::result::Result<Line, CharacterError> {
-        Err(CharacterError::Unsupported)
-    }
-}
-
-/// What an exchange did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Exchanged {
-    /// Bytes that came in.
-    pub received: u64,
-    /// Bytes that went out.
-    pub sent: u64,
-    /// Times the device said that it had lost input.
-    pub overruns: u64,
-    /// There is more to do: call again soon.
-    pub unfinished: bool,
-    /// A ring makes no sense any more.
-    pub broken: bool,
-}
+/// Milliseconds.
+const LONGEST_BREAK: u32 = 500;
 
 /// The signal bit that clients wake a [`Stream`] by.
 pub const WAKE: u64 = 1 << 63;
-
-/// Bytes of the driver's own rings: for the time before somebody attaches larger ones.
-const OWN_CAPACITY: u64 = 2048;
 
 /// Rings of former clients with output left, at most.
 const MOST_LEFT: usize = 4;
 
 /// How often it is looked whether a device has become idle.
-const IDLE_POLL: Duration = Duration::from_millis(1);
-
-/// One ring of a device: the Memory that it is in, for [`Ports::drain`](crate::Ports::drain) and
-/// [`Ports::fill`](crate::Ports::fill), and how full it is.
-#[derive(Debug)]
-pub struct StreamRing {
-    memory: Memory,
-    offset: u64,
-    mapping: Arc<WritableMapping>,
-}
-
-impl StreamRing {
-    /// The ring in a range of Memory. Errors: `OutOfRange` (it is none), `Device` (it cannot be mapped).
-    fn shared(shared: Shared) -> core::result::Result<StreamRing, CharacterError> {
-        let Shared { memory, offset, bytes } = shared;
-        let mapping = Arc::new(memory.map_writable().map_err(|_| CharacterError::Device)?);
-        let capacity_at = offset as usize + offset_of!(ByteRing, capacity);
-        let is_inside = offset.is_multiple_of(8) && bytes >= abi::ring::BYTE_RING_HEADER;
-        if !is_inside || ring::memory_bytes(mapping.load_u64(capacity_at, Ordering::Relaxed).min(1 << 32)) > bytes {
-            return Err(CharacterError::OutOfRange);
-        }
-        let ring = StreamRing { memory, offset, mapping };
-        ring.consumer().map_err(|BadRing| CharacterError::OutOfRange)?;
-        Ok(ring)
-    }
-
-    fn own(account: &Account) -> core::result::Result<StreamRing, Error> {
-        let memory = ring::create(account, OWN_CAPACITY)?;
-        let mapping = Arc::new(memory.map_writable()?);
-        Ok(StreamRing { memory, offset: 0, mapping })
-    }
-
-    /// The Memory.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// Where in it the ring starts.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Bytes for which there is room; none in a ring that makes no sense.
-    pub fn room(&self) -> usize {
-        self.producer().and_then(|producer| producer.room()).unwrap_or(0)
-    }
-
-    /// Bytes that are there; none in a ring that makes no sense.
-    pub fn available(&self) -> usize {
-        self.consumer().and_then(|consumer| consumer.available()).unwrap_or(0)
-    }
-
-    fn capacity(&self) -> usize {
-        self.available() + self.room()
-    }
-
-    fn lose(&self, bytes: u64) {
-        let lost = self.mapping.word_u64(self.offset as usize + offset_of!(ByteRing, lost));
-        lost.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// This side of the ring as it stands: the kernel moves the indices too, so nobody keeps them.
-    fn producer(&self) -> core::result::Result<Producer, BadRing> {
-        Producer::attach(self.mapping.clone(), self.offset as usize)
-    }
-
-    fn consumer(&self) -> core::result::Result<Consumer, BadRing> {
-        Consumer::attach(self.mapping.clone(), self.offset as usize)
-    }
-
-    /// Puts bytes in, as the device whose input it is: how many there was room for.
-    pub fn put(&self, bytes: &[u8]) -> usize {
-        self.producer().and_then(|mut producer| producer.write(bytes)).map_or(0, |moved| moved.bytes)
-    }
-
-    /// Takes bytes out, as the device whose output it is: how many there were.
-    pub fn take(&self, into: &mut [u8]) -> usize {
-        self.consumer().and_then(|mut consumer| consumer.read(into)).map_or(0, |moved| moved.bytes)
-    }
-
-    fn is_same(&self, other: &StreamRing) -> bool {
-        let number = |ring: &StreamRing| sys::handle_inspect(ring.memory.handle()).map(|info| info.object).ok();
-        self.offset == other.offset && number(self).is_some() && number(self) == number(other)
-    }
-}
+/// No device interrupts for that; it is about a character's time at 115,200 bits a second.
+const IDLE_POLL: Duration = Duration::from_micros(100);
 
 /// Rings that a client attached.
 #[derive(Debug)]
@@ -169,6 +54,11 @@ struct Attached {
 #[derive(Debug)]
 pub struct Stream<D> {
     device: D,
+    interrupt: Option<Interrupt>,
+    /// For what it interrupts: input, output. `None`: that is not known yet.
+    enabled: Option<(bool, bool)>,
+    /// How it works, if it is a serial line.
+    line: Option<Line>,
     wake: Channel,
     input: StreamRing,
     output: StreamRing,
@@ -182,10 +72,20 @@ pub struct Stream<D> {
 }
 
 impl<D: StreamDevice> Stream<D> {
-    /// Serves a device. Bits [`WAKE`] of `channel` are signalled by clients.
+    /// Serves a device without an interrupt. Bits [`WAKE`] of `channel` are signalled by clients.
     pub fn new(device: D, channel: &Channel, account: &Account) -> Result<Stream<D>> {
-        let mut stream = Stream {
+        let mut stream = Stream::quiet(device, channel, account)?;
+        stream.pump();
+        Ok(stream)
+    }
+
+    /// One that has not looked at its device yet.
+    fn quiet(device: D, channel: &Channel, account: &Account) -> Result<Stream<D>> {
+        Ok(Stream {
             device,
+            interrupt: None,
+            enabled: None,
+            line: None,
             wake: channel.signaller(WAKE)?,
             input: StreamRing::own(account)?,
             output: StreamRing::own(account)?,
@@ -195,9 +95,7 @@ impl<D: StreamDevice> Stream<D> {
             flushing: Parked::new(),
             subscribers: Subscribers::new(),
             timers: Timers::new(),
-        };
-        stream.pump();
-        Ok(stream)
+        })
     }
 
     /// The device.
@@ -214,7 +112,11 @@ impl<D: StreamDevice> Stream<D> {
             let output = self.left.front().unwrap_or(if is_left { &self.output } else { current });
             let is_current = core::ptr::eq(output, current);
             let (before, half) = (output.available(), current.capacity() / 2);
-            let done = self.device.exchange(input, output);
+            let done = exchange(&mut self.device, &mut self.enabled, input, output);
+            if let Some(interrupt) = &self.interrupt {
+                // Fails only where the interrupt is gone, and then none comes.
+                let _ = interrupt.acknowledge();
+            }
             let after = output.available();
             if done.overruns > 0 {
                 input.lose(done.overruns);
@@ -270,7 +172,8 @@ impl<D: StreamDevice> Stream<D> {
             return;
         }
         let is_empty = self.left.is_empty() && self.output.available() + self.current_output().available() == 0;
-        if !is_empty || !self.device.is_idle() {
+        // Of a device that cannot be asked nothing is to be expected.
+        if !is_empty || self.device.is_idle() == Ok(false) {
             if self.timers.next_deadline().is_none() {
                 self.timers.after(IDLE_POLL);
             }
@@ -283,6 +186,15 @@ impl<D: StreamDevice> Stream<D> {
 
     fn current_output(&self) -> &StreamRing {
         self.attached.as_ref().map_or(&self.output, |attached| &attached.output)
+    }
+
+    fn set_line(&mut self, line: Line) -> core::result::Result<(), CharacterError> {
+        if !line.has_known_format() {
+            return Err(CharacterError::OutOfRange);
+        }
+        self.device.set_line(line)?;
+        self.line = Some(line);
+        Ok(())
     }
 
     fn check_free(&self) -> core::result::Result<(), CharacterError> {
@@ -303,21 +215,18 @@ impl<D: StreamDevice> Stream<D> {
     }
 }
 
-/// Moves what fits.
-fn copy(from: &StreamRing, to: &StreamRing) {
-    let mut bytes = [0; 256];
-    loop {
-        let room = to.room().min(bytes.len());
-        match from.take(&mut bytes[..room]) {
-            0 => return,
-            count => to.put(&bytes[..count]),
-        };
-    }
-}
-
 impl<D: StreamDevice> Driver for Stream<D> {
     fn start(env: &Env) -> Result<Self> {
-        Stream::new(D::start(env)?, env.channel(), env.account())
+        let interrupt = D::INTERRUPT.map(|name| env.interrupt(name, INTERRUPT)).transpose()?;
+        let mut stream = Stream::quiet(D::start(env)?, env.channel(), env.account())?;
+        stream.interrupt = interrupt;
+        let line = Line::of_8_bits(env.parse("baud")?.unwrap_or(115_200));
+        match stream.set_line(line) {
+            Ok(()) | Err(CharacterError::Unsupported) => {}
+            Err(_) => return Err(StartError::Device("it cannot be set to this speed")),
+        }
+        stream.pump();
+        Ok(stream)
     }
 
     fn signal(&mut self, _: u64) {
@@ -457,13 +366,19 @@ impl<D: StreamDevice> Character for Stream<D> {
                 self.left.clear();
                 while self.output.take(&mut [0; 256]) > 0 {}
             }
-            other => return self.device.control(other),
+            Control::Line(line) => self.set_line(line)?,
+            Control::Break(milliseconds) if milliseconds <= LONGEST_BREAK => {
+                self.device.set_break(true)?;
+                time::sleep(Duration::from_millis(milliseconds.into()));
+                self.device.set_break(false)?;
+            }
+            Control::Break(_) => return Err(CharacterError::OutOfRange),
         }
         self.pump();
         Ok(())
     }
 
     fn line(&mut self, _: &Context) -> core::result::Result<Line, CharacterError> {
-        self.device.line()
+        self.line.ok_or(CharacterError::Unsupported)
     }
 }

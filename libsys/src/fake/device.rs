@@ -5,6 +5,7 @@ use super::who;
 use abi::ports::{BURST, Gate};
 use abi::ring::{BYTE_RING_HEADER, BYTE_RING_LARGEST};
 use abi::{Error, Kind, Rights};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +23,11 @@ pub fn ports(device: Arc<dyn PortDevice>) -> crate::Ports {
     let mut state = Kernel::lock();
     let object = state.add(Object::Ports(device));
     crate::Object::from_handle(state.make(process, object, false))
+}
+
+/// Memory of the calling process for a device that a test plays: it maps the Memory, and knows the buffer by its device address.
+pub fn dma_buffer(bytes: u64) -> Result<crate::driver::DmaBuffer, Error> {
+    crate::driver::DmaBuffer::unattached(&super::account(), bytes)
 }
 
 /// An interrupt that a test can strike.
@@ -56,7 +62,44 @@ impl FakeInterrupt {
     }
 }
 
+/// A DmaDomain of the calling process, whose attachments have no segments.
+pub fn dma_domain() -> crate::DmaDomain {
+    let process = who().process;
+    let mut state = Kernel::lock();
+    let object = state.add(Object::DmaDomain { attached: BTreeSet::new(), next: 1 });
+    crate::Object::from_handle(state.make(process, object, false))
+}
+
+/// Attachments that are released at once.
+const RELEASED_AT_ONCE: usize = 32;
+
 impl State {
+    /// `DmaAttach`: the number of the attachment.
+    pub(super) fn attach_dma(&mut self, process: u64, domain: u64, memory: u64) -> Result<u64, Error> {
+        let object = self.find(process, domain, Kind::DmaDomain, Rights::INSPECT)?;
+        self.find(process, memory, Kind::Memory, Rights::READ | Rights::WRITE)?;
+        let Some(Object::DmaDomain { attached, next }) = self.objects.get_mut(&object) else {
+            return Err(Error::WrongKind);
+        };
+        let number = *next;
+        attached.insert(number);
+        *next += 1;
+        Ok(number)
+    }
+
+    /// `DmaRelease`: how many of all are left.
+    pub(super) fn release_dma(&mut self, process: u64, domain: u64, attachment: u64) -> Result<u64, Error> {
+        let object = self.find(process, domain, Kind::DmaDomain, Rights::MANAGE)?;
+        let Some(Object::DmaDomain { attached, .. }) = self.objects.get_mut(&object) else {
+            return Err(Error::WrongKind);
+        };
+        if attachment != 0 {
+            return if attached.remove(&attachment) { Ok(0) } else { Err(Error::BadArgument) };
+        }
+        *attached = attached.iter().copied().skip(RELEASED_AT_ONCE).collect();
+        Ok(attached.len() as u64)
+    }
+
     pub(super) fn set_masked(&mut self, process: u64, handle: u64, mask: bool) -> Result<(), Error> {
         let object = self.find(process, handle, Kind::Interrupt, Rights::MANAGE)?;
         if let Some(Object::Interrupt { masked, .. }) = self.objects.get_mut(&object) {

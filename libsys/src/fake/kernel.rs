@@ -3,7 +3,7 @@
 use super::Who;
 use super::table::{Entry, Table};
 use abi::{Class, Error, ExitRecord, Header, Limits, WORDS};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -26,6 +26,11 @@ pub(super) enum Object {
         masked: bool,
     },
     Ports(Arc<dyn super::PortDevice>),
+    /// Numbers of its attachments.
+    DmaDomain {
+        attached: BTreeSet<u64>,
+        next: u64,
+    },
     Resource,
 }
 

@@ -50,10 +50,13 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::SessionList => {
             let channel = state.find(me, r[0], Kind::Channel, Rights::RECEIVE)?;
             let all = state.sessions(channel);
+            let count = all.len() as u64;
             let part: Vec<SessionRecord> =
                 all.into_iter().skip(r[1] as usize).take(PAYLOAD_BYTES / size_of::<SessionRecord>()).collect();
             write_payload(&part);
-            r[0] = part.len() as u64;
+            // The cursor counts the records that were listed.
+            let listed = r[1] + part.len() as u64;
+            [r[0], r[1]] = [part.len() as u64, if listed < count { listed } else { 0 }];
         }
         Syscall::SessionAcknowledge => {
             let channel = state.find(me, r[0], Kind::Channel, Rights::RECEIVE)?;
@@ -197,6 +200,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         Syscall::PortOut => state.port_device(me, r[0], Rights::WRITE)?.write(r[1] as u16, r[2], r[3] as u32),
         Syscall::PortsDrain => (r[0], r[1]) = state.move_bytes(me, r, false)?,
         Syscall::PortsFill => (r[0], r[1]) = state.move_bytes(me, r, true)?,
+        Syscall::DmaAttach => [r[0], r[1]] = [0, state.attach_dma(me, r[0], r[1])?],
+        Syscall::DmaRelease => r[0] = state.release_dma(me, r[0], r[1])?,
         Syscall::SystemInspect => {
             state.find(me, r[0], Kind::Resource, Rights::INSPECT)?;
             if r[1] != abi::inspect::Subject::Processes as u64 {

@@ -62,6 +62,7 @@ impl State {
             Object::Session(_) => Kind::Session,
             Object::Call(_) => Kind::Call,
             Object::Interrupt { .. } => Kind::Interrupt,
+            Object::DmaDomain { .. } => Kind::DmaDomain,
             Object::Ports(_) => Kind::IoPorts,
             Object::Resource => Kind::Resource,
         }

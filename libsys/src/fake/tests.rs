@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::message::{CallPage, ServePage};
-use crate::sys::Event;
+use crate::sys::{Event, Served};
 use crate::{Channel, KeptCall, Memory, Object, Session};
 use abi::{Class, Header};
+use core::ops::ControlFlow;
 
 const READ: Header = Header::words(1, Class::Replay);
 const WRITE: Header = Header::words(2, Class::Fail);
@@ -59,27 +60,24 @@ fn a_call_carries_words_payload_and_badge() {
 }
 
 #[test]
-fn serving_goes_on_until_something_else_arrives() {
+fn serving_goes_on_until_it_is_stopped() {
     let (process, channel, session) = server(3);
     let serving = process.spawn(move || {
         let mut calls = 0;
-        let end = crate::sys::serve(
-            channel,
-            || None,
-            |badge, header, words| {
-                calls += 1;
-                (header, [words[0] + badge; 8])
-            },
-        );
-        (calls, end)
+        let end = crate::sys::serve(channel, None, |badge, header, words| {
+            calls += 1;
+            match words[0] {
+                3 => ControlFlow::Break("three"),
+                word => ControlFlow::Continue((header, [word + badge; 8], None)),
+            }
+        });
+        let then = crate::sys::reply(Header::default(), [7; 8]).and_then(|()| crate::sys::receive(channel, None));
+        (calls, end, then)
     });
-    assert_eq!(
-        (session.call(READ, [1; 8]).expect("a reply").1, session.call(READ, [2; 8]).expect("a reply").1),
-        ([4; 8], [5; 8])
-    );
+    assert_eq!([1, 2, 3].map(|word| session.call(READ, [word; 8]).expect("a reply").1[0]), [4, 5, 7]);
     drop(session);
     let close = Event::Close { badge: 3, client: FakeProcess::current().number(), last: true };
-    assert_eq!(serving.join().expect("joined"), Some((2, Ok(close))));
+    assert_eq!(serving.join().expect("joined"), Some((3, Ok(Served::Stopped("three")), Ok(close))));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use crate::client::Client;
 use crate::env::{Startup, StreamKind, names};
 use crate::fs;
 use crate::io;
+use crate::log::LogWriter;
 use crate::pipe::{self, PipeWriter};
+use crate::protocol::RegistryClient;
+use crate::protocol::registry::LogSource;
 use crate::start::block::{Prefix, encode};
 use crate::thread::parking;
 use crate::{Account, Channel, Error, Handle, Limits, Memory, Object, Process, Rights, Session, ThreadObject, sys};
@@ -23,6 +26,19 @@ const STREAM: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPE
 
 /// What a process may use where nothing else is said.
 pub const DEFAULT_LIMITS: Limits = Limits { frames: 2048, handles: 256, threads: 16, sessions: 64, processes: 16 };
+
+/// A log ring with what it takes around it.
+const LOG_BYTES: u64 = 3 * PAGE;
+
+/// Longest name in the log.
+const LOG_NAME: usize = 16;
+
+/// A program's name as the registry takes names: other characters than `a`–`z` and `0`–`9` become `-`.
+fn log_name(name: &str) -> String {
+    let known = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().take(LOG_NAME).map(known).collect();
+    if name.is_empty() { "-".to_string() } else { name }
+}
 
 /// A handle that the process gets.
 struct Grant {
@@ -44,6 +60,7 @@ pub struct Launch<'a> {
     watch: Option<(&'a Channel, u64)>,
     parameters: Option<Parameters>,
     affinity: Option<u64>,
+    log: Option<(&'a RegistryClient, &'a Account)>,
     /// Names of inputs that are to be pipes, whose writing ends the parent gets.
     piped: Vec<String>,
 }
@@ -61,6 +78,7 @@ impl<'a> Launch<'a> {
             watch: None,
             parameters: None,
             affinity: None,
+            log: None,
             piped: Vec::new(),
         }
     }
@@ -177,10 +195,29 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Gives it a log ring, which the log server collects until the last holder of this session to init is gone: the process's own session, as a
+    /// rule. `payer` pays for the ring, which may outlive the process. Where init has room for no more rings, the process has none.
+    pub fn log(mut self, registry: &'a RegistryClient, payer: &'a Account) -> Self {
+        self.log = Some((registry, payer));
+        self
+    }
+
     /// Makes and starts the process, under a sub-account of `account`. Errors: [`LoadError`].
     pub fn spawn(self, account: &Account) -> Result<Child, LoadError> {
         let account = account.split(self.limits)?;
+        self.spawn_in(account)
+    }
+
+    /// Makes and starts the process, charged to an account that was split off for it. Errors: [`LoadError`].
+    pub fn spawn_in(mut self, account: Account) -> Result<Child, LoadError> {
         let process = Process::create(&account, &self.name)?;
+        if let Some((registry, payer)) = self.log
+            && let Some(ring) = self.added_ring(registry, &process, payer)?
+        {
+            let rights = Rights::READ | Rights::WRITE | Rights::INSPECT;
+            let number = sys::handle_grant(process.handle(), ring.handle(), rights, u64::MAX, false)?;
+            self = self.known(names::LOG, number);
+        }
         let (launch, pipes) = self.with_pipes(&process, &account)?;
         let thread = launch.load_into(&process, &account)?;
         process.start()?;
@@ -232,6 +269,26 @@ impl<'a> Launch<'a> {
             thread.set_affinity(cpus)?;
         }
         Ok(thread)
+    }
+
+    /// A ring of a new process, which init has taken up; `None` where it does not.
+    fn added_ring(
+        &self,
+        registry: &RegistryClient,
+        process: &Process,
+        account: &Account,
+    ) -> Result<Option<Memory>, LoadError> {
+        let ring = Memory::create(account, LOG_BYTES)?;
+        // Whoever reads it finds a ring, before the process has written anything.
+        LogWriter::open(ring.map_writable_part(0, LOG_BYTES)?);
+        let source = LogSource { name: log_name(&self.name), process: process.exit_record()?.process };
+        match registry.add_log_ring(source, &ring) {
+            Ok(()) => Ok(Some(ring)),
+            Err(error) => {
+                crate::warn!("what {} logs is lost: {error}", self.name);
+                Ok(None)
+            }
+        }
     }
 
     fn has(&self, name: &str) -> bool {

@@ -132,6 +132,18 @@ pub struct Line {
     pub parity: Parity,
 }
 
+impl Line {
+    /// A line of this speed, with 8 bits of data, no check bit and one of stop.
+    pub const fn of_8_bits(baud: u32) -> Line {
+        Line { baud, data_bits: 8, stop_bits: 1, parity: Parity::None }
+    }
+
+    /// Whether there are characters of this format.
+    pub fn has_known_format(&self) -> bool {
+        (5..=8).contains(&self.data_bits) && (1..=2).contains(&self.stop_bits)
+    }
+}
+
 /// The check bit of a serial line's characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Parity {
@@ -162,4 +174,11 @@ pub enum CharacterError {
     Unsupported,
     /// The device failed.
     Device,
+}
+
+/// The kernel's refusals, as of registers that are gone.
+impl From<crate::Error> for CharacterError {
+    fn from(_: crate::Error) -> CharacterError {
+        CharacterError::Device
+    }
 }

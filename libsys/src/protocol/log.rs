@@ -3,6 +3,8 @@
 //! Nobody calls the log server to write: every program logs into a ring of its own ([`crate::log`]), which the server drains.
 //! It keeps as much as it has memory for; older records go first.
 
+pub use crate::log::Level;
+
 use crate::Channel;
 use crate::service::Context;
 use alloc::string::String;
@@ -41,40 +43,6 @@ pub struct Cursor(pub u64);
 impl Cursor {
     /// Before the oldest record that is left.
     pub const START: Cursor = Cursor(0);
-}
-
-/// How urgent a record is (RFC 5424 §6.2.1). The more urgent is the smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
-#[repr(u8)]
-pub enum Level {
-    Emergency = 0,
-    Alert = 1,
-    Critical = 2,
-    Error = 3,
-    Warning = 4,
-    Notice = 5,
-    Information = 6,
-    Debug = 7,
-}
-
-impl Level {
-    /// All levels, the most urgent first.
-    pub const ALL: [Level; 8] = [
-        Level::Emergency,
-        Level::Alert,
-        Level::Critical,
-        Level::Error,
-        Level::Warning,
-        Level::Notice,
-        Level::Information,
-        Level::Debug,
-    ];
-
-    /// The level with this number.
-    pub fn from_number(number: u8) -> Option<Level> {
-        Level::ALL.get(usize::from(number)).copied()
-    }
 }
 
 /// One record.

@@ -89,18 +89,31 @@ pub trait Registry {
     #[replay]
     fn log_ring(&mut self, cx: &Context, index: u32) -> Result<(LogSource, Memory), RegistryError>;
 
-    /// Signals `bits` of `channel` when there is another log ring, and whenever a process with one has died. `bits` of 0 end it.
+    /// Signals `bits` of `channel` when there is another log ring, when the end of one has come, and whenever a process with one has died. `bits` of 0 end it.
     ///
     /// Rights: as [`Registry::log_ring`]; the channel with `SIGNAL` for the bits. Error: `Denied`. *replay*: asked twice it is the same.
     #[replay]
     fn watch_log_rings(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), RegistryError>;
 
-    /// Adds the ring of a process that the caller started itself to those that are collected, until the caller's session is closed.
+    /// Adds the ring of a process that the caller started itself to those that are collected, until the caller's session is closed and the
+    /// collector has taken what is in it. [`crate::program::Launch::log`] calls it over the session that the process itself gets.
     ///
     /// Rights: any session; the Memory with `READ` and `INSPECT`. Errors: `BadName`, `Exhausted`. *replay*: the same Memory is
     /// added once.
     #[replay]
     fn add_log_ring(&mut self, cx: &Context, source: LogSource, ring: Memory) -> Result<(), RegistryError>;
+
+    /// Places of rings whose end has come: whoever collects reads them for the last time, and releases them.
+    ///
+    /// Rights: as [`Registry::log_ring`]. Error: `Denied`. *replay*: it only reads.
+    #[replay]
+    fn ended_log_rings(&mut self, cx: &Context) -> Result<Vec<u32>, RegistryError>;
+
+    /// Gives up a ring of [`Registry::ended_log_rings`]; of another one it does nothing.
+    ///
+    /// Rights: as [`Registry::log_ring`]. Error: `Denied`. *replay*: released twice it is gone.
+    #[replay]
+    fn release_log_ring(&mut self, cx: &Context, index: u32) -> Result<(), RegistryError>;
 
     /// Stops all services in order, then the machine: off, with `status` for an emulator, or to start again. It has begun when this returns.
     ///

@@ -3,11 +3,12 @@
 use super::statistics::Counters;
 use super::{Serve, outbox};
 use crate::message::ServePage;
-use crate::sys::{Event, Words};
+use crate::sys::{Event, Served, Words};
 use crate::time::now;
 use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
 use crate::{Channel, Error, thread};
 use alloc::sync::Arc;
+use core::ops::ControlFlow;
 
 /// A request that was current at this many deaths of the server is refused.
 const DEADLY: u32 = 3;
@@ -35,12 +36,24 @@ impl<S: Serve> Service<S> {
 
     /// Runs the loop until the channel is closed. Errors: those of a receive that mean that the channel is not ours to serve.
     pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
-        let mut event = channel.receive(self.deadline());
         loop {
-            let answer = match event {
-                Ok(Event::Call { badge, header, words }) => self.answer(&Request::new(badge, header, words)),
-                Ok(other) => {
-                    self.happen(channel, other);
+            let deadline = self.deadline();
+            let served = channel.serve(deadline, |badge, header, words| {
+                let answer = self.answer(&Request::new(badge, header, words));
+                // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
+                let deadline = self.deadline();
+                let is_due = deadline.is_some_and(|deadline| deadline <= now());
+                match answer {
+                    Some((header, words)) if !is_due && !outbox::is_waiting() => {
+                        ControlFlow::Continue((header, words, deadline))
+                    }
+                    answer => ControlFlow::Break(answer),
+                }
+            });
+            let answer = match served {
+                Ok(Served::Stopped(answer)) => answer,
+                Ok(Served::Event(event)) => {
+                    self.happen(channel, event);
                     None
                 }
                 Err(Error::TimedOut) => None,
@@ -51,15 +64,7 @@ impl<S: Serve> Service<S> {
                 Err(Error::Closed) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
-            let deadline = self.deadline();
-            let is_due = deadline.is_some_and(|deadline| deadline <= now());
-            event = match answer {
-                Some((header, words)) if !is_due && !outbox::is_waiting() => {
-                    channel.reply_receive(header, words, deadline)
-                }
-                answer => self.receive_slowly(channel, answer),
-            };
+            self.catch_up(answer);
         }
     }
 
@@ -152,10 +157,10 @@ impl<S: Serve> Service<S> {
         }
     }
 
-    /// Sends a reply, does what waited for that, and only then receives.
+    /// Sends a reply, and does what waited for that.
     #[cold]
     #[inline(never)]
-    fn receive_slowly(&mut self, channel: &Channel, answer: Option<(Header, Words)>) -> Result<Event, Error> {
+    fn catch_up(&mut self, answer: Option<(Header, Words)>) {
         if let Some((header, words)) = answer
             && crate::sys::reply(header, words).is_err()
         {
@@ -165,7 +170,6 @@ impl<S: Serve> Service<S> {
         while outbox::is_waiting() {
             outbox::send();
         }
-        channel.receive(self.deadline())
     }
 
     /// Runs timers that have expired, a bounded number, so that a timer that is set to the past cannot keep calls away.

@@ -4,6 +4,7 @@ use super::entry::{self, brief, check, error, message};
 use crate::message::{self, Page};
 use abi::error::OK;
 use abi::{Delivery, Error, Handle, Header, Syscall, WORDS};
+use core::ops::ControlFlow;
 
 /// The words of a message that travel in registers.
 pub type Words = [u64; WORDS];
@@ -91,31 +92,43 @@ fn wait(
     other_event(status, r0, words)
 }
 
+/// What ended [`serve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served<T> {
+    /// Something that is no call arrived.
+    Event(Event),
+    /// `answer` does not go on. The last call is still the current one, unless it was kept or let go.
+    Stopped(T),
+}
+
 /// Serves calls: receives, lets `answer` make the reply from badge, header and words, and so on until something else
-/// arrives or a system call is refused, which it returns. `CallerGone`: the last call has ended without its caller; go on.
-/// `deadline` is asked before each wait.
+/// arrives, `answer` breaks, or a system call is refused, which it returns. `CallerGone`: the last call has ended without its caller; go on.
+/// `deadline` is that of the first wait; `answer` says that of the next one with its reply.
 ///
 /// The shortest way from one call to the next: what arrives stays in registers, and no event is made of it.
 ///
 /// Panics when a [`crate::message::ServePage`] guard is alive in this thread.
 #[inline(always)]
-pub fn serve(
+pub fn serve<T>(
     channel: Handle,
-    mut deadline: impl FnMut() -> Option<u64>,
-    mut answer: impl FnMut(u64, Header, Words) -> (Header, Words),
-) -> Result<Event, Error> {
+    mut deadline: Option<u64>,
+    mut answer: impl FnMut(u64, Header, Words) -> ControlFlow<T, (Header, Words, Option<u64>)>,
+) -> Result<Served<T>, Error> {
     let (mut call, mut header, mut words) = (Syscall::Receive, Header::default(), [0; WORDS]);
     loop {
         message::assert_free(Page::Serve);
-        if let Some(deadline) = deadline() {
+        if let Some(deadline) = deadline {
             message::set_receive_deadline(deadline);
             header = header.with_deadline();
         }
         let (status, badge, received, request) = message(call, channel.0, header.0, words);
         if status != Delivery::CALL_STATUS {
-            return other_event(status, badge, request);
+            return other_event(status, badge, request).map(Served::Event);
         }
-        (header, words) = answer(badge, Header(received), request);
+        match answer(badge, Header(received), request) {
+            ControlFlow::Continue(reply) => (header, words, deadline) = reply,
+            ControlFlow::Break(stopped) => return Ok(Served::Stopped(stopped)),
+        }
         call = Syscall::ReplyReceive;
     }
 }

@@ -20,11 +20,11 @@ pub fn session_mint(channel: Handle, badge: u64, account: Handle) -> Result<Hand
     Ok(Handle(control(Syscall::SessionMint, [channel.0, badge, account.0])?[0]))
 }
 
-/// Reads records of live sessions after skipping some: how many stand in `into`, 0 at the end.
-pub fn session_list(channel: Handle, skip: u64, into: &mut [SessionRecord]) -> Result<usize, Error> {
+/// Reads records of live sessions from a cursor on, 0 at first: how many stand in `into`, and the next cursor, 0 at the end.
+pub fn session_list(channel: Handle, cursor: u64, into: &mut [SessionRecord]) -> Result<(usize, u64), Error> {
     let page = CallPage::take();
-    let [count, ..] = control(Syscall::SessionList, [channel.0, skip])?;
-    Ok(page.records(count, into))
+    let [count, next, ..] = control(Syscall::SessionList, [channel.0, cursor])?;
+    Ok((page.records(count, into), next))
 }
 
 /// Acknowledges a delivered close. Error: `BadState`.

@@ -2,6 +2,7 @@
 
 use super::entry::{brief, check, control};
 use crate::message::CallPage;
+use abi::memory::AttachmentRecord;
 use abi::ports::{Gate, Trigger};
 use abi::{Error, Handle, Syscall};
 
@@ -106,9 +107,17 @@ pub fn dma_attach(domain: Handle, memory: Handle, into: &mut [DmaSegment]) -> Re
     Ok((count as usize, attachment))
 }
 
-/// Releases attached Memory (0: all), once the device cannot reach it.
-pub fn dma_release(domain: Handle, attachment: u64) -> Result<(), Error> {
-    check(brief(Syscall::DmaRelease, domain.0, attachment))
+/// Releases attached Memory, once the device cannot reach it. Of all (0) it releases some: how many are left.
+pub fn dma_release(domain: Handle, attachment: u64) -> Result<u64, Error> {
+    Ok(control(Syscall::DmaRelease, [domain.0, attachment])?[0])
+}
+
+/// Lists attached Memory from a number on into `into`: how many there are, and the number to go on at (0: none).
+pub fn dma_list(domain: Handle, from: u64, into: &mut [AttachmentRecord]) -> Result<(usize, u64), Error> {
+    let page = CallPage::take();
+    let [count, next, ..] = control(Syscall::DmaList, [domain.0, from])?;
+    page.records(count, into);
+    Ok((count as usize, next))
 }
 
 /// Makes a Resource for a part of another's range.

@@ -1,5 +1,6 @@
 //! A reply as the client got it. What does not decode is the server's fault.
 
+use super::codec::Small;
 use super::{Status, Word, decode};
 use crate::message::CallPage;
 use crate::object::Object;
@@ -37,8 +38,10 @@ impl Incoming {
     /// The results that came as data.
     #[inline]
     pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
-        let page = CallPage::take();
-        decode(page.received(self.header.payload_bytes()))
+        match self.header.payload_bytes() {
+            0 => decode(Small::of(&self.words).data()?),
+            bytes => decode(CallPage::take().received(bytes)),
+        }
     }
 
     /// Copies the reply's bytes: how many. `None` when they are more than fit.

@@ -1,5 +1,6 @@
 //! A message on its way out: a client's request or a server's reply.
 
+use super::codec;
 use super::{Status, Word};
 use crate::message::{CallPage, ServePage};
 use crate::object::Object;
@@ -61,14 +62,11 @@ impl<P: Side> Outgoing<P> {
         self.words[index] = value.to_word();
     }
 
-    /// Encodes data, straight into the page.
+    /// Encodes data: into the words if it is small, or else straight into the page.
     #[inline]
     pub fn data<T: Serialize>(&mut self, value: &T) -> Result<(), Unencodable> {
-        let bytes = P::with_payload(|payload| match postcard::to_slice(value, payload) {
-            Ok(written) => Some(written.len()),
-            Err(_) => None,
-        });
-        self.header = self.header.with_payload(bytes.ok_or(Unencodable)?);
+        let bytes = P::with_payload(|payload| codec::encode(value, payload, &mut self.words))?;
+        self.header = self.header.with_payload(bytes);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! A request as the server received it, and the answer to it.
 
+use super::codec::Small;
 use super::{Method, Outgoing, Refusal, Status, Unencodable, Word, decode};
 use crate::message::ServePage;
 use crate::object::Object;
@@ -72,8 +73,27 @@ impl Request {
     /// The arguments that came as data.
     #[inline]
     pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
-        let page = ServePage::take();
-        decode(page.received(self.header.payload_bytes()))
+        match self.header.payload_bytes() {
+            0 => decode(Small::of(&self.words).data()?),
+            bytes => decode(ServePage::take().received(bytes)),
+        }
+    }
+
+    /// The data in the serve page, where arguments borrow from it, and the room behind it; `None` when its length is none.
+    #[inline]
+    pub fn data_in<'a>(&self, page: &'a mut ServePage) -> Option<(&'a [u8], &'a mut [u8])> {
+        let payload = page.payload_mut();
+        let bytes = match self.header.payload_bytes() {
+            0 => {
+                let small = Small::of(&self.words);
+                let data = small.data()?;
+                payload[..data.len()].copy_from_slice(data);
+                data.len()
+            }
+            bytes => bytes.min(PAYLOAD_BYTES),
+        };
+        let (data, room) = payload.split_at_mut(bytes);
+        Some((data, room))
     }
 
     /// Takes a handle out of the request.
@@ -112,13 +132,12 @@ impl Request {
         self.answer((), |(), outgoing| outgoing.error(error))
     }
 
-    /// Answers with the bytes that the method wrote behind the request's, in a room of `capacity`.
+    /// Answers with the bytes that the method wrote from `start` of the page on, in a room of `capacity`.
     #[inline]
-    pub fn answer_filled(&self, mut page: ServePage, capacity: usize, filled: usize) -> Answer {
+    pub fn answer_filled(&self, mut page: ServePage, start: usize, capacity: usize, filled: usize) -> Answer {
         if filled > capacity {
             return Answer::Refused(Refusal::Unencodable);
         }
-        let start = self.header.payload_bytes().min(PAYLOAD_BYTES);
         if start != 0 {
             page.payload_mut().copy_within(start..start + filled, 0);
         }

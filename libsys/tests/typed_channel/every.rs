@@ -97,6 +97,10 @@ pub trait Every {
     #[fail]
     fn share(&mut self, buffer: Shared) -> (Shared, String);
 
+    /// A handle beside borrowed text.
+    #[fail]
+    fn name(&mut self, name: &str, memory: Option<Memory>) -> u32;
+
     /// Answered later.
     #[replay]
     fn wait(&mut self, cx: &Context, number: u32, reply: Reply<'_, std::result::Result<Order, EveryError>>);
@@ -264,6 +268,10 @@ impl Every for Shop {
     ) -> std::result::Result<(Session, u32, Option<Memory>), EveryError> {
         let count = 1 + u32::from(memory.is_some());
         Ok((session, count, memory))
+    }
+
+    fn name(&mut self, name: &str, memory: Option<Memory>) -> u32 {
+        name.len() as u32 + u32::from(memory.is_some())
     }
 
     fn share(&mut self, buffer: Shared) -> (Shared, String) {

@@ -64,15 +64,20 @@ fn each_kind_of_bad_request_is_refused_and_counted() {
         Refusal::WrongHandles,
         "kind of the second"
     );
+    let name = method("name");
+    assert_eq!(refused(send(session, name.header(), words, &[9, 1], &[memory.handle()])), Refusal::Malformed);
+    assert_eq!(refused(send(session, name.header(), [u64::MAX; 8], &[], &[memory.handle()])), Refusal::Malformed);
+    assert_eq!(refused(send(session, name.header(), [0; 8], &[], &[session.handle()])), Refusal::WrongHandles);
     let no_room = Header::words(exchange.identity, exchange.class);
     assert_eq!(refused(send(session, no_room, words, &[], &[session.handle()])), Refusal::WrongHandles);
     assert_eq!(refused(send(session, Header::words(0, Class::Replay), words, &[1, 2, 3], &[])), Refusal::Malformed);
     assert_eq!(refused(send(session, Header::words(77, Class::Fail), words, &[], &two)), Refusal::Unsupported);
 
     let counts = client::statistics(session).expect("counts");
-    assert_eq!((counts.malformed, counts.wrong_class, counts.unsupported, counts.wrong_handles), (6, 2, 2, 5));
+    assert_eq!((counts.malformed, counts.wrong_class, counts.unsupported, counts.wrong_handles), (8, 2, 2, 6));
     assert_eq!(served.process.open_handles(), handles, "handles that were not expected are closed");
     assert_eq!(shop.add(1, 2), Ok(3));
+    assert_eq!((shop.name("cat", Some(&memory)), shop.name(&"x".repeat(500), None)), (Ok(4), Ok(500)));
 }
 
 proptest! {

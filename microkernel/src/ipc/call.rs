@@ -53,7 +53,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     let now = clock::tsc();
     caller.call_since.set(now);
     caller.arrived.set(now);
-    caller.downtime_seen.set(channel.downtime_at(clock::now()));
+    caller.downtime_seen.set(channel.downtime_at(kernel, clock::now()));
     caller.downtime_added.set(0);
     schedule::take_off_cpu(cpu, caller, State::Queued);
     if let Some(deadline) = deadline {
@@ -68,7 +68,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
             receive::wait_again(kernel, channel, receiver);
         }
     } else {
-        channel.enqueue(kernel, caller);
+        channel.enqueue(caller);
         inherit::queued(kernel, channel, caller.rank.get());
     }
     Ok(())
@@ -126,7 +126,7 @@ pub fn chain_downtime(kernel: &Kernel, caller: &Object<Thread>, now: u64) -> u64
         let Some(thread) = link.filter(|thread| thread.is_calling()) else { break };
         // A call that is on the fast path still has seen no server die.
         if !thread.is_fast.get() {
-            let downtime = thread.channel.get(kernel).map_or(0, |channel| channel.downtime_at(now));
+            let downtime = thread.channel.get(kernel).map_or(0, |channel| channel.downtime_at(kernel, now));
             sum += downtime.saturating_sub(thread.downtime_seen.get());
         }
         link = thread.server.get(kernel);

@@ -2,10 +2,14 @@
 
 use super::{inherit, receive, reply};
 use crate::kernel::Kernel;
+use crate::object::process::orphan_key;
 use crate::object::thread::State;
-use crate::object::{Channel, Object, Process, Thread};
-use crate::{schedule, timer};
+use crate::object::{Channel, Object, Thread};
+use crate::{death, schedule, timer};
 use abi::{Class, Error};
+
+/// Callers, calls and sessions that are told of a close in one step.
+const CLOSE_BATCH: usize = 16;
 
 /// Lets go of what a call held: its handles, slots and deadline. The caller is in no queue.
 pub fn release(kernel: &Kernel, client: &Object<Thread>) {
@@ -46,8 +50,7 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
                 client.server.clear();
                 server.current.set(None);
                 server.orphan.set(Some(client.process.clone()));
-                server.orphan_since.set(client.arrived.get());
-                client.process.orphan_threads.push_back(server.to_ref());
+                client.process.orphan_threads.insert(server.to_ref(), orphan_key(client));
                 inherit::renew(kernel, server);
                 reply::not_alone(kernel, server.process.get(kernel), client);
             }
@@ -56,11 +59,13 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
         State::Kept => {
             let Some(call) = client.kept.take() else { return Error::Unknown };
             call.client.set(None);
+            call.channel.kept.remove(&call);
             let parked = call.parked.get();
             if !parked {
                 call.orphan.set(Some(client.process.clone()));
-                call.orphan_since.set(client.arrived.get());
-                client.process.orphan_calls.push_back(call.clone());
+                client.process.orphan_calls.insert(call.clone(), orphan_key(client));
+                call.server.kept.remove(&call);
+                call.server.kept_orphans.insert(call.clone(), orphan_key(client));
                 reply::not_alone(kernel, call.server.get(kernel), client);
             }
             if !call.channel.is_closed() {
@@ -124,55 +129,57 @@ pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<T
         };
         finish(kernel, client, error as u64);
     } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
-        client.state.set(State::Queued);
-        channel.enqueue(kernel, client);
-        if parked {
-            // It keeps its place among those to be given out again, but nothing was done for it.
-            client.was_delivered.set(false);
-        }
+        queue_again(channel, client, parked);
     } else {
         finish(kernel, client, Error::PeerDied as u64);
     }
 }
 
-/// Closes a channel for good: callers and receivers get `Closed`, and nobody is told of closes any more.
-pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
-    if channel.is_closed() {
-        return;
-    }
-    channel.set_closed();
-    // So that the fast path finds it not quiet.
-    channel.signals.set(u64::MAX);
-    if let Some(server) = channel.server.take() {
-        end_kept_calls(kernel, channel, server.get(kernel));
-        server.served.remove(channel);
-    }
-    while let Some(caller) = channel.pop_caller(kernel) {
-        let error = if caller.was_delivered.get() { Error::Unknown } else { Error::Closed };
-        finish(kernel, caller.get(kernel), error as u64);
-    }
-    while let Some(receiver) = channel.receivers.front(kernel) {
-        stop_receiving(kernel, receiver, Error::Closed);
-    }
-    while let Some(close) = channel.closes.front(kernel).or_else(|| channel.delivered_closes.front(kernel)) {
-        close.forget();
-    }
-    while channel.withdrawn.pop_front().is_some() {}
-    while let Some(session) = channel.sessions.pop_front() {
-        session.forget_closing();
+/// A call that was received goes back to the queue, at its head.
+pub(super) fn queue_again(channel: &Object<Channel>, client: &Object<Thread>, parked: bool) {
+    client.state.set(State::Queued);
+    channel.enqueue(client);
+    if parked {
+        // It keeps its place among those to be given out again, but nothing was done for it.
+        client.was_delivered.set(false);
     }
 }
 
-/// Calls that a server keeps, and received by a channel that closes, end: parked ones with `Closed`, as nothing was done for them. Current ones
-/// are answered still.
-fn end_kept_calls(kernel: &Kernel, channel: &Object<Channel>, server: &Object<Process>) {
-    let mut next = server.kept.front(kernel);
-    while let Some(call) = next {
-        next = server.kept.after(kernel, call);
-        if let Some(client) = call.client.get(kernel).filter(|_| call.channel.is(channel)) {
+/// Closes a channel for good: nobody calls or receives any more. Its callers are told in [steps](close_step) of its server's.
+pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
+    let Some(server) = channel.server.take() else { return };
+    channel.set_closed();
+    // So that the fast path finds it not quiet.
+    channel.signals.set(u64::MAX);
+    kernel.channels.remove(channel);
+    while let Some(receiver) = channel.receivers.front(kernel) {
+        stop_receiving(kernel, receiver, Error::Closed);
+    }
+    if let Some(closed) = server.served.remove(channel) {
+        server.closing.push_back(closed);
+        death::progress(kernel, server.get(kernel));
+    }
+}
+
+/// Tells some callers of a closed channel. Kept calls end: parked ones with `Closed`, as nothing was done for them; current ones are answered
+/// still. Nobody is told of closed sessions any more. Returns whether that was all.
+pub(crate) fn close_step(kernel: &Kernel, channel: &Object<Channel>) -> bool {
+    for _ in 0..CLOSE_BATCH {
+        if let Some(call) = channel.kept.front(kernel) {
             let error = if call.parked.get() { Error::Closed } else { Error::Unknown };
+            let client = call.client.get(kernel).expect("a kept call of the channel has a caller");
             leave(kernel, client);
             finish(kernel, client, error as u64);
+        } else if let Some(caller) = channel.pop_caller(kernel) {
+            let error = if caller.was_delivered.get() { Error::Unknown } else { Error::Closed };
+            finish(kernel, caller.get(kernel), error as u64);
+        } else if let Some(close) = channel.closes.front(kernel).or_else(|| channel.delivered_closes.first(kernel)) {
+            close.forget();
+        } else if let Some(session) = channel.sessions.pop_first() {
+            session.forget_closing();
+        } else if channel.withdrawn.pop_front().is_none() {
+            return true;
         }
     }
+    false
 }

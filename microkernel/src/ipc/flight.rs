@@ -143,6 +143,7 @@ pub fn land_reserved(kernel: &Kernel, process: &Object<Process>, capability: Cap
         // A process's handle to itself does not keep it.
         process_handle_closed(kernel, process);
     }
+    kernel.handles.set(kernel.handles.get() + 1);
     Ok(process.handles.insert_reserved(Capability { object, rights, mask }))
 }
 
@@ -180,6 +181,7 @@ pub fn land_new(kernel: &Kernel, process: &Object<Process>, object: AnyRef, mask
 /// `BadHandle`.
 pub fn close(kernel: &Kernel, process: &Object<Process>, handle: Handle) -> Result<(), Error> {
     let Capability { object, rights, .. } = process.handles.remove(&process.account, handle, Rights::empty())?;
+    kernel.handles.set(kernel.handles.get() - 1);
     if let Some(one) = object.get::<SessionUse>(kernel) {
         one.closed(kernel);
     } else if let Some(named) = object.get::<Process>(kernel) {

@@ -7,8 +7,12 @@ use crate::cpu::{Cpu, attention};
 use crate::kernel::Kernel;
 use crate::object::thread::State;
 use crate::object::{Channel, Object, Ref, Thread};
+use crate::syscall::memory::again;
 use crate::{boot, schedule, timer};
-use abi::{Delivery, Error, Handle, Header, OK, Rights};
+use abi::{Delivery, Error, Handle, Header, OK, Rights, Syscall};
+
+/// Callers refused with `PeerFull` in one receive.
+const MOST_REFUSED: usize = 4;
 
 /// The system call.
 ///
@@ -85,7 +89,7 @@ pub fn wait(
 }
 
 /// Gives a thread the signals, withdrawn calls or closes that wait, one kind at a time.
-fn take_news(kernel: &Kernel, channel: &Object<Channel>, thread: &Thread) -> bool {
+fn take_news(channel: &Object<Channel>, thread: &Thread) -> bool {
     if !channel.has_news() {
         return false;
     }
@@ -105,14 +109,15 @@ fn take_news(kernel: &Kernel, channel: &Object<Channel>, thread: &Thread) -> boo
         news(Delivery::Withdrawn, [call.handle.get().0, 0, 0]);
     } else if let Some(close) = channel.closes.pop_front() {
         news(Delivery::Close, [close.badge, close.client, close.is_last() as u64]);
-        channel.delivered_closes.push_back(close.get(kernel).to_ref());
+        close.delivered();
     }
     true
 }
 
-/// Gives a thread the first call that may be delivered. The thread is in no list.
+/// Gives a thread the first call that may be delivered. The thread is in no list. Where many cannot be delivered, it receives again.
 fn take_call(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
-    while let Some(caller) = channel.first_caller(kernel) {
+    for _ in 0..MOST_REFUSED {
+        let Some(caller) = channel.first_caller(kernel) else { return false };
         if !may_deliver(kernel, thread.process.get(kernel), caller) {
             return false;
         }
@@ -123,7 +128,10 @@ fn take_call(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>
             return true;
         }
     }
-    false
+    // The registers are those of its receive, or of a reply that is given.
+    thread.context.frame.rax.set(Syscall::Receive as u64);
+    again(thread);
+    true
 }
 
 /// Something arrived: gives it to a waiting thread, which becomes ready.
@@ -158,7 +166,7 @@ fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> 
 }
 
 fn take_something(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
-    take_news(kernel, channel, thread)
+    take_news(channel, thread)
         || take_call(kernel, channel, thread)
-        || !channel.is_closed() && take_news(kernel, channel, thread)
+        || !channel.is_closed() && take_news(channel, thread)
 }

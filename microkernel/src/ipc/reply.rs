@@ -1,6 +1,6 @@
 //! Answering calls: at once, or kept for later.
 
-use super::call::make_current;
+use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
 use crate::cpu::Cpu;
@@ -151,8 +151,8 @@ fn dispatch_blocked(kernel: &Kernel, server: &Object<Process>) {
         return;
     }
     server.has_suspect.set(server.alone.is_some());
-    for channel in server.served.iter(kernel) {
-        if channel.has_callers() && !channel.receivers.is_empty() {
+    for thread in server.threads.iter(kernel).filter(|thread| thread.state.get() == State::Receiving) {
+        if let Some(channel) = thread.serving.get(kernel).filter(|channel| channel.has_callers()) {
             receive::wake_receiver(kernel, channel);
         }
     }
@@ -171,6 +171,7 @@ pub(crate) fn end_current_orphan(kernel: &Kernel, thread: &Object<Thread>) {
 pub(crate) fn end_kept_orphan(kernel: &Kernel, call: &Object<Call>) {
     if let Some(process) = call.orphan.take() {
         process.orphan_calls.remove(call);
+        call.server.kept_orphans.remove(call);
         orphan_over(kernel, call.server.get(kernel), process.get(kernel));
     }
 }
@@ -204,6 +205,7 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
     client.server.clear();
     client.state.set(State::Kept);
     client.kept.set(Some(call.clone()));
+    channel.kept.push_back(call.clone());
     server.kept.push_back(call);
     Ok(handle)
 }
@@ -218,9 +220,23 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     if thread.current.is_some() || thread.orphan.is_some() {
         return Err(Error::BadState);
     }
-    let client = release_kept(kernel, call);
+    let must_wait =
+        call.parked.get() && call.client.get(kernel).is_some_and(|client| !may_deliver(kernel, server, client));
+    let (client, channel) = (release_kept(kernel, call), call.channel.get(kernel));
     flight::close(kernel, server, handle)?;
     let client = client.ok_or(Error::CallerGone)?;
+    if must_wait && !channel.is_closed() {
+        // A suspect has to be alone: nothing was done for a parked call, so it is delivered anew when its turn comes.
+        server.active_calls.set(server.active_calls.get() - 1);
+        client.call_since.set(clock::tsc());
+        end::queue_again(channel, client.get(kernel), true);
+        inherit::queued(kernel, channel, client.rank.get());
+        return Err(Error::CallerGone);
+    }
+    if client.is_suspect() {
+        server.alone.set(Some(client.clone()));
+        server.has_suspect.set(true);
+    }
     client.state.set(State::Current);
     client.call_since.set(clock::tsc());
     make_current(client.get(kernel), thread);
@@ -232,6 +248,7 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
 /// `None`: the caller left; its orphan is over with this.
 fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
     call.channel.withdrawn.remove(call);
+    call.channel.kept.remove(call);
     call.server.kept.remove(call);
     let Some(client) = call.client.take() else {
         end_kept_orphan(kernel, call);
@@ -240,10 +257,6 @@ fn release_kept(kernel: &Kernel, call: &Object<Call>) -> Option<Ref<Thread>> {
     client.kept.set(None);
     if call.parked.take() {
         call.server.active_calls.set(call.server.active_calls.get() + 1);
-        if client.is_suspect() {
-            call.server.alone.set(Some(client.clone()));
-            call.server.has_suspect.set(true);
-        }
     }
     Some(client)
 }
@@ -307,7 +320,7 @@ pub fn abandon(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resu
 pub fn handle_of_call_closed(kernel: &Kernel, call: &Object<Call>) {
     let server = call.server.get(kernel);
     // Orphans of the dead are over when the drain is.
-    if !server.kept.contains(call) || server.is_dead() {
+    if server.is_dead() || !(server.kept.contains(call) || call.orphan.is_some()) {
         return;
     }
     if let Some(client) = release_kept(kernel, call) {

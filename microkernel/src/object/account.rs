@@ -118,6 +118,11 @@ impl Account {
         }
     }
 
+    /// Whether it was revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.get()
+    }
+
     /// Whether it, or one above it, was revoked.
     pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
         let mut account: Option<&Account> = Some(self);
@@ -130,21 +135,9 @@ impl Account {
         false
     }
 
-    /// Refuses further charges. Killing what is charged to it is the reaper's work.
+    /// Refuses further charges. Killing what is charged to it is [`crate::death::Revoking`]'s work.
     pub(crate) fn set_revoked(&self) {
         self.revoked.set(true);
-    }
-
-    /// Whether this is `other` or below it.
-    pub(crate) fn is_within(&self, kernel: &Kernel, other: &Object<Account>) -> bool {
-        let mut account: Option<&Account> = Some(self);
-        while let Some(here) = account {
-            if core::ptr::eq(here, &**other) {
-                return true;
-            }
-            account = here.parent.get(kernel).map(|parent| &**parent);
-        }
-        false
     }
 }
 

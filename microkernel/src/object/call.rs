@@ -6,6 +6,7 @@ use super::reference::{ObjectType, Ref, Slot, Type};
 use super::thread::Thread;
 use crate::kernel::Kernel;
 use crate::list::Link;
+use crate::tree::Node;
 use abi::Handle;
 use core::cell::Cell;
 
@@ -19,14 +20,13 @@ pub struct Call {
     pub channel: Ref<Channel>,
     /// The process of a caller that left before the call was answered, unless it was parked.
     pub orphan: Slot<Process>,
-    /// When the call was made.
-    pub(crate) orphan_since: Cell<u64>,
-    pub(crate) in_orphans: Link<Call>,
+    pub(crate) in_orphans: Node<Call>,
+    pub(crate) in_server_orphans: Node<Call>,
     /// Whether it waits for an event, with nothing done.
     pub parked: Cell<bool>,
     /// Its number in the server's handle table.
     pub handle: Cell<Handle>,
-    pub(crate) in_withdrawn: Link<Call>,
+    pub(crate) in_channel: Link<Call>,
     pub(crate) in_server: Link<Call>,
 }
 
@@ -38,11 +38,11 @@ impl Call {
             server,
             channel,
             orphan: Slot::empty(),
-            orphan_since: Cell::new(0),
-            in_orphans: Link::new(),
+            in_orphans: Node::new(),
+            in_server_orphans: Node::new(),
             parked: Cell::new(false),
             handle: Cell::new(Handle::NONE),
-            in_withdrawn: Link::new(),
+            in_channel: Link::new(),
             in_server: Link::new(),
         }
     }
@@ -55,10 +55,15 @@ impl Type for Call {
 }
 
 crate::links! {
-    /// Links of a call among those whose callers left.
-    InWithdrawn: Call, in_withdrawn;
-    /// Links of a call among those which a process left.
-    InOrphans: Call, in_orphans;
+    /// Links of a call among those of its channel: those whose callers wait, or left.
+    InChannel: Call, in_channel;
     /// Links of a call among those that a process keeps.
     InServer: Call, in_server;
+}
+
+crate::nodes! {
+    /// Nodes of a call among those which a process left.
+    InOrphans: Call, in_orphans;
+    /// Nodes of a call among those that a process keeps for callers that left.
+    InServerOrphans: Call, in_server_orphans;
 }

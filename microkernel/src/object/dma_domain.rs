@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::list::Link;
 use crate::tree::{Node, Tree};
 use abi::boot::ResourceKind;
-use abi::memory::MemoryKind;
+use abi::memory::{AttachmentRecord, MemoryKind};
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES};
 
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -95,6 +95,20 @@ impl DmaDomain {
             self.detach(kernel, attachment);
         }
         self.attachments.len()
+    }
+
+    /// Tells of attachments from a number on, until `put` says that there is no room for one: gives that one's number, or 0 behind the last.
+    pub fn list(&self, kernel: &Kernel, first: u64, mut put: impl FnMut(&AttachmentRecord) -> bool) -> u64 {
+        let mut from = first;
+        while let Some(attachment) = self.attachments.first_from(kernel, from) {
+            let number = attachment.number();
+            let process = attachment.process.get(kernel).map_or(0, Object::number);
+            if !put(&AttachmentRecord { attachment: number, process }) {
+                return number;
+            }
+            from = number + 1;
+        }
+        0
     }
 
     fn detach(&self, kernel: &Kernel, attachment: &Object<Attachment>) {

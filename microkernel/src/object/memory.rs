@@ -26,7 +26,7 @@ use x86_64::PhysAddr;
 
 const PAGE: u64 = PAGE_BYTES as u64;
 /// Pages zeroed or freed in one step.
-const STEP: u64 = 64;
+const STEP: u64 = 16;
 /// Up to so many anonymous pages are found without a tree: a thread's message pages are two.
 const FEW: usize = 2;
 const FEW_PAGES: u64 = FEW as u64;

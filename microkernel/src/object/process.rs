@@ -6,11 +6,13 @@ use super::channel::{Channel, Served};
 use super::dma_domain::{Attachment, OfProcess};
 use super::reference::{Object, ObjectType, Ref, Slot, Type};
 use super::slab;
-use super::thread::{InOrphans, InProcess, Thread};
+use super::thread::{self, InProcess, Thread};
 use crate::address_space::AddressSpace;
+use crate::arch::clock;
 use crate::handle_table::HandleTable;
 use crate::kernel::Kernel;
 use crate::list::{Link, List};
+use crate::tree::{Node, Tree};
 use abi::process::Registers;
 use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;
@@ -32,6 +34,11 @@ pub enum State {
     Dead,
     /// Its address space and threads are being freed.
     Resetting,
+}
+
+/// Orders the calls that callers left: those that were made last come first.
+pub(crate) fn orphan_key(client: &Thread) -> u64 {
+    !client.arrived.get()
 }
 
 /// How an incarnation ended.
@@ -77,8 +84,12 @@ pub struct Process {
     pub alive: Cell<u32>,
     /// Channels that it serves.
     pub served: List<Channel, Served>,
-    /// Calls that it keeps.
+    /// Channels that it served, and whose callers and sessions are still to be told that they are closed.
+    pub(crate) closing: List<Channel, Served>,
+    /// Calls that it keeps, without those in `kept_orphans`.
     pub kept: List<Call, InServer>,
+    /// Calls that it keeps and whose callers left them, the latest first.
+    pub(crate) kept_orphans: Tree<Call, call::InServerOrphans>,
     /// Memory that it attached to DmaDomains.
     pub attached: List<Attachment, OfProcess>,
     /// Calls that it has received and not answered: current and kept ones, without the parked.
@@ -89,10 +100,10 @@ pub struct Process {
     pub has_suspect: Cell<bool>,
     /// It is init: what it receives is watched.
     pub is_init: Cell<bool>,
-    /// Server threads that work for calls that it left.
-    pub(crate) orphan_threads: List<Thread, InOrphans>,
-    /// Calls that servers keep, and that it left.
-    pub(crate) orphan_calls: List<Call, call::InOrphans>,
+    /// Server threads that work for calls that it left, the latest first.
+    pub(crate) orphan_threads: Tree<Thread, thread::InOrphans>,
+    /// Calls that servers keep, and that it left, the latest first.
+    pub(crate) orphan_calls: Tree<Call, call::InOrphans>,
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
     /// How it ended last.
@@ -111,11 +122,17 @@ pub struct Process {
     pub abandoned: Cell<bool>,
     /// Next slot of the handle table to look at while draining.
     pub drain_slot: Cell<u32>,
+    /// While draining: channels that were not looked at yet.
+    pub(crate) drain_channels: Cell<u32>,
     /// When it was started.
     pub started: Cell<u64>,
+    /// Time for which it did not run, before the last start, in nanoseconds; see [`Process::downtime_at`].
+    downtime: Cell<u64>,
+    /// Since when it does not run.
+    pub(crate) down_since: Cell<Option<u64>>,
     /// Time-stamp counts for which its ended threads ran.
     pub past_run_time: Cell<u64>,
-    pub(crate) all: Link<Process>,
+    all: Node<Process>,
     /// Its place on the reaper's list.
     pub(crate) reaping: Link<Process>,
 }
@@ -146,14 +163,16 @@ impl Process {
                 threads: List::new(),
                 alive: Cell::new(0),
                 served: List::new(),
+                closing: List::new(),
                 kept: List::new(),
+                kept_orphans: Tree::new(),
                 attached: List::new(),
                 active_calls: Cell::new(0),
                 alone: Slot::empty(),
                 has_suspect: Cell::new(false),
                 is_init: Cell::new(false),
-                orphan_threads: List::new(),
-                orphan_calls: List::new(),
+                orphan_threads: Tree::new(),
+                orphan_calls: Tree::new(),
                 outside_handles: Cell::new(0),
                 exit: Cell::new(None),
                 watcher: Slot::empty(),
@@ -163,15 +182,19 @@ impl Process {
                 reset_bits: Cell::new(0),
                 abandoned: Cell::new(false),
                 drain_slot: Cell::new(0),
+                drain_channels: Cell::new(0),
                 started: Cell::new(0),
+                downtime: Cell::new(0),
+                down_since: Cell::new(Some(clock::now())),
                 past_run_time: Cell::new(0),
-                all: Link::new(),
+                all: Node::new(),
                 reaping: Link::new(),
             },
         )
         .inspect_err(|_| account.uncharge(Quantity::Processes, 1))?;
         process.space.open(kernel)?;
-        kernel.processes.push_back(process.clone());
+        let number = process.number();
+        kernel.processes.insert(process.clone(), number);
         Ok(process)
     }
 
@@ -191,11 +214,23 @@ impl Process {
         self.orphan_threads.len() + self.orphan_calls.len()
     }
 
-    /// When the last of the calls that it left, and on which work goes on, was made; 0 when there is none.
+    /// [`orphan_key`] of the last of the calls that it left, and on which work goes on; `u64::MAX` when there is none.
     pub(crate) fn latest_orphan(&self, kernel: &Kernel) -> u64 {
-        let threads = self.orphan_threads.iter(kernel).map(|thread| thread.orphan_since.get());
-        let calls = self.orphan_calls.iter(kernel).map(|call| call.orphan_since.get());
-        threads.chain(calls).max().unwrap_or(0)
+        let thread = self.orphan_threads.first(kernel).map_or(u64::MAX, |thread| thread.in_orphans.key());
+        let call = self.orphan_calls.first(kernel).map_or(u64::MAX, |call| call.in_orphans.key());
+        thread.min(call)
+    }
+
+    /// Nanoseconds for which it has not run, at `now`. At 0: up to its last start.
+    pub fn downtime_at(&self, now: u64) -> u64 {
+        self.downtime.get() + self.down_since.get().map_or(0, |since| now.saturating_sub(since))
+    }
+
+    /// It runs, from `now` on.
+    pub(crate) fn up(&self, now: u64) {
+        self.downtime.set(self.downtime_at(now));
+        self.down_since.set(None);
+        self.started.set(now);
     }
 
     /// Whether it died: nothing of it runs any more, or is being stopped.
@@ -243,9 +278,12 @@ impl Type for Process {
     }
 }
 
-crate::links! {
-    /// Links of a process among all.
+crate::nodes! {
+    /// Nodes of a process among all.
     AllProcesses: Process, all;
+}
+
+crate::links! {
     /// Links of a process on the reaper's list.
     Reaping: Process, reaping;
 }

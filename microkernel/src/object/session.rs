@@ -10,6 +10,7 @@ use super::slab;
 use crate::ipc;
 use crate::kernel::Kernel;
 use crate::list::{Link, List};
+use crate::tree::Node;
 use abi::Error;
 use core::cell::Cell;
 
@@ -30,7 +31,7 @@ pub struct Session {
     /// The use that was the last while a handle flew: whether it was is known when the flight ends.
     closing: Slot<SessionUse>,
     uses: List<SessionUse, InSession>,
-    in_channel: Link<Session>,
+    in_channel: Node<Session>,
 }
 
 /// A process's use of a session: what its handles name.
@@ -50,6 +51,7 @@ pub struct SessionUse {
     last: Cell<bool>,
     in_session: Link<SessionUse>,
     in_closes: Link<SessionUse>,
+    in_delivered: Node<SessionUse>,
 }
 
 impl Session {
@@ -78,11 +80,12 @@ impl Session {
                 flights: Cell::new(1),
                 closing: Slot::empty(),
                 uses: List::new(),
-                in_channel: Link::new(),
+                in_channel: Node::new(),
             },
         )
         .inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
-        channel.sessions.push_back(session.clone());
+        let number = session.number();
+        channel.sessions.insert(session.clone(), number);
         Ok(session)
     }
 
@@ -99,9 +102,9 @@ impl Session {
         Ok(())
     }
 
-    /// Its uses: at most 64.
+    /// Its uses, but one that was the last while a handle flies: at most 64.
     pub fn uses<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<SessionUse>> {
-        self.uses.iter(kernel)
+        self.uses.iter(kernel).filter(|one| !self.closing.holds(one))
     }
 }
 
@@ -115,10 +118,17 @@ impl Object<Session> {
     pub fn end_flight(&self, kernel: &Kernel) {
         self.flights.set(self.flights.get() - 1);
         if self.is_over() {
-            self.channel.sessions.remove(self);
-            if let Some(last) = self.closing.take() {
-                last.report(kernel, true);
+            match self.closing.take() {
+                Some(last) => last.report(kernel, true),
+                None => self.unlist(),
             }
+        }
+    }
+
+    /// Takes it off its channel's list, where no close has to be acknowledged.
+    fn unlist(&self) {
+        if self.is_over() && self.uses.is_empty() {
+            self.channel.sessions.remove(self);
         }
     }
 
@@ -167,6 +177,7 @@ impl Object<Session> {
                 last: Cell::new(false),
                 in_session: Link::new(),
                 in_closes: Link::new(),
+                in_delivered: Node::new(),
             },
         )?;
         self.uses.push_back(new.clone());
@@ -193,9 +204,6 @@ impl Object<SessionUse> {
             session.closing.set(Some(self.to_ref()));
             return;
         }
-        if session.is_over() {
-            self.channel.sessions.remove(session);
-        }
         self.report(kernel, session.is_over());
     }
 
@@ -210,6 +218,11 @@ impl Object<SessionUse> {
         }
     }
 
+    /// Its close was delivered, and waits for the acknowledge.
+    pub fn delivered(&self) {
+        self.channel.delivered_closes.insert(self.to_ref(), close_key(self.badge, self.client));
+    }
+
     /// Whether no process has the session any more.
     pub fn is_last(&self) -> bool {
         self.last.get()
@@ -220,6 +233,7 @@ impl Object<SessionUse> {
         self.channel.closes.remove(self);
         self.channel.delivered_closes.remove(self);
         self.session.uses.remove(self);
+        self.session.unlist();
     }
 }
 
@@ -239,9 +253,36 @@ impl Type for SessionUse {
     fn finalize(&self, _kernel: &Kernel) {}
 }
 
-crate::links! {
-    /// Links of a session among those of its channel.
+crate::nodes! {
+    /// Nodes of a session among those of its channel.
     InChannel: Session, in_channel;
+    /// Nodes of a use among the delivered closes of its channel.
+    InDelivered: SessionUse, in_delivered;
+}
+
+/// Closes that are looked at to find the one that is acknowledged: those of one badge and client are alike, and others have the same
+/// key where a server chooses its badges so.
+const SAME_KEY: usize = 16;
+
+fn close_key(badge: u64, client: u64) -> u64 {
+    badge.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ client.rotate_left(40)
+}
+
+/// The delivered close of a badge and a client.
+pub fn delivered_close<'k>(
+    kernel: &'k Kernel,
+    channel: &Channel,
+    badge: u64,
+    client: u64,
+) -> Option<&'k Object<SessionUse>> {
+    let key = close_key(badge, client);
+    let alike =
+        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key() == key);
+    let mut alike = alike.filter(|close| close.badge == badge && close.client == client);
+    alike.next()
+}
+
+crate::links! {
     /// Links of a use among those of its session.
     InSession: SessionUse, in_session;
     /// Links of a use among the closes of its channel.

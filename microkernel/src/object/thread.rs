@@ -38,7 +38,7 @@ pub enum State {
     Current,
     /// Its call is kept: `kept`.
     Kept,
-    /// Waits until no CPU has a stale translation: `ticket`.
+    /// Waits until no CPU has a stale translation: the ticket is the key of `fair`.
     Flushing,
     /// Ended.
     Ended,
@@ -70,7 +70,7 @@ pub struct Thread {
     pub(crate) siblings: Link<Thread>,
     /// Its place among the timers, and the deadline as key.
     pub(crate) timer: Node<Thread>,
-    /// Its place among the fair ready threads.
+    /// Its place among the fair ready threads, a channel's callers with an order, or those that wait for CPUs to flush.
     pub(crate) fair: Node<Thread>,
 
     // As a client -----------------------------------------------------------------------------
@@ -112,10 +112,8 @@ pub struct Thread {
     pub current: Slot<Thread>,
     /// The process of a client that left while its call was current here.
     pub orphan: Slot<Process>,
-    /// When the call that the client left was made.
-    pub(crate) orphan_since: Cell<u64>,
     /// Its place among the threads that work for calls which that process left.
-    pub(crate) in_orphans: Link<Thread>,
+    pub(crate) in_orphans: Node<Thread>,
     /// Length of the chain of calls that ends here: 0 when it serves none.
     pub depth: Cell<u8>,
 
@@ -135,8 +133,6 @@ pub struct Thread {
     /// Time-stamp counts for which it ran.
     pub run_time: Cell<u64>,
 
-    /// What it waits for in `Flushing`.
-    pub(crate) ticket: Cell<Option<Ticket>>,
     /// It ends once it need not wait any more.
     pub(crate) is_exiting: Cell<bool>,
     /// Whom to signal when it has ended.
@@ -255,8 +251,7 @@ impl Thread {
             serving: Slot::empty(),
             current: Slot::empty(),
             orphan: Slot::empty(),
-            orphan_since: Cell::new(0),
-            in_orphans: Link::new(),
+            in_orphans: Node::new(),
             depth: Cell::new(0),
             parameters: Cell::new(Parameters::DEFAULT),
             rank: Cell::new(0),
@@ -265,7 +260,6 @@ impl Thread {
             affinity: Cell::new(affinity),
             cpu: Cell::new(0),
             run_time: Cell::new(0),
-            ticket: Cell::new(None),
             is_exiting: Cell::new(false),
             on_exit: Slot::empty(),
             on_exit_bits: Cell::new(0),
@@ -312,7 +306,7 @@ impl Thread {
             let channel = self.called_channel(kernel).expect("a current call has a channel");
             self.channel.set(Some(channel.to_ref()));
             self.arrived.set(self.call_since.get());
-            self.downtime_seen.set(channel.downtime_at(0));
+            self.downtime_seen.set(channel.downtime_at(kernel, 0));
             self.downtime_added.set(0);
             self.is_fast.set(false);
         }
@@ -349,14 +343,14 @@ crate::links! {
     InQueue: Thread, queue;
     /// Links of a thread among those of its process.
     InProcess: Thread, siblings;
-    /// Links of a thread among those that work for calls which a process left.
-    InOrphans: Thread, in_orphans;
 }
 
 crate::nodes! {
+    /// Nodes of a thread among those that work for calls which a process left.
+    InOrphans: Thread, in_orphans;
     /// Nodes of a thread among the timers.
     InTimers: Thread, timer;
-    /// Nodes of a thread among the fair ready threads.
+    /// Nodes of a thread among the fair ready threads, a channel's callers with an order, or those that wait for CPUs to flush.
     InFair: Thread, fair;
 }
 

@@ -4,6 +4,7 @@ use super::{Results, argument, charged_account, managed_process, object, one, si
 use crate::ipc::{self, flight};
 use crate::kernel::Kernel;
 use crate::object::any::AnyRef;
+use crate::object::session::delivered_close;
 use crate::object::{Channel, Object, Session, Thread};
 use abi::{Error, Handle, Rights};
 
@@ -64,11 +65,6 @@ pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> 
 pub fn acknowledge(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let channel = ipc::receive::decode(kernel, thread, Handle(argument(thread, 0)))?;
     let (badge, client) = (argument(thread, 1), argument(thread, 2));
-    let delivered = channel
-        .delivered_closes
-        .iter(kernel)
-        .find(|close| close.badge == badge && close.client == client)
-        .ok_or(Error::BadState)?;
-    delivered.forget();
+    delivered_close(kernel, channel, badge, client).ok_or(Error::BadState)?.forget();
     Ok(())
 }

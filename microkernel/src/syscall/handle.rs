@@ -1,7 +1,6 @@
 //! System calls of handles and accounts.
 
-use super::{Results, argument, charged_account, object, one};
-use crate::death;
+use super::{Outcome, Results, argument, charged_account, memory, object, one};
 use crate::ipc::flight;
 use crate::kernel::Kernel;
 use crate::object::any::AnyRef;
@@ -97,13 +96,11 @@ pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results
 ///
 /// # Errors
 /// See there.
-pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
+pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let account: &Object<Account> = object(kernel, thread, 0, Rights::MANAGE)?;
-    account.set_revoked();
-    for process in kernel.processes.iter(kernel) {
-        if process.account.is_within(kernel, account) {
-            death::revoke(kernel, process);
-        }
+    if !account.is_revoked() {
+        account.set_revoked();
+        kernel.revoking.start();
     }
-    Ok(())
+    Ok(if kernel.revoking.is_under_way() { memory::again(thread) } else { Outcome::Success })
 }

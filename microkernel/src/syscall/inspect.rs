@@ -3,13 +3,13 @@
 //! A listing goes on where its cursor says. Cursors are numbers, addresses and slots that mean the same whatever changes
 //! between two calls: what exists all the while is listed, once. One call looks at a bounded number of objects.
 
-use super::{NOTHING, Results, argument, object, one};
+use super::{NOTHING, Results, argument, object};
 use crate::arch::clock;
 use crate::kernel::Kernel;
 use crate::object::process::State;
 use crate::object::reference::ObjectType;
 use crate::object::thread::{Page, State as ThreadState};
-use crate::object::{Account, Channel, Object, Process, Resource, SessionUse, Thread};
+use crate::object::{Account, Channel, DmaDomain, Object, Process, Resource, SessionUse, Thread};
 use abi::boot::ResourceKind;
 use abi::inspect::{
     CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,
@@ -21,6 +21,8 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// Objects that one call looks at.
 const STEPS: usize = 64;
+/// Slots of a handle table that one call looks at.
+const SLOT_STEPS: u32 = 512;
 /// CPUs that one call looks at: their queues are counted.
 const CPU_STEPS: usize = 8;
 /// Processes that one call lists: their threads are counted.
@@ -88,23 +90,35 @@ pub fn process(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
     Ok(NOTHING)
 }
 
-/// [`abi::Syscall::SessionList`]: live uses of sessions, then closes that wait for an acknowledge.
+/// [`abi::Syscall::SessionList`]: live uses of sessions, and closes that wait for an acknowledge. The cursor is a session's number.
 ///
 /// # Errors
 /// See there.
 pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let channel: &Object<Channel> = object(kernel, thread, 0, Rights::RECEIVE)?;
-    let skip = usize::try_from(argument(thread, 1)).map_err(|_| Error::BadArgument)?;
-    let live =
-        channel.sessions.iter(kernel).flat_map(|session| session.uses(kernel)).filter(|one| one.handles.get() > 0);
-    let closes = channel.closes.iter(kernel).chain(channel.delivered_closes.iter(kernel));
-    let mut writer = Writer::new(thread);
-    for one in live.chain(closes).skip(skip) {
-        if !writer.put(&SessionRecord { badge: one.badge, client: one.client, handles: one.handles.get().into() }) {
+    let (mut writer, mut next) = (Writer::new(thread), 0);
+    for (step, session) in channel.sessions.from(kernel, argument(thread, 1)).enumerate() {
+        let needed = session.uses(kernel).count() * size_of::<SessionRecord>();
+        if step == STEPS || writer.at + needed > PAYLOAD_BYTES {
+            next = session.number();
             break;
         }
+        for one in session.uses(kernel) {
+            writer.put(&SessionRecord { badge: one.badge, client: one.client, handles: one.handles.get().into() });
+        }
     }
-    Ok(one(writer.count))
+    Ok([writer.count, next, 0, 0, 0])
+}
+
+/// [`abi::Syscall::DmaList`].
+///
+/// # Errors
+/// See there.
+pub fn attachments(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
+    let domain: &Object<DmaDomain> = object(kernel, thread, 0, Rights::MANAGE)?;
+    let mut writer = Writer::new(thread);
+    let next = domain.list(kernel, argument(thread, 1), |record| writer.put(record));
+    Ok([writer.count, next, 0, 0, 0])
 }
 
 /// [`abi::Syscall::SystemInspect`].
@@ -130,7 +144,7 @@ pub fn system(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
         Subject::Threads => within(of_process()?, cursor, |process, index| threads(kernel, to, process, index)),
         Subject::Mappings => mappings(kernel, to, of_process()?, cursor),
         Subject::Handles => handles(kernel, to, of_process()?, cursor),
-        Subject::Channels => nested(kernel, cursor, |process, index| channels(kernel, to, process, index)),
+        Subject::Channels => channels(kernel, to, cursor),
         Subject::Calls => nested(kernel, cursor, |process, index| calls(kernel, to, process, index)),
         Subject::Interrupts => interrupts(kernel, to, cursor),
         Subject::Ranges => ranges(kernel, to, cursor),
@@ -157,7 +171,7 @@ fn system_record(kernel: &Kernel) -> SystemRecord {
         sessions: of(ObjectType::Session),
         calls: of(ObjectType::Call),
         memories: of(ObjectType::Memory),
-        handles: kernel.processes.iter(kernel).map(|process| u64::from(process.handles.len())).sum(),
+        handles: kernel.handles.get(),
         accounts: of(ObjectType::Account),
         interrupts: of(ObjectType::Interrupt),
         io_ports: of(ObjectType::IoPorts),
@@ -189,9 +203,9 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     if shown < kernel.cpus().len() { shown as u64 } else { 0 }
 }
 
-/// Processes with this number or a later one; they are listed in that order.
+/// Processes with this number or a later one.
 fn processes_from(kernel: &Kernel, number: u64) -> impl Iterator<Item = &Object<Process>> {
-    kernel.processes.iter(kernel).skip_while(move |process| process.number() < number)
+    kernel.processes.from(kernel, number)
 }
 
 /// The cursor is a process's number.
@@ -242,10 +256,12 @@ enum Listing {
 /// where they fit in a payload at all.
 fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
     let first = cursor >> INDEX_BITS;
-    for (step, process) in processes_from(kernel, first).enumerate() {
-        if step == STEPS {
+    let mut looked = 0;
+    for process in processes_from(kernel, first) {
+        if looked >= STEPS {
             return process.number() << INDEX_BITS;
         }
+        looked += 1 + process.threads.len() as usize;
         let index = if process.number() == first { cursor as usize & LAST_INDEX } else { 0 };
         if let Listing::Stopped(next) = list(process, index) {
             return process.number() << INDEX_BITS | next as u64;
@@ -344,19 +360,24 @@ fn call_record(kernel: &Kernel, thread: &Object<Thread>) -> Option<CallRecord> {
     })
 }
 
-fn channels(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
-    parts(process.served.iter(kernel), index, |channel| {
-        to.put(&ChannelRecord {
+/// The cursor is a channel's number.
+fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
+    for channel in kernel.channels.from(kernel, cursor) {
+        let record = ChannelRecord {
             channel: channel.number(),
-            server: process.number(),
+            server: channel.server.get(kernel).map_or(0, Object::number),
             signals: channel.signals.get(),
             sessions: channel.sessions.len().into(),
             queued: channel.callers().into(),
             receivers: channel.receivers.len().into(),
             calls: channel.delivered.get(),
             closed: channel.is_closed().into(),
-        })
-    })
+        };
+        if !to.put(&record) {
+            return channel.number();
+        }
+    }
+    0
 }
 
 /// The cursor is an address.
@@ -373,9 +394,10 @@ fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor:
 
 /// The cursor is a slot.
 fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
-    let mut slot = u32::try_from(cursor).unwrap_or(u32::MAX);
-    while let Some(found) = process.handles.next_from(kernel, slot) {
-        slot = found.handle.slot();
+    let (first, end) = (u32::try_from(cursor).unwrap_or(u32::MAX), process.handles.end());
+    let last = first.saturating_add(SLOT_STEPS).min(end);
+    for slot in first..last {
+        let Some(found) = process.handles.at(kernel, slot) else { continue };
         let session = process.handles.get::<SessionUse>(kernel, found.handle, Rights::empty()).ok();
         let record = HandleRecord {
             handle: found.handle.0,
@@ -389,9 +411,8 @@ fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: 
         if !to.put(&record) {
             return slot.into();
         }
-        slot += 1;
     }
-    0
+    if last < end { last.into() } else { 0 }
 }
 
 /// The cursor is a vector.

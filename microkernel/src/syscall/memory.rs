@@ -10,7 +10,7 @@ use crate::object::any::AnyRef;
 use crate::object::thread::State;
 use crate::object::{Memory, Object, Process, Thread};
 use crate::schedule;
-use crate::shootdown::{Progress, Ticket};
+use crate::shootdown::Progress;
 use abi::memory::MemoryKind;
 use abi::{Error, Handle, OK, Rights};
 
@@ -100,7 +100,8 @@ fn go_on(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, progress: Progress
         Progress::Done(ticket) if kernel.shootdown.is_done(ticket) => Outcome::Results(NOTHING),
         Progress::Done(ticket) => {
             thread.set_status(OK);
-            wait_for(kernel, cpu, thread, ticket);
+            schedule::take_off_cpu(cpu, thread, State::Flushing);
+            schedule::wait_for_flush(kernel, thread, ticket);
             Outcome::Done
         }
     }
@@ -111,11 +112,4 @@ pub fn again(thread: &Thread) -> Outcome {
     let rip = &thread.context.frame.rip;
     rip.set(rip.get() - SYSCALL_BYTES);
     Outcome::Done
-}
-
-/// Lets a thread wait until no CPU has stale translations.
-fn wait_for(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, ticket: Ticket) {
-    schedule::take_off_cpu(cpu, thread, State::Flushing);
-    thread.ticket.set(Some(ticket));
-    kernel.flushing.push_back(thread.to_ref());
 }

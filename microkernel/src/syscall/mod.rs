@@ -23,8 +23,9 @@ use crate::ipc::{call, receive, reply};
 use crate::kernel::Kernel;
 use crate::object::reference::Type;
 use crate::object::{Account, Object, Process, Thread};
-use crate::schedule;
+use crate::{lock, schedule};
 use abi::{Error, Handle, OK, Rights, Syscall};
+use core::sync::atomic::Ordering::Relaxed;
 
 /// Results of a system call: `r0` to `r4`.
 pub type Results = [u64; 5];
@@ -41,6 +42,9 @@ pub const fn one(result: u64) -> Results {
 /// waits now.
 pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
     let frame = &thread.context.frame;
+    if lock::IS_MEASURED {
+        lock::CAUSE.store(frame.rax.get(), Relaxed);
+    }
     let Some(number) = Syscall::from_number(frame.rax.get()) else {
         return thread.set_status(Error::BadSyscall as u64);
     };
@@ -124,7 +128,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
 
         Syscall::AccountSplit => results(handle::split_account(kernel, thread)),
         Syscall::AccountRead => results(inspect::account(kernel, thread)),
-        Syscall::AccountRevoke => nothing(handle::revoke_account(kernel, thread)),
+        Syscall::AccountRevoke => handle::revoke_account(kernel, thread),
 
         Syscall::ProcessCreate => results(process::create(kernel, thread)),
         Syscall::ProcessStart => nothing(process::start(kernel, thread)),
@@ -162,6 +166,7 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
         Syscall::DmaDomainCreate => results(device::create_dma_domain(kernel, thread)),
         Syscall::DmaAttach => results(device::attach_dma(kernel, thread)),
         Syscall::DmaRelease => results(device::release_dma(kernel, thread)),
+        Syscall::DmaList => results(inspect::attachments(kernel, thread)),
         Syscall::ResourceSplit => results(device::split_resource(kernel, thread)),
 
         Syscall::ClockRead => results(inspect::clock(kernel, thread)),

@@ -56,10 +56,7 @@ pub fn start_process(kernel: &Kernel, process: &Object<Process>) -> Result<(), E
     }
     let now = clock::now();
     process.state.set(State::Running);
-    process.started.set(now);
-    for channel in process.served.iter(kernel) {
-        channel.up(now);
-    }
+    process.up(now);
     for new in process.threads.iter(kernel) {
         schedule::make_ready(kernel, new);
     }
@@ -233,9 +230,7 @@ pub fn exit_thread(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Resul
     match Thread::unmap_pages(kernel, thread) {
         Some(ticket) => {
             thread.is_exiting.set(true);
-            thread.ticket.set(Some(ticket));
-            thread.state.set(ThreadState::Flushing);
-            kernel.flushing.push_back(thread.to_ref());
+            schedule::wait_for_flush(kernel, thread, ticket);
         }
         None => death::thread_ended(kernel, thread),
     }

@@ -498,6 +498,65 @@ fn suspects_are_alone() {
     assert_eq!((pair.world.state(pair.client), pair.world.state(c)), (State::Current, State::Running));
 }
 
+/// Two suspects that the server, which has three threads now, has parked. Gives the second client, and both handles.
+fn parked_suspects() -> (Pair, usize, [u64; 2]) {
+    let mut pair = Pair::new(2);
+    let (other_process, other) = pair.world.started(1);
+    let second = pair.world.session(pair.channel, other_process, 5);
+    pair.call(Class::Replay);
+    assert_eq!(pair.world.call(other, second, Class::Replay), WAITS);
+    for thread in 0..2 {
+        assert_eq!(pair.world.receive(pair.server + thread, pair.channel), DELIVERED);
+    }
+    // A hang is the fault of all that were current.
+    pair.server = pair.world.restart(pair.server_process, ExitReason::Hung, 3);
+    pair.receive_signals();
+    let calls = [0; 2].map(|_| {
+        assert_eq!(pair.receive(), DELIVERED);
+        assert_eq!(pair.world.sys(pair.server, Syscall::CallKeep, &[]), OK);
+        let call = pair.world.result(pair.server, 0);
+        assert_eq!(pair.world.sys(pair.server, Syscall::CallPark, &[call]), OK);
+        call
+    });
+    (pair, other, calls)
+}
+
+#[test]
+fn suspects_resumed_together_are_alone() {
+    let (mut pair, other, [first, second]) = parked_suspects();
+    let [a, b, c] = [0, 1, 2].map(|n| pair.server + n);
+    assert_eq!(pair.world.sys(a, Syscall::CallResume, &[first]), OK);
+    // The other would be beside it: it goes back to the queue, as nothing was done for it.
+    assert_eq!(pair.world.sys(b, Syscall::CallResume, &[second]), Error::CallerGone as u64);
+    assert_eq!(pair.world.sys(b, Syscall::HandleInspect, &[second]), Error::BadHandle as u64);
+    assert_eq!((pair.world.state(pair.client), pair.world.state(other)), (State::Current, State::Queued));
+    assert_eq!(pair.world.receive(b, pair.channel), WAITS);
+    assert_eq!(pair.world.reply(a), OK);
+    assert_eq!((pair.world.status(pair.client), pair.world.state(other)), (OK, State::Current));
+    // And nothing beside that one.
+    assert_eq!(pair.world.receive(c, pair.channel), WAITS);
+    pair.call(Class::Replay);
+    assert_eq!(pair.world.state(pair.client), State::Queued);
+    assert_eq!(pair.world.reply(b), OK);
+    assert_eq!((pair.world.status(other), pair.world.state(pair.client)), (OK, State::Current));
+}
+
+#[test]
+fn a_parked_suspect_that_is_answered_leaves_the_other_alone() {
+    let (mut pair, other, [first, second]) = parked_suspects();
+    let [a, b, _] = [0, 1, 2].map(|n| pair.server + n);
+    assert_eq!(pair.world.sys(a, Syscall::CallResume, &[first]), OK);
+    assert_eq!(pair.world.sys(b, Syscall::CallReply, &[second, 0]), OK);
+    assert_eq!(pair.world.status(other), OK);
+    assert_eq!(pair.world.receive(b, pair.channel), WAITS);
+    let third = pair.world.session(pair.channel, pair.client_process, 6);
+    let third = pair.world.share(pair.client_process, third, 0);
+    assert_eq!(pair.world.call(0, third, Class::Replay), WAITS);
+    assert_eq!(pair.world.state(0), State::Queued);
+    assert_eq!(pair.world.reply(a), OK);
+    assert_eq!(pair.world.state(0), State::Current);
+}
+
 /// A suspect that waits as the server has another call, with a receiver that waits.
 fn waiting_suspect() -> (Pair, usize, u64) {
     let mut pair = Pair::new(1);

@@ -277,6 +277,33 @@ fn abandoned_processes_are_gone_when_dead() {
     }
 }
 
+/// Revokes an account: the supervisor asks again until all its processes were found.
+fn revoke(world: &mut World, account: u64) {
+    let again = Syscall::AccountRevoke as u64;
+    let status = (0..100).map(|_| world.sys(0, Syscall::AccountRevoke, &[account])).find(|status| *status != again);
+    assert_eq!(status, Some(OK));
+}
+
+#[test]
+fn revoked_accounts_are_found_among_many_processes() {
+    let mut world = World::new(1, false);
+    let accounts: Vec<_> = (0..2).map(|_| world.machine.account(800)).collect();
+    let ends: Vec<_> = (0..90)
+        .map(|n| {
+            let account = accounts[usize::from(n % 40 == 39)].get(world.kernel());
+            crate::object::Process::create(world.kernel(), account, 0, [0; 16]).unwrap()
+        })
+        .collect();
+    let handle = world.give(0, accounts[1].clone());
+    // The search starts where the last one ended, and goes around.
+    world.kernel().revoking.start();
+    world.kernel().revoking.step(world.kernel());
+    revoke(&mut world, handle);
+    for (n, process) in ends.iter().enumerate() {
+        assert_eq!(process.exit.get().is_some(), n % 40 == 39);
+    }
+}
+
 #[test]
 fn a_revoked_account_kills_all_below() {
     let mut world = World::new(8, true);
@@ -291,7 +318,7 @@ fn a_revoked_account_kills_all_below() {
     world.thread(process);
     world.start(process);
     let handle = world.give(0, account.clone());
-    assert_eq!(world.sys(0, Syscall::AccountRevoke, &[handle]), OK);
+    revoke(&mut world, handle);
     assert_eq!(world.p(process).exit.get().unwrap().reason, ExitReason::Revoked);
     assert_eq!(world.reset(process), OK);
     let managed = world.managed[process];

@@ -4,7 +4,7 @@ use super::caller::Caller;
 use crate::object::dma_domain::{MOST_PAGES, MOST_SEGMENTS, RELEASE_BATCH, process_died};
 use crate::object::reference::ObjectType;
 use crate::object::{Memory, Ref};
-use crate::syscall::device;
+use crate::syscall::{device, inspect};
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::memory::{Caching, MemoryKind};
@@ -112,6 +112,36 @@ fn the_owner_is_told_of_deaths_and_the_memory_stays() {
     caller.close(domain);
     assert_eq!(caller.kernel().counts.of(ObjectType::Attachment), 0, "with its last handle a domain ends");
     assert_eq!(caller.kernel().counts.of(ObjectType::DmaDomain), 0);
+}
+
+#[test]
+fn attachments_are_listed_with_who_lives() {
+    let caller = Caller::new();
+    let domain = domain(&caller, 0, 0);
+    let kernel = caller.kernel();
+    let memory = caller.give(memory(&caller, 1, MemoryKind::Dma));
+    let attached: Vec<u64> =
+        (0..300).map(|_| caller.call(device::attach_dma, &[domain, memory]).unwrap()[1]).collect();
+    let list = || {
+        let (mut all, mut from) = (Vec::new(), 0);
+        loop {
+            let [count, next, ..] = caller.call(inspect::attachments, &[domain, from]).unwrap();
+            all.extend(caller.records::<[u64; 2]>(count));
+            from = next;
+            if next == 0 {
+                return all;
+            }
+        }
+    };
+    let me = caller.process.number();
+    assert_eq!(list(), attached.iter().map(|number| [*number, me]).collect::<Vec<_>>());
+    while process_died(kernel, caller.process.get(kernel)) {}
+    caller.one(device::release_dma, &[domain, attached[7]]).unwrap();
+    let [alive, ..] = caller.call(device::attach_dma, &[domain, memory]).unwrap();
+    assert_eq!(alive, 1);
+    let all = list();
+    assert_eq!((all.len(), all.iter().filter(|[_, process]| *process == 0).count()), (300, 299));
+    assert_eq!(all.last().unwrap()[1], me);
 }
 
 #[test]

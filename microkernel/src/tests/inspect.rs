@@ -93,13 +93,14 @@ fn sessions_live_and_closed() {
         })
         .collect();
     caller.close(sessions[5]);
-    let mut all = Vec::new();
+    let (mut all, mut cursor) = (Vec::new(), 0);
     loop {
-        let count = caller.one(inspect::sessions, &[server, all.len() as u64]).unwrap();
-        if count == 0 {
+        let [count, next, ..] = caller.call(inspect::sessions, &[server, cursor]).unwrap();
+        all.extend(caller.records::<SessionRecord>(count));
+        if next == 0 {
             break;
         }
-        all.extend(caller.records::<SessionRecord>(count));
+        cursor = next;
     }
     assert_eq!(all.len(), 300);
     assert!(

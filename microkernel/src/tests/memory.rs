@@ -85,7 +85,7 @@ fn dma_memory_is_adjacent_zeroed_and_given_back_exactly() {
     while memory.prepare() == Progress::More {
         steps += 1;
     }
-    assert_eq!((steps, memory.prepare()), (4, Progress::Done(Ticket::DONE)));
+    assert_eq!((steps, memory.prepare()), (300 / 16, Progress::Done(Ticket::DONE)));
     let first = memory.frame(0).unwrap();
     for page in 0..300 {
         assert_eq!(memory.frame(page), Some(first + page * PAGE));

@@ -1,6 +1,7 @@
 //! Host tests of the kernel's logic. Each makes a [`machine::Machine`] of its own.
 
 mod address_space;
+mod bounds;
 mod caller;
 mod calls;
 mod deaths;

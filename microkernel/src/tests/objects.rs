@@ -139,8 +139,6 @@ fn charges_do_not_wrap() {
     assert!(account.charge(Quantity::Frames, u64::MAX - 4).is_err());
     account.charge(Quantity::Frames, 0).unwrap();
     account.uncharge(Quantity::Frames, 5);
-    assert!(account.is_within(&machine.kernel, machine.root.get(&machine.kernel)));
-    assert!(!machine.root.is_within(&machine.kernel, account.get(&machine.kernel)));
 }
 
 #[derive(Debug, Clone)]

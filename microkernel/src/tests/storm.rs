@@ -69,7 +69,7 @@ fn system_call(world: &mut World, (kind, a, b, c): Step) {
         17 => (Syscall::HandleDuplicate, vec![handle(world, process, None, b), u64::from(u16::MAX) & c >> 3, c]),
         18 => {
             let close =
-                world.channels.iter().filter_map(|channel| channel.delivered_closes.front(world.kernel())).next();
+                world.channels.iter().filter_map(|channel| channel.delivered_closes.first(world.kernel())).next();
             let (badge, client) = close.map_or((1, 1), |close| (close.badge, close.client));
             (Syscall::SessionAcknowledge, vec![channel, badge, client])
         }
@@ -218,7 +218,7 @@ fn run(cpus: usize, fast: bool, steps: Vec<Step>) {
         }
     }
     let world = finish(world);
-    if let Some(process) = world.kernel().processes.front(world.kernel()) {
+    if let Some(process) = world.kernel().processes.first(world.kernel()) {
         panic!("{:?}: {:?} orphans {}", process.number(), process.state.get(), process.orphans());
     }
     let counts: Vec<u64> = world.totals().0;

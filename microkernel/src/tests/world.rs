@@ -380,7 +380,7 @@ impl World {
     pub fn check(&self) {
         let kernel = self.kernel();
         let mut ready = 0;
-        for process in kernel.processes.iter(kernel) {
+        for process in kernel.processes.from(kernel, 0) {
             self.check_process(process);
             for thread in process.threads.iter(kernel) {
                 self.check_thread(thread);
@@ -398,15 +398,19 @@ impl World {
             active += u32::from(thread.current.is_some()) + u32::from(thread.orphan.is_some());
         }
         for call in process.kept.iter(kernel) {
-            let counts = call.client.is_some() && !call.parked.get() || call.orphan.is_some();
+            let counts = call.client.is_some() && !call.parked.get();
             active += u32::from(counts);
             assert!(call.client.get(kernel).is_none_or(|client| client.kept.holds(call)));
+            assert_eq!(call.client.is_some(), call.channel.kept.contains(call), "a kept call is listed by its channel");
+            assert!(!call.orphan.is_some());
         }
+        assert!(process.kept_orphans.from(kernel, 0).all(|call| call.orphan.is_some() && call.server.is(process)));
+        active += process.kept_orphans.len();
         assert_eq!(process.active_calls.get(), active, "active calls");
         let mut orphans = 0;
-        for other in kernel.processes.iter(kernel) {
+        for other in kernel.processes.from(kernel, 0) {
             orphans += other.threads.iter(kernel).filter(|thread| thread.orphan.holds(process)).count();
-            orphans += other.kept.iter(kernel).filter(|call| call.orphan.holds(process)).count();
+            orphans += other.kept_orphans.from(kernel, 0).filter(|call| call.orphan.holds(process)).count();
         }
         assert_eq!(process.orphans() as usize, orphans, "orphans");
         if let Some(alone) = process.alone.get(kernel) {
@@ -423,7 +427,7 @@ impl World {
                 }
             }
         }
-        for session in process.served.iter(kernel).flat_map(|channel| channel.sessions.iter(kernel)) {
+        for session in process.served.iter(kernel).flat_map(|channel| channel.sessions.from(kernel, 0)) {
             for one in session.uses(kernel) {
                 let Some(user) = one.process.get(kernel) else { continue };
                 let mut next = user.handles.next_from(kernel, 0);
@@ -458,7 +462,9 @@ impl World {
             }
             State::Queued => {
                 let channel = thread.channel.get(kernel).expect("a channel");
-                assert!(channel.is_queued(thread) && process.is_running() && !channel.is_closed());
+                assert!(channel.is_queued(kernel, thread) && process.is_running());
+                let is_told = channel.is_closed() && kernel.has_work();
+                assert!(!channel.is_closed() || is_told, "nobody tells a caller of a closed channel");
             }
             State::Current => {
                 let server = thread.server.get(kernel).expect("a server");
@@ -469,14 +475,15 @@ impl World {
             }
             State::Kept => {
                 let call = thread.kept.get(kernel).expect("a call");
-                assert!(call.client.holds(thread) && call.server.kept.contains(call) && call.server.is_running());
+                assert!(call.client.holds(thread) && call.server.kept.contains(call));
+                assert!(call.server.is_running() || call.server.reaping.is_linked() || kernel.is_on_cpu(&call.server));
             }
             State::New | State::Running | State::Flushing | State::Ended => {}
         }
-        let waits = matches!(state, State::Receiving | State::Queued | State::Flushing);
+        let waits = matches!(state, State::Receiving | State::Queued);
         assert!(!in_queue || waits || state == State::Ready && thread.rank.get() > 0, "{state:?} in a list");
         assert!(!thread.timer.is_linked() || thread.is_calling() || state == State::Receiving);
-        assert!(!thread.fair.is_linked() || state == State::Ready);
+        assert!(!thread.fair.is_linked() || matches!(state, State::Ready | State::Queued | State::Flushing));
         assert_eq!(thread.server.get(kernel).is_some(), state == State::Current);
         assert_eq!(thread.kept.is_some(), state == State::Kept);
         if !thread.is_calling() {

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(&mapped.map_sealed().expect("sealed")[offset as usize..][..5], b"echo!");
         assert_eq!(boot.map(echo.node, 1, 5).map(drop), Err(FileError::OutOfRange));
         let mut names = Vec::new();
-        boot.read_directory(bin.node, 0, &mut |name, ..| {
+        boot.read_directory(bin.node, 0, &mut |name, _, _| {
             names.push(String::from(name));
             true
         })

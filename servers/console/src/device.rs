@@ -71,6 +71,12 @@ impl Device {
         self.output.room().unwrap_or(0)
     }
 
+    /// Waits until the last bytes that the device took have left it: a FIFO's worth.
+    pub fn flush(&self) {
+        // What a device that died had in its FIFO has left it or never will.
+        let _ = self.client.flush();
+    }
+
     /// Whether the device has taken all output.
     pub fn is_drained(&self) -> bool {
         self.room() as u64 == CAPACITY

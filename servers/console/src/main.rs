@@ -20,7 +20,6 @@ use libsys::protocol::CharacterClient;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
 use libsys::protocol::registry::State;
 use libsys::service::{Parked, Reply, Server, Sessions, Subscribers};
-use libsys::time::{Duration, TimerId, Timers};
 use libsys::{Channel, Handle};
 
 /// Signal bits: the device's rings changed; its service changed its state.
@@ -29,9 +28,6 @@ const SERVICE: u64 = 1 << 1;
 
 /// Echo that waits for room; beyond it, keys are not shown.
 const MOST_ECHO: usize = 4096;
-
-/// How long the last bytes that a device took may need to leave it: 16 at 115,200 bits a second.
-const LAST_BYTES: Duration = Duration::from_millis(2);
 
 type Answer<T> = core::result::Result<T, ConsoleError>;
 
@@ -53,7 +49,6 @@ struct Terminal {
     /// A writer met a ring without room.
     is_blocked: bool,
     size: (u16, u16),
-    timers: Timers,
 }
 
 impl Server for Terminal {
@@ -74,18 +69,6 @@ impl Server for Terminal {
             self.follow_service();
         }
         self.pump();
-    }
-
-    fn timers(&mut self) -> Option<&mut Timers> {
-        Some(&mut self.timers)
-    }
-
-    fn timer(&mut self, _: TimerId) {
-        while self.device.is_drained()
-            && let Some((call, ())) = self.flushing.pop()
-        {
-            let _ = call.reply(Ok(()));
-        }
     }
 
     fn close(&mut self, badge: u64, _: u64, last: bool) {
@@ -119,7 +102,6 @@ impl Terminal {
             subscribers: Subscribers::new(),
             is_blocked: false,
             size: (0, 0),
-            timers: Timers::new(),
         }
     }
 
@@ -130,8 +112,11 @@ impl Terminal {
             self.is_blocked = false;
             self.subscribers.notify();
         }
-        if !self.flushing.is_empty() && self.device.is_drained() && self.timers.next_deadline().is_none() {
-            self.timers.after(LAST_BYTES);
+        if !self.flushing.is_empty() && self.device.is_drained() {
+            self.device.flush();
+            while let Some((call, ())) = self.flushing.pop() {
+                let _ = call.reply(Ok(()));
+            }
         }
     }
 

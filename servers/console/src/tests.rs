@@ -3,7 +3,7 @@
 use super::*;
 use libsys::abi::ExitReason;
 use libsys::client;
-use libsys::driver::{Exchanged, Stream, StreamDevice, StreamRing, WAKE};
+use libsys::driver::{Done, Received, Stream, StreamDevice, StreamRing, WAKE};
 use libsys::fake::{self, FakeProcess};
 use libsys::protocol::ConsoleClient;
 use libsys::service::{self, CONTROL, Serve};
@@ -26,26 +26,30 @@ impl StreamDevice for Played {
         unreachable!("the test makes it")
     }
 
-    fn exchange(&mut self, input: &StreamRing, output: &StreamRing) -> Exchanged {
-        let (mut done, mut typed) = (Exchanged::default(), self.typed.lock().expect("sound"));
+    fn receive(&mut self, input: &StreamRing) -> Done<Received> {
+        let (mut done, mut typed) = (Received::default(), self.typed.lock().expect("sound"));
         while let Some(byte) = typed.front().copied().filter(|_| input.room() > 0) {
             input.put(&[byte]);
             typed.pop_front();
-            done.received += 1;
+            done.bytes += 1;
         }
-        let mut bytes = [0; 64];
+        Ok(done)
+    }
+
+    fn send(&mut self, output: &StreamRing) -> Done<u64> {
+        let (mut bytes, mut sent) = ([0; 64], 0);
         while !*self.stopped.lock().expect("sound") {
             match output.take(&mut bytes) {
                 0 => break,
                 count => self.shown.lock().expect("sound").extend_from_slice(&bytes[..count]),
             }
-            done.sent += 1;
+            sent += 1;
         }
-        done
+        Ok(sent)
     }
 
-    fn is_idle(&mut self) -> bool {
-        true
+    fn is_idle(&mut self) -> Done<bool> {
+        Ok(true)
     }
 }
 

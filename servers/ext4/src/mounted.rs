@@ -163,6 +163,9 @@ impl Volume {
         let mut options = options;
         options.read_only |= geometry.read_only;
         let mut superblock = read_superblock(&raw)?;
+        if superblock.mend() && !geometry.read_only {
+            raw.write_at(superblock::OFFSET / SECTOR_BYTES, &superblock.0).map_err(device)?;
+        }
         superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
         if superblock.has_journal() && superblock.needs_recovery() {
             if geometry.read_only {

@@ -70,6 +70,22 @@ impl Superblock {
         if right { Ok(()) } else { Err(Refusal::Corrupt) }
     }
 
+    /// Whether its checksum would be right if the flag of the journal were the other way round: the power was cut while only that was being written, and one of the two sectors is
+    /// older than the other. It is mended then, to what makes somebody look into the journal.
+    pub fn mend(&mut self) -> bool {
+        let sum = |bytes: &[u8]| crc32c(u32::MAX, &bytes[..0x3fc]);
+        if self.u16(0x38) != MAGIC || !self.has_checksums() || !self.has_journal() || sum(&self.0) == self.u32(0x3fc) {
+            return false;
+        }
+        let mut other = self.clone();
+        other.set_u32(0x60, self.u32(0x60) ^ INCOMPAT_RECOVER);
+        if sum(&other.0) != self.u32(0x3fc) {
+            return false;
+        }
+        self.show_journal(true);
+        true
+    }
+
     /// Bytes of a block; `None`: not one of 1, 2 and 4 KiB.
     pub fn block_bytes(&self) -> Option<usize> {
         let log = self.u32(0x18);

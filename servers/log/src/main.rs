@@ -60,6 +60,7 @@ impl Server for Collector {
         env.registry().watch_log_rings(&env.channel().signaller(RINGS)?, RINGS)?;
         collector.find_rings();
         collector.look();
+        collector.release_rings();
         collector.arm();
         Ok(collector)
     }
@@ -67,6 +68,7 @@ impl Server for Collector {
     fn signal(&mut self, _: u64) {
         self.find_rings();
         self.look();
+        self.release_rings();
     }
 
     fn timers(&mut self) -> Option<&mut Timers> {
@@ -104,11 +106,30 @@ impl Collector {
     fn find_rings(&mut self) {
         let registry = libsys::env::get().registry();
         while let Ok((source, memory)) = registry.log_ring(self.next_ring) {
+            let place = self.next_ring;
             self.next_ring += 1;
             match memory.map() {
-                Ok(ring) => self.sources.add(source, ring),
+                Ok(ring) => self.sources.add(place, source, ring),
                 Err(error) => libsys::warn!("the log ring of {} cannot be read: {error}", source.name),
             }
+        }
+    }
+
+    /// Gives up the rings of programs that have ended, with all that is in them taken in. For rings that come or end while this goes on
+    /// there is another signal.
+    fn release_rings(&mut self) {
+        let registry = libsys::env::get().registry();
+        let mut ended = registry.ended_log_rings().unwrap_or_default();
+        ended.retain(|place| *place < self.next_ring);
+        if ended.is_empty() {
+            return;
+        }
+        // They may have written between the look and their end.
+        self.look();
+        for place in ended {
+            self.sources.remove(place);
+            // Refused, the ring stays with init, and nothing more comes out of it.
+            let _ = registry.release_log_ring(place);
         }
     }
 
@@ -202,13 +223,13 @@ impl Log for Collector {
 struct Shown(Option<Level>);
 
 impl FromStr for Shown {
-    type Err = <libsys::log::Level as FromStr>::Err;
+    type Err = <Level as FromStr>::Err;
 
     fn from_str(text: &str) -> core::result::Result<Shown, Self::Err> {
         if text == "none" {
             return Ok(Shown(None));
         }
-        Ok(Shown(Level::from_number(text.parse::<libsys::log::Level>()? as u8)))
+        text.parse().map(|level| Shown(Some(level)))
     }
 }
 

@@ -20,6 +20,8 @@ const MOST_NAME: usize = 32;
 /// A ring, and where it was read to.
 #[derive(Debug)]
 struct Source {
+    /// Its place in the registry.
+    place: u32,
     name: String,
     process: u64,
     ring: Ring,
@@ -55,12 +57,17 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Collects another ring.
-    pub fn add(&mut self, source: LogSource, ring: Mapping) {
+    /// Collects another ring, which has this place in the registry.
+    pub fn add(&mut self, place: u32, source: LogSource, ring: Mapping) {
         let LogSource { mut name, process } = source;
         let end = (0..=name.len().min(MOST_NAME)).rev().find(|end| name.is_char_boundary(*end));
         name.truncate(end.unwrap_or(0));
-        self.sources.push(Source { name, process, ring: Ring::Awaited(ring), latest: 0 });
+        self.sources.push(Source { place, name, process, ring: Ring::Awaited(ring), latest: 0 });
+    }
+
+    /// Collects a ring no more.
+    pub fn remove(&mut self, place: u32) {
+        self.sources.retain(|source| source.place != place);
     }
 
     /// What is new in all rings, in order of time; nothing is later than `now`. Whether there may be more.
@@ -86,8 +93,7 @@ impl Source {
                 let text = format!("{} bytes of records were overwritten before they were read", entry.lost);
                 records.push(self.record(Level::Warning, 0, text));
             }
-            let level = Level::from_number(entry.level as u8).unwrap_or(Level::Debug);
-            records.push(self.record(level, entry.thread, entry.text));
+            records.push(self.record(entry.level, entry.thread, entry.text));
         }
     }
 

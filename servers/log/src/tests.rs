@@ -16,7 +16,7 @@ fn source(name: &str, process: u64) -> LogSource {
 fn ring(sources: &mut Sources, name: &str, process: u64) -> Memory {
     let memory = Memory::create(&fake::account(), 8192).expect("memory");
     LogWriter::open(memory.map_writable().expect("mapped")).expect("a ring");
-    sources.add(source(name, process), memory.map().expect("mapped"));
+    sources.add(process as u32, source(name, process), memory.map().expect("mapped"));
     memory
 }
 
@@ -74,9 +74,9 @@ fn what_was_overwritten_is_told() {
     let mut sources = Sources::default();
     let memory = Memory::create(&fake::account(), 4096).expect("memory");
     let mut writer = LogWriter::open(memory.map_writable().expect("mapped")).expect("a ring");
-    sources.add(source("talker", 9), memory.map().expect("mapped"));
+    sources.add(9, source("talker", 9), memory.map().expect("mapped"));
     for _ in 0..100 {
-        writer.write(libsys::log::Level::Info, &"x".repeat(100));
+        writer.write(Level::Info, &"x".repeat(100));
     }
     let (records, _) = sources.collect(u64::MAX);
     assert!(records.len() < 100 && records[0].text.ends_with("were overwritten before they were read"));
@@ -87,13 +87,25 @@ fn what_was_overwritten_is_told() {
 fn a_ring_is_awaited_and_what_is_none_is_harmless() {
     let mut sources = Sources::default();
     let [late, liar] = [(); 2].map(|()| Memory::create(&fake::account(), 4096).expect("memory"));
-    sources.add(source("late", 1), late.map().expect("mapped"));
-    sources.add(source("liar", 2), liar.map().expect("mapped"));
+    sources.add(1, source("late", 1), late.map().expect("mapped"));
+    sources.add(2, source("liar", 2), liar.map().expect("mapped"));
     scribble(&liar.map_writable().expect("mapped"), &[(0, libsys::abi::ring::LOG_MAGIC), (1, 12)]);
     assert_eq!(sources.collect(9).0, []);
     LogWriter::open(late.map_writable().expect("mapped")).expect("a ring");
     put(&late, 5, "at last");
     assert_eq!(texts(&sources.collect(9).0), ["at last"]);
+}
+
+#[test]
+fn what_was_removed_is_not_read_again() {
+    let mut sources = Sources::default();
+    let (ended, other) = (ring(&mut sources, "ended", 3), ring(&mut sources, "other", 4));
+    put(&ended, 1, "last words");
+    assert_eq!(texts(&sources.collect(9).0), ["last words"]);
+    sources.remove(3);
+    put(&ended, 2, "from beyond");
+    put(&other, 3, "alive");
+    assert_eq!(texts(&sources.collect(9).0), ["alive"]);
 }
 
 #[test]
@@ -143,7 +155,7 @@ fn who_follows_hears_of_what_is_urgent_enough() {
     let timer = collector.timers.after(OFTEN);
     collector.timer(timer);
     assert!(events.receive(Some(0)).is_err());
-    collector.notify(&cx, events.signaller(1).expect("a handle"), 1, Level::Information);
+    collector.notify(&cx, events.signaller(1).expect("a handle"), 1, Level::Info);
     put(&ring, 2, "for information");
     assert_eq!(collector.read(Cursor::START, Level::Debug).records.len(), 2);
     assert!(events.receive(Some(0)).is_ok());

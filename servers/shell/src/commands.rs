@@ -27,6 +27,8 @@ pub use arguments::Arguments;
 
 use crate::failure::Failure;
 use crate::shell::Shell;
+use crate::status;
+use alloc::string::String;
 use core::fmt::{self, Write};
 
 /// What running a command comes to.
@@ -103,6 +105,21 @@ pub static COMMANDS: &[&Command] = &[
     &system::UPTIME,
     &job::WAIT,
 ];
+
+/// Does something for each of some words. One that fails does not keep the others from it.
+fn each(shell: &mut Shell, name: &str, words: &[String], mut run: impl FnMut(&mut Shell, &str) -> Outcome) -> Outcome {
+    let mut outcome = Ok(());
+    for word in words {
+        match run(shell, word) {
+            Err(Failure::Error(text)) => {
+                writeln!(shell, "{name}: {text}")?;
+                outcome = Err(Failure::Status(status::FAILURE));
+            }
+            other => other?,
+        }
+    }
+    outcome
+}
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {

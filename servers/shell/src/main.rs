@@ -12,7 +12,7 @@ use libsys::service::{Result, StartError};
 use shell::events::Events;
 use shell::exec;
 use shell::inspect::Kernel;
-use shell::program::Archive;
+use shell::program::{self, Archive};
 use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
 
@@ -22,11 +22,13 @@ fn run() -> Result<()> {
     let registry = env.registry();
     let console = client::open(env.take_session(names::STDIN).map_err(missing)?)?;
     let events = Rc::new(Events::new(env.account())?);
+    let inspect = Kernel::new(env.take("inspect").ok());
+    program::end_left_behind(&inspect);
     let mut shell = Shell::new(Parts {
         terminal: Terminal::new(console, events.clone(), registry),
         events,
         registry,
-        inspect: Box::new(Kernel::new(env.take("inspect").ok())),
+        inspect: Box::new(inspect),
         launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok())),
     });
     // A shell that init does not know as a service works as well.

@@ -2,6 +2,7 @@
 //! without `/` is one in /bin; where there are no files, one of the boot archive.
 
 use crate::events::{CHILD, Events};
+use crate::inspect::{Inspect, Kernel};
 use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
 use crate::terminal::Terminal;
 use alloc::boxed::Box;
@@ -10,16 +11,17 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use core::fmt;
-use libsys::abi::Policy;
+use libsys::abi::inspect::HandleRecord;
+use libsys::abi::{Kind, Policy};
 use libsys::client::{CallError, Client};
 use libsys::env::names;
 use libsys::fs::{self, FileError};
 use libsys::path;
 use libsys::process::ExitRecord;
-use libsys::program::{self, OpenError, Program};
+use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Limits, Object, Resource, Rights, Session, client, panic};
+use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -170,8 +172,8 @@ impl Launcher for Archive {
             .grant(names::REGISTRY, registry.link().session(), SESSION)
             .grant(names::STDOUT, &console, SESSION)
             .grant(names::STDERR, &console, SESSION)
-            .watch(events.channel(), CHILD)
-            .limits(limits);
+            .log(&registry, account)
+            .watch(events.channel(), CHILD);
         if launch.is_foreground {
             request = request.grant(names::STDIN, &console, SESSION);
         }
@@ -182,14 +184,29 @@ impl Launcher for Archive {
         for (name, value) in launch.environment.iter().filter(|(name, _)| name != "PWD") {
             request = request.variable(name, value);
         }
-        let child =
-            request.spawn(account).map_err(|error| LaunchError::Refused(format!("it cannot be started: {error}")))?;
+        let refused = |error: LoadError| LaunchError::Refused(format!("it cannot be started: {error}"));
+        let account = account.split(limits).map_err(|error| refused(error.into()))?;
+        // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
+        account.set_kept(true).map_err(|error| refused(error.into()))?;
+        let child = request.spawn_in(account).map_err(refused)?;
         let running = Running { child, real_time };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
         Ok(Box::new(running))
+    }
+}
+
+/// Ends the programs that an earlier incarnation of the shell had started: nobody would ever wait for them, and they would have
+/// their part of the shell's account for good.
+pub fn end_left_behind(inspect: &Kernel) {
+    // Without the right to inspect nobody knows them.
+    let held = inspect.handles(sys::identify().process).unwrap_or_default();
+    let is_left = |record: &&HandleRecord| record.keep == 1 && record.kind == Kind::Account as u8;
+    for record in held.iter().filter(is_left) {
+        // Dropped, the handle is closed.
+        let _ = Account::from_handle(Handle(record.handle)).revoke();
     }
 }
 

@@ -246,6 +246,9 @@ impl Shell {
             Ok(child) => self.wait_for(name, child),
             Err(error) => {
                 self.say(&alloc::format!("{name}: {error}\n"));
+                if error == LaunchError::NoSuchProgram && name.contains('=') {
+                    self.say(&alloc::format!("to give a variable a value: export {name}\n"));
+                }
                 match error {
                     LaunchError::NoSuchProgram => status::NOT_FOUND,
                     LaunchError::Refused(_) => status::NOT_STARTED,

@@ -98,6 +98,26 @@ impl Display for Time {
     }
 }
 
+/// Nanoseconds, written in seconds: `2`, `0.5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub u64);
+
+impl core::str::FromStr for Seconds {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Seconds, ()> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let is_number =
+            text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.len() > text.matches('.').count();
+        if !is_number || fraction.len() > 9 {
+            return Err(());
+        }
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(drop)? };
+        let fraction: u64 = alloc::format!("{fraction:0<9}").parse().map_err(drop)?;
+        whole.checked_mul(1_000_000_000).and_then(|whole| whole.checked_add(fraction)).map(Seconds).ok_or(())
+    }
+}
+
 /// Nanoseconds, short and exact enough for latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency(pub u64);
@@ -215,6 +235,15 @@ mod tests {
         assert_eq!(Uptime(90_061_000_000_000).to_string(), "1 d 1:01:01");
         let latencies = [999, 1_500, 2_340_000].map(|time| Latency(time).to_string());
         assert_eq!(latencies, ["999 ns", "1.5 us", "2.3 ms"]);
+    }
+
+    #[test]
+    fn seconds_may_have_a_point() {
+        let read = |text: &str| text.parse().ok().map(|Seconds(nanoseconds)| nanoseconds);
+        assert_eq!([read("2"), read("0.5"), read(".25")], [Some(2_000_000_000), Some(500_000_000), Some(250_000_000)]);
+        for wrong in ["", ".", "-1", "+1", "1e3", "1.2.3", "x", "0.1234567890", "99999999999"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What small programs have in common: a console to write to and read from, and clear ends.
 //!
-//! The programs themselves are in `bin/`, a file each: `cat`, `date`, `disk`, `echo`, `false`, `lsblk`, `sleep`, `true`.
+//! The programs themselves are in `bin/`, a file each.
 #![no_std]
 
 extern crate alloc;
@@ -9,6 +9,7 @@ extern crate std;
 
 pub mod calendar;
 pub mod disks;
+pub mod pci_names;
 pub mod stream;
 
 pub use stream::Stream;

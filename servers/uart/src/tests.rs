@@ -4,7 +4,7 @@ use super::*;
 use libsys::env::Startup;
 use libsys::fake::{self, PortDevice};
 use libsys::message::Stamp;
-use libsys::protocol::character::Character;
+use libsys::protocol::character::{Character, Control};
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::{CONTROL, Context, Server};
 use libsys::wire::Shared;
@@ -330,7 +330,7 @@ fn what_is_in_rings_outlives_driver_and_client() {
     drop(first);
     model.arrive(b'c');
     let mut second = start(model, &[]).expect("the next incarnation");
-    assert_eq!(second.model.chip(|chip| chip.divisor_writes), 2, "the line is not set again");
+    assert_eq!(second.model.chip(|chip| chip.divisor_writes), 1, "the line is not set again");
     second.deliver();
     old.attach(&mut second, CONTROL).expect("attached again");
     second.arrive(b'd');

@@ -8,6 +8,7 @@
 //! | [`test`] | named tests, run and reported |
 //! | [`process`] | other processes of the same program: functions run in them, servers, puppets |
 //! | [`counts`] | what the system has in use, before and after |
+//! | [`trouble`] | services that do to themselves what they are asked to |
 //! | [`random`] | numbers that follow from a seed |
 //!
 //! On the host all of it compiles, for the lints; it runs on the target only.
@@ -23,3 +24,4 @@ pub mod random;
 pub mod raw;
 pub mod system;
 pub mod test;
+pub mod trouble;

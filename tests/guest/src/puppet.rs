@@ -54,6 +54,11 @@ pub const NEXT: u32 = 20;
 /// Calls itself, with the first word less one, on the session remembered, until that word is 0; answers [status, servers that answered].
 pub const CHAIN: u32 = 21;
 
+/// Faults in the incarnations up to the first word; later ones keep and park the call.
+pub const CRASH_PARK: u32 = 22;
+/// Answered at once; then the two oldest kept calls are resumed together, and the first is answered with the status of resuming the other.
+pub const RESUME_BOTH: u32 = 23;
+
 /// A status as a word.
 pub fn status(result: Result<(), Error>) -> u64 {
     result.map_or_else(|error| error as u64, |()| OK)
@@ -179,11 +184,11 @@ impl Puppet {
         };
         match header.method() {
             ECHO => Answer::Reply(Header::words(ECHO, Class::Fail).with_payload(header.payload_bytes()), w),
-            CRASH if incarnation <= w[0] => fault(),
+            CRASH | CRASH_PARK if incarnation <= w[0] => fault(),
             ABOUT | CRASH => words(about()),
-            KEEP | PARK => {
+            KEEP | PARK | CRASH_PARK => {
                 let Ok(call) = KeptCall::keep() else { return Answer::None };
-                if header.method() == PARK {
+                if header.method() != KEEP {
                     self.status.last = status(call.park());
                 }
                 self.kept.push_back(call);
@@ -208,6 +213,15 @@ impl Puppet {
                 let _ = sys::reply(Header::default(), w);
                 let resumed = status(self.oldest().and_then(KeptCall::resume));
                 self.status.last = status(sys::reply(Header::default(), [resumed, 0, 0, 0, 0, 0, 0, 0]));
+                Answer::None
+            }
+            RESUME_BOTH => {
+                let _ = sys::reply(Header::default(), w);
+                // The first is kept again, as one call can be current here; it goes on all the same.
+                let first = self.oldest().and_then(KeptCall::resume).and_then(|()| KeptCall::keep());
+                let second = status(self.oldest().and_then(KeptCall::resume));
+                let answer = [second, 0, 0, 0, 0, 0, 0, 0];
+                self.status.last = status(first.and_then(|call| call.reply(Header::default(), answer)));
                 Answer::None
             }
             SPIN => loop {

@@ -22,6 +22,8 @@ pub struct BootInformation {
     pub ram: Ranges,
     /// The boot archive; empty if the boot loader gave none. It is mapped in the direct map, and can be used as memory when done with.
     pub archive: Range<PhysAddr>,
+    /// Pages of devices that the kernel drives itself: interrupt controllers, power registers.
+    pub devices: Ranges,
     /// The ACPI RSDP, or 0. It and the tables are not in the direct map.
     pub rsdp: PhysAddr,
     /// Time-stamp counter at the kernel's first instruction.
@@ -123,6 +125,13 @@ fn memory_for_kernel(
     }
     let io_apics = madt.io_apics[..madt.io_apic_count].iter().zip(IO_APIC_PAGE..).map(|(at, page)| (page, at.address));
     let devices = io_apics.chain([(LOCAL_APIC_PAGE, madt.local_apic)]).chain(power::pages(fadt));
+    let devices = devices.map(|(page, address)| (page, address & !0xfff));
+    let mut owned = Ranges::new();
+    for (_, address) in devices.clone() {
+        owned
+            .add(PhysAddr::new_truncate(address)..PhysAddr::new_truncate(address + 4096))
+            .map_err(|_| "too many devices")?;
+    }
     kernel_space::build(&mut usable, &ram, image, madt.cpus.max(1), devices).map_err(|_| "too little memory")?;
     let mut command_line = [0; COMMAND_LINE_BYTES];
     command_line[..info.command_line.len()].copy_from_slice(info.command_line);
@@ -130,6 +139,7 @@ fn memory_for_kernel(
         usable,
         ram,
         archive: info.archive,
+        devices: owned,
         rsdp: PhysAddr::new_truncate(info.rsdp),
         boot_tsc,
         command_line,

@@ -20,7 +20,7 @@ pub fn set_registers(fadt: Fadt) {
 }
 
 /// The pages of the device window that the registers need.
-pub fn pages(fadt: &Fadt) -> impl Iterator<Item = (u64, u64)> {
+pub fn pages(fadt: &Fadt) -> impl Iterator<Item = (u64, u64)> + Clone {
     let memory = |register, page| if let Register::Memory(address) = register { Some((page, address)) } else { None };
     let sleep = match fadt.sleep {
         Some(Sleep::Register(register, _)) => memory(register, SLEEP_PAGE),

@@ -6,16 +6,12 @@
 use super::layout::{STACKS_BASE, direct_map};
 use super::start_info::TRAMPOLINE;
 use super::{apic, clock, features, kernel_space, stacks, syscall, vectors};
+use crate::sync::tickets::Tickets;
 use core::arch::naked_asm;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, Ordering::*};
 use x86_64::PhysAddr;
 
-/// The index of the next CPU that comes.
-static TICKET: AtomicU32 = AtomicU32::new(1);
-/// There are stacks for indices below.
-static TICKETS: AtomicU32 = AtomicU32::new(1);
-/// CPUs that run, the boot CPU included.
-static RUNNING: AtomicU32 = AtomicU32::new(1);
+static TICKETS: Tickets = Tickets::new();
 static TRAMPOLINE_PLACED: AtomicBool = AtomicBool::new(false);
 
 /// Nanoseconds between INIT and the first start-up message, and from that to the second. The SDM's 10 ms after INIT are for processors older than
@@ -34,23 +30,23 @@ pub fn start_others() -> usize {
     }
     let own = apic::own_identity();
     let others = || apic::present().filter(|&identity| identity != own);
-    TICKETS.store(present, Release);
+    TICKETS.offer(present);
     others().for_each(apic::initialize);
     wait(INIT_WAIT, || false);
     // The second message is for CPUs that missed the first (SDM, same place); a running one ignores it.
     for _ in 0..2 {
         others().for_each(|identity| apic::start_up(identity, (TRAMPOLINE / 4096) as u8));
-        if wait(START_UP_WAIT, || TICKET.load(Acquire) >= present) {
+        if wait(START_UP_WAIT, || TICKETS.are_taken(present)) {
             break;
         }
     }
-    wait(PATIENCE, || TICKET.load(Acquire) >= present);
-    let taken = TICKET.swap(u32::MAX / 2, AcqRel).min(present);
+    wait(PATIENCE, || TICKETS.are_taken(present));
+    let taken = TICKETS.close(present);
     if taken < present {
         crate::log!(Error, "{} of {present} CPUs did not start", present - taken);
     }
     // Whoever has a ticket is a few thousand instructions from here.
-    if !wait(PATIENCE, || RUNNING.load(Acquire) >= taken) {
+    if !wait(PATIENCE, || TICKETS.have_arrived(taken)) {
         crate::panic::boot_error(format_args!("a CPU died while it started"));
     }
     taken as usize
@@ -76,7 +72,7 @@ extern "C" fn start(index: usize) -> ! {
     cpu.arch.install(index);
     syscall::enable();
     apic::enable(index);
-    RUNNING.fetch_add(1, Release);
+    TICKETS.arrive();
     crate::entry::ap_main(cpu)
 }
 
@@ -87,8 +83,8 @@ unsafe extern "C" fn enter() -> ! {
         "mov rax, [rip + {table}]",
         "mov cr3, rax",
         "mov eax, 1",
-        "lock xadd [rip + {ticket}], eax",
-        "cmp eax, [rip + {tickets}]",
+        "lock xadd [rip + {tickets} + {next}], eax",
+        "cmp eax, [rip + {tickets} + {offered}]",
         "jae 2f",
         "mov edi, eax",
         "imul rax, rax, {slot_bytes}",
@@ -100,8 +96,9 @@ unsafe extern "C" fn enter() -> ! {
         "hlt",
         "jmp 2b",
         table = sym kernel_space::TABLE,
-        ticket = sym TICKET,
         tickets = sym TICKETS,
+        next = const Tickets::NEXT,
+        offered = const Tickets::OFFERED,
         slot_bytes = const stacks::SLOT_BYTES,
         first_top = const STACKS_BASE + stacks::PAGES[0].end * 4096,
         start = sym start,

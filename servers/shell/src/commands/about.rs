@@ -21,6 +21,7 @@ pub(super) static HELP: Command = Command {
 };
 
 fn help(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    arguments.no_option()?;
     let Some(name) = arguments.take() else {
         return overview(shell);
     };
@@ -102,6 +103,7 @@ pub(super) static SYS: Command = Command {
 };
 
 fn sys(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    arguments.no_option()?;
     let views = arguments.rest();
     if views.is_empty() || views == ["list"] {
         let mut table = Table::new(&["VIEW", "WHAT IT SHOWS"]);

@@ -39,6 +39,11 @@ impl<'a> Arguments<'a> {
         self.take()
     }
 
+    /// Refuses an option: the command has none.
+    pub fn no_option(&mut self) -> Result<(), Failure> {
+        self.option().map_or(Ok(()), unknown_option)
+    }
+
     /// The next word, which has to be there.
     pub fn require(&mut self, what: &str) -> Result<&'a str, Failure> {
         self.take().ok_or_else(|| Failure::Usage(format!("{what} is missing")))

@@ -1,25 +1,30 @@
 //! `kill`, `nice`, `taskset`, `time`: what is done to processes.
 
 use super::arguments::{parse, unknown_option};
-use super::{Arguments, Command, Outcome, Topic};
+use super::{Arguments, Command, Outcome, Topic, each};
 use crate::complete;
 use crate::failure::{Failure, error, usage};
 use crate::launch::Scheduling;
 use crate::shell::{How, Shell};
-use crate::text::{Cpus, Time, name};
+use crate::text::{Cpus, Time};
 use alloc::format;
 use core::fmt::Write;
+use libsys::abi::inspect::ProcessRecord;
 use libsys::abi::schedule::{DEFAULT_WEIGHT, MAX_PRIORITY};
-use libsys::abi::{ExitReason, Parameters, Policy};
+use libsys::abi::{Parameters, Policy};
 use libsys::client::CallError;
 use libsys::protocol::registry::{Action, RegistryError};
-use libsys::{env, time};
+use libsys::time;
+
+/// init's name in its own registry.
+pub(super) const INIT: &str = "init";
 
 pub(super) static KILL: Command = Command {
     name: "kill",
     usage: "PID|NAME|%JOB…",
     summary: "Kills services and programs that the shell started.",
-    details: "A service is killed where it stands; its manifest entry says whether it is started again. `service stop` ends one politely.\n",
+    details: "A service is killed where it stands; its manifest entry says whether it is started again. `service stop` ends one politely.\n\
+              init is started again in any case, and goes on with all services as they are.\n",
     topic: Topic::Targets,
     run: kill,
 };
@@ -32,10 +37,7 @@ fn kill(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     if targets.is_empty() {
         return usage("nothing to kill");
     }
-    for target in targets {
-        kill_one(shell, target)?;
-    }
-    Ok(())
+    each(shell, KILL.name, targets, kill_one)
 }
 
 fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
@@ -63,25 +65,15 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
     if let Some(job) = jobs.find(|job| job.command.split(' ').next() == Some(target)) {
         return Ok(job.child.kill(0)?);
     }
-    let is_init = shell
-        .inspect
-        .processes()?
-        .iter()
-        .any(|process| process.parent == 0 && (Some(process.process) == number || name(&process.name) == target));
-    if is_init {
-        return kill_init();
+    // init is no service, and nobody's child. It serves the registry, and lets itself be killed through it.
+    let is_init =
+        |process: &ProcessRecord| process.parent == 0 && number.is_none_or(|number| process.process == number);
+    if (number.is_some() || target == INIT) && shell.inspect.processes()?.iter().any(is_init) {
+        return shell.registry.control(INIT, Action::Kill).or_else(|error| refused(INIT, error));
     }
     match number {
         Some(_) => error(format!("no service and no program of this shell has the number {target}")),
         None => error(format!("no service and no program of this shell is called {target}")),
-    }
-}
-
-/// init is nobody's child; whoever wrote the manifest may have given the shell a handle to it all the same.
-fn kill_init() -> Outcome {
-    match env::get().take::<libsys::Process>("init-process") {
-        Ok(process) => Ok(process.kill(ExitReason::Killed, 0)?),
-        Err(_) => error("the shell has no handle to init: nobody may kill it"),
     }
 }
 
@@ -214,6 +206,7 @@ pub(super) static TIME: Command = Command {
 };
 
 fn time_command(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    arguments.no_option()?;
     let words = arguments.rest();
     if words.is_empty() {
         return usage("a command is missing");

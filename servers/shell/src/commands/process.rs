@@ -5,7 +5,7 @@ use super::{Arguments, Command, Outcome, Topic};
 use crate::events::TERMINAL;
 use crate::failure::{Failure, error};
 use crate::shell::Shell;
-use crate::text::{Cpus, Size, Table, Time, name};
+use crate::text::{Cpus, Seconds, Size, Table, Time, name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -165,7 +165,7 @@ pub(super) static TOP: Command = Command {
 
 fn top(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     let mut count = if shell.is_interactive { u64::MAX } else { 1 };
-    let mut pause: u64 = 2;
+    let mut pause = Seconds(2_000_000_000);
     while let Some(option) = arguments.option() {
         match option {
             "-n" => count = arguments.value("a number of times")?,
@@ -216,8 +216,8 @@ fn top(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 }
 
 /// Waits for the next round; `false`: the user has seen enough.
-fn pause_or_quit(shell: &mut Shell, seconds: u64) -> Result<bool, Failure> {
-    let deadline = time::now().saturating_add(seconds.saturating_mul(1_000_000_000));
+fn pause_or_quit(shell: &mut Shell, Seconds(pause): Seconds) -> Result<bool, Failure> {
+    let deadline = time::now().saturating_add(pause);
     while time::now() < deadline {
         match shell.terminal.read(Some(deadline)) {
             Some(b'q') => return Ok(false),
@@ -233,10 +233,12 @@ fn pause_or_quit(shell: &mut Shell, seconds: u64) -> Result<bool, Failure> {
 
 /// The process that a word means: a number, or a name that only one has.
 fn process(shell: &Shell, word: &str) -> Result<u64, Failure> {
-    if word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return parse(word, "the number of a process");
-    }
     let all = shell.inspect.processes()?;
+    if word.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = parse(word, "the number of a process")?;
+        let is_there = all.iter().any(|process| process.process == number);
+        return if is_there { Ok(number) } else { error(format!("there is no process {number}")) };
+    }
     let mut fitting = all.iter().filter(|process| name(&process.name) == word);
     match (fitting.next(), fitting.next()) {
         (Some(process), None) => Ok(process.process),
@@ -255,6 +257,7 @@ pub(super) static MAPS: Command = Command {
 };
 
 fn maps(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    arguments.no_option()?;
     let word = arguments.require("a process")?;
     arguments.end()?;
     let number = process(shell, word)?;
@@ -302,6 +305,7 @@ pub(super) static HANDLES: Command = Command {
 };
 
 fn handles(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
+    arguments.no_option()?;
     let word = arguments.require("a process")?;
     arguments.end()?;
     let number = process(shell, word)?;

@@ -1,9 +1,9 @@
 //! `service`: what init runs.
 
-use super::control::refused;
-use super::{Arguments, Command, Outcome, Topic};
+use super::control::{INIT, refused};
+use super::{Arguments, Command, Outcome, Topic, each};
 use crate::complete;
-use crate::failure::usage;
+use crate::failure::{error, usage};
 use crate::shell::Shell;
 use crate::status;
 use crate::text::{Table, Time, Uptime};
@@ -11,7 +11,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 use libsys::abi::ExitReason;
-use libsys::protocol::registry::{Action, Service, State};
+use libsys::client::CallError;
+use libsys::protocol::registry::{Action, RegistryError, Service, State};
 use libsys::time;
 
 pub(super) static SERVICE: Command = Command {
@@ -48,20 +49,27 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     if names.is_empty() {
         return usage("the name of a service is missing");
     }
-    for name in names {
-        match action {
-            Some(action) => {
-                let done = shell.registry.control(name, action);
-                done.or_else(|error| refused(name, error))?;
-            }
-            None => {
-                let info = shell.registry.info(name);
-                let info = info.or_else(|error| refused(name, error))?;
-                show_service(shell, &info)?;
-            }
+    each(shell, SERVICE.name, names, |shell, name| match action {
+        Some(action) => match shell.registry.control(name, action) {
+            Err(CallError::Failed(RegistryError::NotPossible)) => not_possible(shell, name),
+            other => other.or_else(|error| refused(name, error)),
+        },
+        None => {
+            let info = shell.registry.info(name).or_else(|error| refused(name, error))?;
+            show_service(shell, &info)
         }
+    })
+}
+
+/// Why init does not do it: it says only that it does not.
+fn not_possible(shell: &mut Shell, name: &str) -> Outcome {
+    if name == INIT {
+        return error("init itself can be killed and restarted, and nothing else");
     }
-    Ok(())
+    match shell.registry.info(name).or_else(|error| refused(name, error))?.state {
+        State::Starting | State::Ready => error(format!("others depend on `{name}`: stop them first")),
+        other => error(format!("`{name}` is {}", state(other))),
+    }
 }
 
 pub(super) fn show_services(shell: &mut Shell) -> Outcome {

@@ -142,7 +142,7 @@ fn services_are_controlled() {
     assert_eq!(world.run("kill uart; kill 4"), "");
     assert_eq!(world.run("service kill nothing"), "service: there is no service `nothing`\n");
     assert_eq!(world.run("kill 99"), "kill: no service and no program of this shell has the number 99\n");
-    assert_eq!(world.run("kill init"), "kill: the shell has no handle to init: nobody may kill it\n");
+    assert_eq!(world.run("kill 99 init; kill 1"), "kill: no service and no program of this shell has the number 99\n");
     let controls = std::mem::take(&mut world.stage.lock().unwrap().controls);
     let expected = [
         ("log", Action::Restart),
@@ -150,6 +150,8 @@ fn services_are_controlled() {
         ("console", Action::Stop),
         ("uart", Action::Kill),
         ("log", Action::Kill),
+        ("init", Action::Kill),
+        ("init", Action::Kill),
     ];
     assert_eq!(controls, expected.map(|(name, action)| (name.to_string(), action)));
 }
@@ -182,7 +184,7 @@ fn programs_are_scheduled() {
 #[test]
 fn views_of_the_system() {
     let mut world = World::interact();
-    world.log(Level::Information, "kernel", "hello");
+    world.log(Level::Info, "kernel", "hello");
     world.log(Level::Warning, "uart", "slow");
     let expected = [
         ("ps", "  2       1    uart  running    1        1        0     0 B   0.005 s\n"),

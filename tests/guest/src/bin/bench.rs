@@ -226,9 +226,15 @@ impl Bench {
 
     /// Starts this program in another process, as a server of a new channel; gives that channel.
     fn server(&self, mode: &str, back: Option<&Channel>) -> Outcome<(Process, Channel)> {
+        self.server_on(u64::MAX, mode, back)
+    }
+
+    /// The same on some CPUs only, a bit each.
+    fn server_on(&self, cpus: u64, mode: &str, back: Option<&Channel>) -> Outcome<(Process, Channel)> {
         let process = Process::create(&self.account, mode).map_err(said)?;
         let channel = Channel::create_for(&self.account, &process).map_err(said)?;
-        let mut launch = Launch::new(&self.program, mode).argument(mode).grant("channel", &channel, Rights::all());
+        let mut launch =
+            Launch::new(&self.program, mode).argument(mode).grant("channel", &channel, Rights::all()).affinity(cpus);
         if let Some(back) = back {
             launch = launch.grant_signal("back", back, 1);
         }
@@ -382,11 +388,11 @@ impl Bench {
         Ok(())
     }
 
-    /// Calls per second with one pair of caller and server on each CPU.
+    /// Calls per second with one pair of caller and server on each CPU, neither of which leaves it.
     fn pairs(&self, cpus: u64) -> Outcome<()> {
         let mut callers = Vec::new();
         for cpu in 0..cpus {
-            let (_server, channel) = self.server("words", None)?;
+            let (_server, channel) = self.server_on(1 << cpu, "words", None)?;
             let session = self.session(&channel)?;
             let child = Launch::new(&self.program, "caller")
                 .argument("caller")

@@ -57,6 +57,7 @@ const NEED_A_HANDLE: &[Syscall] = &[
     Syscall::DmaDomainCreate,
     Syscall::DmaAttach,
     Syscall::DmaRelease,
+    Syscall::DmaList,
     Syscall::ResourceSplit,
     Syscall::SystemInspect,
     Syscall::SystemPower,
@@ -68,7 +69,7 @@ const ANY_KIND: &[Syscall] =
 
 crate::refused! {
     numbers_of_no_system_call {
-        for number in [61, 62, 100, 0xff, 0x100, 1 << 31, 1 << 32, (1 << 32) + 1, u64::MAX, 1 << 63] {
+        for number in [62, 63, 100, 0xff, 0x100, 1 << 31, 1 << 32, (1 << 32) + 1, u64::MAX, 1 << 63] {
             must!(raw::number(number, [account(); 10]).error(), Some(Error::BadSyscall));
         }
     }

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod calls;
+mod devices;
 mod exhaustion;
 mod flags;
 mod forgery;
@@ -34,6 +35,7 @@ const GROUPS: &[(&str, &[Test])] = &[
     ("instructions", instructions::TESTS),
     ("flags", flags::TESTS),
     ("mapping", mapping::TESTS),
+    ("devices", devices::TESTS),
     ("forgery", forgery::TESTS),
     ("exhaustion", exhaustion::TESTS),
     ("calls", calls::TESTS),
@@ -116,13 +118,17 @@ impl Neighbour {
 fn attacker(function: Function) -> Outcome<Launch<'static>> {
     let neighbour = neighbour()?;
     let rights = Rights::DUPLICATE | Rights::INSPECT;
-    Ok(process::launch_parent("attacker", function)
+    let launch = process::launch_parent("attacker", function)
         .grant("session", &neighbour.session, Rights::all())
         .grant("lent", &neighbour.lent, rights | Rights::READ)
         .grant("sealed", &neighbour.sealed, rights | Rights::READ | Rights::WRITE | Rights::EXECUTE)
         .grant("signaller", &neighbour.signaller, Rights::all())
         .grant("single", &neighbour.lent, Rights::READ)
-        .grant("neighbour", &neighbour.server.process, rights))
+        .grant("neighbour", &neighbour.server.process, rights);
+    Ok(match &system().physical {
+        Some(physical) => launch.grant("physical", physical, Rights::all()),
+        None => launch,
+    })
 }
 
 /// Makes an attack that ends its process for a reason.

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     faults_are_counted_and_kills_are_not,
     hangs_are_counted,
     a_suspect_is_alone,
+    suspects_resumed_together_are_alone,
     a_deadline_does_not_run_while_there_is_no_server,
     sessions_stay,
     a_channel_closed_while_its_server_is_dead,
@@ -167,6 +168,24 @@ fn a_suspect_is_alone() -> Outcome {
     process::eventually("the other is parked again", || Ok(status_of(&session)?.kept == 1))()?;
     ask(&session, puppet::ANSWER, Class::Fail, [9; 8])?;
     check_eq!(parked.join(), Ok([9; 8]));
+    Ok(())
+}
+
+fn suspects_resumed_together_are_alone() -> Outcome {
+    let mut server = puppet::start()?;
+    let (session, other) = (server.session(5)?, server.session(6)?);
+    let first = call(&session, puppet::CRASH_PARK, Class::Replay, 1)?;
+    server.restart()?;
+    process::eventually("the first is parked", || Ok(status_of(&other)?.kept == 1))()?;
+    let second = call(&other, puppet::CRASH_PARK, Class::Replay, 2)?;
+    server.restart()?;
+    process::eventually("both are parked", || Ok(status_of(&session)?.kept == 2))()?;
+    ask(&session, puppet::RESUME_BOTH, Class::Fail, [0; 8])?;
+    // The second was not given to the server beside the first, but after it.
+    check_eq!(first.join()?[0], Error::CallerGone as u64);
+    process::eventually("the second is parked again", || Ok(status_of(&session)?.kept == 1))()?;
+    ask(&session, puppet::ANSWER, Class::Fail, [9; 8])?;
+    check_eq!(second.join(), Ok([9; 8]));
     Ok(())
 }
 

@@ -1,0 +1,249 @@
+//! `trouble`: a service that gives trouble, for tests of the supervisor, and its client.
+//!
+//! | arguments | is |
+//! |---|---|
+//! | `serve` | the service; parameter `start`: `exit` or `panic` ends it before it serves, `late` lets it never serve; `quiesce`: it ends when it is asked to |
+//! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
+//! | `ask SERVICE publish NAME` | the same |
+//! | `ask SERVICE storm TIMES MILLISECONDS NAME…` | the same |
+//! | `wear SERVICE` | calls `fall` until that ends otherwise than with the server's death |
+//! | `complain SERVICE` | says to init that the service's replies do not decode |
+//! | `until SERVICE STATE` | waits for a state of the service, and prints those that it sees |
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use guest::say;
+use guest::trouble::{Trouble, TroubleClient};
+use libsys::channel::Event;
+use libsys::client::{self, CallError, Client};
+use libsys::protocol::ConsoleClient;
+use libsys::protocol::registry::{Action, RegistryError, State};
+use libsys::service::{self, Parked, Reply, Server, StartError};
+use libsys::time::{self, Duration, TimerId, Timers};
+use libsys::{Channel, ExitStatus, Handle, env};
+
+/// What init signals a service by that it asks to end (`init/src/shutdown.rs`).
+const QUIESCE: u64 = 1 << 63;
+
+/// The bit that a watched service is signalled by.
+const NEWS: u64 = 1;
+
+struct Service {
+    name: String,
+    calls: u32,
+    waiting: Parked<()>,
+    storm: VecDeque<String>,
+    stormed: Parked<()>,
+    pause: Duration,
+    timers: Timers,
+}
+
+impl Server for Service {
+    fn start(env: &env::Env) -> service::Result<Service> {
+        match env.parameter("start") {
+            Some("exit") => libsys::exit(ExitStatus(3)),
+            Some("panic") => panic!("asked to fall"),
+            Some("late") => loop {
+                time::sleep(Duration::from_secs(1));
+            },
+            Some(_) => return Err(StartError::Device("no such trouble")),
+            None => {}
+        }
+        let name = env.arguments().first().cloned().unwrap_or_default();
+        Ok(Service {
+            name,
+            calls: 0,
+            waiting: Parked::new(),
+            storm: VecDeque::new(),
+            stormed: Parked::new(),
+            pause: Duration::ZERO,
+            timers: Timers::new(),
+        })
+    }
+
+    fn signal(&mut self, bits: u64) {
+        // All bits are set at a start.
+        let state = env::get().registry().info(&self.name).map(|service| service.state);
+        if bits & QUIESCE == 0 || state != Ok(State::Stopping) || env::parameter("quiesce").is_none() {
+            return;
+        }
+        if let Ok(session) = env::take_session("console") {
+            let console: ConsoleClient = client::unchecked(session);
+            let _ = console.write(format!("{} ends\n", self.name).as_bytes());
+            let _ = console.flush();
+        }
+        libsys::exit(ExitStatus::SUCCESS)
+    }
+
+    fn timers(&mut self) -> Option<&mut Timers> {
+        Some(&mut self.timers)
+    }
+
+    fn timer(&mut self, _: TimerId) {
+        let Some(name) = self.storm.pop_front() else {
+            while let Some((call, ())) = self.stormed.pop() {
+                let _ = call.reply(());
+            }
+            return;
+        };
+        if env::get().registry().control(&name, Action::Kill) == Err(CallError::Failed(RegistryError::NotPossible)) {
+            self.storm.push_front(name);
+        }
+        self.timers.after(self.pause);
+    }
+
+    fn withdrawn(&mut self, call: Handle) {
+        let _ = self.waiting.withdraw(call) || self.stormed.withdraw(call);
+    }
+}
+
+impl Trouble for Service {
+    fn count(&mut self) -> u32 {
+        self.calls += 1;
+        self.calls
+    }
+
+    fn wait(&mut self, reply: Reply<'_, ()>) {
+        self.calls += 1;
+        // Where it cannot be kept, the caller hears that.
+        let _ = self.waiting.park(reply, ());
+    }
+
+    fn wake(&mut self) -> u32 {
+        let mut count = 0;
+        while let Some((call, ())) = self.waiting.pop() {
+            count += u32::from(call.reply(()).is_ok());
+        }
+        count
+    }
+
+    fn spin(&mut self) {
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+
+    fn fall(&mut self) {
+        panic!("asked to fall")
+    }
+
+    fn publish(&mut self, name: &str) -> Result<(), String> {
+        env::get().registry().publish(name, None).map_err(|error| format!("{error}"))
+    }
+
+    fn storm(&mut self, names: Vec<String>, times: u32, pause: u32, reply: Reply<'_, ()>) {
+        self.storm = (0..times).flat_map(|_| names.iter().cloned()).collect();
+        self.pause = Duration::from_millis(pause.into());
+        // Where it cannot be kept, the caller hears that.
+        let _ = self.stormed.park(reply, ());
+        self.timers.after(self.pause);
+    }
+}
+
+libsys::serves!(Service: Trouble);
+
+/// How a client fails: what it says, and its status is 1.
+type Outcome = Result<(), String>;
+
+fn connect(name: &str) -> Result<TroubleClient, String> {
+    let session = env::get().registry().connect(name, true).map_err(|error| format!("connect: {error}"))?;
+    Ok(client::unchecked(session))
+}
+
+fn ask(name: &str, what: &[&str]) -> Outcome {
+    let service = connect(name)?;
+    let told = |error: CallError<libsys::wire::NoError>| format!("{error}");
+    match what {
+        ["count"] => say!("{}", service.count().map_err(told)?),
+        ["wait"] => service.wait().map_err(told)?,
+        ["wake"] => say!("{}", service.wake().map_err(told)?),
+        ["spin"] => service.spin().map_err(told)?,
+        ["fall"] => service.fall().map_err(told)?,
+        ["publish", name] => service.publish(name).map_err(|error| format!("{error}"))?,
+        ["storm", times, pause, names @ ..] => {
+            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            let number = |word: &str| word.parse::<u32>().map_err(|_| format!("`{word}` is not a number"));
+            service.storm(names, number(times)?, number(pause)?).map_err(told)?;
+        }
+        _ => return Err("ask what?".to_string()),
+    }
+    Ok(())
+}
+
+fn wear(name: &str) -> Outcome {
+    let service = connect(name)?;
+    let mut deaths = 0;
+    loop {
+        match service.fall() {
+            Err(CallError::PeerDied) => deaths += 1,
+            other => {
+                say!("{deaths} deaths, then {other:?}");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn complain(name: &str) -> Outcome {
+    let service = connect(name)?;
+    env::get().registry().complain(service.link().session(), 1).map_err(|error| format!("{error}"))
+}
+
+fn until(name: &str, wanted: &str) -> Outcome {
+    let wrong = |error: libsys::Error| format!("{error}");
+    let channel = Channel::create(env::account()).map_err(wrong)?;
+    let registry = env::get().registry();
+    let signaller = channel.signaller(NEWS).map_err(wrong)?;
+    let mut last = registry.watch(name, &signaller, NEWS).map_err(|error| format!("{error}"))?;
+    say!("{}", words(last));
+    while words(last) != wanted {
+        if !matches!(channel.receive(None).map_err(wrong)?, Event::Signals(_)) {
+            continue;
+        }
+        let now = registry.info(name).map_err(|error| format!("{error}"))?.state;
+        // Between two looks a state may have come and gone, and init tells anew when it has restarted.
+        if words(now) != words(last) {
+            say!("{}", words(now));
+            last = now;
+        }
+    }
+    Ok(())
+}
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::Stopped => "stopped",
+        State::Waiting => "waiting",
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Restarting(_) => "restarting",
+        State::Stopping => "stopping",
+        State::GivenUp => "given-up",
+    }
+}
+
+fn run() -> ExitStatus {
+    let words: Vec<&str> = env::arguments().iter().skip(1).map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["serve"] => service::main::<Service>().map_err(|error| format!("{error}")),
+        ["ask", name, what @ ..] => ask(name, what),
+        ["wear", name] => wear(name),
+        ["complain", name] => complain(name),
+        ["until", name, state] => until(name, state),
+        _ => Err("serve, ask SERVICE, wear SERVICE, complain SERVICE or until SERVICE STATE".to_string()),
+    };
+    match outcome {
+        Ok(()) => ExitStatus::SUCCESS,
+        Err(error) => {
+            say!("trouble: {error}");
+            ExitStatus::FAILURE
+        }
+    }
+}
+
+libsys::main!(run);

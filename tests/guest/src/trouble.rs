@@ -1,0 +1,53 @@
+//! `trouble`: a protocol of services that do what their clients ask of them, to themselves above all.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys::protocol;
+use libsys::service::Reply;
+
+/// A service that gives trouble.
+#[protocol]
+pub trait Trouble {
+    /// How many calls this incarnation has had.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn count(&mut self) -> u32;
+
+    /// Waits, parked, until somebody calls [`Trouble::wake`].
+    ///
+    /// Rights: any session. *replay*: it only waits.
+    #[replay]
+    fn wait(&mut self, reply: Reply<'_, ()>);
+
+    /// Answers those who wait; how many.
+    ///
+    /// Rights: any session. *replay*: woken twice is awake.
+    #[replay]
+    fn wake(&mut self) -> u32;
+
+    /// Works without end, in the call.
+    ///
+    /// Rights: any session. *replay*: so that the next incarnation does as well.
+    #[replay]
+    fn spin(&mut self);
+
+    /// Panics.
+    ///
+    /// Rights: any session. *fail*: once.
+    #[fail]
+    fn fall(&mut self);
+
+    /// Gives the service another name.
+    ///
+    /// Rights: any session. *replay*: named twice it is the same. Returned: what the registry says, in words, if it refuses.
+    #[replay]
+    fn publish(&mut self, name: &str) -> Result<(), String>;
+
+    /// Kills each of these services so many times, in turns, with so many milliseconds between two kills; `init` may be among
+    /// them. One that is down is killed when it is up again. Answered when all is done.
+    ///
+    /// Rights: any session; the service needs `control`. *fail*: a second time they would be killed again.
+    #[fail]
+    fn storm(&mut self, names: Vec<String>, times: u32, pause: u32, reply: Reply<'_, ()>);
+}

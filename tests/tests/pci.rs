@@ -1,0 +1,126 @@
+//! PCI on machines: what is found, drivers that die, the bus server that dies under them, cards that come and go.
+
+use anyhow::Result;
+use images::{Disk, Machine, MachineKind};
+use std::path::Path;
+use tests::{Shell, exec, machine};
+
+const RNG: &str = "virtio-rng-pci";
+
+fn lines_with<'a>(text: &'a str, what: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| line.contains(what)).collect()
+}
+
+/// `count` bytes in hexadecimal, a line each time that the service was asked.
+fn is_random(text: &str, bytes: usize, times: usize) -> bool {
+    let mut lines: Vec<&str> = text.lines().filter(|line| line.len() == 2 * bytes).collect();
+    lines.retain(|line| line.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    count == times && lines.len() == times
+}
+
+#[test]
+fn functions_are_listed() -> Result<()> {
+    for (kind, expected) in [(MachineKind::Q35, "AHCI controller"), (MachineKind::Pc, "IDE controller")] {
+        let text = exec(&machine().kind(kind).device(RNG), "lspci")?;
+        for what in ["0000:00:00.0 host bridge: 8086:", "ISA bridge", expected, "unclassified device: 1af4:10"] {
+            assert_eq!(lines_with(&text, what).len(), 1, "{kind:?}, {what}: {text}");
+        }
+        let more = exec(&machine().kind(kind).device(RNG), "lspci -v")?;
+        assert!(more.contains("interrupts: MSI-X, ") && more.contains(", driven by process "), "{more}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_machine_without_pci_has_no_functions() -> Result<()> {
+    let text = exec(&machine().kind(MachineKind::Microvm), "lspci; dmesg")?;
+    assert_eq!(lines_with(&text, "this machine has no PCI").len(), 1, "{text}");
+    assert!(lines_with(&text, "bridge").is_empty(), "{text}");
+    Ok(())
+}
+
+#[test]
+fn functions_behind_bridges_are_found_and_driven() -> Result<()> {
+    let machine = machine().device("pcie-root-port,id=port,chassis=1").device("virtio-rng-pci,bus=port");
+    let text = exec(&machine, "lspci; entropy virtio-rng-0 16")?;
+    assert_eq!(lines_with(&text, "0000:01:00.0 unclassified device: 1af4:1044").len(), 1, "{text}");
+    assert!(is_random(&text, 16, 1), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_driver_dies_and_its_device_is_taken_over() -> Result<()> {
+    let again = "service kill virtio-rng-0; entropy virtio-rng-0 16; ".repeat(10);
+    for kind in [MachineKind::Q35, MachineKind::Pc] {
+        let text = exec(&machine().kind(kind).device(RNG), &format!("{again} lspci -v"))?;
+        assert!(is_random(&text, 16, 10), "{text}");
+        // The queue and the buffer of the one that lives; those of the dead were released.
+        assert_eq!(lines_with(&text, ", 2 pieces of memory").len(), 1, "{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_bus_server_dies_and_drivers_notice_nothing() -> Result<()> {
+    let again = "service kill pci; entropy virtio-rng-0 16; ".repeat(10);
+    let text = exec(&machine().device(RNG), &format!("{again} service list; lspci -v"))?;
+    assert!(is_random(&text, 16, 10), "{text}");
+    let service = lines_with(&text, "virtio-rng-0 ");
+    assert_eq!(service[0].split_ascii_whitespace().nth(3), Some("1"), "started once: {text}");
+    assert_eq!(lines_with(&text, ", 2 pieces of memory").len(), 1, "{text}");
+    Ok(())
+}
+
+#[test]
+fn init_dies_and_instances_stay() -> Result<()> {
+    let text =
+        exec(&machine().device(RNG), "service kill init; entropy virtio-rng-0 16; service kill pci; service list")?;
+    let service = lines_with(&text, "virtio-rng");
+    assert_eq!(service.len(), 1, "{text}");
+    assert_eq!(service[0].split_ascii_whitespace().nth(3), Some("1"), "started once: {text}");
+    Ok(())
+}
+
+fn disk_of(folder: &Path) -> Result<Disk> {
+    let file = folder.join("disk.img");
+    std::fs::File::create(&file)?.set_len(16 << 20)?;
+    Ok(Disk::new(file))
+}
+
+#[test]
+fn a_virtio_disk_keeps_what_was_written() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let machine: Machine = machine().smp(2).disk(disk_of(folder.path())?);
+    exec(&machine, "disk virtio-blk-0 200 1")?;
+    let kills = "sleep 0.2; service kill virtio-blk-0; ".repeat(3);
+    exec(&machine, &format!("disk virtio-blk-0 400 2 & {kills} service kill pci; wait; disk virtio-blk-0 50 3"))?;
+    Ok(())
+}
+
+#[test]
+fn a_card_is_put_in_and_taken_out() -> Result<()> {
+    let mut shell = Shell::boot(&machine().device("pcie-root-port,id=port,chassis=1"))?;
+    assert!(!shell.run("lspci")?.contains("1af4:1044"));
+    let plug = serde_json::json!({ "driver": RNG, "id": "card", "bus": "port" });
+    shell.session().qmp().execute("device_add", plug)?;
+    let text = shell.run("entropy virtio-rng-0 16")?;
+    let mut text = text;
+    for _ in 0..50 {
+        if is_random(&text, 16, 1) {
+            break;
+        }
+        text = shell.run("sleep 0.1; entropy virtio-rng-0 16")?;
+    }
+    assert!(is_random(&text, 16, 1), "{text}");
+    shell.session().qmp().execute("device_del", serde_json::json!({ "id": "card" }))?;
+    for _ in 0..50 {
+        text = shell.run("sleep 0.1; service list; lspci")?;
+        if !text.contains("virtio-rng") && !text.contains("1af4:1044") {
+            return Ok(());
+        }
+    }
+    panic!("it is there still: {text}")
+}

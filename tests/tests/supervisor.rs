@@ -1,0 +1,335 @@
+//! init as a supervisor: services that die, hang, are stopped, killed and given up, while others use them; and init's own death.
+//!
+//! Besides the services of the system there are some of `tests/guest/src/bin/trouble.rs`, which do to themselves what they are asked to.
+
+use std::fs;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use images::archive::BootArchive;
+use images::strip::strip;
+use images::{Image, Machine};
+use tempfile::TempDir;
+use tests::{PROMPT, Shell, image};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Services besides those of the system. `docs/manifest.md` says what each line means.
+const SERVICES: &str = "
+service base                    # three in a row, which say so when they end
+    binary trouble
+    arguments serve
+    parameter quiesce yes
+    session console
+    quiesce 20s
+service middle
+    binary trouble
+    arguments serve
+    parameter quiesce yes
+    session console
+    session base
+    quiesce 20s
+service top
+    binary trouble
+    arguments serve
+    parameter quiesce yes
+    session console
+    session middle
+    quiesce 20s
+service stubborn                # does not end when it is asked to
+    binary trouble
+    arguments serve
+    quiesce 200ms
+service weak                    # is given up at its second death
+    binary trouble
+    arguments serve
+    restart always limit 1 in 10m backoff 10ms to 10ms
+service slow                    # may take little time for a call
+    binary trouble
+    arguments serve
+    hang 300ms
+    restart always limit 16 in 10m backoff 10ms to 10ms
+service late                    # never says that it serves
+    binary trouble
+    arguments serve
+    parameter start late
+    hang 300ms
+    restart always limit 1 in 10m backoff 10ms to 10ms
+service dies                    # cannot even start
+    binary trouble
+    arguments serve
+    parameter start exit
+    restart always limit 3 in 10m backoff 400ms to 600ms
+service once                    # dies, and is not started again
+    binary trouble
+    arguments serve
+    parameter start panic
+    restart never
+service absent                  # is not there at all
+    binary no-such-program
+    optional
+service chaos                   # kills others
+    binary trouble
+    arguments serve
+    hang never
+    control
+";
+
+/// The boot archive of the system with those services.
+fn archive() -> Result<Vec<u8>> {
+    let mut archive = BootArchive::default();
+    for (name, elf) in &image().programs {
+        let elf = strip(&fs::read(elf)?)?;
+        match name.as_str() {
+            "init" => archive.init(elf),
+            name => archive.program(name, elf)?,
+        }
+    }
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
+    archive.manifest(format!("{manifest}{SERVICES}").into_bytes());
+    archive.bytes()
+}
+
+/// The system with those services; the archive lives as long as the folder.
+fn system() -> Result<(Machine, TempDir)> {
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive().expect("an archive"));
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("boot.tar");
+    fs::write(&path, &*ARCHIVE)?;
+    Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
+}
+
+/// What `service info` says of one thing.
+fn info(shell: &mut Shell, service: &str, what: &str) -> Result<String> {
+    let text = shell.check(&format!("service info {service}"), 0, &[what])?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(what)).context("no such line")?;
+    Ok(line.trim().to_string())
+}
+
+/// When each record was logged that contains a text, in milliseconds.
+fn logged(shell: &mut Shell, text: &str) -> Result<Vec<u64>> {
+    let log = shell.run("dmesg init")?;
+    let time = |line: &str| -> Option<u64> {
+        let (seconds, micros) = line.strip_prefix('[')?.split_once(']')?.0.trim().split_once('.')?;
+        Some(seconds.parse::<u64>().ok()? * 1000 + micros.parse::<u64>().ok()? / 1000)
+    };
+    Ok(log.lines().filter(|line| line.contains(text)).filter_map(time).collect())
+}
+
+#[test]
+fn services_that_die_are_started_again_more_and_more_slowly_and_then_given_up() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    // Who waits for it is turned away in the end.
+    shell.check("trouble ask dies count", 1, &["connect: GivenUp"])?;
+    let deaths = logged(&mut shell, "dies: ")?;
+    ensure!(deaths.len() == 4, "{deaths:?}");
+    let pauses: Vec<u64> = deaths.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // A death is logged a little after it, and it counts from itself.
+    ensure!(pauses[1] >= 250 && pauses[2] >= 400, "{pauses:?}");
+    shell.check("dmesg init", 0, &["alert", "dies is given up", "absent is not in the boot archive"])?;
+    shell.check("service info dies", 0, &["given up", "incarnation  4", "faults       4", "status 3"])?;
+    for action in ["kill", "stop", "restart"] {
+        shell.check(&format!("service {action} dies"), 1, &["`dies` is given up"])?;
+    }
+    // Its history is forgotten when somebody starts it.
+    shell.check("service start dies; trouble until dies given-up", 0, &["given-up"])?;
+    shell.check("service info dies", 0, &["incarnation  8", "faults       8"])?;
+    shell.check("service start absent", 1, &["`absent` is given up"])?;
+    // The other policies.
+    shell.check("service info once", 0, &["stopped", "incarnation  1", "panicked"])?;
+    shell.check("dmesg init", 0, &["crash once: ", "asked to fall", "backtrace:"])?;
+    shell.check("service start once; trouble until once stopped; service info once", 0, &["incarnation  2"])?;
+    Ok(())
+}
+
+#[test]
+fn callers_of_a_service_that_is_given_up_hear_closed() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    // One in a call that is parked, one that calls again and again.
+    let command = "trouble ask weak wait & trouble wear weak; wait";
+    shell.check(command, 1, &["2 deaths, then Err(Closed)", "trouble: closed"])?;
+    shell.check("trouble ask weak count", 1, &["connect: GivenUp"])?;
+    // Started by hand it serves again, over a new channel.
+    shell.check("service start weak; trouble ask weak count", 0, &["1\n"])?;
+    Ok(())
+}
+
+#[test]
+fn a_service_that_hangs_is_replaced_and_one_that_waits_is_not() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine.smp(2))?;
+    shell.check("trouble ask slow spin", 1, &["the request killed its server"])?;
+    shell.check("trouble ask slow count", 0, &["1\n"])?;
+    shell.check("service info slow", 0, &["incarnation  4", "faults       3", "killed for hanging"])?;
+    ensure!(logged(&mut shell, "slow does not get on and is replaced")?.len() == 3, "it is said each time");
+    // Parked calls have no age, and outlive the server.
+    shell.check("trouble ask slow wait & sleep 1.2", 0, &[])?;
+    shell.check("service kill slow; trouble ask slow count", 0, &["2\n"])?;
+    shell.check("sleep 1; service info slow", 0, &["incarnation  5", "faults       3"])?;
+    shell.check("trouble ask slow wake; wait", 0, &["1\n", "done"])?;
+    // One that does not come up is one that hangs.
+    shell.check("trouble until late given-up", 0, &["given-up"])?;
+    shell.check("service info late", 0, &["incarnation  2", "faults       2"])?;
+    Ok(())
+}
+
+#[test]
+fn services_are_stopped_started_and_restarted_with_their_dependents() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    shell.check("service stop base", 1, &["others depend on `base`: stop them first"])?;
+    shell.check("service stop middle", 1, &["others depend on `middle`"])?;
+    for service in ["top", "middle", "base"] {
+        let command = format!("service stop {service} && trouble until {service} stopped");
+        shell.check(&command, 0, &["stopped", &format!("{service} ends\n")])?;
+        shell.check(&format!("service info {service}"), 0, &["state        stopped", "exited with status 0"])?;
+    }
+    shell.check("service stop base", 1, &["`base` is stopped"])?;
+    shell.check("service kill base", 1, &["`base` is stopped"])?;
+    // A call to what is stopped waits until somebody starts it.
+    shell.check("trouble ask base count &", 0, &["[1] "])?;
+    shell.check("service start base middle top; wait", 0, &["1\n", "done"])?;
+    shell.check("service restart base; trouble ask base count", 0, &["base ends", "1\n"])?;
+    shell.check("trouble ask top count", 0, &["1\n"])?;
+    ensure!(info(&mut shell, "base", "incarnation")? == "3", "each start is one");
+    ensure!(info(&mut shell, "top", "incarnation")? == "2", "who depends on it goes on");
+    // By force at its deadline.
+    shell.check("service stop stubborn; trouble until stubborn stopped", 0, &["stopping", "stopped"])?;
+    ensure!(info(&mut shell, "stubborn", "last exit")? == "killed", "it does not end by itself");
+    // Kills are logged as well.
+    shell.check("service kill top; trouble ask top count; dmesg init", 0, &["top: killed"])?;
+    Ok(())
+}
+
+#[test]
+fn the_machine_goes_down_in_order() -> Result<()> {
+    for (command, kills_init) in [("poweroff", false), ("reboot", false), ("poweroff", true)] {
+        let (machine, _folder) = system()?;
+        let mut shell = Shell::boot(&machine.smp(2))?;
+        shell.check("trouble until top ready", 0, &["ready"])?;
+        if kills_init {
+            shell.check("trouble ask chaos storm 20 5 init &", 0, &["[1] "])?;
+        }
+        shell.session().type_line(command);
+        let end = shell.session().wait_for_end(LONG)?;
+        let text = shell.session().transcript();
+        ensure!(end.is_orderly(), "{command}: {end}\n{text}");
+        let places = ["top ends", "middle ends", "base ends"].map(|words| text.find(words));
+        ensure!(places.is_sorted() && places[0].is_some(), "{command}: {places:?}\n{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    shell.check("trouble until top ready", 0, &["ready"])?;
+    let number = shell.run("ps")?;
+    let number = number.lines().find(|line| line.contains(" init ")).and_then(|line| line.split_whitespace().next());
+    let kill = format!("kill {}", number.context("init's number")?);
+    // Names.
+    shell.check("trouble ask base publish basement", 0, &[])?;
+    shell.check("trouble ask top publish basement", 1, &["Taken"])?;
+    shell.check(&kill, 0, &[])?;
+    shell.check("trouble ask basement count", 0, &["1\n"])?;
+    shell.check("trouble ask top publish basement", 1, &["Taken"])?;
+    // Who waits for a service, and who watches one.
+    shell.check("service stop top; trouble until top stopped", 0, &["top ends"])?;
+    shell.check("trouble ask top count &", 0, &["[1] "])?;
+    shell.check("trouble until top ready &", 0, &["[2] "])?;
+    shell.check(
+        "kill init; service start top; wait",
+        0,
+        &["trouble ask top count: done", "trouble until top ready: done"],
+    )?;
+    // Complaints of three clients: the third one's is heard by another init.
+    shell.check("trouble complain slow; trouble complain slow", 0, &[])?;
+    ensure!(info(&mut shell, "slow", "complaints")? == "2", "they are counted");
+    shell.check("service kill init; service info slow", 0, &["complaints   2", "incarnation  1"])?;
+    shell.check("trouble complain slow; trouble ask slow count", 0, &["1\n"])?;
+    shell.check("service info slow", 0, &["complaints   0", "incarnation  2", "killed for hanging with code 2989"])?;
+    // Deaths and the polite end.
+    shell.check("service kill init; service kill uart; service kill init; service kill console", 0, &[])?;
+    shell.check("service kill init; service stop top; trouble until top stopped", 0, &["top ends"])?;
+    // What was given up stays so.
+    shell.check("trouble until dies given-up; kill init; trouble ask dies count", 1, &["GivenUp"])?;
+    shell.check("dmesg init", 0, &["init goes on as incarnation 7"])?;
+    Ok(())
+}
+
+/// Types something until the answer comes: the console that was to take it may just have died, with the line.
+fn persist(shell: &mut Shell, typed: &str, answer: &str) -> Result<()> {
+    for _ in 0..20 {
+        shell.session().send(typed.as_bytes());
+        if shell.session().expect(answer, Duration::from_secs(3)).is_ok() {
+            return Ok(());
+        }
+    }
+    shell.session().expect(answer, LONG).map(drop)
+}
+
+/// The services of the system that anybody's work goes through.
+const SYSTEM: [&str; 8] = ["uart", "console", "log", "rtc", "random", "null", "zero", "full"];
+
+#[test]
+fn a_storm_of_kills_is_survived() -> Result<()> {
+    const TIMES: u64 = 20;
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine.smp(2))?;
+    // What others do to themselves at boot is over.
+    shell.check("trouble until late given-up; trouble until dies given-up", 0, &[])?;
+    shell.session().type_line(&format!("trouble ask chaos storm {TIMES} 25 {} init &", SYSTEM.join(" ")));
+    shell.session().expect("[1] ", LONG)?;
+    // A program waits, some write, one reads.
+    persist(&mut shell, "\x15sleep 0.5 && echo wa''ited\r", "waited")?;
+    for number in 0..10 {
+        persist(&mut shell, &format!("\x15echo o''ne {number}\r"), &format!("one {number}"))?;
+    }
+    persist(&mut shell, "\x15date '+%Y is the y''ear'\r", "is the year")?;
+    persist(&mut shell, "\x15cat\r", "\n")?;
+    for number in 0..10 {
+        let line = format!("line {number}");
+        // Its copy, not its echo.
+        persist(&mut shell, &format!("\r{line}\r"), &format!("\n{line}\r\n"))?;
+    }
+    persist(&mut shell, "\x03", PROMPT)?;
+    persist(&mut shell, "\x15wait\x0d", "storm")?;
+    persist(&mut shell, "\x15echo o''ver\r", "over\r\n")?;
+    shell.session().expect(PROMPT, LONG)?;
+    // Nobody died by his own fault, and all are there.
+    shell.check("echo still here", 0, &["still here\n"])?;
+    for service in SYSTEM {
+        let text = shell.check(&format!("trouble until {service} ready; service info {service}"), 0, &["ready"])?;
+        ensure!(text.contains("faults       0"), "{text}");
+        ensure!(text.contains(&format!("incarnation  {}\n", TIMES + 1)), "{text}");
+    }
+    shell.check("dmesg init", 0, &[&format!("init goes on as incarnation {}", TIMES + 1)])?;
+    Ok(())
+}
+
+#[test]
+fn the_shell_is_killed_again_and_again() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    for round in 0..10 {
+        shell.session().type_line("service kill shell");
+        shell.session().expect("\n", LONG)?;
+        shell.session().expect(PROMPT, LONG)?;
+        ensure!(shell.run(&format!("echo {round}"))?.ends_with(&format!("{round}\n")), "round {round}");
+    }
+    // With a program in the foreground and one in the background, which end with it.
+    for _ in 0..10 {
+        shell.session().type_line("sleep 1000 & trouble ask chaos storm 1 50 shell & sleep 1001");
+        shell.session().expect("\n", LONG)?;
+        shell.session().expect("[2] ", LONG)?;
+        shell.session().expect(PROMPT, LONG)?;
+    }
+    let processes = shell.check("ps", 0, &["shell"])?;
+    ensure!(!processes.contains("sleep"), "{processes}");
+    shell.check("service info shell", 0, &["incarnation  21", "faults       0"])?;
+    Ok(())
+}
