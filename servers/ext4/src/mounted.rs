@@ -5,7 +5,7 @@
 
 use crate::blocks::{Blocks, Shared};
 use crate::format::{FileErrorOf, Format, number, overlay_error, show_superblock};
-use crate::journal::{Jbd2, JournalError};
+use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
 use crate::raw::RawDisk;
 use crate::superblock::{self, Refusal, Superblock};
@@ -163,7 +163,8 @@ impl Volume {
         let mut options = options;
         options.read_only |= geometry.read_only;
         let mut superblock = read_superblock(&raw)?;
-        if superblock.mend() && !geometry.read_only {
+        let mended = superblock.mend() || mend_torn(account, &requests, &mut superblock);
+        if mended && !geometry.read_only {
             raw.write_at(superblock::OFFSET / SECTOR_BYTES, &superblock.0).map_err(device)?;
         }
         superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
@@ -652,6 +653,35 @@ fn read_superblock(raw: &RawDisk) -> Result<Superblock, FileError> {
         Err(volume::DiskError::OutOfRange) => Err(FileError::Unsupported),
         Err(error) => Err(DataError::from(error).into()),
     }
+}
+
+/// Bytes of the overlay that only looks for the journal.
+const LOOKOUT: u64 = 256 << 10;
+
+/// Mends a superblock whose checksum is wrong, if the journal is in use: whoever writes the superblock home has it in the journal, so a replay puts it right. Whether it is so.
+fn mend_torn(account: &Account, requests: &SharedRequests, superblock: &mut Superblock) -> bool {
+    if !superblock.may_be_torn() {
+        return false;
+    }
+    let mut mended = superblock.clone();
+    mended.show_journal(true);
+    let disk = requests.borrow().geometry().sectors * SECTOR_BYTES;
+    let in_use = || {
+        mended.check(disk).ok()?;
+        let layout = Layout::of(&mended)?;
+        let memory = Memory::create_dma(account, LOOKOUT).ok()?;
+        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).ok()?;
+        let window = layout.window(&mut overlay, mended.journal_inode(), 0, 1).ok()?;
+        let place = window.extents(0, 1).first()?.physical;
+        let mut bytes = [0; 64];
+        overlay.read_part(place, 0, &mut bytes).ok()?;
+        journal::is_in_use(&bytes).then_some(())
+    };
+    let in_use = in_use().is_some();
+    if in_use {
+        *superblock = mended;
+    }
+    in_use
 }
 
 /// Lets the format crate replay the journal, and free what has no name, on the bare disk.

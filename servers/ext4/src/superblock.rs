@@ -86,6 +86,12 @@ impl Superblock {
         true
     }
 
+    /// Whether its checksum is wrong, and there is a journal that may have it right: the power may have been cut while it went home.
+    pub fn may_be_torn(&self) -> bool {
+        let right = crc32c(u32::MAX, &self.0[..0x3fc]) == self.u32(0x3fc);
+        self.u16(0x38) == MAGIC && self.has_checksums() && self.has_journal() && !right
+    }
+
     /// Bytes of a block; `None`: not one of 1, 2 and 4 KiB.
     pub fn block_bytes(&self) -> Option<usize> {
         let log = self.u32(0x18);
