@@ -94,9 +94,9 @@ fn disk_of(folder: &Path) -> Result<Disk> {
 fn a_virtio_disk_keeps_what_was_written() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let machine: Machine = machine().smp(2).disk(disk_of(folder.path())?);
-    exec(&machine, "disk virtio-blk-0 200 1")?;
+    exec(&machine, "sectors virtio-blk-0 200 1")?;
     let kills = "sleep 0.2; service kill virtio-blk-0; ".repeat(3);
-    exec(&machine, &format!("disk virtio-blk-0 400 2 & {kills} service kill pci; wait; disk virtio-blk-0 50 3"))?;
+    exec(&machine, &format!("sectors virtio-blk-0 400 2 & {kills} service kill pci; wait; sectors virtio-blk-0 50 3"))?;
     Ok(())
 }
 

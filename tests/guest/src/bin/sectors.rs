@@ -1,4 +1,4 @@
-//! `disk SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
+//! `sectors SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
 //! the service dies meanwhile. Everything on the disk is lost.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
