@@ -1,4 +1,4 @@
-//! `disk`: controls disks.
+//! `diskctl`: controls disks.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -10,7 +10,7 @@ use libsys::ExitStatus;
 use libsys::protocol::disks::{OperationStatistics, Scheduler};
 use tools::{Failure, Stream, disks};
 
-const HELP: &str = "usage: disk NAME [scheduler none|deadline | rescan | statistics]
+const HELP: &str = "usage: diskctl NAME [scheduler none|deadline | rescan | statistics]
 Controls a disk; lsblk shows which there are.
   scheduler   says in which order requests go to its driver: as they come, or by sector with deadlines
   rescan      reads its partition table again

@@ -1,4 +1,8 @@
+<<<<<<<< HEAD:tests/guest/src/bin/sectors.rs
 //! `sectors SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
+========
+//! `rawdisk SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
+>>>>>>>> main:tests/guest/src/bin/rawdisk.rs
 //! the service dies meanwhile. Everything on the disk is lost.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -36,7 +40,7 @@ fn run() -> ExitStatus {
 }
 
 fn test() -> Result<String, String> {
-    let [_, service, rounds, seed] = env::arguments() else { return Err("usage: disk SERVICE ROUNDS SEED".into()) };
+    let [_, service, rounds, seed] = env::arguments() else { return Err("usage: rawdisk SERVICE ROUNDS SEED".into()) };
     let number = |word: &String| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number"));
     let (rounds, mut random) = (number(rounds)?, Random::new(number(seed)?));
     let session = env::get().registry().connect(service, true).map_err(|error| format!("{service}: {error}"))?;
