@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/guest/src/bin/sectors.rs
-//! `sectors SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
-========
 //! `rawdisk SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
->>>>>>>> main:tests/guest/src/bin/rawdisk.rs
 //! the service dies meanwhile. Everything on the disk is lost.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
