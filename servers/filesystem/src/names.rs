@@ -81,7 +81,7 @@ impl<V: Volume> FileServer<V> {
             kept |= OpenFlags::WRITE;
         }
         let size = if is_directory { 0 } else { self.volume.size(node)? };
-        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, position: 0 };
+        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, is_root: false, position: 0 };
         let session = self.add_open(open)?;
         Ok((Opened { kind, id: node, size }, session))
     }
@@ -244,7 +244,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
     fn statistics(&mut self, cx: &Context) -> Result<FileSystemStatistics> {
         self.open_of(cx)?;
         let statistics = self.volume.statistics()?;
-        Ok(FileSystemStatistics { in_use: self.watched.len(), ..statistics })
+        Ok(FileSystemStatistics { in_use: self.in_use, ..statistics })
     }
 
     fn sync_all(&mut self, cx: &Context, reply: Reply<'_, Result<()>>) {
