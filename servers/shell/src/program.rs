@@ -50,6 +50,9 @@ pub struct Archive {
     namespace: Option<Session>,
 }
 
+/// The parameter with the names of the programs of [`PROGRAMS`] that may mount file systems.
+const MOUNTERS: &str = "mounters";
+
 /// Where programs are that are named without a path.
 const PROGRAMS: &str = "/bin";
 
@@ -87,8 +90,12 @@ impl Archive {
         Program::from_memory(&memory, 0, bytes, self.account).map_err(|error| LaunchError::Refused(error.to_string()))
     }
 
-    /// The namespace for programs; none where the shell has none.
-    fn namespace(&mut self) -> Option<&Session> {
+    /// The namespace for a program; none where the shell has none. Those that are to mount file systems get the shell's own, which may.
+    fn namespace(&mut self, name: &str) -> Option<&Session> {
+        let mut mounters = env::parameter(MOUNTERS).unwrap_or_default().split_whitespace();
+        if mounters.any(|mounter| mounter == name) {
+            return fs::namespace().ok().map(|namespace| namespace.link().session());
+        }
         if self.namespace.is_none() {
             self.namespace = fs::namespace().ok().and_then(|namespace| namespace.subtree("/", false).ok());
         }
@@ -178,7 +185,7 @@ impl Launcher for Archive {
             request = request.grant(names::STDIN, &console, SESSION);
         }
         let current = fs::current_directory();
-        if let (Some(namespace), Ok(current)) = (self.namespace(), &current) {
+        if let (Some(namespace), Ok(current)) = (self.namespace(name), &current) {
             request = request.namespace(namespace, current);
         }
         for (name, value) in launch.environment.iter().filter(|(name, _)| name != "PWD") {
