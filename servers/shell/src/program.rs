@@ -14,7 +14,7 @@ use core::fmt;
 use libsys::abi::inspect::HandleRecord;
 use libsys::abi::{Kind, Policy};
 use libsys::client::{CallError, Client};
-use libsys::env::names;
+use libsys::env::{self, names};
 use libsys::fs::{self, FileError};
 use libsys::path;
 use libsys::process::ExitRecord;

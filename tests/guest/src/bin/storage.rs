@@ -19,9 +19,10 @@ use alloc::vec::Vec;
 use guest::random::Random;
 use guest::say;
 use libsys::block::{Buffer, Disk, Request, Segment};
+use libsys::client::CallError;
 use libsys::fs::{self, File};
 use libsys::protocol::block::{Flags, Operation, SECTOR_BYTES};
-use libsys::protocol::namespace::{MountOptions, UnmountOptions};
+use libsys::protocol::namespace::{MountOptions, NamespaceError, UnmountOptions};
 use libsys::protocol::{DisksClient, NamespaceClient};
 use libsys::time::Instant;
 use libsys::{ExitStatus, client, env, path};
@@ -92,13 +93,20 @@ fn namespace() -> Result<&'static NamespaceClient, String> {
     fs::namespace().map_err(about("the namespace"))
 }
 
+fn refused(what: &str) -> impl Fn(CallError<NamespaceError>) -> String {
+    move |error| match error {
+        CallError::Failed(error) => format!("{what}: {error}"),
+        error => format!("{what}: {error}"),
+    }
+}
+
 fn mount(disk: &str, directory: &str, read_only: bool) -> Outcome {
     let options = MountOptions { read_only, parameters: Vec::new() };
-    namespace()?.mount(disk, directory, "ext4", options).map_err(about(disk))
+    namespace()?.mount(disk, directory, "ext4", options).map_err(refused(disk))
 }
 
 fn unmount(directory: &str, force: bool) -> Outcome {
-    namespace()?.unmount(directory, UnmountOptions { force }).map_err(about(directory))
+    namespace()?.unmount(directory, UnmountOptions { force }).map_err(refused(directory))
 }
 
 // ---- trees -------------------------------------------------------------------------------------------------------
