@@ -255,6 +255,8 @@ impl Supervisor {
         }
         if let Some(objects) = &service.objects {
             let _ = objects.channel.close();
+            // Others may have objects yet that it paid for; what was promised to it is wanted for the next instance.
+            let _ = objects.account.revoke();
         }
         self.rings.tell();
     }

@@ -129,7 +129,7 @@ fn files_of_ext2_there_and_back() {
 
 #[test]
 fn files_on_a_disk_keep_what_posix_promises() {
-    for arguments in [["-t", "ext4", "-b", "4096"], ["-t", "ext2", "-b", "1024"]] {
+    for arguments in [["-t", "ext4", "-b", "4096"], ["-t", "ext2", "-b", "4096"]] {
         let image = DiskImage::ext(96, Layout::Whole, &arguments, None).unwrap();
         let commands = "storage mount /dev/vda /mnt && files /mnt && storage umount /mnt";
         let text = exec(&on(&image), commands).expect("no case fails");

@@ -208,7 +208,7 @@ impl Vfs {
                     Some(error) => NamespaceError::File(error),
                     None => NamespaceError::NotReady,
                 }),
-                Ok(info) if matches!(info.state, State::Waiting | State::Starting) => {
+                Ok(info) if matches!(info.state, State::Waiting | State::Starting | State::Restarting(_)) => {
                     self.starting.push(Starting { call, service, mount });
                     continue;
                 }
