@@ -122,7 +122,9 @@ impl filesystem::Volume for Served {
         let volume = Volume::mount(env.account(), requests, options);
         let volume = volume.unwrap_or_else(|why| filesystem::refuse(error(why), refusal(why)));
         if writable && volume.is_read_only() {
-            libsys::warn!("it is noted on the disk that the file system has errors: it is read-only until e2fsck has repaired them");
+            libsys::warn!(
+                "it is noted on the disk that the file system has errors: it is read-only until e2fsck has repaired them"
+            );
         }
         let mut timers = Timers::default();
         timers.after(OFTEN);

@@ -321,7 +321,8 @@ fn reads(disk: &mut Disk, bytes: u64, depth: u64, count: u64, mut block: impl Fn
         let segment = Segment { buffer: buffer.number(), bytes: bytes as u32, offset: 0 };
         let sector = block(begun) * bytes / SECTOR_BYTES;
         begun += 1;
-        let request = Request { operation: Operation::Read, flags: Flags::NONE, sector, sectors: 0, segments: &[segment] };
+        let request =
+            Request { operation: Operation::Read, flags: Flags::NONE, sector, sectors: 0, segments: &[segment] };
         disk.submit(&request).map_err(about("a read"))
     };
     let mut away = Vec::new();
