@@ -24,13 +24,16 @@ use libsys::fs::{self, File};
 use libsys::protocol::block::{Flags, Operation, SECTOR_BYTES};
 use libsys::protocol::namespace::{MountOptions, NamespaceError, UnmountOptions};
 use libsys::protocol::{DisksClient, NamespaceClient};
-use libsys::time::Instant;
-use libsys::{ExitStatus, client, env, path};
+use libsys::time::{self, Duration, Instant};
+use libsys::{Channel, ExitStatus, client, env, path};
 
 libsys::main!(run);
 
 /// Bytes of a sequential request.
 const PIECE: usize = 128 * 1024;
+
+/// How long a disk is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of a random request.
 const SMALL: u64 = 4096;
@@ -100,7 +103,35 @@ fn refused(what: &str) -> impl Fn(CallError<NamespaceError>) -> String {
     }
 }
 
+/// Waits until `block` has a disk: a machine may be at its prompt before all drivers are. One that does not come is the mount's affair.
+fn wait_for(disk: &str) -> Outcome {
+    let name = disk.strip_prefix("/dev/").unwrap_or(disk);
+    let session = env::get().registry().connect("block", true).map_err(about("block"))?;
+    let disks: DisksClient = client::open(session).map_err(about("block"))?;
+    let channel = Channel::create(env::account()).map_err(about("a channel"))?;
+    let signaller = channel.signaller(1).map_err(about("a channel"))?;
+    disks.watch(&signaller, 1).map_err(about("block"))?;
+    let deadline = time::deadline_after(PATIENCE);
+    loop {
+        let mut first = 0;
+        loop {
+            let part = disks.list(first).map_err(about("block"))?;
+            if part.iter().any(|disk| disk.name == name) {
+                return Ok(());
+            }
+            if part.is_empty() {
+                break;
+            }
+            first += part.len() as u32;
+        }
+        if channel.receive(Some(deadline)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
 fn mount(disk: &str, directory: &str, read_only: bool) -> Outcome {
+    wait_for(disk)?;
     let options = MountOptions { read_only, parameters: Vec::new() };
     namespace()?.mount(disk, directory, "ext4", options).map_err(refused(disk))
 }
