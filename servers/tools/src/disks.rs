@@ -1,13 +1,10 @@
 //! The disks, for programs that show or control them.
 
-use crate::Failure;
-use alloc::format;
+use crate::{Failure, failed};
 use alloc::vec::Vec;
-use core::fmt;
-use libsys::client;
 use libsys::protocol::DisksClient;
 use libsys::protocol::disks::DiskInfo;
-use libsys::env;
+use libsys::{client, env};
 
 /// The service that knows them.
 const SERVICE: &str = "block";
@@ -28,9 +25,4 @@ pub fn list(disks: &DisksClient) -> Result<Vec<DiskInfo>, Failure> {
         }
         all.extend(part);
     }
-}
-
-/// A failure with the name that it is about.
-pub fn failed(name: &str, error: impl fmt::Display) -> Failure {
-    Failure::Error(format!("{name}: {error}"))
 }
