@@ -54,6 +54,11 @@ impl Input {
         }
     }
 
+    /// Whether it ends somewhere, so that reading does not wait: a file or disk.
+    pub fn has_length(&self) -> bool {
+        self.file().is_some() || matches!(self, Input::Disk(_))
+    }
+
     /// Goes forward without reading, where that is possible.
     pub fn skip(&mut self, bytes: u64) -> io::Result<bool> {
         match self {

@@ -8,7 +8,7 @@
 //! | [`output`], [`input`], [`sink`], [`raw_disk`] | streams, files, devices, disks |
 //! | [`walk`], [`transfer`], [`glob`], [`mounts`] | trees of files |
 //! | [`format`], [`calendar`], [`clock`], [`hexdump`] | how things are shown |
-//! | [`pattern`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
+//! | [`listing`], [`search`], [`pattern`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
 //! | [`editor`] | `edit` |
 //! | [`disks`], [`pci_names`] | what single programs show |
 #![no_std]
@@ -27,6 +27,7 @@ pub mod format;
 pub mod glob;
 pub mod hexdump;
 pub mod input;
+pub mod listing;
 pub mod mounts;
 pub mod number;
 pub mod options;
@@ -34,6 +35,7 @@ pub mod output;
 pub mod pattern;
 pub mod pci_names;
 pub mod raw_disk;
+pub mod search;
 pub mod sets;
 pub mod sink;
 pub mod tail;

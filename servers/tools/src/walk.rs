@@ -61,6 +61,11 @@ impl Walk {
         }
     }
 
+    /// What is in the directory that was come to last is not come to.
+    pub fn shut(&mut self) {
+        self.entered = None;
+    }
+
     fn enter(&mut self, directory: Visit) {
         let depth = directory.depth + 1;
         match sorted(&directory.path) {
