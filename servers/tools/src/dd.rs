@@ -95,14 +95,19 @@ pub struct Figures {
 impl Figures {
     /// A block was moved.
     pub fn add(&mut self, bytes: usize, block: usize) {
-        if bytes == block { self.whole += 1 } else { self.partial += 1 }
+        if bytes == block {
+            self.whole += 1
+        } else {
+            self.partial += 1
+        }
         self.bytes += bytes as u64;
     }
 }
 
 /// The three lines that `dd` ends with.
 pub fn report(read: Figures, written: Figures, time: Duration) -> String {
-    let mut text = format!("{}+{} records in\n{}+{} records out\n", read.whole, read.partial, written.whole, written.partial);
+    let mut text =
+        format!("{}+{} records in\n{}+{} records out\n", read.whole, read.partial, written.whole, written.partial);
     let bytes = written.bytes;
     let noun = if bytes == 1 { "byte" } else { "bytes" };
     text += &format!("{bytes} {noun}");
@@ -152,7 +157,17 @@ mod tests {
         assert_eq!((task.input.as_deref(), task.output.as_deref()), (Some("a"), Some("b=c")));
         assert_eq!((task.block, task.count, task.skip, task.seek), (4096, Some(3), 1, 2));
         assert!(task.keep_length && task.sync && task.quiet && !task.full_blocks);
-        for wrong in ["a", "bs=0", "bs=x", "bs=1T", "conv=ascii", "iflag=notrunc", "status=all", "to=x", "bs=1M seek=9999999999999"] {
+        for wrong in [
+            "a",
+            "bs=0",
+            "bs=x",
+            "bs=1T",
+            "conv=ascii",
+            "iflag=notrunc",
+            "status=all",
+            "to=x",
+            "bs=1M seek=9999999999999",
+        ] {
             assert!(matches!(parse(wrong), Err(Failure::Usage(_))), "{wrong}");
         }
     }
@@ -168,6 +183,8 @@ mod tests {
         );
         figures.add(1 << 20, 1 << 20);
         assert!(report(figures, figures, Duration::ZERO).contains("1049576 bytes (1.0 MB, 1.1 MiB) copied"));
-        assert!(report(Figures::default(), Figures::default(), Duration::ZERO).contains("\n0 bytes copied, 0.000000 s"));
+        assert!(
+            report(Figures::default(), Figures::default(), Duration::ZERO).contains("\n0 bytes copied, 0.000000 s")
+        );
     }
 }

@@ -157,7 +157,7 @@ mod tests {
     fn names_in_columns() {
         let names = ["a", "bb", "ccc", "d", "e"].map(String::from);
         assert_eq!(columns(&names, 80), ["a  bb  ccc  d  e"]);
-        assert_eq!(columns(&names, 9), ["a   d", "bb  e", "ccc"]);
+        assert_eq!(columns(&names, 9), ["a    d", "bb   e", "ccc"]);
         assert_eq!(columns(&names, 1), ["a", "bb", "ccc", "d", "e"]);
         assert_eq!(columns(&[], 80), vec![""; 0]);
     }

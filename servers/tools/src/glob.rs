@@ -103,9 +103,16 @@ mod tests {
         ] {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in
-            [("", "a"), ("?", ""), ("a", "ab"), ("*a", "ab"), ("[a-c]", "d"), ("[!a]", "a"), ("\\*", "a"), ("a?c", "ac")]
-        {
+        for (pattern, name) in [
+            ("", "a"),
+            ("?", ""),
+            ("a", "ab"),
+            ("*a", "ab"),
+            ("[a-c]", "d"),
+            ("[!a]", "a"),
+            ("\\*", "a"),
+            ("a?c", "ac"),
+        ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
     }

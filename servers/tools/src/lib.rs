@@ -22,6 +22,7 @@ pub mod clock;
 pub mod dd;
 pub mod disks;
 
+pub mod editor;
 pub mod fields;
 pub mod format;
 pub mod glob;

@@ -222,10 +222,7 @@ mod tests {
         let items = [item("a", NodeKind::File, 5), item("bc", NodeKind::Link, 1234)];
         assert_eq!(
             manner("lF").lines(&items),
-            [
-                "-rwxr-xr-x 1 root root    5 Nov 14 22:13 a*",
-                "lrwxr-xr-x 1 root root 1234 Nov 14 22:13 bc -> there"
-            ]
+            ["-rwxr-xr-x 1 root root    5 Nov 14 22:13 a*", "lrwxr-xr-x 1 root root 1234 Nov 14 22:13 bc -> there"]
         );
         assert_eq!(manner("lhi").lines(&items)[1], "1234 lrwxr-xr-x 1 root root 1.3K Nov 14 22:13 bc -> there");
     }

@@ -179,7 +179,9 @@ mod tests {
 
     #[test]
     fn options_come_in_every_form() {
-        for text in ["-a -b 5 x", "-ab5 x", "-ab 5 x", "x -a -b5", "--all --bytes=5 x", "--al --byt 5 x", "-a -b 9 -b 5 x"] {
+        for text in
+            ["-a -b 5 x", "-ab5 x", "-ab 5 x", "x -a -b5", "--all --bytes=5 x", "--al --byt 5 x", "-a -b 9 -b 5 x"]
+        {
             let words = words(text);
             let options = SPEC.parse(&words).expect(text);
             assert!(options.has('a') && !options.has('c'), "{text}");

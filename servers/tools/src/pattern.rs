@@ -9,6 +9,10 @@ use regex::bytes::{Regex, RegexBuilder};
 /// Most memory of a pattern, in bytes.
 const MOST: usize = 4 << 20;
 
+/// Classes of letters that a set can name.
+const CLASSES: [&str; 12] =
+    ["alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "xdigit"];
+
 /// How patterns are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
@@ -40,8 +44,10 @@ pub struct Pattern {
 impl Pattern {
     /// From texts that may have several patterns each, one a line. Error: what is wrong.
     pub fn new<'t>(texts: impl Iterator<Item = &'t str>, syntax: Syntax, choices: Choices) -> Result<Pattern, String> {
-        let all: Result<Vec<String>, String> =
-            texts.flat_map(|text| text.split('\n')).map(|text| translate(text, syntax).map(|text| format!("(?:{text})"))).collect();
+        let all: Result<Vec<String>, String> = texts
+            .flat_map(|text| text.split('\n'))
+            .map(|text| translate(text, syntax).map(|text| format!("(?:{text})")))
+            .collect();
         let any = all?.join("|");
         let whole = match choices {
             Choices { line: true, .. } => format!("^(?:{any})$"),
@@ -107,7 +113,13 @@ fn translate(text: &str, syntax: Syntax) -> Result<String, String> {
                 out.push('^');
                 begins = true;
             }
-            '$' if !basic || matches!(rest.as_str(), "") || rest.as_str().starts_with("\\)") || rest.as_str().starts_with("\\|") => out.push('$'),
+            '$' if !basic
+                || matches!(rest.as_str(), "")
+                || rest.as_str().starts_with("\\)")
+                || rest.as_str().starts_with("\\|") =>
+            {
+                out.push('$')
+            }
             '.' | '*' => out.push(letter),
             letter => push_escaped(&mut out, letter),
         }
@@ -123,7 +135,8 @@ fn push_escaped(out: &mut String, letter: char) {
 fn is_interval(rest: &str, basic: bool) -> bool {
     let end = if basic { "\\}" } else { "}" };
     rest.split_once(end).is_some_and(|(inside, _)| {
-        inside.starts_with(|c: char| c.is_ascii_digit()) && inside.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+        inside.starts_with(|c: char| c.is_ascii_digit())
+            && inside.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
     })
 }
 
@@ -148,6 +161,9 @@ fn bracket(rest: &mut core::str::Chars<'_>, out: &mut String) -> Result<(), Stri
             ']' if !first => break,
             '[' if rest.as_str().starts_with(':') => {
                 let (name, behind) = rest.as_str()[1..].split_once(":]").ok_or("a class has no end")?;
+                if !CLASSES.contains(&name) {
+                    return Err(format!("there is no class `{name}`"));
+                }
                 out.push_str(&format!("[:{name}:]"));
                 *rest = behind.chars();
             }

@@ -49,7 +49,12 @@ impl RawDisk {
     }
 
     fn span(&self, wanted: usize) -> Span {
-        span(self.position, wanted as u64, self.bytes, u64::from(self.disk.info().logical_block_bytes).max(SECTOR_BYTES))
+        span(
+            self.position,
+            wanted as u64,
+            self.bytes,
+            u64::from(self.disk.info().logical_block_bytes).max(SECTOR_BYTES),
+        )
     }
 
     /// Reads where it stands; 0 at the end.

@@ -137,11 +137,7 @@ fn size(text: &str) -> Result<Test<'static>, Failure> {
 
 impl Test<'_> {
     /// Whether it is passed; `metadata` is asked for where the test takes it.
-    pub fn passes(
-        &self,
-        visit: &Visit,
-        metadata: impl FnOnce() -> Result<Metadata, Failure>,
-    ) -> Result<bool, Failure> {
+    pub fn passes(&self, visit: &Visit, metadata: impl FnOnce() -> Result<Metadata, Failure>) -> Result<bool, Failure> {
         Ok(match self {
             Test::Name(pattern, false) => glob::matches(pattern, visit.name()),
             Test::Name(pattern, true) => glob::matches(&pattern.to_lowercase(), &visit.name().to_lowercase()),
@@ -182,7 +178,9 @@ mod tests {
 
     #[test]
     fn bad_arguments() {
-        for text in ["-name", "-type x", "-size", "-size k", "-size 1x", "-size 1é", "-maxdepth x", "-nme a", "a -empty b", "!"] {
+        for text in
+            ["-name", "-type x", "-size", "-size k", "-size 1x", "-size 1é", "-maxdepth x", "-nme a", "a -empty b", "!"]
+        {
             assert!(matches!(Search::parse(&words(text)), Err(Failure::Usage(_))), "{text}");
         }
         assert!(Search::parse(&words("")).is_ok_and(|search| search.roots == ["."]));

@@ -106,7 +106,8 @@ fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Se
         (Stage::After, _) => {
             let status = *fs::symlink_metadata(from).about(from)?.status();
             let times = StatusChange { mode: None, accessed: Some(status.accessed), modified: Some(status.modified) };
-            let change = StatusChange { mode: Some(status.mode), ..if manner.preserve { times } else { Default::default() } };
+            let change =
+                StatusChange { mode: Some(status.mode), ..if manner.preserve { times } else { Default::default() } };
             fs::change(to, change).about(to)
         }
         (Stage::First, NodeKind::Directory) => {

@@ -4,10 +4,10 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use libsys::ExitStatus;
 use libsys::fs::OpenOptions;
 use libsys::io::{self, Read, Write};
 use libsys::time::Instant;
-use libsys::ExitStatus;
 use tools::dd::{Figures, Task, report};
 use tools::sink::Sink;
 use tools::{About, Failure, Input, failed};

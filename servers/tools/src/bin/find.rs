@@ -31,9 +31,12 @@ fn below(out: &mut Output, root: &str, search: &Search<'_>) -> Result<(), Failur
         // Directories count before what is in them, or after it.
         if (!is_directory || (visit.stage == Stage::After) == search.depth_first) && visit.depth >= search.least_depth {
             out.attempt(|out| {
-                if search.tests.iter().try_fold(true, |passes, (negated, test)| Ok::<bool, Failure>(passes && passes_one(test, &visit)? != *negated))? {
+                if search.tests.iter().try_fold(true, |passes, (negated, test)| {
+                    Ok::<bool, Failure>(passes && passes_one(test, &visit)? != *negated)
+                })? {
                     if search.delete {
-                        return if is_directory { fs::remove_dir(&visit.path) } else { fs::remove_file(&visit.path) }.about(&visit.path);
+                        return if is_directory { fs::remove_dir(&visit.path) } else { fs::remove_file(&visit.path) }
+                            .about(&visit.path);
                     }
                     out.write_all(visit.path.as_bytes())?;
                     out.write_all(search.end)?;

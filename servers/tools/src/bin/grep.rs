@@ -6,9 +6,9 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use libsys::ExitStatus;
 use libsys::fs::{self, NodeKind};
 use libsys::io::{BufReader, Write};
-use libsys::ExitStatus;
 use tools::options::Spec;
 use tools::pattern::{Choices, Pattern, Syntax};
 use tools::walk::{Stage, Walk};
@@ -27,7 +27,14 @@ The status is 0 where a line was found, 1 where none was, 2 after a failure.
 
 const SPEC: Spec<'_> = Spec {
     letters: "EFGinvcrRlLqowxhHse:",
-    long: &[("ignore-case", 'i'), ("invert-match", 'v'), ("count", 'c'), ("recursive", 'r'), ("line-number", 'n'), ("quiet", 'q')],
+    long: &[
+        ("ignore-case", 'i'),
+        ("invert-match", 'v'),
+        ("count", 'c'),
+        ("recursive", 'r'),
+        ("line-number", 'n'),
+        ("quiet", 'q'),
+    ],
 };
 
 fn run() -> ExitStatus {
@@ -50,7 +57,11 @@ fn run() -> ExitStatus {
                 any |= search(out, name, &pattern, &options, names)?;
                 Ok(())
             };
-            let done = if recursive && *operand != "-" { below(out, operand, &mut one) } else { out.attempt(|out| one(out, operand)) };
+            let done = if recursive && *operand != "-" {
+                below(out, operand, &mut one)
+            } else {
+                out.attempt(|out| one(out, operand))
+            };
             done?;
         }
         Ok(match (any, out.complaints()) {
@@ -80,7 +91,11 @@ fn pattern(options: &mut Options<'_>) -> Result<Pattern, Failure> {
     Pattern::new([text].into_iter(), syntax, choices).map_err(bad)
 }
 
-fn below(out: &mut Output, root: &str, one: &mut impl FnMut(&mut Output, &str) -> Result<(), Failure>) -> Result<(), Failure> {
+fn below(
+    out: &mut Output,
+    root: &str,
+    one: &mut impl FnMut(&mut Output, &str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     out.attempt(|out| {
         for visit in Walk::new(root, fs::metadata(root).about(root)?.kind()) {
             out.attempt(|out| match (visit.stage, visit.kind) {
@@ -94,7 +109,13 @@ fn below(out: &mut Output, root: &str, one: &mut impl FnMut(&mut Output, &str) -
 }
 
 /// Whether a line was found in a file.
-fn search(out: &mut Output, name: &str, pattern: &Pattern, options: &Options<'_>, named: bool) -> Result<bool, Failure> {
+fn search(
+    out: &mut Output,
+    name: &str,
+    pattern: &Pattern,
+    options: &Options<'_>,
+    named: bool,
+) -> Result<bool, Failure> {
     let input = match Input::open(name) {
         Err(Failure::Error(_)) if options.has('s') => return Ok(false),
         input => input?,

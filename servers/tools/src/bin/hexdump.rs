@@ -51,7 +51,9 @@ fn run() -> ExitStatus {
 
 /// Leaves out what is still to be left out; a file that is shorter is left out as a whole.
 fn skip_bytes(name: &str, input: &mut Input, left: &mut u64) -> Result<(), Failure> {
-    if let Some(bytes) = input.file().map(|file| file.metadata()).transpose().about(name)?.map(|metadata| metadata.len()) {
+    if let Some(bytes) =
+        input.file().map(|file| file.metadata()).transpose().about(name)?.map(|metadata| metadata.len())
+    {
         let count = bytes.min(*left);
         input.skip(count).about(name)?;
         *left -= count;

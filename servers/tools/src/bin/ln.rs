@@ -27,7 +27,9 @@ fn run() -> ExitStatus {
             let is_there = fs::symlink_metadata(&link).is_ok_and(|metadata| !metadata.is_dir());
             if options.has('f') && is_there {
                 let same = |path| fs::canonicalize(path).ok();
-                if path::file_name(target) == path::file_name(&link) && same(target).is_some_and(|path| Some(path) == same(&link)) {
+                if path::file_name(target) == path::file_name(&link)
+                    && same(target).is_some_and(|path| Some(path) == same(&link))
+                {
                     return Err(failed(target, "it is the same file"));
                 }
                 fs::remove_file(&link).about(&link)?;

@@ -23,7 +23,8 @@ Shows the names in directories, and files; without any, the current directory.
 fn run() -> ExitStatus {
     tools::run(HELP, |arguments, out| {
         let options = Options::parse("aAlhidR1FrtSC", arguments)?;
-        let width = if options.last("1C").map_or(out.is_console(), |last| last == 'C') { tools::listing::width() } else { 0 };
+        let width =
+            if options.last("1C").map_or(out.is_console(), |last| last == 'C') { tools::listing::width() } else { 0 };
         let now = if options.has('l') { clock::now().ok() } else { None };
         let manner = Manner::new(&options, width, now);
         let operands: &[&str] = if options.operands.is_empty() { &["."] } else { &options.operands };
@@ -31,7 +32,11 @@ fn run() -> ExitStatus {
         let (mut files, mut directories) = (Vec::new(), Vec::new());
         out.each(operands, |_, name| {
             let item = Item::of_operand(name, options.last("ldF").is_none())?;
-            if item.is_directory() && !options.has('d') { directories.push(item) } else { files.push(item) }
+            if item.is_directory() && !options.has('d') {
+                directories.push(item)
+            } else {
+                files.push(item)
+            }
             Ok(())
         })?;
         manner.sort(&mut files);

@@ -3,10 +3,10 @@
 
 extern crate alloc;
 
+use libsys::ExitStatus;
 use libsys::fs::{self, FileError};
 use libsys::io::Write;
 use libsys::protocol::filesystem::RenameOptions;
-use libsys::ExitStatus;
 use tools::transfer::{self, Manner};
 use tools::{About, Failure, Options, Output, failed};
 

@@ -26,7 +26,11 @@ fn run() -> ExitStatus {
     tools::run(HELP, |arguments, out| {
         let options = SPEC.parse(arguments)?;
         out.each_input(&options.operands, |out, name, input| {
-            if options.has('c') { check(out, name, input, &options) } else { Ok(writeln!(out, "{}  {name}", hash(name, input)?)?) }
+            if options.has('c') {
+                check(out, name, input, &options)
+            } else {
+                Ok(writeln!(out, "{}  {name}", hash(name, input)?)?)
+            }
         })?;
         Ok(ExitStatus::SUCCESS)
     })

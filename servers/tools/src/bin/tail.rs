@@ -25,7 +25,8 @@ fn run() -> ExitStatus {
         let arguments = with_number_first(arguments);
         let options = SPEC.parse(&arguments)?;
         let text = options.value('c').or(options.value('n')).unwrap_or("10");
-        let (from_start, digits) = text.strip_prefix('+').map_or((false, text.trim_start_matches('-')), |rest| (true, rest));
+        let (from_start, digits) =
+            text.strip_prefix('+').map_or((false, text.trim_start_matches('-')), |rest| (true, rest));
         let count = number::parse(digits).ok_or_else(|| Failure::Usage(alloc::format!("`{text}` is not a number")))?;
         let amount = if options.has('c') { Amount::Bytes(count) } else { Amount::Lines(count) };
         let named = options.last("qv").map_or(options.operands.len() > 1, |last| last == 'v');
@@ -50,7 +51,9 @@ fn end(out: &mut Output, name: &str, input: &mut Input, amount: Amount) -> Resul
     };
     let start = match amount {
         Amount::Bytes(count) => bytes.saturating_sub(count),
-        Amount::Lines(count) => tail::start_of_lines(|into, offset| file.read_at(into, offset), bytes, count).about(name)?,
+        Amount::Lines(count) => {
+            tail::start_of_lines(|into, offset| file.read_at(into, offset), bytes, count).about(name)?
+        }
     };
     input.skip(start).about(name)?;
     rest(out, name, input)

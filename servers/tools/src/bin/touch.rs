@@ -1,8 +1,8 @@
 //! `touch`: makes files, and sets their times to now.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use libsys::fs::{self, FileError, OpenOptions, StatusChange};
 use libsys::ExitStatus;
+use libsys::fs::{self, FileError, OpenOptions, StatusChange};
 use tools::{About, Options, clock};
 
 const HELP: &str = "usage: touch [-acm] [-r FILE] FILE…

@@ -23,7 +23,12 @@ fn run() -> ExitStatus {
     tools::run(HELP, |arguments, out| {
         let options = Options::parse("lwmc", arguments)?;
         let usual = options.last("lwmc").is_none();
-        let shown: Vec<usize> = "lwmc".chars().enumerate().filter(|(_, letter)| options.has(*letter) || usual && *letter != 'm').map(|(index, _)| index).collect();
+        let shown: Vec<usize> = "lwmc"
+            .chars()
+            .enumerate()
+            .filter(|(_, letter)| options.has(*letter) || usual && *letter != 'm')
+            .map(|(index, _)| index)
+            .collect();
         let width = width(&options.operands, shown.len());
         let mut total: Counts = [0; 4];
         out.each_input(&options.operands, |out, name, input| {
