@@ -301,7 +301,6 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// Takes the member with the least key out.
-    #[cfg(test)]
     pub fn pop_first(&self) -> Option<Ref<T>> {
         let least = self.least.get()?;
         // SAFETY: a member is kept by the tree.

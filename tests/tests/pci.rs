@@ -28,7 +28,7 @@ fn functions_are_listed() -> Result<()> {
         for what in ["0000:00:00.0 host bridge: 8086:", "ISA bridge", expected, "unclassified device: 1af4:10"] {
             assert_eq!(lines_with(&text, what).len(), 1, "{kind:?}, {what}: {text}");
         }
-        let more = exec(&machine().kind(kind).device(RNG), "lspci -v")?;
+        let more = exec(&machine().kind(kind).device(RNG), "entropy virtio-rng-0 1; lspci -v")?;
         assert!(more.contains("interrupts: MSI-X, ") && more.contains(", driven by process "), "{more}");
     }
     Ok(())
@@ -44,7 +44,7 @@ fn a_machine_without_pci_has_no_functions() -> Result<()> {
 
 #[test]
 fn functions_behind_bridges_are_found_and_driven() -> Result<()> {
-    let machine = machine().device("pcie-root-port,id=port,chassis=1").device("virtio-rng-pci,bus=port");
+    let machine = machine().device("pcie-root-port,id=root1,chassis=1").device("virtio-rng-pci,bus=root1");
     let text = exec(&machine, "lspci; entropy virtio-rng-0 16")?;
     assert_eq!(lines_with(&text, "0000:01:00.0 unclassified device: 1af4:1044").len(), 1, "{text}");
     assert!(is_random(&text, 16, 1), "{text}");
@@ -94,17 +94,17 @@ fn disk_of(folder: &Path) -> Result<Disk> {
 fn a_virtio_disk_keeps_what_was_written() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let machine: Machine = machine().smp(2).disk(disk_of(folder.path())?);
-    exec(&machine, "disk virtio-blk-0 200 1")?;
+    exec(&machine, "rawdisk virtio-blk-0 200 1")?;
     let kills = "sleep 0.2; service kill virtio-blk-0; ".repeat(3);
-    exec(&machine, &format!("disk virtio-blk-0 400 2 & {kills} service kill pci; wait; disk virtio-blk-0 50 3"))?;
+    exec(&machine, &format!("rawdisk virtio-blk-0 400 2 & {kills} service kill pci; wait; rawdisk virtio-blk-0 50 3"))?;
     Ok(())
 }
 
 #[test]
 fn a_card_is_put_in_and_taken_out() -> Result<()> {
-    let mut shell = Shell::boot(&machine().device("pcie-root-port,id=port,chassis=1"))?;
+    let mut shell = Shell::boot(&machine().device("pcie-root-port,id=root1,chassis=1"))?;
     assert!(!shell.run("lspci")?.contains("1af4:1044"));
-    let plug = serde_json::json!({ "driver": RNG, "id": "card", "bus": "port" });
+    let plug = serde_json::json!({ "driver": RNG, "id": "card", "bus": "root1" });
     shell.session().qmp().execute("device_add", plug)?;
     let text = shell.run("entropy virtio-rng-0 16")?;
     let mut text = text;

@@ -16,6 +16,12 @@ const FOLDER: &str = "microkernel/src";
 /// Folders of this name hold tests.
 const TESTS: &str = "tests";
 
+/// Attributes of modules that are tests.
+const TEST_ATTRIBUTES: [&str; 2] = ["#[cfg(test", "#[cfg(all(test"];
+
+/// What stands before the name of another file that a module is on the host.
+const ON_THE_HOST: &str = "#[cfg_attr(not(target_os = \"none\"), path = \"";
+
 /// Counts the lines of the kernel in a checkout.
 ///
 /// # Errors
@@ -26,20 +32,46 @@ pub fn kernel_lines(root: &Path) -> Result<Line> {
 }
 
 fn lines_below(folder: &Path) -> Result<u64> {
-    let mut lines = 0;
+    let (mut lines, mut files, mut left_out) = (0, Vec::new(), vec![TESTS.to_string()]);
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     for entry in entries {
         let path = entry.with_context(|| format!("reading {}", folder.display()))?.path();
-        if path.is_dir() {
-            if path.file_name().is_none_or(|name| name != TESTS) {
-                lines += lines_below(&path)?;
+        let text = match path.extension() {
+            Some(extension) if extension == "rs" => {
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            lines += lines_of(&text);
+            _ => String::new(),
+        };
+        left_out.extend(not_built(&text).into_iter().map(str::to_string));
+        files.push((path, text));
+    }
+    for (path, text) in files {
+        let is_left_out = path.file_stem().is_some_and(|name| left_out.iter().any(|module| name == module.as_str()));
+        match path.is_dir() {
+            _ if is_left_out => {}
+            true => lines += lines_below(&path)?,
+            false => lines += lines_of(&text),
         }
     }
     Ok(lines)
+}
+
+/// Modules of a file's folder that no kernel is built with: tests, and what stands in for the processor on the host.
+fn not_built(text: &str) -> Vec<&str> {
+    let mut modules = Vec::new();
+    let mut is_test = false;
+    for line in text.lines() {
+        if let Some(file) = line.strip_prefix(ON_THE_HOST) {
+            modules.extend(file.split('.').next());
+        } else if line.starts_with("#[") {
+            is_test |= TEST_ATTRIBUTES.iter().any(|attribute| line.starts_with(attribute));
+        } else {
+            let module = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            modules.extend(module.filter(|_| is_test));
+            is_test = false;
+        }
+    }
+    modules
 }
 
 /// Lines of code in a formatted file. What is for tests only is a module of its own there, from its attribute to the brace
@@ -76,6 +108,13 @@ mod tests {
     fn tests_do_not_count() {
         let text = "#[cfg(test)]\nmod tests;\nfn f() {}\n#[cfg(test)]\nmod more {\n    fn g() {\n    }\n}\nfn h() {}\n";
         assert_eq!(lines_of(text), 2);
+    }
+
+    #[test]
+    fn modules_of_the_host_are_known() {
+        let text = "mod a;\n#[cfg(test)]\n#[allow(x)]\nmod model;\npub mod b;\n\
+                    #[cfg_attr(not(target_os = \"none\"), path = \"host.rs\")]\npub mod processor;\n#[cfg(test)]\nmod more {\n}\n";
+        assert_eq!(not_built(text), ["model", "host"]);
     }
 
     #[test]

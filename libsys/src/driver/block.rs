@@ -160,6 +160,9 @@ pub struct BlockServer<D: BlockDevice> {
 /// Requests that are started before calls are looked at.
 const AT_ONCE: usize = 256;
 
+/// Requests that are started before clients see what has ended: what they saw is not done again after a death.
+const ROUND: usize = 16;
+
 /// Bit of a badge: it was minted here, for a unit.
 const UNIT: u64 = crate::service::GIVEN;
 
@@ -232,14 +235,15 @@ impl<D: BlockDevice> BlockServer<D> {
 
     /// Starts requests, as many as are `left`: whether the device can take no more.
     fn start_requests(&mut self, left: &mut usize) -> bool {
-        let mut is_any = false;
+        let (mut is_any, mut of_round) = (false, ROUND);
         let is_busy = loop {
             if self.queues.in_flight() >= self.depth {
                 break true;
             }
-            if *left == 0 {
+            if *left == 0 || of_round == 0 {
                 break false;
             }
+            of_round -= 1;
             let Some(client) = self.queues.next_client() else { break false };
             *left -= 1;
             match self.start_request(client) {

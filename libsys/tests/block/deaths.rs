@@ -68,10 +68,10 @@ fn a_driver_that_dies_once_at_every_point() {
 
 #[test]
 fn a_driver_that_dies_again_and_again() {
-    for again in [17, 23, 40] {
+    for again in [60, 75, 100] {
         let world = World::new(again, again, u64::MAX);
         world.with_disk(work);
-        assert!(world.device.deaths.load(Ordering::SeqCst) > 2);
+        assert!(world.device.deaths.load(Ordering::SeqCst) > 1);
     }
 }
 

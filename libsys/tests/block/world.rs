@@ -2,7 +2,7 @@
 
 use libsys::block::Disk;
 use libsys::driver::block::{BlockDevice, Completions, DOORBELL, DiskName, Request, SECTOR_BYTES, Submitted, Tag};
-use libsys::driver::{BlockServer, Env, Result, StartError};
+use libsys::driver::{BlockServer, Env, StartError};
 use libsys::env::Startup;
 use libsys::fake::{self, FakeProcess};
 use libsys::protocol;
@@ -64,7 +64,7 @@ pub struct ArrayDisk {
 impl BlockDevice for ArrayDisk {
     type Buffer = WritableMapping;
 
-    fn start(env: &Env) -> Result<Self> {
+    fn start(env: &Env) -> Result<Self, StartError> {
         let device = device_of_this_process();
         device.point();
         Ok(ArrayDisk { device, pending: Vec::new(), interrupt: env.channel().signaller(INTERRUPT)? })
@@ -95,7 +95,7 @@ impl BlockDevice for ArrayDisk {
         4
     }
 
-    fn lend(&mut self, memory: Memory) -> std::result::Result<WritableMapping, BlockError> {
+    fn lend(&mut self, memory: Memory) -> Result<WritableMapping, BlockError> {
         self.device.point();
         memory.map_writable().map_err(|_| BlockError::BadBuffer)
     }
@@ -124,7 +124,7 @@ impl BlockDevice for ArrayDisk {
             Operation::Write => drop(self.device.unflushed.fetch_add(1, Ordering::SeqCst)),
             Operation::Flush => self.device.unflushed.store(0, Ordering::SeqCst),
             Operation::WriteZeroes => {
-                (sector..sector + u64::from(request.sectors)).for_each(|sector| drop(sectors.remove(&sector)));
+                sectors.retain(|other, _| !(sector..sector + u64::from(request.sectors)).contains(other));
             }
             _ => {}
         }
@@ -195,7 +195,7 @@ impl Init {
 }
 
 impl Server for Init {
-    fn start(_: &Env) -> std::result::Result<Self, StartError> {
+    fn start(_: &Env) -> Result<Self, StartError> {
         unreachable!("made by the test")
     }
 
@@ -205,36 +205,24 @@ impl Server for Init {
 }
 
 impl Registry for Init {
-    fn ready(&mut self, _: &Context) -> std::result::Result<(), RegistryError> {
+    fn ready(&mut self, _: &Context) -> Result<(), RegistryError> {
         self.record.lock().expect("a record").is_ready = true;
         self.tell();
         Ok(())
     }
 
-    fn connect(
-        &mut self,
-        _: &Context,
-        name: &str,
-        _: bool,
-        reply: Reply<'_, std::result::Result<Session, RegistryError>>,
-    ) {
+    fn connect(&mut self, _: &Context, name: &str, _: bool, reply: Reply<'_, Result<Session, RegistryError>>) {
         assert_eq!(name, env::names::REGISTRY);
         reply.send(env::channel().mint(7, env::account()).map_err(|_| RegistryError::Exhausted));
     }
 
-    fn watch(
-        &mut self,
-        _: &Context,
-        name: &str,
-        channel: Channel,
-        bits: u64,
-    ) -> std::result::Result<State, RegistryError> {
+    fn watch(&mut self, _: &Context, name: &str, channel: Channel, bits: u64) -> Result<State, RegistryError> {
         assert_eq!(name, "array");
         self.record.lock().expect("a record").watchers.push((channel, bits));
         Ok(self.info(name)?.state)
     }
 
-    fn info(&mut self, name: &str) -> std::result::Result<Service, RegistryError> {
+    fn info(&mut self, name: &str) -> Result<Service, RegistryError> {
         let record = self.record.lock().expect("a record");
         let state = match (record.is_given_up, record.is_ready) {
             (true, _) => State::GivenUp,

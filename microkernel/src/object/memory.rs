@@ -29,7 +29,6 @@ const PAGE: u64 = PAGE_BYTES as u64;
 const STEP: u64 = 16;
 /// Up to so many anonymous pages are found without a tree: a thread's message pages are two.
 const FEW: usize = 2;
-const FEW_PAGES: u64 = FEW as u64;
 
 /// Pages.
 pub struct Memory {
@@ -70,9 +69,9 @@ fn allocate(kernel: &Kernel) -> PhysAddr {
 /// Levels of the tree for so many pages; 0 where there is none.
 fn levels(pages: u64) -> u32 {
     match pages {
-        ..=FEW_PAGES => 0,
-        ..=0x200 => 1,
-        ..=0x4_0000 => 2,
+        _ if pages <= FEW as u64 => 0,
+        0..=0x200 => 1,
+        0x201..=0x4_0000 => 2,
         _ => 3,
     }
 }

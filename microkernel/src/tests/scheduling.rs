@@ -437,3 +437,41 @@ fn the_fast_path_does_what_the_slow_one_does() {
         }
     }
 }
+
+#[test]
+fn a_fast_receive_does_what_the_slow_one_does() {
+    const TURNS: u64 = 6;
+    let mut seen = Vec::new();
+    for fast in [false, true] {
+        let mut world = World::without_supervisor(1);
+        let cpu = world.cpus[0];
+        let (process, thread) = world.team(1);
+        let (other_process, other) = world.team(1);
+        let channels = [world.channel(process), world.channel(other_process)];
+        let (threads, served) = ([thread, other], channels.map(|channel| world.served[channel]));
+        let signals = [world.share(other_process, served[1], process), world.share(process, served[0], other_process)];
+        world.channels.swap(0, channels[0]);
+        world.use_fast = fast;
+        world.sys_on(cpu, Syscall::Receive as u64, &[served[0], 0]);
+        let mut states = Vec::new();
+        for turn in 0..TURNS {
+            // The one that runs wakes the other, and waits.
+            let who = threads.iter().position(|thread| cpu.current.holds(world.t(*thread))).expect("one runs");
+            assert_eq!(who as u64, (turn + 1) % 2);
+            world.now += 500;
+            processor::set_time(world.now);
+            world.sys_on(cpu, Syscall::Signal as u64, &[signals[who], 1 << turn]);
+            world.sys_on(cpu, Syscall::Receive as u64, &[served[who], 0]);
+            world.check();
+            let woken = threads[1 - who];
+            assert!(cpu.current.holds(world.t(woken)));
+            let result = [world.status(woken), world.result(woken, 0), world.result(woken, 2)];
+            assert_eq!(result, [OK, Delivery::Signals as u64, 1 << turn]);
+            states.push((observed(&world, thread, other), world.t(thread).virtual_time.get()));
+        }
+        // The first receive of a thread on a channel is not the common case.
+        assert_eq!(u64::from(world.fast_receives), if fast { TURNS - 1 } else { 0 });
+        seen.push(states);
+    }
+    assert_eq!(seen[0], seen[1]);
+}

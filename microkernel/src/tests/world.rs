@@ -33,6 +33,7 @@ pub struct World {
     pub pinned: bool,
     pub use_fast: bool,
     pub fast_taken: u32,
+    pub fast_receives: u32,
     kicks: u64,
     pub machine: Machine,
 }
@@ -65,6 +66,7 @@ impl World {
             pinned,
             use_fast: false,
             fast_taken: 0,
+            fast_receives: 0,
             kicks: 0,
             machine,
         };
@@ -253,6 +255,10 @@ impl World {
         if let Some(passed) = passed {
             self.fast_taken += 1;
             return self.pass(cpu, &passed);
+        }
+        if number == Syscall::Receive as u64 && self.use_fast && fast::receive(kernel, cpu) {
+            self.fast_receives += 1;
+            return;
         }
         kernel.enter(cpu);
         kernel.shootdown.enter(kernel, cpu.index() as usize);

@@ -198,7 +198,8 @@ impl Terminal {
     /// it had the call may have carried it out; what is shown twice is better than what is missing.
     fn bear(&mut self, error: CallError<ConsoleError>) {
         match error {
-            CallError::PeerDied | CallError::Abandoned => {
+            // A request that killed its server several times is made anew: it is given up with the console at the latest.
+            CallError::PeerDied | CallError::Abandoned | CallError::Deadly => {
                 let deadline = time::now().saturating_add(PAUSE);
                 self.events.wait(CONSOLE, Some(deadline));
                 self.tell();

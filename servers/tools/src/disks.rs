@@ -2,9 +2,11 @@
 
 use crate::{Failure, failed};
 use alloc::vec::Vec;
+use libsys::client::{self, CallError};
+use libsys::env;
 use libsys::protocol::DisksClient;
+use libsys::protocol::block::BlockError;
 use libsys::protocol::disks::DiskInfo;
-use libsys::{client, env};
 
 /// The service that knows them.
 const SERVICE: &str = "block";
@@ -24,5 +26,13 @@ pub fn list(disks: &DisksClient) -> Result<Vec<DiskInfo>, Failure> {
             return Ok(all);
         }
         all.extend(part);
+    }
+}
+
+/// A call about a disk that failed.
+pub fn refused(name: &str, error: CallError<BlockError>) -> Failure {
+    match error {
+        CallError::Failed(error) => failed(name, error),
+        other => failed(name, other),
     }
 }

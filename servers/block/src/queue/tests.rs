@@ -231,7 +231,13 @@ impl Model {
 
 fn device() -> impl Strategy<Value = Device> {
     (1usize..6, 6u32..20, 6usize..=MOST_SEGMENTS, any::<bool>(), any::<bool>()).prop_map(
-        |(depth, most_sectors, most_segments, has_cache, fua)| Device { depth, most_sectors, most_segments, has_cache, fua },
+        |(depth, most_sectors, most_segments, has_cache, fua)| Device {
+            depth,
+            most_sectors,
+            most_segments,
+            has_cache,
+            fua,
+        },
     )
 }
 

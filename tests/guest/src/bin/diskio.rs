@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use guest::random::Random;
 use guest::say;
 use libsys::block::{Buffer, Disk, Request, Segment};
+use libsys::client::CallError;
 use libsys::protocol::DisksClient;
 use libsys::protocol::block::{BlockStatus, Flags, Operation, SECTOR_BYTES};
 use libsys::{ExitStatus, client, env, time};
@@ -95,7 +96,10 @@ fn open(name: &str, write: bool) -> Result<Disk, String> {
         true => session,
         false => {
             let disks: DisksClient = client::open(session).map_err(|error| format!("{error}"))?;
-            disks.open(name, write).map_err(|error| format!("{name}: {error}"))?
+            disks.open(name, write).map_err(|error| match error {
+                CallError::Failed(error) => format!("{name}: {error}"),
+                other => format!("{name}: {other}"),
+            })?
         }
     };
     Disk::open(session, service, env::account()).map_err(|error| format!("{name}: {error}"))

@@ -30,6 +30,9 @@ use libsys::{Channel, ExitStatus, Handle, env};
 /// What init signals a service by that it asks to end (`init/src/shutdown.rs`).
 const QUIESCE: u64 = 1 << 63;
 
+/// Between two looks at whether all are ready.
+const POLL: Duration = Duration::from_millis(2);
+
 /// The bit that a watched service is signalled by.
 const NEWS: u64 = 1;
 
@@ -39,6 +42,9 @@ struct Service {
     waiting: Parked<()>,
     storm: VecDeque<String>,
     stormed: Parked<()>,
+    victims: Vec<String>,
+    /// All victims were ready at the last look.
+    is_calm: bool,
     pause: Duration,
     timers: Timers,
 }
@@ -61,6 +67,8 @@ impl Server for Service {
             waiting: Parked::new(),
             storm: VecDeque::new(),
             stormed: Parked::new(),
+            victims: Vec::new(),
+            is_calm: false,
             pause: Duration::ZERO,
             timers: Timers::new(),
         })
@@ -85,6 +93,16 @@ impl Server for Service {
     }
 
     fn timer(&mut self, _: TimerId) {
+        if !self.are_all_ready() {
+            self.timers.after(POLL);
+            return;
+        }
+        if !self.is_calm {
+            self.is_calm = true;
+            self.timers.after(self.pause);
+            return;
+        }
+        self.is_calm = false;
         let Some(name) = self.storm.pop_front() else {
             while let Some((call, ())) = self.stormed.pop() {
                 let _ = call.reply(());
@@ -94,11 +112,22 @@ impl Server for Service {
         if env::get().registry().control(&name, Action::Kill) == Err(CallError::Failed(RegistryError::NotPossible)) {
             self.storm.push_front(name);
         }
-        self.timers.after(self.pause);
+        self.timers.after(POLL);
     }
 
     fn withdrawn(&mut self, call: Handle) {
         let _ = self.waiting.withdraw(call) || self.stormed.withdraw(call);
+    }
+}
+
+impl Service {
+    /// Whether all that are to be killed serve. init, which answers this, does.
+    fn are_all_ready(&self) -> bool {
+        let is_ready = |name: &String| {
+            let state = env::get().registry().info(name).map(|service| service.state);
+            matches!(state, Ok(State::Ready) | Err(CallError::Failed(RegistryError::NoSuchName)))
+        };
+        self.victims.iter().all(is_ready)
     }
 }
 
@@ -137,6 +166,8 @@ impl Trouble for Service {
     }
 
     fn storm(&mut self, names: Vec<String>, times: u32, pause: u32, reply: Reply<'_, ()>) {
+        self.victims.clone_from(&names);
+        self.is_calm = false;
         self.storm = (0..times).flat_map(|_| names.iter().cloned()).collect();
         self.pause = Duration::from_millis(pause.into());
         // Where it cannot be kept, the caller hears that.

@@ -1,4 +1,4 @@
-//! `disk`: controls disks.
+//! `diskctl`: controls disks.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -8,9 +8,9 @@ use alloc::string::String;
 use libsys::ExitStatus;
 use libsys::io::{self, Write};
 use libsys::protocol::disks::{OperationStatistics, Scheduler};
-use tools::{Failure, Output, disks, failed};
+use tools::{Failure, Output, disks};
 
-const HELP: &str = "usage: disk NAME [scheduler none|deadline | rescan | statistics]
+const HELP: &str = "usage: diskctl NAME [scheduler none|deadline | rescan | statistics]
 Controls a disk; lsblk shows which there are.
   scheduler   says in which order requests go to its driver: as they come, or by sector with deadlines
   rescan      reads its partition table again
@@ -22,11 +22,11 @@ fn run() -> ExitStatus {
         let words: alloc::vec::Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words[..] {
             [name] | [name, "statistics"] => statistics(name, out)?,
-            [name, "rescan"] => disks::connect()?.rescan(name).map_err(|error| failed(name, error))?,
+            [name, "rescan"] => disks::connect()?.rescan(name).map_err(|error| disks::refused(name, error))?,
             [name, "scheduler", word] => {
                 let scheduler: Scheduler =
                     word.parse().map_err(|()| Failure::Usage(format!("`{word}` is no scheduler")))?;
-                disks::connect()?.set_scheduler(name, scheduler).map_err(|error| failed(name, error))?;
+                disks::connect()?.set_scheduler(name, scheduler).map_err(|error| disks::refused(name, error))?;
             }
             _ => return Err(Failure::Usage("a disk, and what to do with it".into())),
         }
@@ -35,7 +35,7 @@ fn run() -> ExitStatus {
 }
 
 fn statistics(name: &str, out: &mut Output) -> Result<(), Failure> {
-    let counts = disks::connect()?.statistics(name).map_err(|error| failed(name, error))?;
+    let counts = disks::connect()?.statistics(name).map_err(|error| disks::refused(name, error))?;
     writeln!(out, "{:<8} {:>10} {:>12} {:>8} {:>8} {:>10}", "", "REQUESTS", "SECTORS", "MERGED", "FAILED", "MEAN us")?;
     line(out, "reads", counts.reads)?;
     line(out, "writes", counts.writes)?;

@@ -1,4 +1,4 @@
-//! `disk SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
+//! `rawdisk SERVICE ROUNDS SEED`: writes sectors of a block service, side by side, and reads them back: all has to be what was written last, also when
 //! the service dies meanwhile. Everything on the disk is lost.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -36,7 +36,7 @@ fn run() -> ExitStatus {
 }
 
 fn test() -> Result<String, String> {
-    let [_, service, rounds, seed] = env::arguments() else { return Err("usage: disk SERVICE ROUNDS SEED".into()) };
+    let [_, service, rounds, seed] = env::arguments() else { return Err("usage: rawdisk SERVICE ROUNDS SEED".into()) };
     let number = |word: &String| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number"));
     let (rounds, mut random) = (number(rounds)?, Random::new(number(seed)?));
     let session = env::get().registry().connect(service, true).map_err(|error| format!("{service}: {error}"))?;
