@@ -224,7 +224,7 @@ mod tests {
     fn up_and_down_keep_the_column() {
         assert_eq!(text("abc\n\nabc\n", b"\x1b[F\x1b[B\x1b[Bx"), "abc\n\nabcx\n");
         assert_eq!(text("abc\n\nabc\n", b"\x1b[F\x1b[Bx\x1b[By"), "abc\nx\naybc\n");
-        assert_eq!(text("1\n2\n3\n4\n5\n6\n", b"\x1b[6~x\x1b[5~y"), "1y\n2\n3\n4\nx5\n6\n".replace("1y", "1y"));
+        assert_eq!(text("1\n2\n3\n4\n5\n6\n", b"\x1b[6~x\x1b[5~y"), "1y\n2\n3\n4\nx5\n6\n");
     }
 
     #[test]

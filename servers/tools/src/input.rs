@@ -2,6 +2,7 @@
 
 use crate::raw_disk::RawDisk;
 use crate::{About, Failure};
+use alloc::boxed::Box;
 use libsys::client;
 use libsys::fs::{File, FileError, NodeKind, OpenOptions};
 use libsys::io::{self, Error, Read};
@@ -14,7 +15,7 @@ pub enum Input {
     /// A file, device or console.
     Stream(io::Input),
     /// A disk or partition.
-    Disk(RawDisk),
+    Disk(Box<RawDisk>),
 }
 
 /// What one read asks for, where much is read.
@@ -41,7 +42,7 @@ impl Input {
             NodeKind::File | NodeKind::Directory => Input::Stream(io::Input::File(File::from_session(session))),
             NodeKind::Character => Input::Stream(io::Input::Character(client::unchecked(session))),
             NodeKind::Console => Input::Stream(io::Input::Console(client::unchecked(session))),
-            NodeKind::Block => Input::Disk(RawDisk::open(session)?),
+            NodeKind::Block => Input::Disk(Box::new(RawDisk::open(session)?)),
             NodeKind::Link | NodeKind::Pipe => return Err(Error::File(FileError::Unsupported)),
         })
     }

@@ -1,6 +1,7 @@
 //! What a program writes to besides its standard output: a file, a device, a disk.
 
 use crate::raw_disk::RawDisk;
+use alloc::boxed::Box;
 use libsys::client;
 use libsys::fs::{File, FileError, NodeKind, OpenOptions};
 use libsys::io::{self, Error, Room, Write};
@@ -13,7 +14,7 @@ pub enum Sink {
     /// A file, device or console.
     Stream(io::Output),
     /// A disk or partition.
-    Disk(RawDisk),
+    Disk(Box<RawDisk>),
 }
 
 impl Sink {
@@ -32,7 +33,7 @@ impl Sink {
             NodeKind::File | NodeKind::Directory => Sink::Stream(io::Output::File(File::from_session(session))),
             NodeKind::Character => Sink::Stream(io::Output::Character(client::unchecked(session), Room::default())),
             NodeKind::Console => Sink::Stream(io::Output::Console(client::unchecked(session), Room::default())),
-            NodeKind::Block => Sink::Disk(RawDisk::open(session)?),
+            NodeKind::Block => Sink::Disk(Box::new(RawDisk::open(session)?)),
             NodeKind::Link | NodeKind::Pipe => return Err(Error::File(FileError::Unsupported)),
         })
     }

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 use alloc::collections::BTreeSet;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use libsys::ExitStatus;
 use libsys::fs::{self, NodeKind};
@@ -91,11 +92,12 @@ fn kind_is_directory(kind: NodeKind) -> bool {
 }
 
 fn show(out: &mut Output, bytes: u64, name: &str, options: &Options<'_>) -> Result<(), Failure> {
-    Ok(match (options.has('h'), options.has('b')) {
-        (true, _) => writeln!(out, "{}\t{name}", format::human(bytes))?,
-        (_, true) => writeln!(out, "{bytes}\t{name}")?,
-        _ => writeln!(out, "{}\t{name}", bytes.div_ceil(1024))?,
-    })
+    let size = match (options.has('h'), options.has('b')) {
+        (true, _) => format::human(bytes),
+        (_, true) => bytes.to_string(),
+        _ => bytes.div_ceil(1024).to_string(),
+    };
+    Ok(writeln!(out, "{size}\t{name}")?)
 }
 
 libsys::main!(run);

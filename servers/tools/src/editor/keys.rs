@@ -121,7 +121,9 @@ mod tests {
         #[test]
         fn any_bytes_are_borne(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let mut decoder = Decoder::default();
-            bytes.iter().for_each(|byte| drop(decoder.feed(*byte)));
+            bytes.iter().for_each(|byte| {
+                decoder.feed(*byte);
+            });
             // Whatever came, the end of any sequence and Enter still mean Enter.
             decoder.feed(b'~');
             prop_assert_eq!(decoder.feed(b'\r'), Some(Key::Enter));
