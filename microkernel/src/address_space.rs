@@ -174,7 +174,6 @@ impl AddressSpace {
     }
 
     /// The top-level table.
-    #[inline]
     pub fn root(&self) -> PhysAddr {
         self.root.get()
     }
@@ -190,7 +189,6 @@ impl AddressSpace {
         self.length.get()
     }
 
-    #[inline]
     fn tree(&self) -> Radix {
         // SAFETY: `open` made the root; below it, this file alone makes and takes tables.
         unsafe { Radix::new(self.root.get(), LEVELS) }
@@ -212,14 +210,12 @@ impl AddressSpace {
     }
 
     /// A mapping by its number in the order of addresses.
-    #[inline]
     pub fn mapping<'k>(&self, _kernel: &'k Kernel, number: usize) -> Option<&'k Object<Mapping>> {
         // SAFETY: entries up to the length hold references.
         self.index().get(number).and_then(Cell::get).map(|mapping| unsafe { mapping.as_ref() })
     }
 
     /// How many mappings start at or below a page.
-    #[inline]
     fn position(&self, page: u64) -> usize {
         // SAFETY: as in `mapping`.
         self.index()
@@ -227,7 +223,6 @@ impl AddressSpace {
     }
 
     /// The mapping of a page.
-    #[inline]
     fn find<'k>(&self, kernel: &'k Kernel, page: u64) -> Option<&'k Object<Mapping>> {
         let holds = |mapping: &&Object<Mapping>| mapping.start <= page && page < mapping.end.get();
         if let Some(recent) = self.mapping(kernel, self.recent.get()).filter(holds) {
@@ -436,7 +431,6 @@ impl AddressSpace {
     ///
     /// # Errors
     /// Why it cannot be answered.
-    #[inline]
     pub fn fault(&self, kernel: &Kernel, address: u64, code: u64) -> Result<(), FaultKind> {
         let page = address / PAGE;
         let needed = match PageFaultErrorCode::from_bits_truncate(code) {
@@ -469,7 +463,6 @@ impl AddressSpace {
     }
 
     /// Puts a page into the tables.
-    #[inline]
     fn enter(&self, kernel: &Kernel, mapping: &Object<Mapping>, page: u64) {
         let frame = mapping.memory.place(kernel, mapping.memory_page(page));
         let word = self.tree().word_or_grow(page, TABLE_FLAGS, || {

@@ -194,7 +194,6 @@ pub fn parameter<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Starts init again once it is dead: called at the end of each entry.
-#[inline]
 pub fn restart_init(kernel: &Kernel) {
     let Some(init) = kernel.init.get(kernel) else { return };
     match init.state.get() {

@@ -66,7 +66,6 @@ impl RunQueue {
 
     /// Makes a fair thread that the running one has woken its buddy, where it has none yet. Returns whether it did. Its virtual time is looked
     /// at only when it has to wait for its turn after all.
-    #[inline]
     pub fn try_buddy(&self, thread: &Object<Thread>) -> bool {
         let is_free = !self.buddy.is_some();
         if is_free {
@@ -76,7 +75,6 @@ impl RunQueue {
     }
 
     /// Takes the buddy out, where nothing is before it.
-    #[inline]
     pub fn take_buddy(&self) -> Option<Ref<Thread>> {
         if self.occupied.get() == 0 { self.buddy.take() } else { None }
     }
@@ -140,13 +138,11 @@ impl RunQueue {
     }
 
     /// The highest real-time rank that is ready; 0 for none.
-    #[inline]
     pub fn best_real_time(&self) -> u8 {
         (self.occupied.get() | 1).ilog2() as u8
     }
 
     /// Whether a thread of a rank above `rank` is ready.
-    #[inline]
     pub fn has_above(&self, rank: u8) -> bool {
         (self.occupied.get() >> rank) >> 1 != 0
     }
@@ -169,7 +165,6 @@ impl RunQueue {
     }
 
     /// Whether no thread is ready.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.occupied.get() == 0 && self.fair.is_empty() && !self.buddy.is_some()
     }
@@ -239,7 +234,6 @@ impl Cpu {
     }
 
     /// Its number.
-    #[inline]
     pub fn index(&self) -> u32 {
         self.arch.index() as u32
     }

@@ -105,7 +105,6 @@ impl Revoking {
         self.parts.set(2);
     }
 
-    #[inline]
     pub fn is_under_way(&self) -> bool {
         self.parts.get() > 0
     }

@@ -169,7 +169,6 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
 }
 
 /// Does some work that waits, settles what runs next, and gives the lock up. Returns when a thread is current.
-#[inline]
 fn leave(kernel: Guard, cpu: &'static Cpu) {
     if kernel.has_work() || !kernel.flushing.is_empty() || !kernel.is_init_well() || !schedule::settle(&kernel, cpu) {
         return leave_after_work(kernel, cpu);

@@ -95,14 +95,12 @@ impl HandleTable {
         self.live.get() == 0
     }
 
-    #[inline]
     fn entry(&self, slot: u32) -> Option<&Entry> {
         let chunk = self.chunks.get(slot as usize / CHUNK)?.get()?;
         // SAFETY: a chunk is a frame of ours with valid entries, until the table ends.
         Some(unsafe { &(&*chunk.as_ptr())[slot as usize % CHUNK] })
     }
 
-    #[inline]
     fn live_entry(&self, handle: Handle) -> Result<(&Entry, NonNull<Header>), Error> {
         let entry = self.entry(handle.slot()).ok_or(Error::BadHandle)?;
         match entry.object.get() {
@@ -115,7 +113,6 @@ impl HandleTable {
     ///
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
-    #[inline]
     pub fn get_masked<'k, T: Type>(
         &self,
         _kernel: &'k Kernel,
@@ -138,7 +135,6 @@ impl HandleTable {
     ///
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
-    #[inline]
     pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }

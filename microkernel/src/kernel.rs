@@ -107,7 +107,6 @@ impl Kernel {
     }
 
     /// A number that was never given before.
-    #[inline]
     pub fn next_number(&self) -> u64 {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
@@ -120,13 +119,11 @@ impl Kernel {
     }
 
     /// All CPUs, in order of their numbers.
-    #[inline]
     pub fn cpus(&self) -> &'static [&'static Cpu] {
         self.cpus.get()
     }
 
     /// The CPU with this number; the first where there is none.
-    #[inline]
     pub fn cpu(&self, index: u32) -> &'static Cpu {
         let cpus = self.cpus.get();
         cpus.get(index as usize).copied().unwrap_or(cpus[0])
@@ -140,7 +137,6 @@ impl Kernel {
     }
 
     /// The CPU that has the lock.
-    #[inline]
     pub fn this_cpu(&self) -> &'static Cpu {
         self.this_cpu.get().expect("who has the lock has said who he is")
     }
@@ -171,13 +167,11 @@ impl Kernel {
     }
 
     /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
-    #[inline]
     pub fn is_init_well(&self) -> bool {
         self.init.get(self).is_none_or(|init| init.is_running())
     }
 
     /// Whether there is work that nobody waits for.
-    #[inline]
     pub fn has_work(&self) -> bool {
         !self.doomed.is_empty()
             || !self.reaping.is_empty()
@@ -195,7 +189,6 @@ impl Kernel {
     }
 
     /// Frees objects that nothing refers to: a bounded number of them.
-    #[inline]
     pub fn reap(&mut self) {
         if !self.doomed.is_empty() {
             reference::reap(self, REAP_BATCH);

@@ -23,7 +23,6 @@ impl<T> Link<T> {
     }
 
     /// Whether the object is in a list.
-    #[inline]
     pub fn is_linked(&self) -> bool {
         !self.list.get().is_null()
     }
@@ -43,7 +42,6 @@ macro_rules! links {
             $(#[$attribute])*
             pub struct $name;
             impl $crate::list::Which<$type> for $name {
-                #[inline]
                 fn link(object: &$type) -> &$crate::list::Link<$type> {
                     &object.$field
                 }
@@ -67,43 +65,36 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Members.
-    #[inline]
     pub fn len(&self) -> u32 {
         self.length.get()
     }
 
     /// Whether it has no member.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.get().is_none()
     }
 
-    #[inline]
     fn identity(&self) -> *const () {
         core::ptr::from_ref(self).cast()
     }
 
-    #[inline]
     fn link(pointer: &NonNull<Object<T>>) -> &Link<T> {
         // SAFETY: members are kept by the list, so the pointer is to a live object.
         W::link(unsafe { pointer.as_ref() })
     }
 
     /// Whether the object is in this list.
-    #[inline]
     pub fn contains(&self, object: &Object<T>) -> bool {
         W::link(object).list.get() == self.identity()
     }
 
     /// The first member.
-    #[inline]
     pub fn front<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: a member is kept by the list, and objects outlive the borrow of the kernel.
         self.first.get().map(|first| unsafe { first.as_ref() })
     }
 
     /// The member after this one.
-    #[inline]
     pub fn after<'k>(&self, _kernel: &'k Kernel, object: &Object<T>) -> Option<&'k Object<T>> {
         debug_assert!(self.contains(object));
         // SAFETY: as in `front`.
@@ -131,13 +122,11 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Joins at the end.
-    #[inline]
     pub fn push_back(&self, object: Ref<T>) {
         self.insert_before(object, None);
     }
 
     /// Joins at the front.
-    #[inline]
     pub fn push_front(&self, object: Ref<T>) {
         assert!(!W::link(&object).is_linked(), "an object joins one list at a time");
         self.put_first(object);
@@ -160,7 +149,6 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Leaves: gives the list's reference back, or `None` where the object is not in this list.
-    #[inline]
     pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
         if !self.contains(object) {
             return None;
@@ -182,7 +170,6 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Takes the first member out.
-    #[inline]
     pub fn pop_front(&self) -> Option<Ref<T>> {
         let first = self.first.get()?;
         let link = Self::link(&first);

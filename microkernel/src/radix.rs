@@ -88,7 +88,6 @@ impl Radix {
     }
 
     /// The page's word, where its node exists.
-    #[inline]
     pub fn word(self, page: u64) -> Option<&'static AtomicU64> {
         let mut frame = self.root;
         for level in (1..self.levels).rev() {
@@ -104,7 +103,6 @@ impl Radix {
     }
 
     /// The page's word; missing nodes are made of zeroed frames that `allocate` gives, with `flags`.
-    #[inline]
     pub fn word_or_grow(self, page: u64, flags: u64, mut allocate: impl FnMut() -> PhysAddr) -> &'static AtomicU64 {
         let mut frame = self.root;
         for level in (1..self.levels).rev() {

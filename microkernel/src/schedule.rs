@@ -24,7 +24,6 @@ const WAKE_GRANULARITY: u64 = 1_000_000;
 const WAKE_BATCH: usize = 16;
 
 /// Counts the running thread's time up to now.
-#[inline]
 pub fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
     let ran = now.wrapping_sub(cpu.counted_until.replace(now));
     thread.run_time.set(thread.run_time.get().wrapping_add(ran));
@@ -250,7 +249,6 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
 }
 
 /// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
-#[inline]
 pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
     if cpu.attention.get() == 0 && !cpu.handoff.is_some() {
         if cpu.current.is_some() {
@@ -266,7 +264,6 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
 }
 
 /// Takes the thread that the running one has woken, which goes on on the same slice: but the head of its own chain pays from now on.
-#[inline]
 pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
     let buddy = cpu.queue.take_buddy()?;
     charge_owner(kernel, cpu, now);
@@ -474,7 +471,6 @@ pub fn wait_for_flush(kernel: &Kernel, thread: &Object<Thread>, ticket: Ticket) 
 }
 
 /// Wakes threads whose translations are flushed everywhere: a bounded number.
-#[inline]
 pub fn wake_flushed(kernel: &Kernel) {
     if !kernel.flushing.is_empty() {
         wake_some_flushed(kernel);

@@ -68,14 +68,12 @@ impl Shootdown {
     }
 
     /// Says which CPU has taken the kernel lock: before anything else here is called.
-    #[inline]
     pub fn set_here(&self, cpu: usize) {
         self.here.set(cpu as u32);
     }
 
     /// To be called by each CPU after it took the kernel lock, at the latest at the interrupt with which it was kicked:
     /// flushes where that is asked for. True when tickets may have become done.
-    #[inline]
     pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
         self.set_here(cpu);
         if self.requests.pending() & 1 << cpu == 0 {
@@ -86,7 +84,6 @@ impl Shootdown {
     }
 
     /// Loads another address space, or none, on this CPU. True when tickets may have become done.
-    #[inline]
     pub fn switch(&self, kernel: &Kernel, from: Option<&AddressSpace>, to: Option<&AddressSpace>) -> bool {
         let here = 1 << self.here.get();
         let table = match to {
@@ -108,13 +105,11 @@ impl Shootdown {
     }
 
     /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    #[inline]
     pub fn take_kicks(&self) -> u64 {
         self.requests.take_kicks()
     }
 
     /// Whether a request is answered by all.
-    #[inline]
     pub fn is_done(&self, ticket: Ticket) -> bool {
         self.requests.is_done(ticket)
     }

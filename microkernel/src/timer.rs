@@ -25,7 +25,6 @@ pub fn set(kernel: &Kernel, thread: &Object<Thread>, deadline: u64) {
 }
 
 /// Clears a thread's deadline, if it has one.
-#[inline]
 pub fn clear(kernel: &Kernel, thread: &Object<Thread>) {
     if thread.timer.is_linked() {
         kernel.timers.remove(thread);

@@ -36,13 +36,11 @@ impl<T> Node<T> {
     }
 
     /// Whether the object is in a tree.
-    #[inline]
     pub fn is_linked(&self) -> bool {
         self.linked.get()
     }
 
     /// The key with which it joined last.
-    #[inline]
     pub fn key(&self) -> u64 {
         self.key.get()
     }
@@ -62,7 +60,6 @@ macro_rules! nodes {
             $(#[$attribute])*
             pub struct $name;
             impl $crate::tree::Which<$type> for $name {
-                #[inline]
                 fn node(object: &$type) -> &$crate::tree::Node<$type> {
                     &object.$field
                 }
@@ -98,12 +95,10 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// Whether it has no member.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.root.get().is_none()
     }
 
-    #[inline]
     fn node(pointer: &Pointer<T>) -> &Node<T> {
         // SAFETY: members are kept by the tree, so the pointer is to a live object.
         W::node(unsafe { pointer.as_ref() })
@@ -116,7 +111,6 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// The member with the least key.
-    #[inline]
     pub fn first<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: a member is kept by the tree, and objects outlive the borrow of the kernel.
         self.least.get().map(|least| unsafe { least.as_ref() })

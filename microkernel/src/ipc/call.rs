@@ -110,7 +110,6 @@ fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process
 }
 
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.
-#[inline]
 pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -> bool {
     let may = server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0);
     if !may {

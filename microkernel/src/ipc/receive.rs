@@ -160,7 +160,6 @@ pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: R
 }
 
 /// Gives a thread what waits. News may come of a call that could not be delivered.
-#[inline]
 fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
     !channel.is_quiet() && take_something(kernel, channel, thread)
 }

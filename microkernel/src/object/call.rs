@@ -50,8 +50,6 @@ impl Call {
 
 impl Type for Call {
     const TYPE: ObjectType = ObjectType::Call;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::links! {

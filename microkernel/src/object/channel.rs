@@ -84,7 +84,6 @@ impl Channel {
     }
 
     /// Whether it is closed for good.
-    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -117,13 +116,11 @@ impl Channel {
     }
 
     /// The caller whose turn it is.
-    #[inline]
     pub fn first_caller<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
         self.ordered.first(kernel).or_else(|| self.fair.front(kernel))
     }
 
     /// Whether callers wait.
-    #[inline]
     pub fn has_callers(&self) -> bool {
         !(self.ordered.is_empty() && self.fair.is_empty())
     }
@@ -134,7 +131,6 @@ impl Channel {
     }
 
     /// The best rank of its waiting callers.
-    #[inline]
     pub fn best_rank(&self, kernel: &Kernel) -> u8 {
         // Of replays, a few are looked at.
         let replays = self.ordered.from(kernel, 0).take(4);
@@ -143,7 +139,6 @@ impl Channel {
     }
 
     /// Whether anything but calls waits to be received.
-    #[inline]
     pub fn has_news(&self) -> bool {
         self.signals.get() != 0 || !self.closes.is_empty() || !self.withdrawn.is_empty()
     }
@@ -169,8 +164,6 @@ impl Channel {
 
 impl Type for Channel {
     const TYPE: ObjectType = ObjectType::Channel;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {

@@ -197,7 +197,6 @@ impl Type for Interrupt {
 }
 
 /// A device's vector struck on this CPU.
-#[inline]
 pub fn deliver(kernel: &Kernel, vector: u8) {
     let Some(interrupt) = kernel.vectors.get(kernel, vector) else {
         // It was on its way when its interrupt was unbound.
@@ -252,7 +251,6 @@ impl Vectors {
     }
 
     /// The interrupt of a vector.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel, vector: u8) -> Option<&'k Object<Interrupt>> {
         let pointer = self.bound.get(vector.wrapping_sub(DEVICE_VECTORS.start) as usize)?.get()?;
         // SAFETY: `finalize` takes an interrupt out of here before it is freed, which needs the kernel exclusively.

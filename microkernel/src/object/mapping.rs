@@ -61,13 +61,11 @@ impl Mapping {
     }
 
     /// What its pages may be used for.
-    #[inline]
     pub fn protection(&self) -> Protection {
         Protection::from_bits_truncate(self.word.get())
     }
 
     /// The page of the Memory that is at a page of the address space.
-    #[inline]
     pub(crate) fn memory_page(&self, page: u64) -> u64 {
         self.first + (page - self.start)
     }
@@ -82,8 +80,6 @@ impl Mapping {
 
 impl Type for Mapping {
     const TYPE: ObjectType = ObjectType::Mapping;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::links! {

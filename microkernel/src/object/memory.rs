@@ -204,13 +204,11 @@ impl Memory {
     }
 
     /// Size.
-    #[inline]
     pub fn bytes(&self) -> u64 {
         self.pages * PAGE
     }
 
     /// Pages.
-    #[inline]
     pub fn pages(&self) -> u64 {
         self.pages
     }
@@ -221,7 +219,6 @@ impl Memory {
     }
 
     /// How it is cached.
-    #[inline]
     pub fn caching(&self) -> Caching {
         self.caching
     }
@@ -241,13 +238,11 @@ impl Memory {
     }
 
     /// Whether its frames are adjacent, and so there from the start.
-    #[inline]
     pub fn is_run(&self) -> bool {
         matches!(self.backing, Backing::Run(_) | Backing::Foreign(_))
     }
 
     /// The frame of a page, where it has one.
-    #[inline]
     pub fn frame(&self, page: u64) -> Option<PhysAddr> {
         if page >= self.pages {
             return None;
@@ -263,7 +258,6 @@ impl Memory {
     }
 
     /// The frame of a page, which is placed, zeroed, where it has none. It stays until the Memory ends.
-    #[inline]
     pub fn place(&self, kernel: &Kernel, page: u64) -> PhysAddr {
         assert!(page < self.pages);
         match &self.backing {
@@ -309,7 +303,6 @@ impl Memory {
     }
 
     /// Whether no mapping may be made writable: sealed, or on the way there.
-    #[inline]
     pub fn is_sealing(&self) -> bool {
         self.sealing.get()
     }

@@ -204,7 +204,6 @@ impl Process {
     }
 
     /// Whether its threads may run.
-    #[inline]
     pub fn is_running(&self) -> bool {
         self.state.get() == State::Running
     }

@@ -124,8 +124,6 @@ impl Ranges {
 
 impl Type for Claim {
     const TYPE: ObjectType = ObjectType::Claim;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {

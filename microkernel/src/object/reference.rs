@@ -55,7 +55,7 @@ pub trait Type: Sized {
 
     /// Undoes what the object is part of, when nothing refers to it any more and before its fields are
     /// dropped. Runs under the kernel lock, in bounded time; it may make other objects doomed.
-    fn finalize(&self, kernel: &Kernel);
+    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 /// What stands before every object.
@@ -71,7 +71,6 @@ pub struct Header {
 
 impl Header {
     /// What the object is.
-    #[inline]
     pub(crate) fn object_type(&self) -> ObjectType {
         self.object_type.get()
     }
@@ -81,13 +80,11 @@ impl Header {
     }
 
     /// One reference more.
-    #[inline]
     pub(super) fn retain(&self) {
         self.count.set(self.count.get() + 1);
     }
 
     /// One reference less.
-    #[inline]
     pub(super) fn release(&self) {
         let count = self.count.get() - 1;
         self.count.set(count);
@@ -128,14 +125,12 @@ impl<T: Type> Object<T> {
     }
 
     /// A counted reference.
-    #[inline]
     pub fn to_ref(&self) -> Ref<T> {
         self.header.retain();
         Ref(NonNull::from(self))
     }
 
     /// Whether both are the same object.
-    #[inline]
     pub fn is(&self, other: &Object<T>) -> bool {
         core::ptr::eq(self, other)
     }
@@ -149,7 +144,6 @@ impl<T: Type> Object<T> {
 
 impl<T> Deref for Object<T> {
     type Target = T;
-    #[inline]
     fn deref(&self) -> &T {
         &self.value
     }
@@ -160,7 +154,6 @@ pub struct Ref<T: Type>(NonNull<Object<T>>);
 
 impl<T: Type> Ref<T> {
     /// Gives the reference up as a pointer, to be taken back by [`Ref::from_raw`].
-    #[inline]
     pub fn into_raw(self) -> NonNull<Object<T>> {
         let pointer = self.0;
         core::mem::forget(self);
@@ -171,13 +164,11 @@ impl<T: Type> Ref<T> {
     ///
     /// # Safety
     /// `pointer` is from `into_raw` of the same type, and taken back once.
-    #[inline]
     pub unsafe fn from_raw(pointer: NonNull<Object<T>>) -> Ref<T> {
         Ref(pointer)
     }
 
     /// The object, for as long as the kernel is borrowed.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel) -> &'k Object<T> {
         // SAFETY: this reference keeps the object now, and after the reference is gone it stays
         // until `reap`, which needs the kernel exclusively.
@@ -187,7 +178,6 @@ impl<T: Type> Ref<T> {
 
 impl<T: Type> Deref for Ref<T> {
     type Target = Object<T>;
-    #[inline]
     fn deref(&self) -> &Object<T> {
         // SAFETY: the reference keeps the object.
         unsafe { self.0.as_ref() }
@@ -195,14 +185,12 @@ impl<T: Type> Deref for Ref<T> {
 }
 
 impl<T: Type> Clone for Ref<T> {
-    #[inline]
     fn clone(&self) -> Ref<T> {
         self.to_ref()
     }
 }
 
 impl<T: Type> Drop for Ref<T> {
-    #[inline]
     fn drop(&mut self) {
         self.header.release();
     }
@@ -231,26 +219,22 @@ impl<T: Type> Slot<T> {
     }
 
     /// The object, for as long as the kernel is borrowed.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: as `Ref::get`: the slot's reference keeps it now, the borrow of the kernel later.
         self.0.get().map(|pointer| unsafe { pointer.as_ref() })
     }
 
     /// Whether it holds something.
-    #[inline]
     pub fn is_some(&self) -> bool {
         self.0.get().is_some()
     }
 
     /// Whether it holds this object.
-    #[inline]
     pub fn holds(&self, object: &Object<T>) -> bool {
         self.0.get() == Some(NonNull::from(object))
     }
 
     /// Takes the reference out.
-    #[inline]
     pub fn take(&self) -> Option<Ref<T>> {
         self.0.take().map(Ref)
     }
@@ -272,7 +256,6 @@ impl<T: Type> Slot<T> {
     }
 
     /// Puts a reference in; what was there is dropped.
-    #[inline]
     pub fn set(&self, reference: Option<Ref<T>>) {
         drop(self.0.replace(reference.map(Ref::into_raw)).map(Ref));
     }
@@ -336,7 +319,6 @@ impl Doomed {
     }
 
     /// Whether nothing waits.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.get().is_none()
     }

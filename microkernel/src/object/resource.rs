@@ -89,6 +89,4 @@ impl Resource {
 
 impl Type for Resource {
     const TYPE: ObjectType = ObjectType::Resource;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }

@@ -249,8 +249,6 @@ impl Type for Session {
 
 impl Type for SessionUse {
     const TYPE: ObjectType = ObjectType::SessionUse;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {

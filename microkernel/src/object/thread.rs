@@ -267,13 +267,11 @@ impl Thread {
     }
 
     /// The page of calls that it makes.
-    #[inline]
     pub fn call_page(&self) -> Page {
         Page(self.call_page)
     }
 
     /// The page of calls that it serves.
-    #[inline]
     pub fn serve_page(&self) -> Page {
         Page(self.serve_page)
     }
@@ -285,7 +283,6 @@ impl Thread {
     }
 
     /// Its own rank: what it has without inheritance.
-    #[inline]
     pub fn base_rank(&self) -> u8 {
         self.parameters.get().priority
     }
@@ -313,7 +310,6 @@ impl Thread {
     }
 
     /// Whether its call is one that struck a server before.
-    #[inline]
     pub fn is_suspect(&self) -> bool {
         self.faults.get() | self.hangs.get() != 0
     }
@@ -324,7 +320,6 @@ impl Thread {
     }
 
     /// Sets `rax`, the status of the system call that it is in.
-    #[inline]
     pub fn set_status(&self, status: u64) {
         self.context.frame.rax.set(status);
     }
@@ -363,14 +358,12 @@ macro_rules! fields {
     ($($read:ident $write:ident $field:ident: $type:ty;)*) => {
         $(
             /// The field as it stands now.
-            #[inline]
             pub fn $read(self) -> $type {
                 // SAFETY: the page is pinned as long as its thread is, and `Page`s do not outlive an entry.
                 unsafe { (&raw const (*self.0.as_ptr()).$field).read_volatile() }
             }
 
             /// Sets the field.
-            #[inline]
             pub fn $write(self, value: $type) {
                 // SAFETY: as for reading; the kernel holds no reference into the page.
                 unsafe { (&raw mut (*self.0.as_ptr()).$field).write_volatile(value) }
@@ -393,7 +386,6 @@ impl Page {
     }
 
     /// Copies the first `bytes` of the payload, at most all, to another page.
-    #[inline]
     pub fn copy_payload(self, to: Page, bytes: usize) {
         let words = bytes.min(abi::PAYLOAD_BYTES).div_ceil(8);
         // SAFETY: both payloads are pinned and at least this long, as PAYLOAD_BYTES is a multiple of 8; the

@@ -50,19 +50,16 @@ impl Requests {
     }
 
     /// The CPUs that have to flush.
-    #[inline]
     pub fn pending(&self) -> u64 {
         self.pending.get()
     }
 
     /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    #[inline]
     pub fn take_kicks(&self) -> u64 {
         self.kicks.take()
     }
 
     /// Whether a request is answered by all.
-    #[inline]
     pub fn is_done(&self, ticket: Ticket) -> bool {
         ticket < self.frontier.get()
     }

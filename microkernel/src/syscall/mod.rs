@@ -177,7 +177,6 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
 }
 
 /// Argument `n` of the system call that a thread is in.
-#[inline]
 pub fn argument(thread: &Thread, n: usize) -> u64 {
     thread.context.frame.argument(n).get()
 }

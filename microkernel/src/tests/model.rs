@@ -5,13 +5,13 @@
 
 #![allow(dead_code)]
 
-#[path = "log_ring.rs"]
+#[path = "../sync/log_ring.rs"]
 mod log_ring;
-#[path = "requests.rs"]
+#[path = "../sync/requests.rs"]
 mod requests;
-#[path = "spin_lock.rs"]
+#[path = "../sync/spin_lock.rs"]
 mod spin_lock;
-#[path = "tickets.rs"]
+#[path = "../sync/tickets.rs"]
 mod tickets;
 
 /// Loom's atomics.
