@@ -7,15 +7,10 @@
 //! Unmapping, changing protection and clearing are done in steps. After each step everything is consistent, and the
 //! call that is repeated continues where the last one stopped.
 
-use crate::arch;
 use crate::arch::paging::{self, LEVELS, TABLE_FLAGS};
-use crate::frames;
-use crate::kernel::Kernel;
-use crate::object::mapping::Mapping;
-use crate::object::memory::Memory;
-use crate::object::{Account, Object, Quantity, Ref, slab};
+use crate::object::{Account, Mapping, Memory, Object, Quantity, Ref, slab};
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
-use crate::shootdown::{Progress, Ticket};
+use crate::{Kernel, Progress, Ticket, arch, frames};
 use abi::inspect::MappingRecord;
 use abi::memory::{END_ADDRESS, KEY_SHIFT, LOWEST_ADDRESS, MAPPINGS, MemoryKind, Protection};
 use abi::{Error, PAGE_BYTES, Rights};

@@ -3,9 +3,8 @@
 //!
 //! The producer publishes `head` after the bytes, the consumer `tail` after it has read them.
 
-use crate::arch;
-use crate::kernel::Kernel;
 use crate::object::Memory;
+use crate::{Kernel, arch};
 use abi::memory::MemoryKind;
 use abi::ring::{BYTE_RING_HEADER, BYTE_RING_LARGEST, ByteRing};
 use abi::{Error, PAGE_BYTES};

@@ -1,12 +1,8 @@
 //! What the kernel keeps for each CPU.
 
 use crate::arch::CpuLocal;
-use crate::kernel::Kernel;
-use crate::list::List;
-use crate::object::thread::InFair;
-use crate::object::thread::InQueue;
-use crate::object::{Object, Peer, Process, Ref, Slot, Thread};
-use crate::tree::Tree;
+use crate::object::{Object, Peer, Process, Ref, Slot, Thread, thread::InFair, thread::InQueue};
+use crate::{Kernel, List, Tree};
 use abi::schedule::MAX_PRIORITY;
 use core::cell::Cell;
 

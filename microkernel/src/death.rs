@@ -5,14 +5,11 @@
 //! ([`step`]) at the end of kernel entries and when CPUs are idle.
 
 use crate::arch::clock;
-use crate::cpu::attention;
 use crate::ipc::{self, end, flight, reply};
-use crate::kernel::Kernel;
-use crate::object::process::{Exit, State};
-use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Thread, dma_domain, interrupt};
-use crate::shootdown::Progress;
-use crate::{schedule, timer};
+use crate::object::{
+    Object, Process, Thread, dma_domain, interrupt, process::Exit, process::State, thread::State as ThreadState,
+};
+use crate::{Kernel, Progress, cpu::attention, schedule, timer};
 use abi::process::Registers;
 use abi::{Error, ExitReason};
 use core::cell::Cell;

@@ -4,12 +4,10 @@
 //! returns to the thread that is current, or the CPU waits for an interrupt.
 
 use crate::arch::{self, BootInformation, MAX_CPUS, apic, clock, exception, interrupts, smp};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::fast;
-use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
-use crate::{boot, death, log, schedule, syscall, timer};
+use crate::{Cpu, Kernel, boot, cpu::attention, death, log, schedule, syscall, timer};
 use abi::ExitReason;
 use x86_64::structures::idt::PageFaultErrorCode;
 

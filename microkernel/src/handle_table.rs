@@ -3,11 +3,8 @@
 //! Entries stand in chunks of one frame each, charged to the process's account with the handles. A slot's generation goes
 //! up each time it is freed, so a handle never names a later object; a slot whose generation would wrap is retired.
 
-use crate::arch;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::reference::{Header, Object, Type};
-use crate::object::{Account, Quantity, SessionUse};
+use crate::object::{Account, AnyRef, Object, Quantity, SessionUse, Type, reference::Header};
+use crate::{Kernel, arch};
 use abi::{Error, Handle, Kind, PAGE_BYTES, Rights};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;

@@ -2,20 +2,14 @@
 //! their own. Whoever has a borrow of it holds the lock: so it is passed wherever state is touched.
 
 use crate::arch::BootInformation;
-use crate::cpu::{Cpu, attention};
 use crate::death::{self, Revoking};
 use crate::frames::Frames;
-use crate::list::List;
-use crate::object::channel::AllChannels;
-use crate::object::interrupt::Vectors;
-use crate::object::process::{AllProcesses, Reaping};
-use crate::object::reference::{self, Doomed, ObjectType};
-use crate::object::resource::Ranges;
-use crate::object::thread::{InFair, InTimers};
-use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
-use crate::schedule;
-use crate::shootdown::Shootdown;
-use crate::tree::Tree;
+use crate::object::{
+    Account, Channel, Memory, Object, ObjectType, Process, Ref, Slot, Thread, channel::AllChannels, interrupt::Vectors,
+    process::AllProcesses, process::Reaping, reference, reference::Doomed, resource::Ranges, thread::InFair,
+    thread::InTimers,
+};
+use crate::{Cpu, List, Tree, cpu::attention, schedule, shootdown::Shootdown};
 use core::cell::Cell;
 use core::marker::PhantomPinned;
 use x86_64::PhysAddr;

@@ -32,3 +32,9 @@ mod syscall;
 mod tests;
 mod timer;
 mod tree;
+
+use cpu::Cpu;
+use kernel::Kernel;
+use list::{Link, List};
+use shootdown::{Progress, Ticket};
+use tree::{Node, Tree};

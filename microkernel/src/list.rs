@@ -3,8 +3,8 @@
 //! A list keeps its members: joining takes a [`Ref`], leaving gives it back. An object that can be in
 //! several lists at once has one [`Link`] for each, told apart by the `Which` type.
 
-use crate::kernel::Kernel;
-use crate::object::reference::{Object, Ref, Type};
+use crate::Kernel;
+use crate::object::{Object, Ref, Type};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;

@@ -5,13 +5,9 @@
 //! *owner* of a slice is the thread at the head of the chain of calls, and its virtual time pays.
 
 use crate::arch::{self, clock};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::inherit;
-use crate::kernel::Kernel;
-use crate::object::thread::State;
-use crate::object::{Object, Process, Ref, Thread};
-use crate::shootdown::Ticket;
-use crate::timer;
+use crate::object::{Object, Process, Ref, Thread, thread::State};
+use crate::{Cpu, Kernel, Ticket, cpu::attention, timer};
 use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
 /// How far a fair thread that wakes may be ahead of those that ran meanwhile, in time-stamp counts of virtual time.

@@ -9,13 +9,10 @@
 //! sees every change made before, and answers all requests so far at once.
 
 use crate::address_space::AddressSpace;
-use crate::arch;
-use crate::kernel::Kernel;
-use crate::list::List;
-use crate::object::mapping::{InLimbo, Mapping};
-use crate::object::{Account, Object, Ref};
+use crate::object::{Account, Mapping, Object, Ref, mapping::InLimbo};
 use crate::sync::requests::Requests;
 pub use crate::sync::requests::Ticket;
+use crate::{Kernel, List, arch};
 use core::cell::Cell;
 use core::ptr::NonNull;
 use x86_64::{PhysAddr, VirtAddr};

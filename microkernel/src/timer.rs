@@ -1,10 +1,9 @@
 //! Deadlines of waiting threads, and when the CPUs' timers have to strike. There is no tick.
 
 use crate::arch::{clock, timer};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::end;
-use crate::kernel::Kernel;
 use crate::object::{Object, Thread};
+use crate::{Cpu, Kernel, cpu::attention};
 
 /// Shortest time for which a deadline is put off, in nanoseconds.
 pub const SHORTEST: u64 = 100_000;

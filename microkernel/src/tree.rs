@@ -4,8 +4,8 @@
 //! logarithmic number of steps whatever the order of the keys, as the priorities are random. The tree keeps its
 //! members as [`crate::list::List`] does. Equal keys stay in order of arrival.
 
-use crate::kernel::Kernel;
-use crate::object::reference::{Object, Ref, Type};
+use crate::Kernel;
+use crate::object::{Object, Ref, Type};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;

@@ -2,11 +2,8 @@
 
 use super::{flight, inherit, receive};
 use crate::arch::clock;
-use crate::cpu::Cpu;
-use crate::kernel::Kernel;
-use crate::object::thread::{MAX_DEPTH, State};
-use crate::object::{Channel, Object, Process, SessionUse, Thread};
-use crate::{schedule, timer};
+use crate::object::{Channel, Object, Process, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
+use crate::{Cpu, Kernel, schedule, timer};
 use abi::{Class, Error, Handle, Header, Rights};
 
 /// The system call: decodes it, then delivers or queues the message.

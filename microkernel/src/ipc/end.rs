@@ -1,11 +1,8 @@
 //! Calls that end without a reply, and channels that close for good.
 
 use super::{inherit, receive, reply};
-use crate::kernel::Kernel;
-use crate::object::process::orphan_key;
-use crate::object::thread::State;
-use crate::object::{Channel, Object, Thread};
-use crate::{death, schedule, timer};
+use crate::object::{Channel, Object, Thread, process::orphan_key, thread::State};
+use crate::{Kernel, death, schedule, timer};
 use abi::{Class, Error};
 
 /// Callers, calls and sessions that are told of a close in one step.

@@ -6,12 +6,9 @@
 //! a reference changes for the two threads: the references move, from the CPU to the server thread and from the receivers to the CPU, and back.
 
 use crate::arch::{self, clock};
-use crate::cpu::Cpu;
-use crate::kernel::Kernel;
 use crate::lock::Passed;
-use crate::object::thread::{MAX_DEPTH, State};
-use crate::object::{Channel, Object, SessionUse, Thread};
-use crate::{boot, schedule};
+use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
+use crate::{Cpu, Kernel, boot, schedule};
 use abi::{Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.

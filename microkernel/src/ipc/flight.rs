@@ -1,10 +1,8 @@
 //! Handles on their way: in a message, or from one table to another. Nobody's while they fly.
 
 use crate::handle_table::Capability;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::{Channel, Object, Process, Session, SessionUse};
-use crate::{death, ipc};
+use crate::object::{AnyRef, Channel, Object, Process, Session, SessionUse};
+use crate::{Kernel, death, ipc};
 use abi::message::HANDLES;
 use abi::{Error, Handle, Rights};
 use core::cell::Cell;

@@ -23,7 +23,7 @@ pub use flight::Flight;
 pub use receive::wake_receiver;
 pub use reply::handle_of_call_closed;
 
-use crate::kernel::Kernel;
+use crate::Kernel;
 use crate::object::{Channel, Object};
 use abi::Error;
 

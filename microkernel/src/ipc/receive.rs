@@ -3,12 +3,9 @@
 use super::call::{deliver, may_deliver};
 use super::{end, inherit};
 use crate::arch::clock;
-use crate::cpu::{Cpu, attention};
-use crate::kernel::Kernel;
-use crate::object::thread::State;
-use crate::object::{Channel, Object, Ref, Thread};
+use crate::object::{Channel, Object, Ref, Thread, thread::State};
 use crate::syscall::memory::again;
-use crate::{boot, schedule, timer};
+use crate::{Cpu, Kernel, boot, cpu::attention, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights, Syscall};
 
 /// Callers refused with `PeerFull` in one receive.

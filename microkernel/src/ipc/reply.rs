@@ -3,13 +3,9 @@
 use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
-use crate::cpu::Cpu;
 use crate::handle_table::Capability;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::thread::State;
-use crate::object::{Call, Object, Process, Ref, Thread, slab};
-use crate::{death, schedule};
+use crate::object::{AnyRef, Call, Object, Process, Ref, Thread, slab, thread::State};
+use crate::{Cpu, Kernel, death, schedule};
 use abi::message::HANDLES;
 use abi::{Error, Handle, Header, OK, Rights};
 

@@ -3,9 +3,8 @@
 //! A sub-account's limits are promised by its parent when it is made: they count as used there. So a charge looks at
 //! one account only, and what was promised can always be had.
 
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab::{self, Slab};
-use crate::kernel::Kernel;
+use super::{Object, ObjectType, Ref, Slot, Type, slab, slab::Slab};
+use crate::Kernel;
 use abi::{Error, Limits, Usage};
 use core::cell::Cell;
 use x86_64::PhysAddr;

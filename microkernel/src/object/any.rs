@@ -1,7 +1,7 @@
 //! A counted reference to an object of any kind, as handle tables and messages hold them.
 
-use super::reference::{Header, Object, ObjectType, Ref, Type};
-use crate::kernel::Kernel;
+use super::{Object, ObjectType, Ref, Type, reference::Header};
+use crate::Kernel;
 use abi::Kind;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;

@@ -1,15 +1,10 @@
 //! Channel: where calls and signals meet a server.
 
-use super::account::Account;
-use super::call::{self, Call};
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::session::{InChannel, InCloses, InDelivered, Session, SessionUse};
-use super::slab;
-use super::thread::{InFair, InQueue, Thread};
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::{Node, Tree};
+use super::{
+    Account, Call, Object, ObjectType, Process, Ref, Session, SessionUse, Slot, Thread, Type, call, session::InChannel,
+    session::InCloses, session::InDelivered, slab, thread::InFair, thread::InQueue,
+};
+use crate::{Kernel, Link, List, Node, Tree};
 use abi::Error;
 use core::cell::Cell;
 

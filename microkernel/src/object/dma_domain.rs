@@ -5,16 +5,8 @@
 //!
 //! There is no IOMMU yet: device addresses are physical ones, and a device is trusted.
 
-use super::account::Account;
-use super::channel::Channel;
-use super::memory::Memory;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use crate::ipc;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::tree::{Node, Tree};
+use super::{Account, Channel, Memory, Object, ObjectType, Process, Ref, Slot, Type, slab};
+use crate::{Kernel, Link, Node, Tree, ipc};
 use abi::boot::ResourceKind;
 use abi::memory::{AttachmentRecord, MemoryKind};
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES};

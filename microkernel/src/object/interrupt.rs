@@ -4,15 +4,10 @@
 //! without end. An edge or a message cannot be lost that way and is not masked, unless it strikes [`STORM`] times
 //! without being acknowledged. What strikes while it is masked is signalled when it is opened again.
 
-use super::account::Account;
-use super::channel::Channel;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
+use super::{Account, Channel, Object, ObjectType, Process, Ref, Type, slab};
 use crate::arch::interrupts::{DEVICE_VECTORS, msi};
 use crate::arch::{apic, clock, ioapic};
-use crate::ipc;
-use crate::kernel::Kernel;
+use crate::{Kernel, ipc};
 use abi::Error;
 use abi::inspect::InterruptRecord;
 use abi::ports::{MSI, Trigger};

@@ -1,12 +1,9 @@
 //! IoPorts: a range of x86 ports, used exclusively; and bulk moves between a port and a ring of bytes in Memory.
 
-use super::account::Account;
-use super::memory::Memory;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
+use super::{Account, Memory, Object, ObjectType, Ref, Type, slab};
+use crate::Kernel;
 use crate::arch::port;
 use crate::byte_ring::RingView;
-use crate::kernel::Kernel;
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::ports::{BURST, Gate};

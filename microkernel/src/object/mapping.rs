@@ -1,12 +1,9 @@
 //! Mapping: a range of an address space that shows a range of Memory. The address space owns it and does the
 //! work ([`crate::address_space`]); the Memory knows those mappings through which it may be written.
 
-use super::memory::Memory;
-use super::reference::{ObjectType, Ref, Type};
+use super::{Memory, ObjectType, Ref, Type};
 use crate::address_space::AddressSpace;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::shootdown::Ticket;
+use crate::{Kernel, Link, Ticket};
 use abi::memory::Protection;
 use core::cell::Cell;
 use core::ops::Range;

@@ -7,15 +7,9 @@
 //! Sealing ends all writing for ever. The Memory lists the mappings through which it may be written; sealing
 //! takes the right from one after the other, and is complete when no TLB remembers it.
 
-use super::mapping::{AsWriter, Mapping};
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::{Account, Quantity, slab};
-use crate::arch;
-use crate::frames;
-use crate::kernel::Kernel;
-use crate::list::List;
+use super::{Account, Mapping, Object, ObjectType, Quantity, Ref, Type, mapping::AsWriter, slab};
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
-use crate::shootdown::{Progress, Ticket};
+use crate::{Kernel, List, Progress, Ticket, arch, frames};
 use abi::boot::ResourceKind;
 use abi::memory::{Caching, LARGEST, MemoryKind, Protection};
 use abi::{Error, PAGE_BYTES};

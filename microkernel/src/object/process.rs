@@ -1,18 +1,13 @@
 //! Process: an identity that outlives its incarnations. The states are in `docs/states.md`.
 
-use super::account::{Account, Quantity};
-use super::call::{self, Call, InServer};
-use super::channel::{Channel, Served};
-use super::dma_domain::{Attachment, OfProcess};
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use super::thread::{self, InProcess, Thread};
+use super::{
+    Account, Attachment, Call, Channel, Object, ObjectType, Quantity, Ref, Slot, Thread, Type, call, call::InServer,
+    channel::Served, dma_domain::OfProcess, slab, thread, thread::InProcess,
+};
 use crate::address_space::AddressSpace;
 use crate::arch::clock;
 use crate::handle_table::HandleTable;
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::{Node, Tree};
+use crate::{Kernel, Link, List, Node, Tree};
 use abi::process::Registers;
 use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;

@@ -4,11 +4,8 @@
 //! A range in use is a [`Claim`], charged to the account of the object that it is for, in a tree by its last number. As claims do
 //! not overlap, the first one that ends at or behind a number is the only one that can hold it.
 
-use super::account::Account;
-use super::reference::{Object, ObjectType, Type};
-use super::slab;
-use crate::kernel::Kernel;
-use crate::tree::{Node, Tree};
+use super::{Account, Object, ObjectType, Type, slab};
+use crate::{Kernel, Node, Tree};
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::inspect::RangeRecord;

@@ -9,8 +9,8 @@
 //!   object whose count fell to zero is only put on a list ([`Doomed`]), and emptying the list
 //!   ([`Kernel::reap`]) takes the kernel exclusively: no such borrow is left then.
 
-use super::slab::{self, SlabPage};
-use crate::kernel::Kernel;
+use super::{slab, slab::SlabPage};
+use crate::Kernel;
 use core::cell::Cell;
 use core::ops::Deref;
 use core::ptr::NonNull;

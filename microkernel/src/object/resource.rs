@@ -1,9 +1,7 @@
 //! Resource: the right to make objects for a part of the machine, and to do what only the system's owner may.
 
-use super::account::Account;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
-use crate::kernel::Kernel;
+use super::{Account, Object, ObjectType, Ref, Type, slab};
+use crate::Kernel;
 use abi::Error;
 use abi::boot::ResourceKind;
 

@@ -2,15 +2,8 @@
 //!
 //! The states are in `docs/states.md`. Nobody's use: a session in flight, in a message.
 
-use super::account::{Account, Quantity};
-use super::channel::Channel;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use crate::ipc;
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::Node;
+use super::{Account, Channel, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
+use crate::{Kernel, Link, List, Node, ipc};
 use abi::Error;
 use core::cell::Cell;
 

@@ -4,10 +4,8 @@
 //! A slab page is one frame: a [`SlabPage`] header, then as many objects as fit. Pages with a free slot are on
 //! the list of their [`Slab`]; a page without objects is given back at once.
 
-use super::account::Account;
-use super::reference::{Doomed, Header, Object, ObjectType, Ref, Type};
-use crate::arch;
-use crate::kernel::Kernel;
+use super::{Account, Object, ObjectType, Ref, Type, reference::Doomed, reference::Header};
+use crate::{Kernel, arch};
 use abi::{Error, PAGE_BYTES};
 use core::cell::Cell;
 use core::ptr::NonNull;

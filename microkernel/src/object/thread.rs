@@ -1,19 +1,13 @@
 //! Thread: what is scheduled. It has two message pages, and at most one call under way.
 
-use super::account::{Account, Quantity};
-use super::call::Call;
-use super::channel::Channel;
-use super::memory::Memory;
-use super::process::{MOST_THREADS, Process};
-use super::reference::{Object, ObjectType, Peer, Ref, Slot, Type};
-use super::slab;
+use super::{
+    Account, Call, Channel, Memory, Object, ObjectType, Peer, Process, Quantity, Ref, Slot, Type,
+    process::MOST_THREADS, slab,
+};
 use crate::address_space::Placement;
 use crate::arch::{self, Context};
 use crate::ipc::Flight;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::shootdown::{Progress, Ticket};
-use crate::tree::Node;
+use crate::{Kernel, Link, Node, Progress, Ticket};
 use abi::memory::{MemoryKind, Protection};
 use abi::schedule::Parameters;
 use abi::{Error, Handle, Header, MessagePage, Policy, Rights};

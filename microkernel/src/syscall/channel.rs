@@ -1,11 +1,9 @@
 //! System calls of channels and sessions.
 
 use super::{Results, argument, charged_account, managed_process, object, one, signalled_channel};
+use crate::Kernel;
 use crate::ipc::{self, flight};
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::session::delivered_close;
-use crate::object::{Channel, Object, Session, Thread};
+use crate::object::{AnyRef, Channel, Object, Session, Thread, session::delivered_close};
 use abi::{Error, Handle, Rights};
 
 /// [`abi::Syscall::ChannelCreate`].

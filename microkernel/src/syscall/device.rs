@@ -1,12 +1,10 @@
 //! System calls of devices: interrupts, ports, DMA, device Memory, Resources, power.
 
 use super::{NOTHING, Results, argument, charged_account, object, one, signalled_channel};
+use crate::Kernel;
 use crate::arch::power as machine;
 use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::reference::Type;
-use crate::object::{DmaDomain, Interrupt, IoPorts, Memory, Object, Ref, Resource, Thread};
+use crate::object::{AnyRef, DmaDomain, Interrupt, IoPorts, Memory, Object, Ref, Resource, Thread, Type};
 use abi::boot::{Power, ResourceKind};
 use abi::memory::Caching;
 use abi::ports::{Gate, MSI, Trigger};

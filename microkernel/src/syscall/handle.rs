@@ -1,10 +1,9 @@
 //! System calls of handles and accounts.
 
 use super::{Outcome, Results, argument, charged_account, memory, object, one};
+use crate::Kernel;
 use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::{Account, Object, Process, Thread};
+use crate::object::{Account, AnyRef, Object, Process, Thread};
 use abi::{Error, Handle, Limits, Rights};
 
 /// [`abi::Syscall::HandleDuplicate`].

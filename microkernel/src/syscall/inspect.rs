@@ -4,12 +4,12 @@
 //! between two calls: what exists all the while is listed, once. One call looks at a bounded number of objects.
 
 use super::{NOTHING, Results, argument, object};
+use crate::Kernel;
 use crate::arch::clock;
-use crate::kernel::Kernel;
-use crate::object::process::State;
-use crate::object::reference::ObjectType;
-use crate::object::thread::{Page, State as ThreadState};
-use crate::object::{Account, Channel, DmaDomain, Object, Process, Resource, SessionUse, Thread};
+use crate::object::{
+    Account, Channel, DmaDomain, Object, ObjectType, Process, Resource, SessionUse, Thread, process::State,
+    thread::Page, thread::State as ThreadState,
+};
 use abi::boot::ResourceKind;
 use abi::inspect::{
     CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,

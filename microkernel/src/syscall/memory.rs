@@ -3,14 +3,9 @@
 
 use super::{NOTHING, Outcome, Results, argument, charged_account, managed_process, object, one};
 use crate::address_space::Placement;
-use crate::cpu::Cpu;
 use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::thread::State;
-use crate::object::{Memory, Object, Process, Thread};
-use crate::schedule;
-use crate::shootdown::Progress;
+use crate::object::{AnyRef, Memory, Object, Process, Thread, thread::State};
+use crate::{Cpu, Kernel, Progress, schedule};
 use abi::memory::MemoryKind;
 use abi::{Error, Handle, OK, Rights};
 

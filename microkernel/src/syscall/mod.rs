@@ -18,12 +18,9 @@ pub mod inspect;
 pub mod memory;
 pub mod process;
 
-use crate::cpu::Cpu;
 use crate::ipc::{call, receive, reply};
-use crate::kernel::Kernel;
-use crate::object::reference::Type;
-use crate::object::{Account, Object, Process, Thread};
-use crate::{lock, schedule};
+use crate::object::{Account, Object, Process, Thread, Type};
+use crate::{Cpu, Kernel, lock, schedule};
 use abi::{Error, Handle, OK, Rights, Syscall};
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -4,14 +4,9 @@ use super::{
     Outcome, Results, argument, charged_account, managed_process, managed_thread, object, one, signalled_channel,
 };
 use crate::arch::{Context, clock};
-use crate::cpu::Cpu;
 use crate::ipc::{end, flight};
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::process::State;
-use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Resource, Thread};
-use crate::{death, schedule};
+use crate::object::{AnyRef, Object, Process, Resource, Thread, process::State, thread::State as ThreadState};
+use crate::{Cpu, Kernel, death, schedule};
 use abi::boot::ResourceKind;
 use abi::{Error, ExitReason, PAYLOAD_BYTES, Parameters, Policy, Rights};
 

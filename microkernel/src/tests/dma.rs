@@ -120,8 +120,7 @@ fn attachments_are_listed_with_who_lives() {
     let domain = domain(&caller, 0, 0);
     let kernel = caller.kernel();
     let memory = caller.give(memory(&caller, 1, MemoryKind::Dma));
-    let attached: Vec<u64> =
-        (0..300).map(|_| caller.call(device::attach_dma, &[domain, memory]).unwrap()[1]).collect();
+    let attached: Vec<u64> = (0..300).map(|_| caller.call(device::attach_dma, &[domain, memory]).unwrap()[1]).collect();
     let list = || {
         let (mut all, mut from) = (Vec::new(), 0);
         loop {
