@@ -34,12 +34,13 @@ const AROUND: u64 = 16;
 pub struct AddressSpace {
     account: Ref<Account>,
     /// The top-level table; 0 while closed.
-    root: Cell<PhysAddr>,
+    pub root: Cell<PhysAddr>,
     index: Cell<PhysAddr>,
     length: Cell<usize>,
     /// Where in the index the last fault was.
     recent: Cell<usize>,
-    resident: Cell<u64>,
+    /// Pages that are in its page tables.
+    pub resident: Cell<u64>,
     /// The CPUs whose page table this is, as a bit set.
     pub(crate) loaded: Cell<u64>,
 }
@@ -93,7 +94,7 @@ fn check(kernel: &Kernel, memory: &Memory, word: u32, maximum: Protection) -> Re
     if !maximum.contains(protection) {
         return Err(Error::Denied);
     }
-    let writes_sealed = protection.contains(Protection::WRITE) && memory.is_sealing();
+    let writes_sealed = protection.contains(Protection::WRITE) && memory.sealing.get();
     let executes_unsealed = protection.contains(Protection::EXECUTE) && !memory.is_sealed(kernel);
     if writes_sealed || executes_unsealed { Err(Error::Sealed) } else { Ok(()) }
 }
@@ -166,16 +167,6 @@ impl AddressSpace {
                 self.account.free_frame(kernel, frame.replace(PhysAddr::zero()));
             }
         }
-    }
-
-    /// The top-level table.
-    pub fn root(&self) -> PhysAddr {
-        self.root.get()
-    }
-
-    /// Pages that are in its page tables.
-    pub fn resident_pages(&self) -> u64 {
-        self.resident.get()
     }
 
     /// Mappings.
@@ -397,7 +388,7 @@ impl AddressSpace {
     fn settle(&self, kernel: &Kernel, mapping: &Object<Mapping>) -> Progress {
         let (from, end) = (mapping.settled.get(), mapping.end.get());
         if from < end {
-            let flags = paging::flags(mapping.word.get(), mapping.memory.caching());
+            let flags = paging::flags(mapping.word.get(), mapping.memory.caching);
             let (mut revoked, mut cleared) = (false, 0);
             let to = self.tree().change(from..end, STEP, |old| {
                 let new = if flags == 0 { 0 } else { old & ADDRESS | flags };
@@ -441,7 +432,7 @@ impl AddressSpace {
         }
         // A page that is there already was allowed more since the TLB remembered it, or another CPU was faster.
         self.enter(kernel, mapping, page);
-        if mapping.memory.is_run() || mapping.memory.is_sealing() {
+        if mapping.memory.is_run() || mapping.memory.sealing.get() {
             self.enter_around(mapping, page);
         }
         Ok(())
@@ -469,13 +460,13 @@ impl AddressSpace {
         if word.load(Relaxed) & PRESENT == 0 {
             self.resident.set(self.resident.get() + 1);
         }
-        word.store(frame.as_u64() | paging::flags(mapping.word.get(), mapping.memory.caching()), Relaxed);
+        word.store(frame.as_u64() | paging::flags(mapping.word.get(), mapping.memory.caching), Relaxed);
     }
 
     /// Enters the pages around one whose frames are there too: programs run through many pages of text at first.
     fn enter_around(&self, mapping: &Object<Mapping>, page: u64) {
         let first = page & !(AROUND - 1);
-        let flags = paging::flags(mapping.word.get(), mapping.memory.caching());
+        let flags = paging::flags(mapping.word.get(), mapping.memory.caching);
         for page in first.max(mapping.start)..(first + AROUND).min(mapping.end.get()) {
             let Some(word) = self.tree().word(page).filter(|word| word.load(Relaxed) & PRESENT == 0) else { continue };
             let Some(frame) = mapping.memory.frame(mapping.memory_page(page)) else { continue };
@@ -502,7 +493,7 @@ impl AddressSpace {
 
     fn readable<'k>(&self, kernel: &'k Kernel, address: u64) -> Option<&'k Object<Mapping>> {
         self.find(kernel, address / PAGE).filter(|mapping| {
-            mapping.protection().contains(Protection::READ) && mapping.memory.kind() != MemoryKind::Device
+            mapping.protection().contains(Protection::READ) && mapping.memory.kind != MemoryKind::Device
         })
     }
 
@@ -530,8 +521,8 @@ impl AddressSpace {
             memory: mapping.memory.number(),
             offset: mapping.first * PAGE,
             protection: mapping.word.get(),
-            kind: mapping.memory.kind() as u32,
-            resident_frames: mapping.memory.resident_frames(),
+            kind: mapping.memory.kind as u32,
+            resident_frames: mapping.memory.resident.get(),
         })
     }
 }

@@ -34,7 +34,7 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
     }
     kernel.boot.set(Some(information));
     let limits = Limits {
-        frames: kernel.frames.free_frames(),
+        frames: kernel.frames.free.get(),
         handles: 1 << 20,
         threads: 1 << 16,
         sessions: 1 << 20,
@@ -172,8 +172,8 @@ fn write_info(kernel: &Kernel, info: &Memory, incarnation: u64, information: &Bo
         information.archive.end - information.archive.start,
         information.rsdp.as_u64(),
         clock::tsc_hertz(),
-        kernel.cpus().len() as u64,
-        kernel.frames.total_frames(),
+        kernel.cpus.get().len() as u64,
+        kernel.frames.total.get(),
         information.boot_tsc,
         length as u64,
     ];
@@ -203,10 +203,11 @@ pub fn restart_init(kernel: &Kernel) {
 #[cold]
 fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     let exit = init.exit.get().expect("the dead have a record");
+    let reason = ExitReason::from_number(exit.reason).text();
     log!(
         Critical,
         "init ended ({}, code {:#x}, address {:#x}, rip {:#x}): it starts again",
-        exit.reason.text(),
+        reason,
         exit.code,
         exit.address,
         exit.registers.rip
@@ -216,7 +217,7 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     if deaths >= MOST_EARLY_DEATHS {
         panic::boot_error(format_args!(
             "init ends again and again ({}, rip {:#x})",
-            exit.reason.text(),
+            reason,
             exit.registers.rip
         ));
     }

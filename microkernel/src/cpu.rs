@@ -29,7 +29,7 @@ pub struct RunQueue {
     /// Fair threads by virtual time.
     fair: Tree<Thread, InFair>,
     /// A fair thread that the running one has woken: it is next when that one waits, on what is left of the slice.
-    buddy: Slot<Thread>,
+    pub buddy: Slot<Thread>,
     /// Virtual time that has passed: threads that wake start from here.
     pub virtual_now: Cell<u64>,
 }
@@ -75,11 +75,6 @@ impl RunQueue {
         if self.occupied.get() == 0 { self.buddy.take() } else { None }
     }
 
-    /// Takes the buddy out.
-    pub fn take_any_buddy(&self) -> Option<Ref<Thread>> {
-        self.buddy.take()
-    }
-
     /// Takes a thread out. Returns whether it was in.
     pub fn remove(&self, thread: &Object<Thread>) -> bool {
         if self.buddy.holds(thread) {
@@ -101,7 +96,7 @@ impl RunQueue {
     #[cfg(test)]
     pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
         match thread.rank.get() as usize {
-            0 => thread.fair.is_linked() || self.buddy.holds(thread),
+            0 => thread.fair.linked.get() || self.buddy.holds(thread),
             rank => self.real_time[rank].contains(thread),
         }
     }
@@ -231,7 +226,7 @@ impl Cpu {
 
     /// Its number.
     pub fn index(&self) -> u32 {
-        self.arch.index() as u32
+        self.arch.index.get()
     }
 
     /// Its bit in sets of CPUs.

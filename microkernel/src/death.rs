@@ -7,11 +7,10 @@
 use crate::arch::clock;
 use crate::ipc::{self, end, flight, reply};
 use crate::object::{
-    Object, Process, Thread, dma_domain, interrupt, process::Exit, process::State, thread::State as ThreadState,
+    Object, Process, Thread, dma_domain, interrupt, process::State, thread::State as ThreadState,
 };
 use crate::{Kernel, Progress, cpu::attention, schedule, timer};
-use abi::process::Registers;
-use abi::{Error, ExitReason};
+use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;
 
 /// Slots of the handle table that are looked at in one step.
@@ -35,15 +34,16 @@ pub fn kill(
     }
     let now = clock::now();
     let current = culprit.and_then(|thread| thread.current.get(kernel));
-    process.exit.set(Some(Exit {
-        reason,
+    process.exit.set(Some(ExitRecord {
+        reason: reason as u32,
         code,
         address,
         thread: culprit.map_or(0, Object::number),
         time: now,
         call: current.map_or(0, |client| client.request.get().0),
         client: current.map_or(0, |client| client.process.number()),
-        registers: culprit.map_or(Registers::default(), |thread| thread.context.frame.registers()),
+        registers: culprit.map(|thread| thread.context.frame.registers()).unwrap_or_default(),
+        ..ExitRecord::default()
     }));
     process.state.set(State::Draining);
     process.drain_slot.set(0);
@@ -88,7 +88,7 @@ pub(crate) struct Revoking {
     /// Where the last round ends.
     end: Cell<u64>,
     /// Parts of the round that are left: 2 before it starts over, then 1; 0 where there is none.
-    parts: Cell<u8>,
+    pub parts: Cell<u8>,
 }
 
 impl Revoking {
@@ -100,10 +100,6 @@ impl Revoking {
     pub fn start(&self) {
         self.end.set(self.next.get());
         self.parts.set(2);
-    }
-
-    pub fn is_under_way(&self) -> bool {
-        self.parts.get() > 0
     }
 
     /// Looks at some processes.
@@ -294,13 +290,13 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     }
     let gives_all_up = process.abandoned.get() || process.account.is_revoked_above(kernel);
     let slot = process.drain_slot.get();
-    for slot in slot..(slot + SLOTS_A_STEP).min(process.handles.end()) {
+    for slot in slot..(slot + SLOTS_A_STEP).min(process.handles.end.get()) {
         process.drain_slot.set(slot + 1);
         if let Some(held) = process.handles.at(kernel, slot).filter(|held| !held.keep || gives_all_up) {
             let _ = flight::close(kernel, process, held.handle);
         }
     }
-    if process.drain_slot.get() < process.handles.end() {
+    if process.drain_slot.get() < process.handles.end.get() {
         return true;
     }
     if kernel.is_on_cpu(process) {
@@ -310,17 +306,17 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     // this order processes that left calls in each other cannot wait for each other.
     let latest = process.latest_orphan(kernel);
     for thread in process.threads.iter(kernel) {
-        if thread.orphan.is_some() && thread.in_orphans.key() <= latest {
+        if thread.orphan.is_some() && thread.in_orphans.key.get() <= latest {
             reply::end_current_orphan(kernel, thread);
         }
     }
     for _ in 0..CALLS_A_STEP {
         let first = process.kept_orphans.first(kernel);
-        let Some(call) = first.filter(|call| call.in_server_orphans.key() <= latest) else { break };
+        let Some(call) = first.filter(|call| call.in_server_orphans.key.get() <= latest) else { break };
         reply::end_kept_orphan(kernel, call);
     }
     let first = process.kept_orphans.first(kernel);
-    if first.is_some_and(|call| call.in_server_orphans.key() <= latest) {
+    if first.is_some_and(|call| call.in_server_orphans.key.get() <= latest) {
         return true;
     }
     if process.orphans() > 0 {

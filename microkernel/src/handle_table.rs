@@ -61,8 +61,8 @@ pub struct Description {
 pub struct HandleTable {
     chunks: [Cell<Option<NonNull<[Entry; CHUNK]>>>; CHUNKS],
     free: Cell<u32>,
-    /// Slots that were ever used; the next new one.
-    end: Cell<u32>,
+    /// Slots that were ever used are below; the next new one.
+    pub end: Cell<u32>,
     live: Cell<u32>,
     reserved: Cell<u32>,
     /// Free slots that are on the list.
@@ -118,7 +118,7 @@ impl HandleTable {
     ) -> Result<(&'k Object<T>, u64), Error> {
         let (entry, object) = self.live_entry(handle)?;
         // SAFETY: the entry keeps the object.
-        if unsafe { object.as_ref() }.object_type() != T::TYPE {
+        if unsafe { object.as_ref() }.object_type.get() != T::TYPE {
             return Err(Error::WrongKind);
         }
         if !entry.rights.get().contains(rights) {
@@ -311,11 +311,6 @@ impl HandleTable {
     #[cfg(test)]
     pub(crate) fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
         (slot..self.end.get()).find_map(|slot| self.at(kernel, slot))
-    }
-
-    /// Slots that were ever used are below.
-    pub fn end(&self) -> u32 {
-        self.end.get()
     }
 
     /// Gives the frames of an empty table back.

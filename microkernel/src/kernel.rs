@@ -26,7 +26,8 @@ pub struct Kernel {
     /// How many objects there are.
     pub counts: Counts,
     last_number: Cell<u64>,
-    cpus: Cell<&'static [&'static Cpu]>,
+    /// All CPUs, in order of their numbers.
+    pub cpus: Cell<&'static [&'static Cpu]>,
     this_cpu: Cell<Option<&'static Cpu>>,
     /// The account of everything.
     pub root_account: Slot<Account>,
@@ -107,16 +108,6 @@ impl Kernel {
         number
     }
 
-    /// Says which CPUs there are.
-    pub fn set_cpus(&self, cpus: &'static [&'static Cpu]) {
-        self.cpus.set(cpus);
-    }
-
-    /// All CPUs, in order of their numbers.
-    pub fn cpus(&self) -> &'static [&'static Cpu] {
-        self.cpus.get()
-    }
-
     /// The CPU with this number; the first where there is none.
     pub fn cpu(&self, index: u32) -> &'static Cpu {
         let cpus = self.cpus.get();
@@ -127,7 +118,7 @@ impl Kernel {
     #[inline(always)]
     pub fn enter(&self, cpu: &'static Cpu) {
         self.this_cpu.set(Some(cpu));
-        self.shootdown.set_here(cpu.index() as usize);
+        self.shootdown.here.set(cpu.index());
     }
 
     /// The CPU that has the lock.
@@ -138,14 +129,14 @@ impl Kernel {
     /// Makes the CPUs on which a dead process's address space is still loaded leave it: this one now, others soon. Returns whether
     /// none has it loaded.
     pub fn leave_space(&self, process: &Object<Process>) -> bool {
-        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.names(process)) {
+        for cpu in self.cpus.get().iter().filter(|cpu| cpu.loaded.names(process)) {
             if core::ptr::eq(*cpu, self.this_cpu()) {
                 self.load_kernel_space(cpu);
             } else {
                 schedule::notify(self, cpu, attention::LEAVE);
             }
         }
-        !self.cpus().iter().any(|cpu| cpu.loaded.names(process))
+        !self.cpus.get().iter().any(|cpu| cpu.loaded.names(process))
     }
 
     /// Loads the address space without user memory on this CPU.
@@ -157,7 +148,7 @@ impl Kernel {
 
     /// Whether a thread of a process is on a CPU.
     pub fn is_on_cpu(&self, process: &Object<Process>) -> bool {
-        self.cpus().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
+        self.cpus.get().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
     }
 
     /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
@@ -169,7 +160,7 @@ impl Kernel {
     pub fn has_work(&self) -> bool {
         !self.doomed.is_empty()
             || !self.reaping.is_empty()
-            || self.revoking.is_under_way()
+            || self.revoking.parts.get() > 0
             || self.shootdown.has_garbage(self)
     }
 

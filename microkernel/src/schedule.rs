@@ -154,10 +154,10 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
     if allowed(here) && free(here) {
         return here;
     }
-    if kernel.cpus().len() == 1 {
+    if kernel.cpus.get().len() == 1 {
         return here;
     }
-    let cpus = || kernel.cpus().iter().copied();
+    let cpus = || kernel.cpus.get().iter().copied();
     if let Some(idle) = cpus().find(|cpu| allowed(cpu) && free(cpu)) {
         return idle;
     }
@@ -218,7 +218,7 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         inherit::renew(kernel, thread);
     }
     take_off_cpu(cpu, thread, State::Ready);
-    if let Some(buddy) = cpu.queue.take_any_buddy() {
+    if let Some(buddy) = cpu.queue.buddy.take() {
         // The slice is over: it waits for its turn as others do.
         insert(kernel, cpu, buddy.get(kernel), false);
     }
@@ -378,14 +378,14 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
 
 /// Forgets a thread that has ended: no CPU's slice is charged to it any more.
 pub fn forget(kernel: &Kernel, thread: &Object<Thread>) {
-    for cpu in kernel.cpus().iter().filter(|cpu| cpu.owner.holds(thread)) {
+    for cpu in kernel.cpus.get().iter().filter(|cpu| cpu.owner.holds(thread)) {
         cpu.owner.set(None);
     }
 }
 
 /// Takes a ready thread of another CPU.
 fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
-    let others = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
+    let others = kernel.cpus.get().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
     let (victim, thread) = others
         .filter_map(|other| Some((other, other.queue.best_for(kernel, cpu.index())?)))
         .max_by_key(|(other, _)| other.queue.len())?;
@@ -424,7 +424,7 @@ pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
         process.space.loaded.set(process.space.loaded.get() | bit);
         // SAFETY: the process lives, as a thread of it is to run. A flush that other CPUs wait for is done by this, but acknowledged only
         // when the interrupt comes that asks for it.
-        unsafe { arch::load_space(process.space.root()) };
+        unsafe { arch::load_space(process.space.root.get()) };
         // SAFETY: a process ends for good only after every CPU has left its address space (`Kernel::leave_space`).
         unsafe { cpu.loaded.set(process) };
     }
@@ -463,7 +463,7 @@ pub fn set_affinity(kernel: &Kernel, thread: &Object<Thread>, set: u64) {
 /// Lets a thread, which is off its CPU, wait until no CPU has stale translations.
 pub fn wait_for_flush(kernel: &Kernel, thread: &Object<Thread>, ticket: Ticket) {
     thread.state.set(State::Flushing);
-    kernel.flushing.insert(thread.to_ref(), ticket.key());
+    kernel.flushing.insert(thread.to_ref(), ticket.0);
 }
 
 /// Wakes threads whose translations are flushed everywhere: a bounded number.
@@ -477,7 +477,7 @@ pub fn wake_flushed(kernel: &Kernel) {
 fn wake_some_flushed(kernel: &Kernel) {
     for _ in 0..WAKE_BATCH {
         let first = kernel.flushing.first(kernel);
-        let Some(thread) = first.filter(|first| kernel.shootdown.is_done(Ticket::from_key(first.fair.key()))) else {
+        let Some(thread) = first.filter(|first| kernel.shootdown.requests.is_done(Ticket(first.fair.key.get()))) else {
             return;
         };
         kernel.flushing.remove(thread);

@@ -35,8 +35,9 @@ pub enum Progress {
 /// Who has to flush, and what waits for it.
 pub struct Shootdown {
     /// The CPU that holds the kernel lock.
-    here: Cell<u32>,
-    requests: Requests,
+    pub here: Cell<u32>,
+    /// Who has not answered which request.
+    pub requests: Requests,
     first_table: Cell<Option<NonNull<LimboTable>>>,
     last_table: Cell<Option<NonNull<LimboTable>>>,
     mappings: List<Mapping, InLimbo>,
@@ -64,16 +65,11 @@ impl Shootdown {
         }
     }
 
-    /// Says which CPU has taken the kernel lock: before anything else here is called.
-    pub fn set_here(&self, cpu: usize) {
-        self.here.set(cpu as u32);
-    }
-
     /// To be called by each CPU after it took the kernel lock, at the latest at the interrupt with which it was kicked:
     /// flushes where that is asked for. True when tickets may have become done.
     pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
-        self.set_here(cpu);
-        if self.requests.pending() & 1 << cpu == 0 {
+        self.here.set(cpu as u32);
+        if self.requests.pending.get() & 1 << cpu == 0 {
             return false;
         }
         arch::flush_all();
@@ -86,7 +82,7 @@ impl Shootdown {
         let table = match to {
             Some(to) => {
                 to.loaded.set(to.loaded.get() | here);
-                to.root()
+                to.root.get()
             }
             None => kernel.kernel_table.get(),
         };
@@ -98,17 +94,7 @@ impl Shootdown {
         {
             from.loaded.set(from.loaded.get() & !here);
         }
-        self.requests.pending() & here != 0 && self.acknowledge(kernel)
-    }
-
-    /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    pub fn take_kicks(&self) -> u64 {
-        self.requests.take_kicks()
-    }
-
-    /// Whether a request is answered by all.
-    pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.requests.is_done(ticket)
+        self.requests.pending.get() & here != 0 && self.acknowledge(kernel)
     }
 
     /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
@@ -128,12 +114,6 @@ impl Shootdown {
         self.requests.announce(space.loaded.get() & !(1 << self.here.get()))
     }
 
-    /// The CPUs that have to flush.
-    #[cfg(test)]
-    pub(crate) fn pending(&self) -> u64 {
-        self.requests.pending()
-    }
-
     /// This CPU has flushed everything.
     #[cold]
     fn acknowledge(&self, kernel: &Kernel) -> bool {
@@ -144,7 +124,7 @@ impl Shootdown {
 
     /// Keeps a page table until the ticket is done, then frees and uncharges it.
     pub(crate) fn hold_table(&self, kernel: &Kernel, table: PhysAddr, account: &Object<Account>, ticket: Ticket) {
-        if self.is_done(ticket) {
+        if self.requests.is_done(ticket) {
             account.free_frame(kernel, table);
             return;
         }
@@ -167,22 +147,22 @@ impl Shootdown {
 
     /// Keeps a mapping, and so its Memory, until its ticket is done.
     pub(crate) fn hold_mapping(&self, mapping: Ref<Mapping>) {
-        if !self.is_done(mapping.ticket.get()) {
+        if !self.requests.is_done(mapping.ticket.get()) {
             self.mappings.push_back(mapping);
         }
     }
 
     /// Whether [`Shootdown::collect`] has work: limbo holds something that is done.
     pub fn has_garbage(&self, kernel: &Kernel) -> bool {
-        self.mappings.front(kernel).is_some_and(|mapping| self.is_done(mapping.ticket.get()))
+        self.mappings.front(kernel).is_some_and(|mapping| self.requests.is_done(mapping.ticket.get()))
             // SAFETY: tables in limbo hold a `LimboTable`.
-            || self.first_table.get().is_some_and(|table| self.is_done(Ticket(unsafe { table.as_ref() }.ticket.get() >> 1)))
+            || self.first_table.get().is_some_and(|table| self.requests.is_done(Ticket(unsafe { table.as_ref() }.ticket.get() >> 1)))
     }
 
     /// Frees a bounded number of what is done in limbo. Both queues are in the order of their tickets.
     pub fn collect(&self, kernel: &Kernel) {
         for _ in 0..BATCH {
-            let Some(mapping) = self.mappings.front(kernel).filter(|mapping| self.is_done(mapping.ticket.get())) else {
+            let Some(mapping) = self.mappings.front(kernel).filter(|mapping| self.requests.is_done(mapping.ticket.get())) else {
                 break;
             };
             drop(self.mappings.remove(mapping));
@@ -191,7 +171,7 @@ impl Shootdown {
             let Some(first) = self.first_table.get() else { break };
             // SAFETY: tables in limbo hold a `LimboTable`.
             let table = unsafe { first.as_ref() };
-            if !self.is_done(Ticket(table.ticket.get() >> 1)) {
+            if !self.requests.is_done(Ticket(table.ticket.get() >> 1)) {
                 break;
             }
             self.first_table.set(table.next.get());

@@ -17,9 +17,11 @@ pub struct Node<T> {
     parent: Cell<Option<Pointer<T>>>,
     left: Cell<Option<Pointer<T>>>,
     right: Cell<Option<Pointer<T>>>,
-    key: Cell<u64>,
+    /// The key with which it joined last.
+    pub key: Cell<u64>,
     priority: Cell<u32>,
-    linked: Cell<bool>,
+    /// Whether the object is in a tree.
+    pub linked: Cell<bool>,
 }
 
 impl<T> Node<T> {
@@ -35,15 +37,6 @@ impl<T> Node<T> {
         }
     }
 
-    /// Whether the object is in a tree.
-    pub fn is_linked(&self) -> bool {
-        self.linked.get()
-    }
-
-    /// The key with which it joined last.
-    pub fn key(&self) -> u64 {
-        self.key.get()
-    }
 }
 
 /// Says which node of `T` a tree goes through.

@@ -19,7 +19,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
         return Err(Error::BadMessage);
     }
     let channel = session.channel.get(kernel);
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;

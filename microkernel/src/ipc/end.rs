@@ -65,7 +65,7 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
                 call.server.kept_orphans.insert(call.clone(), orphan_key(client));
                 reply::not_alone(kernel, call.server.get(kernel), client);
             }
-            if !call.channel.is_closed() {
+            if !call.channel.closed.get() {
                 call.channel.withdrawn.push_back(call.clone());
                 receive::wake_receiver(kernel, call.channel.get(kernel));
             }
@@ -118,7 +118,7 @@ pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64)
 /// A server died that had received a client's call: the call goes back to the queue, or ends. The client is linked to nobody.
 pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<Thread>, parked: bool) {
     let class = client.request.get().class();
-    if channel.is_closed() {
+    if channel.closed.get() {
         let error = match class {
             _ if parked => Error::Closed,
             Some(Class::Replay | Class::Once) => Error::Unknown,
@@ -145,7 +145,7 @@ pub(super) fn queue_again(channel: &Object<Channel>, client: &Object<Thread>, pa
 /// Closes a channel for good: nobody calls or receives any more. Its callers are told in [steps](close_step) of its server's.
 pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
     let Some(server) = channel.server.take() else { return };
-    channel.set_closed();
+    channel.closed.set(true);
     // So that the fast path finds it not quiet.
     channel.signals.set(u64::MAX);
     kernel.channels.remove(channel);

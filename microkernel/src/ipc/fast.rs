@@ -28,7 +28,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         && !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
-        && !receiver.timer.is_linked()
+        && !receiver.timer.linked.get()
         && receiver.affinity.get() >> cpu.index() & 1 != 0;
     if !is_common {
         return None;
@@ -84,7 +84,7 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
-        && !client.timer.is_linked()
+        && !client.timer.linked.get()
         && !cpu.queue.has_above(client.rank.get())
         && client.affinity.get() >> cpu.index() & 1 != 0;
     if !is_common {

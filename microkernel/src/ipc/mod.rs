@@ -32,7 +32,7 @@ use abi::Error;
 /// # Errors
 /// `Closed`.
 pub fn signal(kernel: &Kernel, channel: &Object<Channel>, bits: u64) -> Result<(), Error> {
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     channel.signals.set(channel.signals.get() | bits);

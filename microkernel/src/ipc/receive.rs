@@ -32,7 +32,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<()
 pub fn decode<'k>(kernel: &'k Kernel, thread: &Object<Thread>, handle: Handle) -> Result<&'k Object<Channel>, Error> {
     let process = thread.process.get(kernel);
     let channel: &Object<Channel> = process.handles.get(kernel, handle, Rights::RECEIVE)?;
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     if !channel.server.holds(process) {
@@ -53,7 +53,7 @@ pub fn wait(
     deadline: Option<u64>,
 ) -> Result<(), Error> {
     // A reply may have given its last handle away.
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     thread.depth.set(0);
@@ -105,7 +105,7 @@ fn take_news(channel: &Object<Channel>, thread: &Thread) -> bool {
     } else if let Some(call) = channel.withdrawn.pop_front() {
         news(Delivery::Withdrawn, [call.handle.get().0, 0, 0]);
     } else if let Some(close) = channel.closes.pop_front() {
-        news(Delivery::Close, [close.badge, close.client, close.is_last() as u64]);
+        news(Delivery::Close, [close.badge, close.client, close.last.get() as u64]);
         close.delivered();
     }
     true
@@ -150,7 +150,7 @@ pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: R
         return true;
     }
     channel.receivers.push_front(receiver);
-    if channel.is_closed() {
+    if channel.closed.get() {
         end::stop_receiving(kernel, thread, Error::Closed);
     }
     false
@@ -164,5 +164,5 @@ fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> 
 fn take_something(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
     take_news(channel, thread)
         || take_call(kernel, channel, thread)
-        || !channel.is_closed() && take_news(channel, thread)
+        || !channel.closed.get() && take_news(channel, thread)
 }

@@ -221,7 +221,7 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     let (client, channel) = (release_kept(kernel, call), call.channel.get(kernel));
     flight::close(kernel, server, handle)?;
     let client = client.ok_or(Error::CallerGone)?;
-    if must_wait && !channel.is_closed() {
+    if must_wait && !channel.closed.get() {
         // A suspect has to be alone: nothing was done for a parked call, so it is delivered anew when its turn comes.
         server.active_calls.set(server.active_calls.get() - 1);
         client.call_since.set(clock::tsc());

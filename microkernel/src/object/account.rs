@@ -42,7 +42,8 @@ pub struct Account {
     depth: u32,
     limits: [u64; QUANTITIES],
     used: [Cell<u64>; QUANTITIES],
-    revoked: Cell<bool>,
+    /// Further charges are refused. Killing what is charged to it is [`crate::death::Revoking`]'s work.
+    pub revoked: Cell<bool>,
     slabs: [Slab; ObjectType::COUNT],
 }
 
@@ -115,11 +116,6 @@ impl Account {
         }
     }
 
-    /// Whether it was revoked.
-    pub fn is_revoked(&self) -> bool {
-        self.revoked.get()
-    }
-
     /// Whether it, or one above it, was revoked.
     pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
         let mut account: Option<&Account> = Some(self);
@@ -132,10 +128,6 @@ impl Account {
         false
     }
 
-    /// Refuses further charges. Killing what is charged to it is [`crate::death::Revoking`]'s work.
-    pub(crate) fn set_revoked(&self) {
-        self.revoked.set(true);
-    }
 }
 
 impl Object<Account> {

@@ -15,7 +15,8 @@ const REAL_TIME: u64 = 1 << 63;
 pub struct Channel {
     /// The process whose threads may receive. `None` once it is closed for good.
     pub server: Slot<Process>,
-    closed: Cell<bool>,
+    /// Whether it is closed for good.
+    pub closed: Cell<bool>,
     /// Threads that wait in receive. While there are some, no caller waits, but for a suspect.
     pub receivers: List<Thread, InQueue>,
     /// Replays, and callers of real-time rank.
@@ -76,15 +77,6 @@ impl Channel {
         let number = channel.number();
         kernel.channels.insert(channel.clone(), number);
         Ok(channel)
-    }
-
-    /// Whether it is closed for good.
-    pub fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
-    pub(crate) fn set_closed(&self) {
-        self.closed.set(true);
     }
 
     /// Queues a caller: replays first, then real time by rank, then fair by arrival.

@@ -126,17 +126,17 @@ impl DmaDomain {
         memory: &Object<Memory>,
         mut segment: impl FnMut(usize, u64, u64),
     ) -> Result<(u64, usize), Error> {
-        if memory.kind() == MemoryKind::Device || !memory.is_run() && memory.pages() > MOST_PAGES {
+        if memory.kind == MemoryKind::Device || !memory.is_run() && memory.pages > MOST_PAGES {
             return Err(Error::BadArgument);
         }
-        if !memory.is_prepared() || memory.resident_frames() < memory.pages() {
+        if !memory.is_prepared() || memory.resident.get() < memory.pages {
             return Err(Error::BadState);
         }
-        if memory.is_sealing() {
+        if memory.sealing.get() {
             return Err(Error::Sealed);
         }
         let (mut count, mut run) = (0, None);
-        let steps = if memory.is_run() { 1 } else { memory.pages() };
+        let steps = if memory.is_run() { 1 } else { memory.pages };
         for page in 0..steps {
             let frame = memory.frame(page).ok_or(Error::BadState)?.as_u64();
             run = match run {

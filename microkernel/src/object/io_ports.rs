@@ -71,7 +71,7 @@ impl IoPorts {
         let (data, status) = (self.port(gate.data.into(), 1)?, self.port(gate.status.into(), 1)?);
         let ring = RingView::open(kernel, memory, offset)?;
         let (head, used) = ring.indices_of_producer()?;
-        let most = (ring.capacity() - used).min(gate.count.into()).min(BURST);
+        let most = (ring.capacity - used).min(gate.count.into()).min(BURST);
         let mut seen = port::read(status, 1) as u8;
         let mut moved = 0;
         while moved < most && seen & gate.mask == gate.value {

@@ -27,15 +27,19 @@ const FEW: usize = 2;
 /// Pages.
 pub struct Memory {
     account: Ref<Account>,
-    pages: u64,
-    kind: MemoryKind,
-    caching: Caching,
+    /// How many.
+    pub pages: u64,
+    /// What was asked for.
+    pub kind: MemoryKind,
+    /// How it is cached.
+    pub caching: Caching,
     backing: Backing,
-    resident: Cell<u64>,
+    /// Frames that are placed.
+    pub resident: Cell<u64>,
     /// Pages from here on have no frame or, of a run, are not zeroed yet.
     ready: Cell<u64>,
-    /// No mapping may be made writable any more.
-    sealing: Cell<bool>,
+    /// No mapping may be made writable any more: sealed, or on the way there.
+    pub sealing: Cell<bool>,
     /// The last shoot-down of a writable translation.
     revoked: Cell<Ticket>,
     device_writers: Cell<u32>,
@@ -202,26 +206,6 @@ impl Memory {
         self.pages * PAGE
     }
 
-    /// Pages.
-    pub fn pages(&self) -> u64 {
-        self.pages
-    }
-
-    /// What was asked for.
-    pub fn kind(&self) -> MemoryKind {
-        self.kind
-    }
-
-    /// How it is cached.
-    pub fn caching(&self) -> Caching {
-        self.caching
-    }
-
-    /// Frames that are placed.
-    pub fn resident_frames(&self) -> u64 {
-        self.resident.get()
-    }
-
     /// The physical range of device Memory.
     #[cfg(test)]
     pub fn device_range(&self) -> Option<Range<PhysAddr>> {
@@ -296,14 +280,9 @@ impl Memory {
         Ok(if self.writers.is_empty() { Progress::Done(self.revoked.get()) } else { Progress::More })
     }
 
-    /// Whether no mapping may be made writable: sealed, or on the way there.
-    pub fn is_sealing(&self) -> bool {
-        self.sealing.get()
-    }
-
     /// Whether nobody can write it ever again.
     pub fn is_sealed(&self, kernel: &Kernel) -> bool {
-        self.sealing.get() && self.writers.is_empty() && kernel.shootdown.is_done(self.revoked.get())
+        self.sealing.get() && self.writers.is_empty() && kernel.shootdown.requests.is_done(self.revoked.get())
     }
 
     /// Notes that a device may write it from now on.

@@ -8,8 +8,8 @@ use crate::address_space::AddressSpace;
 use crate::arch::clock;
 use crate::handle_table::HandleTable;
 use crate::{Kernel, Link, List, Node, Tree};
-use abi::process::Registers;
-use abi::{Error, ExitReason, ExitRecord};
+use abi::process::ProcessState;
+use abi::{Error, ExitRecord};
 use core::cell::Cell;
 
 /// Most threads of one process: death stops them all at once.
@@ -34,27 +34,6 @@ pub enum State {
 /// Orders the calls that callers left: those that were made last come first.
 pub(crate) fn orphan_key(client: &Thread) -> u64 {
     !client.arrived.get()
-}
-
-/// How an incarnation ended.
-#[derive(Clone, Copy)]
-pub struct Exit {
-    /// Why.
-    pub reason: ExitReason,
-    /// See the reason.
-    pub code: u64,
-    /// See the reason.
-    pub address: u64,
-    /// The thread that died first; 0 for none.
-    pub thread: u64,
-    /// When.
-    pub time: u64,
-    /// Header of the call that was current in it.
-    pub call: u64,
-    /// Client of that call.
-    pub client: u64,
-    /// Its registers.
-    pub registers: Registers,
 }
 
 /// A process.
@@ -102,7 +81,7 @@ pub struct Process {
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
     /// How it ended last.
-    pub exit: Cell<Option<Exit>>,
+    pub exit: Cell<Option<ExitRecord>>,
     /// Whom to signal at its death.
     pub watcher: Slot<Channel>,
     /// With which bits.
@@ -210,8 +189,8 @@ impl Process {
 
     /// [`orphan_key`] of the last of the calls that it left, and on which work goes on; `u64::MAX` when there is none.
     pub(crate) fn latest_orphan(&self, kernel: &Kernel) -> u64 {
-        let thread = self.orphan_threads.first(kernel).map_or(u64::MAX, |thread| thread.in_orphans.key());
-        let call = self.orphan_calls.first(kernel).map_or(u64::MAX, |call| call.in_orphans.key());
+        let thread = self.orphan_threads.first(kernel).map_or(u64::MAX, |thread| thread.in_orphans.key.get());
+        let call = self.orphan_calls.first(kernel).map_or(u64::MAX, |call| call.in_orphans.key.get());
         thread.min(call)
     }
 
@@ -227,6 +206,16 @@ impl Process {
         self.started.set(now);
     }
 
+    /// Where it is, as user space sees it.
+    pub fn shown_state(&self) -> ProcessState {
+        match self.state.get() {
+            State::New => ProcessState::New,
+            State::Running => ProcessState::Running,
+            State::Draining => ProcessState::Draining,
+            State::Dead | State::Resetting => ProcessState::Dead,
+        }
+    }
+
     /// Whether it died: nothing of it runs any more, or is being stopped.
     pub fn is_dead(&self) -> bool {
         matches!(self.state.get(), State::Draining | State::Dead | State::Resetting)
@@ -236,29 +225,12 @@ impl Process {
 impl Object<Process> {
     /// The exit record, or what there is of it while it lives.
     pub fn record(&self) -> ExitRecord {
-        let state = match self.state.get() {
-            State::New => abi::process::ProcessState::New,
-            State::Running => abi::process::ProcessState::Running,
-            State::Draining => abi::process::ProcessState::Draining,
-            State::Dead | State::Resetting => abi::process::ProcessState::Dead,
-        };
-        let mut record = ExitRecord {
+        ExitRecord {
             process: self.number(),
             incarnation: self.incarnation.get(),
-            state: state as u32,
-            ..ExitRecord::default()
-        };
-        if let Some(exit) = self.exit.get() {
-            record.reason = exit.reason as u32;
-            record.code = exit.code;
-            record.address = exit.address;
-            record.thread = exit.thread;
-            record.time = exit.time;
-            record.call = exit.call;
-            record.client = exit.client;
-            record.registers = exit.registers;
+            state: self.shown_state() as u32,
+            ..self.exit.get().unwrap_or_default()
         }
-        record
     }
 }
 

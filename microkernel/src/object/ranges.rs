@@ -113,7 +113,7 @@ impl Ranges {
         self.tree(kind).first_from(kernel, from).map(|claim| RangeRecord {
             kind: kind as u64,
             start: claim.start,
-            length: claim.node.key() - claim.start + 1,
+            length: claim.node.key.get() - claim.start + 1,
             process: claim.process,
         })
     }

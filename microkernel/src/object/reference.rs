@@ -62,19 +62,17 @@ pub trait Type: Sized {
 #[repr(C, align(16))]
 pub struct Header {
     count: Cell<u32>,
-    object_type: Cell<ObjectType>,
+    /// What the object is.
+    pub(crate) object_type: Cell<ObjectType>,
     /// Whether it is on the list of objects to be freed.
     is_doomed: Cell<bool>,
+    /// [`free`] for its type.
+    free: unsafe fn(&Kernel, NonNull<Header>) -> bool,
     number: Cell<u64>,
     next_doomed: Cell<Option<NonNull<Header>>>,
 }
 
 impl Header {
-    /// What the object is.
-    pub(crate) fn object_type(&self) -> ObjectType {
-        self.object_type.get()
-    }
-
     pub(super) fn number(&self) -> u64 {
         self.number.get()
     }
@@ -111,6 +109,7 @@ impl<T: Type> Object<T> {
             count: Cell::new(1),
             object_type: Cell::new(T::TYPE),
             is_doomed: Cell::new(false),
+            free: free::<T>,
             number: Cell::new(number),
             next_doomed: Cell::new(None),
         };
@@ -365,26 +364,8 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
             continue;
         }
         // SAFETY: the count is zero and, as the kernel is ours alone, no borrow of the object is
-        // left; its slot holds a value of the type that its header says.
-        let done = unsafe {
-            match header.as_ref().object_type.get() {
-                ObjectType::Account => free::<super::Account>(kernel, header),
-                ObjectType::Process => free::<super::Process>(kernel, header),
-                ObjectType::Thread => free::<super::Thread>(kernel, header),
-                ObjectType::Memory => free::<super::Memory>(kernel, header),
-                ObjectType::Channel => free::<super::Channel>(kernel, header),
-                ObjectType::Session => free::<super::Session>(kernel, header),
-                ObjectType::SessionUse => free::<super::SessionUse>(kernel, header),
-                ObjectType::Call => free::<super::Call>(kernel, header),
-                ObjectType::Interrupt => free::<super::Interrupt>(kernel, header),
-                ObjectType::IoPorts => free::<super::IoPorts>(kernel, header),
-                ObjectType::DmaDomain => free::<super::DmaDomain>(kernel, header),
-                ObjectType::Attachment => free::<super::Attachment>(kernel, header),
-                ObjectType::Resource => free::<super::Resource>(kernel, header),
-                ObjectType::Mapping => free::<super::Mapping>(kernel, header),
-                ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
-            }
-        };
+        // left; its slot holds a value of the type that its header was made for.
+        let done = unsafe { (header.as_ref().free)(kernel, header) };
         left = left.saturating_sub(if done { 0 } else { STEP_COST });
     }
 }

@@ -41,7 +41,8 @@ pub struct SessionUse {
     pub badge: u64,
     /// Handles that the process has.
     pub handles: Cell<u32>,
-    last: Cell<bool>,
+    /// With its close, no process has the session any more.
+    pub last: Cell<bool>,
     in_session: Link<SessionUse>,
     in_closes: Link<SessionUse>,
     in_delivered: Node<SessionUse>,
@@ -58,7 +59,7 @@ impl Session {
         channel: &Object<Channel>,
         badge: u64,
     ) -> Result<Ref<Session>, Error> {
-        if channel.is_closed() {
+        if channel.closed.get() {
             return Err(Error::Closed);
         }
         account.charge(Quantity::Sessions, 1)?;
@@ -193,7 +194,7 @@ impl Object<SessionUse> {
         self.process.set(None);
         let session = &self.session;
         session.open.set(session.open.get() - 1);
-        if session.open.get() == 0 && session.flights.get() > 0 && !self.channel.is_closed() {
+        if session.open.get() == 0 && session.flights.get() > 0 && !self.channel.closed.get() {
             session.closing.set(Some(self.to_ref()));
             return;
         }
@@ -203,7 +204,7 @@ impl Object<SessionUse> {
     /// Tells the server.
     fn report(&self, kernel: &Kernel, last: bool) {
         self.last.set(last);
-        if self.channel.is_closed() {
+        if self.channel.closed.get() {
             self.forget();
         } else {
             self.channel.closes.push_back(self.to_ref());
@@ -214,11 +215,6 @@ impl Object<SessionUse> {
     /// Its close was delivered, and waits for the acknowledge.
     pub fn delivered(&self) {
         self.channel.delivered_closes.insert(self.to_ref(), close_key(self.badge, self.client));
-    }
-
-    /// Whether no process has the session any more.
-    pub fn is_last(&self) -> bool {
-        self.last.get()
     }
 
     /// The close is acknowledged, or nobody is left to tell: the use is gone.
@@ -268,7 +264,7 @@ pub fn delivered_close<'k>(
 ) -> Option<&'k Object<SessionUse>> {
     let key = close_key(badge, client);
     let alike =
-        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key() == key);
+        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key.get() == key);
     let mut alike = alike.filter(|close| close.badge == badge && close.client == client);
     alike.next()
 }

@@ -199,7 +199,7 @@ impl Thread {
             return None;
         }
         match thread.process.space.unmap(kernel, thread.pages_address) {
-            Ok(Progress::Done(ticket)) if !kernel.shootdown.is_done(ticket) => Some(ticket),
+            Ok(Progress::Done(ticket)) if !kernel.shootdown.requests.is_done(ticket) => Some(ticket),
             // Two pages are one step.
             _ => None,
         }

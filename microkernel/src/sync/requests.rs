@@ -13,24 +13,15 @@ impl Ticket {
     /// Nothing to wait for.
     pub const DONE: Ticket = Ticket(0);
 
-    /// As the key of what waits for it.
-    pub fn key(self) -> u64 {
-        self.0
-    }
-
-    /// Of a key.
-    pub fn from_key(key: u64) -> Ticket {
-        Ticket(key)
-    }
 }
 
 /// Who has to flush.
 pub struct Requests {
     last: Cell<Ticket>,
     /// CPUs that have to flush, as a bit set.
-    pending: Cell<u64>,
-    /// Of these, the ones to which no interrupt was sent yet.
-    kicks: Cell<u64>,
+    pub pending: Cell<u64>,
+    /// Of these, the ones to which no interrupt was sent yet. They are taken before the kernel lock is given up.
+    pub kicks: Cell<u64>,
     /// For each pending CPU, the first request that it has not answered.
     oldest: [Cell<Ticket>; CPUS],
     /// Every ticket below is done.
@@ -47,16 +38,6 @@ impl Requests {
             oldest: [const { Cell::new(Ticket::DONE) }; CPUS],
             frontier: Cell::new(Ticket(u64::MAX)),
         }
-    }
-
-    /// The CPUs that have to flush.
-    pub fn pending(&self) -> u64 {
-        self.pending.get()
-    }
-
-    /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    pub fn take_kicks(&self) -> u64 {
-        self.kicks.take()
     }
 
     /// Whether a request is answered by all.

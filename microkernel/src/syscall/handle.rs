@@ -97,9 +97,9 @@ pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results
 /// See there.
 pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let account: &Object<Account> = object(kernel, thread, 0, Rights::MANAGE)?;
-    if !account.is_revoked() {
-        account.set_revoked();
+    if !account.revoked.get() {
+        account.revoked.set(true);
         kernel.revoking.start();
     }
-    Ok(if kernel.revoking.is_under_way() { memory::again(thread) } else { Outcome::Success })
+    Ok(if kernel.revoking.parts.get() > 0 { memory::again(thread) } else { Outcome::Success })
 }

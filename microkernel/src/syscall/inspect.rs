@@ -159,11 +159,11 @@ fn nanoseconds(counts: u64) -> u64 {
 
 fn system_record(kernel: &Kernel) -> SystemRecord {
     let of = |object_type| kernel.counts.of(object_type);
-    let frames = kernel.frames.total_frames();
+    let frames = kernel.frames.total.get();
     SystemRecord {
         uptime: clock::now(),
         frames,
-        free_frames: kernel.frames.free_frames(),
+        free_frames: kernel.frames.free.get(),
         kernel_frames: (kernel.ranges.ram_bytes() / PAGE_BYTES as u64).saturating_sub(frames),
         processes: of(ObjectType::Process),
         threads: of(ObjectType::Thread),
@@ -177,14 +177,14 @@ fn system_record(kernel: &Kernel) -> SystemRecord {
         io_ports: of(ObjectType::IoPorts),
         dma_domains: of(ObjectType::DmaDomain),
         resources: of(ObjectType::Resource),
-        cpus: kernel.cpus().iter().filter(|cpu| cpu.online.get()).count() as u64,
+        cpus: kernel.cpus.get().iter().filter(|cpu| cpu.online.get()).count() as u64,
     }
 }
 
 fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     let first = usize::try_from(cursor).unwrap_or(usize::MAX);
     let mut shown = first;
-    for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
+    for cpu in kernel.cpus.get().iter().skip(first).take(CPU_STEPS) {
         let record = CpuRecord {
             cpu: cpu.index().into(),
             busy: nanoseconds(cpu.counted_until.get().saturating_sub(cpu.idle_time.get())),
@@ -200,7 +200,7 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
         }
         shown += 1;
     }
-    if shown < kernel.cpus().len() { shown as u64 } else { 0 }
+    if shown < kernel.cpus.get().len() { shown as u64 } else { 0 }
 }
 
 /// Processes with this number or a later one.
@@ -220,21 +220,15 @@ fn processes(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
 
 fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
     let ran: u64 = process.threads.iter(kernel).map(|thread| thread.run_time.get()).sum();
-    let state = match process.state.get() {
-        State::New => ProcessState::New,
-        State::Running => ProcessState::Running,
-        State::Draining => ProcessState::Draining,
-        State::Dead | State::Resetting => ProcessState::Dead,
-    };
     ProcessRecord {
         process: process.number(),
         parent: process.parent,
         name: process.name,
         incarnation: process.incarnation.get(),
-        state: state as u32,
+        state: process.shown_state() as u32,
         threads: process.alive.get(),
         handles: process.handles.len().into(),
-        resident_frames: process.space.resident_pages(),
+        resident_frames: process.space.resident.get(),
         run_time: nanoseconds(ran + process.past_run_time.get()),
         started: process.started.get(),
     }
@@ -371,7 +365,7 @@ fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
             queued: channel.callers().into(),
             receivers: channel.receivers.len().into(),
             calls: channel.delivered.get(),
-            closed: channel.is_closed().into(),
+            closed: channel.closed.get().into(),
         };
         if !to.put(&record) {
             return channel.number();
@@ -394,7 +388,7 @@ fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor:
 
 /// The cursor is a slot.
 fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
-    let (first, end) = (u32::try_from(cursor).unwrap_or(u32::MAX), process.handles.end());
+    let (first, end) = (u32::try_from(cursor).unwrap_or(u32::MAX), process.handles.end.get());
     let last = first.saturating_add(SLOT_STEPS).min(end);
     for slot in first..last {
         let Some(found) = process.handles.at(kernel, slot) else { continue };

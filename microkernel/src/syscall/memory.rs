@@ -79,7 +79,7 @@ pub fn seal(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outco
 /// See there.
 pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let memory: &Object<Memory> = object(kernel, thread, 0, Rights::INSPECT)?;
-    Ok([memory.bytes(), memory.kind() as u64, memory.is_sealed(kernel) as u64, memory.resident_frames(), 0])
+    Ok([memory.bytes(), memory.kind as u64, memory.is_sealed(kernel) as u64, memory.resident.get(), 0])
 }
 
 /// The process of argument 0, alive.
@@ -92,7 +92,7 @@ fn changeable<'k>(kernel: &'k Kernel, thread: &Object<Thread>) -> Result<&'k Obj
 fn go_on(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, progress: Progress) -> Outcome {
     match progress {
         Progress::More => again(thread),
-        Progress::Done(ticket) if kernel.shootdown.is_done(ticket) => Outcome::Results(NOTHING),
+        Progress::Done(ticket) if kernel.shootdown.requests.is_done(ticket) => Outcome::Results(NOTHING),
         Progress::Done(ticket) => {
             thread.set_status(OK);
             schedule::take_off_cpu(cpu, thread, State::Flushing);

@@ -189,7 +189,7 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn affinity(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let target = managed_thread(kernel, thread, 0)?;
     let set = argument(thread, 1);
-    let exists = kernel.cpus().iter().any(|cpu| cpu.online.get() && set >> cpu.index() & 1 != 0);
+    let exists = kernel.cpus.get().iter().any(|cpu| cpu.online.get() && set >> cpu.index() & 1 != 0);
     if !exists {
         return Err(Error::BadArgument);
     }

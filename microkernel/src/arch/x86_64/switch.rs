@@ -41,7 +41,7 @@ pub fn leave(from: &Context) {
 
 /// Waits for an interrupt, which is then handled as if it had come from user mode. Nothing on the stack is kept.
 pub fn idle(local: &CpuLocal) -> ! {
-    processor::idle(local.stack_top())
+    processor::idle(local.stack_top.get())
 }
 
 /// Returns to user mode, to the thread that [`switch`] chose. Nothing on the stack is kept.
