@@ -215,11 +215,7 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     let deaths = kernel.init_early_deaths.get() + 1;
     kernel.init_early_deaths.set(deaths);
     if deaths >= MOST_EARLY_DEATHS {
-        panic::boot_error(format_args!(
-            "init ends again and again ({}, rip {:#x})",
-            reason,
-            exit.registers.rip
-        ));
+        panic::boot_error(format_args!("init ends again and again ({}, rip {:#x})", reason, exit.registers.rip));
     }
     death::ask_reset(kernel, init).expect("a dead process can be reset");
 }

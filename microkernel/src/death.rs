@@ -6,9 +6,7 @@
 
 use crate::arch::clock;
 use crate::ipc::{self, end, flight, reply};
-use crate::object::{
-    Object, Process, Thread, dma_domain, interrupt, process::State, thread::State as ThreadState,
-};
+use crate::object::{Object, Process, Thread, dma_domain, interrupt, process::State, thread::State as ThreadState};
 use crate::{Kernel, Progress, cpu::attention, schedule, timer};
 use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;
@@ -149,32 +147,24 @@ fn count_death(client: &Thread, reason: ExitReason, is_blamed: bool) {
 /// Takes a thread of a dead process out of whatever it does. One that runs on another CPU is asked to stop.
 fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
     match thread.state.get() {
-        ThreadState::Ended => return,
         ThreadState::Running => {
-            let cpu = kernel.cpu(thread.cpu.get());
-            schedule::notify(kernel, cpu, attention::STOP);
+            schedule::notify(kernel, kernel.cpu(thread.cpu.get()), attention::STOP);
+            return timer::clear(kernel, thread);
         }
-        ThreadState::Ready => {
-            schedule::dequeue(kernel, thread);
-            thread.state.set(ThreadState::Ended);
-        }
+        ThreadState::Ready => schedule::dequeue(kernel, thread),
         ThreadState::Receiving => {
             if let Some(channel) = thread.serving.take() {
                 channel.receivers.remove(thread);
             }
-            thread.state.set(ThreadState::Ended);
         }
         ThreadState::Queued | ThreadState::Current | ThreadState::Kept => {
             end::leave(kernel, thread);
             end::release(kernel, thread);
-            thread.state.set(ThreadState::Ended);
         }
-        ThreadState::Flushing => {
-            kernel.flushing.remove(thread);
-            thread.state.set(ThreadState::Ended);
-        }
-        ThreadState::New => thread.state.set(ThreadState::Ended),
+        ThreadState::Flushing => drop(kernel.flushing.remove(thread)),
+        ThreadState::New | ThreadState::Ended => {}
     }
+    thread.state.set(ThreadState::Ended);
     timer::clear(kernel, thread);
 }
 

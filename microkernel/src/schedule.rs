@@ -148,26 +148,12 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
     let free = |cpu: &Cpu| cpu.is_idle() && cpu.queue.is_empty() && !cpu.handoff.is_some();
     let here = kernel.this_cpu();
     let last = kernel.cpu(thread.cpu.get());
-    if allowed(last) && free(last) {
-        return last;
-    }
-    if allowed(here) && free(here) {
-        return here;
-    }
     if kernel.cpus.get().len() == 1 {
         return here;
     }
-    let cpus = || kernel.cpus.get().iter().copied();
-    if let Some(idle) = cpus().find(|cpu| allowed(cpu) && free(cpu)) {
-        return idle;
-    }
-    if allowed(last) {
-        return last;
-    }
-    if allowed(here) {
-        return here;
-    }
-    cpus().find(|cpu| allowed(cpu)).unwrap_or(here)
+    let mut cpus = [last, here].into_iter().chain(kernel.cpus.get().iter().copied()).filter(|cpu| allowed(cpu));
+    let first = cpus.next().unwrap_or(here);
+    if free(first) { first } else { cpus.find(|cpu| free(cpu)).unwrap_or(first) }
 }
 
 /// Takes a ready thread out of whatever queue it is in.

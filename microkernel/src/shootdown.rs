@@ -162,7 +162,9 @@ impl Shootdown {
     /// Frees a bounded number of what is done in limbo. Both queues are in the order of their tickets.
     pub fn collect(&self, kernel: &Kernel) {
         for _ in 0..BATCH {
-            let Some(mapping) = self.mappings.front(kernel).filter(|mapping| self.requests.is_done(mapping.ticket.get())) else {
+            let Some(mapping) =
+                self.mappings.front(kernel).filter(|mapping| self.requests.is_done(mapping.ticket.get()))
+            else {
                 break;
             };
             drop(self.mappings.remove(mapping));

@@ -36,7 +36,6 @@ impl<T> Node<T> {
             linked: Cell::new(false),
         }
     }
-
 }
 
 /// Says which node of `T` a tree goes through.

@@ -16,9 +16,7 @@ use abi::{Delivery, Handle, Header, OK, Rights};
 pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let caller = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &caller.context.frame;
-    let Ok(session) = caller.process.handles.get::<SessionUse>(kernel, Handle(from.rdi.get()), Rights::CALL) else {
-        return None;
-    };
+    let session: &Object<SessionUse> = caller.process.handles.get(kernel, Handle(from.rdi.get()), Rights::CALL).ok()?;
     let channel = session.channel.get(kernel);
     let receiver = channel.receivers.front(kernel)?;
     let header = Header(from.rsi.get());
@@ -72,9 +70,7 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let thread = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &thread.context.frame;
     let server = thread.process.get(kernel);
-    let Ok(channel) = server.handles.get::<Channel>(kernel, Handle(from.rdi.get()), Rights::RECEIVE) else {
-        return None;
-    };
+    let channel: &Object<Channel> = server.handles.get(kernel, Handle(from.rdi.get()), Rights::RECEIVE).ok()?;
     let client = thread.current.get(kernel)?;
     let header = Header(from.rsi.get());
     let bytes = header.payload_bytes();

@@ -11,8 +11,6 @@ use x86_64::PhysAddr;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-#[allow(missing_docs)]
 pub enum Quantity {
     Frames = 0,
     Handles = 1,
@@ -21,13 +19,14 @@ pub enum Quantity {
     Processes = 4,
 }
 
-const QUANTITIES: usize = 5;
+const QUANTITIES: [Quantity; 5] =
+    [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
 
-fn to_array(limits: Limits) -> [u64; QUANTITIES] {
+fn to_array(limits: Limits) -> [u64; QUANTITIES.len()] {
     [limits.frames, limits.handles, limits.threads, limits.sessions, limits.processes]
 }
 
-fn to_limits(quantities: [u64; QUANTITIES]) -> Limits {
+fn to_limits(quantities: [u64; QUANTITIES.len()]) -> Limits {
     let [frames, handles, threads, sessions, processes] = quantities;
     Limits { frames, handles, threads, sessions, processes }
 }
@@ -40,8 +39,8 @@ pub struct Account {
     parent: Slot<Account>,
     /// Accounts above it: at most [`MOST_DEPTH`].
     depth: u32,
-    limits: [u64; QUANTITIES],
-    used: [Cell<u64>; QUANTITIES],
+    limits: [u64; QUANTITIES.len()],
+    used: [Cell<u64>; QUANTITIES.len()],
     /// Further charges are refused. Killing what is charged to it is [`crate::death::Revoking`]'s work.
     pub revoked: Cell<bool>,
     slabs: [Slab; ObjectType::COUNT],
@@ -60,7 +59,7 @@ impl Account {
             parent,
             depth,
             limits: to_array(limits),
-            used: [const { Cell::new(0) }; QUANTITIES],
+            used: [const { Cell::new(0) }; QUANTITIES.len()],
             revoked: Cell::new(false),
             slabs: [const { Slab::new() }; ObjectType::COUNT],
         }
@@ -127,7 +126,6 @@ impl Account {
         }
         false
     }
-
 }
 
 impl Object<Account> {
@@ -139,13 +137,11 @@ impl Object<Account> {
         if self.depth >= MOST_DEPTH {
             return Err(Error::BadState);
         }
-        const KINDS: [Quantity; QUANTITIES] =
-            [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
         let amounts = to_array(limits);
-        for (index, quantity) in KINDS.into_iter().enumerate() {
-            if let Err(error) = self.charge(quantity, amounts[index]) {
-                for (index, quantity) in KINDS.into_iter().enumerate().take(index) {
-                    self.uncharge(quantity, amounts[index]);
+        for (index, (quantity, amount)) in QUANTITIES.into_iter().zip(amounts).enumerate() {
+            if let Err(error) = self.charge(quantity, amount) {
+                for (quantity, amount) in QUANTITIES.into_iter().zip(amounts).take(index) {
+                    self.uncharge(quantity, amount);
                 }
                 return Err(error);
             }
@@ -163,9 +159,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         debug_assert!(self.used.iter().all(|used| used.get() == 0), "an account ends with charges");
         if let Some(parent) = self.parent.take() {
-            for (index, used) in parent.used.iter().enumerate() {
-                used.set(used.get() - self.limits[index]);
-            }
+            QUANTITIES.into_iter().zip(self.limits).for_each(|(quantity, limit)| parent.uncharge(quantity, limit));
         }
     }
 }

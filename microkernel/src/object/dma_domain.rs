@@ -89,18 +89,12 @@ impl DmaDomain {
         self.attachments.len()
     }
 
-    /// Tells of attachments from a number on, until `put` says that there is no room for one: gives that one's number, or 0 behind the last.
-    pub fn list(&self, kernel: &Kernel, first: u64, mut put: impl FnMut(&AttachmentRecord) -> bool) -> u64 {
-        let mut from = first;
-        while let Some(attachment) = self.attachments.first_from(kernel, from) {
-            let number = attachment.number();
+    /// What there is to say about attachments from a number on, with their numbers.
+    pub fn records<'k>(&'k self, kernel: &'k Kernel, first: u64) -> impl Iterator<Item = (u64, AttachmentRecord)> {
+        self.attachments.from(kernel, first).map(|attachment| {
             let process = attachment.process.get(kernel).map_or(0, Object::number);
-            if !put(&AttachmentRecord { attachment: number, process }) {
-                return number;
-            }
-            from = number + 1;
-        }
-        0
+            (attachment.number(), AttachmentRecord { attachment: attachment.number(), process })
+        })
     }
 
     fn detach(&self, kernel: &Kernel, attachment: &Object<Attachment>) {

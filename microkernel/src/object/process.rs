@@ -17,7 +17,6 @@ pub const MOST_THREADS: u32 = 128;
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum State {
     /// Made or reset, not started.
     New,

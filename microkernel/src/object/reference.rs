@@ -17,8 +17,6 @@ use core::ptr::NonNull;
 
 /// Types of objects that live in slabs: those that handles name, and parts of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs)]
 pub enum ObjectType {
     Account,
     Process,

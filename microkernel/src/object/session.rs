@@ -263,10 +263,8 @@ pub fn delivered_close<'k>(
     client: u64,
 ) -> Option<&'k Object<SessionUse>> {
     let key = close_key(badge, client);
-    let alike =
-        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key.get() == key);
-    let mut alike = alike.filter(|close| close.badge == badge && close.client == client);
-    alike.next()
+    let with_key = channel.delivered_closes.from(kernel, key).take_while(|close| close.in_delivered.key.get() == key);
+    with_key.take(SAME_KEY).find(|close| close.badge == badge && close.client == client)
 }
 
 crate::links! {

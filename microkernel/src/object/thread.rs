@@ -16,7 +16,6 @@ use core::ptr::NonNull;
 
 /// What a thread does or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum State {
     /// Its process is not started.
     New,
@@ -159,7 +158,6 @@ impl Thread {
         let uncharge = |_: &Error| account.uncharge(Quantity::Threads, 1);
         let pages = Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
         let at = |page| NonNull::new(arch::direct_map(pages.place(kernel, page))).expect("not at zero").cast();
-        let places = [at(0), at(1)];
         let placement = Placement {
             address: pages_address,
             offset: 0,
@@ -168,7 +166,50 @@ impl Thread {
             rights: Rights::READ | Rights::WRITE,
         };
         process.space.map(kernel, pages.get(kernel), placement).inspect_err(uncharge)?;
-        let new = Thread::new(process, account, context, pages, pages_address, u64::MAX, places);
+        let new = Thread {
+            context,
+            process: process.to_ref(),
+            account: account.to_ref(),
+            call_page: at(0),
+            serve_page: at(1),
+            pages,
+            pages_address,
+            state: Cell::new(State::New),
+            queue: Link::new(),
+            siblings: Link::new(),
+            timer: Node::new(),
+            fair: Node::new(),
+            channel: Slot::empty(),
+            badge: Cell::new(0),
+            server: Peer::none(),
+            kept: Slot::empty(),
+            request: Cell::new(Header::default()),
+            sent: Flight::new(),
+            call_since: Cell::new(0),
+            arrived: Cell::new(0),
+            downtime_seen: Cell::new(0),
+            downtime_added: Cell::new(0),
+            faults: Cell::new(0),
+            hangs: Cell::new(0),
+            was_delivered: Cell::new(false),
+            is_fast: Cell::new(false),
+            reserved: Cell::new(0),
+            serving: Slot::empty(),
+            current: Slot::empty(),
+            orphan: Slot::empty(),
+            in_orphans: Node::new(),
+            depth: Cell::new(0),
+            parameters: Cell::new(Parameters::DEFAULT),
+            rank: Cell::new(0),
+            virtual_time: Cell::new(0),
+            virtual_cpu: Cell::new(0),
+            affinity: Cell::new(u64::MAX),
+            cpu: Cell::new(0),
+            run_time: Cell::new(0),
+            is_exiting: Cell::new(false),
+            on_exit: Slot::empty(),
+            on_exit_bits: Cell::new(0),
+        };
         let thread = match slab::create(kernel, account, new) {
             Ok(thread) => thread,
             Err(error) => {
@@ -202,61 +243,6 @@ impl Thread {
             Ok(Progress::Done(ticket)) if !kernel.shootdown.requests.is_done(ticket) => Some(ticket),
             // Two pages are one step.
             _ => None,
-        }
-    }
-
-    fn new(
-        process: &Object<Process>,
-        account: &Object<Account>,
-        context: Context,
-        pages: Ref<Memory>,
-        pages_address: u64,
-        affinity: u64,
-        [call_page, serve_page]: [NonNull<MessagePage>; 2],
-    ) -> Thread {
-        Thread {
-            context,
-            process: process.to_ref(),
-            account: account.to_ref(),
-            pages,
-            call_page,
-            serve_page,
-            pages_address,
-            state: Cell::new(State::New),
-            queue: Link::new(),
-            siblings: Link::new(),
-            timer: Node::new(),
-            fair: Node::new(),
-            channel: Slot::empty(),
-            badge: Cell::new(0),
-            server: Peer::none(),
-            kept: Slot::empty(),
-            request: Cell::new(Header::default()),
-            sent: Flight::new(),
-            call_since: Cell::new(0),
-            arrived: Cell::new(0),
-            downtime_seen: Cell::new(0),
-            downtime_added: Cell::new(0),
-            faults: Cell::new(0),
-            hangs: Cell::new(0),
-            was_delivered: Cell::new(false),
-            is_fast: Cell::new(false),
-            reserved: Cell::new(0),
-            serving: Slot::empty(),
-            current: Slot::empty(),
-            orphan: Slot::empty(),
-            in_orphans: Node::new(),
-            depth: Cell::new(0),
-            parameters: Cell::new(Parameters::DEFAULT),
-            rank: Cell::new(0),
-            virtual_time: Cell::new(0),
-            virtual_cpu: Cell::new(0),
-            affinity: Cell::new(affinity),
-            cpu: Cell::new(0),
-            run_time: Cell::new(0),
-            is_exiting: Cell::new(false),
-            on_exit: Slot::empty(),
-            on_exit_bits: Cell::new(0),
         }
     }
 

@@ -12,7 +12,6 @@ pub struct Ticket(pub(crate) u64);
 impl Ticket {
     /// Nothing to wait for.
     pub const DONE: Ticket = Ticket(0);
-
 }
 
 /// Who has to flush.
@@ -76,11 +75,5 @@ impl Requests {
             rest &= rest - 1;
         }
         frontier > self.frontier.replace(frontier)
-    }
-}
-
-impl Default for Requests {
-    fn default() -> Requests {
-        Requests::new()
     }
 }

@@ -40,6 +40,11 @@ impl Writer {
         Writer { page: thread.call_page(), at: 0, count: 0 }
     }
 
+    /// Writes records, each with its cursor, until one does not fit any more: gives that one's cursor, or 0.
+    fn put_all<R: IntoBytes + Immutable>(&mut self, mut records: impl Iterator<Item = (u64, R)>) -> u64 {
+        records.find_map(|(cursor, record)| (!self.put(&record)).then_some(cursor)).unwrap_or(0)
+    }
+
     /// Writes a record. Returns false, with nothing written, where it does not fit any more.
     fn put<R: IntoBytes + Immutable>(&mut self, record: &R) -> bool {
         let bytes = record.as_bytes();
@@ -117,7 +122,7 @@ pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Err
 pub fn attachments(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let domain: &Object<DmaDomain> = object(kernel, thread, 0, Rights::MANAGE)?;
     let mut writer = Writer::new(thread);
-    let next = domain.list(kernel, argument(thread, 1), |record| writer.put(record));
+    let next = writer.put_all(domain.records(kernel, argument(thread, 1)));
     Ok([writer.count, next, 0, 0, 0])
 }
 
@@ -203,14 +208,9 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     if shown < kernel.cpus.get().len() { shown as u64 } else { 0 }
 }
 
-/// Processes with this number or a later one.
-fn processes_from(kernel: &Kernel, number: u64) -> impl Iterator<Item = &Object<Process>> {
-    kernel.processes.from(kernel, number)
-}
-
 /// The cursor is a process's number.
 fn processes(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
-    for (step, process) in processes_from(kernel, cursor).enumerate() {
+    for (step, process) in kernel.processes.from(kernel, cursor).enumerate() {
         if step == PROCESS_STEPS || !to.put(&process_record(kernel, process)) {
             return process.number();
         }
@@ -238,26 +238,18 @@ fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
 const INDEX_BITS: u32 = 16;
 const LAST_INDEX: usize = (1 << INDEX_BITS) - 1;
 
-/// How a listing of parts of one process ended.
-enum Listing {
-    /// All are listed, or were looked at and are not shown.
-    Done,
-    /// The next is the one with this index.
-    Stopped(usize),
-}
-
 /// Lists parts of all processes. Those of one that does not fit any more wait for the next call, so that they are listed in one go
 /// where they fit in a payload at all.
-fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
+fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Option<usize>) -> u64 {
     let first = cursor >> INDEX_BITS;
     let mut looked = 0;
-    for process in processes_from(kernel, first) {
+    for process in kernel.processes.from(kernel, first) {
         if looked >= STEPS {
             return process.number() << INDEX_BITS;
         }
         looked += 1 + process.threads.len() as usize;
         let index = if process.number() == first { cursor as usize & LAST_INDEX } else { 0 };
-        if let Listing::Stopped(next) = list(process, index) {
+        if let Some(next) = list(process, index) {
             return process.number() << INDEX_BITS | next as u64;
         }
     }
@@ -265,27 +257,25 @@ fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, u
 }
 
 /// Lists parts of one process.
-fn within(process: &Object<Process>, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
-    match list(process, cursor as usize & LAST_INDEX) {
-        Listing::Done => 0,
-        Listing::Stopped(next) => next as u64,
-    }
+fn within(
+    process: &Object<Process>,
+    cursor: u64,
+    mut list: impl FnMut(&Object<Process>, usize) -> Option<usize>,
+) -> u64 {
+    list(process, cursor as usize & LAST_INDEX).map_or(0, |next| next as u64)
 }
 
-/// Lists parts from an index on. `put` returns whether there was room.
-fn parts<T>(items: impl Iterator<Item = T>, index: usize, mut put: impl FnMut(T) -> bool) -> Listing {
-    for (index, item) in items.enumerate().skip(index).take_while(|(index, _)| *index < LAST_INDEX) {
-        if !put(item) {
-            return Listing::Stopped(index);
-        }
-    }
-    Listing::Done
+/// Lists parts from an index on, until `put` says that there was no room for one: gives that one's index, or `None` where all are listed, or were
+/// looked at and are not shown.
+fn parts<T>(items: impl Iterator<Item = T>, index: usize, mut put: impl FnMut(T) -> bool) -> Option<usize> {
+    let mut rest = items.enumerate().skip(index).take_while(|(index, _)| *index < LAST_INDEX);
+    rest.find_map(|(index, item)| (!put(item)).then_some(index))
 }
 
-fn threads(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+fn threads(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Option<usize> {
     let needed = process.threads.len() as usize * size_of::<ThreadRecord>();
     if index == 0 && to.count > 0 && to.at + needed > PAYLOAD_BYTES {
-        return Listing::Stopped(0);
+        return Some(0);
     }
     parts(process.threads.iter(kernel), index, |thread| to.put(&thread_record(kernel, thread)))
 }
@@ -325,7 +315,7 @@ fn age(thread: &Thread) -> u64 {
 }
 
 /// Calls are found by the threads that wait for their answers.
-fn calls(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+fn calls(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Option<usize> {
     parts(process.threads.iter(kernel), index, |thread| {
         call_record(kernel, thread).is_none_or(|record| to.put(&record))
     })
@@ -356,7 +346,7 @@ fn call_record(kernel: &Kernel, thread: &Object<Thread>) -> Option<CallRecord> {
 
 /// The cursor is a channel's number.
 fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
-    for channel in kernel.channels.from(kernel, cursor) {
+    to.put_all(kernel.channels.from(kernel, cursor).map(|channel| {
         let record = ChannelRecord {
             channel: channel.number(),
             server: channel.server.get(kernel).map_or(0, Object::number),
@@ -367,23 +357,14 @@ fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
             calls: channel.delivered.get(),
             closed: channel.closed.get().into(),
         };
-        if !to.put(&record) {
-            return channel.number();
-        }
-    }
-    0
+        (record.channel, record)
+    }))
 }
 
 /// The cursor is an address.
 fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
-    let mut number = 0;
-    while let Some(record) = process.space.record(kernel, number) {
-        if record.address >= cursor && !to.put(&record) {
-            return record.address;
-        }
-        number += 1;
-    }
-    0
+    let records = (0..).map_while(|number| process.space.record(kernel, number));
+    to.put_all(records.filter(|record| record.address >= cursor).map(|record| (record.address, record)))
 }
 
 /// The cursor is a slot.
@@ -412,13 +393,8 @@ fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: 
 /// The cursor is a vector.
 fn interrupts(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     let first = u8::try_from(cursor).unwrap_or(u8::MAX);
-    for interrupt in kernel.vectors.from(kernel, first) {
-        let record = interrupt.record(kernel);
-        if !to.put(&record) {
-            return record.vector;
-        }
-    }
-    0
+    let records = kernel.vectors.from(kernel, first).map(|interrupt| interrupt.record(kernel));
+    to.put_all(records.map(|record| (record.vector, record)))
 }
 
 /// In a cursor: the ports are done.

@@ -22,7 +22,6 @@ pub const ENTRY_TRAP: u64 = 1;
 ///
 /// The kernel reads and writes a frame only while its thread does not run, under the kernel lock.
 #[repr(C, align(16))]
-#[allow(missing_docs)]
 #[derive(Default)]
 pub struct Frame {
     pub r15: Cell<u64>,
