@@ -29,9 +29,7 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
         // SAFETY: the boot code found this memory usable, direct-mapped it, and took out what it uses itself.
         unsafe { kernel.frames.add(range.clone()) };
     }
-    for range in information.ram.as_slice() {
-        kernel.ranges.add_ram(range.clone());
-    }
+    kernel.ranges.ram.set(information.ram.as_slice());
     kernel.boot.set(Some(information));
     let limits = Limits {
         frames: kernel.frames.free.get(),
@@ -87,15 +85,7 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     give(AnyRef::new(info.clone()), read, 0)?;
     give(AnyRef::new(archive.clone()), read | Rights::EXECUTE, 0)?;
     give(AnyRef::new(log.clone()), read, 0)?;
-    for kind in [
-        ResourceKind::Physical,
-        ResourceKind::Ports,
-        ResourceKind::Interrupts,
-        ResourceKind::Dma,
-        ResourceKind::Inspect,
-        ResourceKind::Power,
-        ResourceKind::RealTime,
-    ] {
+    for kind in ResourceKind::ALL {
         give(AnyRef::new(Resource::create(kernel, root, kind)?), Rights::all(), 0)?;
     }
     channel.is_watched.set(true);

@@ -30,6 +30,9 @@ struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 32);
 
+/// The object that a handle names, for as long as the kernel is borrowed, or why there is none: `BadHandle`, `WrongKind`, `Denied`.
+pub type Found<'k, T> = Result<&'k Object<T>, Error>;
+
 /// A handle as it travels: the object, and what the handle allows.
 pub struct Capability {
     /// The object.
@@ -132,7 +135,7 @@ impl HandleTable {
     ///
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
-    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
+    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Found<'k, T> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }
 
@@ -203,10 +206,7 @@ impl HandleTable {
     pub fn reserve(&self, kernel: &Kernel, account: &Object<Account>, count: u32) -> Result<(), Error> {
         account.charge(Quantity::Handles, count as u64)?;
         while self.reserved.get() + count > self.listed.get() {
-            if let Err(error) = self.add_slot(kernel, account) {
-                account.uncharge(Quantity::Handles, count as u64);
-                return Err(error);
-            }
+            self.add_slot(kernel, account).inspect_err(|_| account.uncharge(Quantity::Handles, count as u64))?;
         }
         self.reserved.set(self.reserved.get() + count);
         Ok(())

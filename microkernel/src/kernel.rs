@@ -194,14 +194,10 @@ impl Counts {
         Counts([const { Cell::new(0) }; ObjectType::COUNT])
     }
 
-    pub(crate) fn made(&self, object_type: ObjectType) {
+    /// Counts objects of a type as made, or with a negative number as freed.
+    pub(crate) fn add(&self, object_type: ObjectType, objects: i64) {
         let count = &self.0[object_type as usize];
-        count.set(count.get() + 1);
-    }
-
-    pub(crate) fn freed(&self, object_type: ObjectType) {
-        let count = &self.0[object_type as usize];
-        count.set(count.get() - 1);
+        count.set(count.get().wrapping_add_signed(objects));
     }
 
     /// Live objects of the type with a number.

@@ -33,6 +33,7 @@ mod tests;
 mod timer;
 mod tree;
 
+// What the whole kernel speaks of.
 use cpu::Cpu;
 use kernel::Kernel;
 use list::{Link, List};

@@ -35,10 +35,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     }
     take_handles(kernel, caller, header)?;
     let reply_handles = header.reply_handles() as u32;
-    if let Err(error) = process.handles.reserve(kernel, &process.account, reply_handles) {
-        caller.sent.drop_all(kernel);
-        return Err(error);
-    }
+    process.handles.reserve(kernel, &process.account, reply_handles).inspect_err(|_| caller.sent.drop_all(kernel))?;
 
     caller.reserved.set(reply_handles as u8);
     caller.is_fast.set(false);
@@ -77,16 +74,10 @@ fn take_handles(kernel: &Kernel, caller: &Object<Thread>, header: Header) -> Res
     if header.handles() == 0 {
         return Ok(());
     }
-    let handles = caller.call_page().handles();
+    let (process, handles) = (caller.process.get(kernel), caller.call_page().handles());
     for (index, handle) in handles.into_iter().take(header.handles()).enumerate() {
-        match flight::take_copy(kernel, caller.process.get(kernel), handle, Rights::DUPLICATE, Rights::all(), u64::MAX)
-        {
-            Ok(capability) => caller.sent.put(index, capability),
-            Err(error) => {
-                caller.sent.drop_all(kernel);
-                return Err(error);
-            }
-        }
+        let copy = flight::take_copy(kernel, process, handle, Rights::DUPLICATE, Rights::all(), u64::MAX);
+        caller.sent.put(index, copy.inspect_err(|_| caller.sent.drop_all(kernel))?);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Call: stands for a call that a server keeps, to answer it later. The states are in `docs/states.md`.
 
 use super::{Channel, ObjectType, Process, Ref, Slot, Thread, Type};
-use crate::{Kernel, Link, Node};
+use crate::{Link, Node};
 use abi::Handle;
 use core::cell::Cell;
 

@@ -111,7 +111,7 @@ pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> 
     if head.free.get().is_none() {
         slab.unlink(page);
     }
-    kernel.counts.made(T::TYPE);
+    kernel.counts.add(T::TYPE, 1);
     // SAFETY: the slot was free, and is of the size of this page's type.
     Ok(unsafe { Object::emplace(slot.cast(), kernel.next_number(), value) })
 }
@@ -131,7 +131,7 @@ pub(super) fn create_root(kernel: &Kernel, root: Account) -> Ref<Account> {
         debug_assert_eq!(free.cast(), slot);
         Object::emplace(slot, kernel.next_number(), root)
     };
-    kernel.counts.made(ObjectType::Account);
+    kernel.counts.add(ObjectType::Account, 1);
     root.slab(ObjectType::Account).link(page);
     core::mem::forget(root.clone());
     root
@@ -178,7 +178,7 @@ unsafe fn format<T: Type>(kernel: &Kernel, page: NonNull<SlabPage>, account: Non
 /// # Safety
 /// The object lies in a slab page for `T`, and its value has been dropped.
 pub(super) unsafe fn release<T: Type>(kernel: &Kernel, object: NonNull<Object<T>>) {
-    kernel.counts.freed(T::TYPE);
+    kernel.counts.add(T::TYPE, -1);
     // SAFETY: the page is live as it holds this slot.
     let head = unsafe { SlabPage::of(object.cast()) };
     let page = NonNull::from(head);

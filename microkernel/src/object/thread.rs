@@ -210,14 +210,10 @@ impl Thread {
             on_exit: Slot::empty(),
             on_exit_bits: Cell::new(0),
         };
-        let thread = match slab::create(kernel, account, new) {
-            Ok(thread) => thread,
-            Err(error) => {
-                uncharge(&error);
-                let _ = process.space.unmap(kernel, pages_address);
-                return Err(error);
-            }
-        };
+        let thread = slab::create(kernel, account, new).inspect_err(|error| {
+            uncharge(error);
+            let _ = process.space.unmap(kernel, pages_address);
+        })?;
         process.space.populate(kernel, pages_address, PAGES_BYTES / abi::PAGE_BYTES as u64);
         process.threads.push_back(thread.clone());
         process.alive.set(process.alive.get() + 1);

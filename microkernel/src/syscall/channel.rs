@@ -1,9 +1,9 @@
 //! System calls of channels and sessions.
 
-use super::{Results, argument, charged_account, managed_process, object, one, signalled_channel};
+use super::{Results, argument, charged_account, land, managed_process, object, signalled_channel};
 use crate::Kernel;
-use crate::ipc::{self, flight};
-use crate::object::{AnyRef, Channel, Object, Session, Thread, session::delivered_close};
+use crate::ipc;
+use crate::object::{Channel, Object, Session, Thread, session::delivered_close};
 use abi::{Error, Handle, Rights};
 
 /// [`abi::Syscall::ChannelCreate`].
@@ -17,13 +17,7 @@ pub fn create(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
         return Err(Error::BadState);
     }
     let channel = Channel::create(kernel, account, server)?;
-    match flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(channel.clone()), u64::MAX) {
-        Ok(handle) => Ok(one(handle.0)),
-        Err(error) => {
-            ipc::close_channel(kernel, channel.get(kernel));
-            Err(error)
-        }
-    }
+    land(kernel, thread, channel.clone(), u64::MAX).inspect_err(|_| ipc::close_channel(kernel, channel.get(kernel)))
 }
 
 /// [`abi::Syscall::ChannelClose`].
@@ -51,9 +45,7 @@ pub fn signal(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let channel: &Object<Channel> = object(kernel, thread, 0, Rights::MINT)?;
     let account = charged_account(kernel, thread, 2)?;
-    let session = Session::mint(kernel, account, channel, argument(thread, 1))?;
-    let handle = flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(session), 0)?;
-    Ok(one(handle.0))
+    land(kernel, thread, Session::mint(kernel, account, channel, argument(thread, 1))?, 0)
 }
 
 /// [`abi::Syscall::SessionAcknowledge`].

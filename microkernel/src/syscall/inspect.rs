@@ -15,7 +15,6 @@ use abi::inspect::{
     CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,
     ThreadRecord, ThreadState as ShownState,
 };
-use abi::process::ProcessState;
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES, Rights};
 use zerocopy::{Immutable, IntoBytes};
 

@@ -18,8 +18,9 @@ pub mod inspect;
 pub mod memory;
 pub mod process;
 
-use crate::ipc::{call, receive, reply};
-use crate::object::{Account, Object, Process, Thread, Type};
+use crate::handle_table::Found;
+use crate::ipc::{call, flight, receive, reply};
+use crate::object::{Account, AnyRef, Object, Process, Ref, Thread, Type};
 use crate::{Cpu, Kernel, lock, schedule};
 use abi::{Error, Handle, OK, Rights, Syscall};
 use core::sync::atomic::Ordering::Relaxed;
@@ -99,10 +100,8 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
     match number {
         Syscall::Null => Ok(Outcome::Results(NOTHING)),
         Syscall::Call | Syscall::ReplyReceive | Syscall::Receive => unreachable!("passed on by dispatch"),
-        Syscall::Reply => {
-            // The header is where other calls have argument 1, and this one's argument 0 is unused.
-            nothing(reply::reply(kernel, thread))
-        }
+        // The header is where other calls have argument 1, and this one's argument 0 is unused.
+        Syscall::Reply => nothing(reply::reply(kernel, thread)),
         Syscall::CallKeep => reply::keep(kernel, thread).map(|handle| Outcome::Results(one(handle.0))),
         Syscall::CallReply => nothing(reply::call_reply(kernel, thread)),
         Syscall::CallResume => nothing(reply::resume(kernel, thread, handle)),
@@ -178,16 +177,28 @@ pub fn argument(thread: &Thread, n: usize) -> u64 {
     thread.context.frame.argument(n).get()
 }
 
+/// Argument `n`, a truth value.
+///
+/// # Errors
+/// `BadArgument`.
+pub fn flag(thread: &Thread, n: usize) -> Result<bool, Error> {
+    let value = argument(thread, n);
+    if value > 1 { Err(Error::BadArgument) } else { Ok(value == 1) }
+}
+
+/// Gives the caller the first handle to a new object, with a mask of signal bits where it is a channel.
+///
+/// # Errors
+/// `AccountExhausted`, `NoSlot`: the object ends with its reference.
+pub fn land<T: Type>(kernel: &Kernel, thread: &Thread, new: Ref<T>, mask: u64) -> Result<Results, Error> {
+    flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(new), mask).map(|handle| one(handle.0))
+}
+
 /// The object that argument `n` names.
 ///
 /// # Errors
 /// `BadHandle`, `WrongKind`, `Denied`.
-pub fn object<'k, T: Type>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-    rights: Rights,
-) -> Result<&'k Object<T>, Error> {
+pub fn object<'k, T: Type>(kernel: &'k Kernel, thread: &Thread, n: usize, rights: Rights) -> Found<'k, T> {
     thread.process.handles.get(kernel, Handle(argument(thread, n)), rights)
 }
 
@@ -195,11 +206,7 @@ pub fn object<'k, T: Type>(
 ///
 /// # Errors
 /// As [`object`]; `AccountExhausted` where it, or one above it, was revoked.
-pub fn charged_account<'k>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Account>, Error> {
+pub fn charged_account<'k>(kernel: &'k Kernel, thread: &Thread, n: usize) -> Found<'k, Account> {
     let account: &Object<Account> = object(kernel, thread, n, Rights::CHARGE)?;
     if account.is_revoked_above(kernel) { Err(Error::AccountExhausted) } else { Ok(account) }
 }
@@ -208,11 +215,7 @@ pub fn charged_account<'k>(
 ///
 /// # Errors
 /// As [`object`].
-pub fn managed_process<'k>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Process>, Error> {
+pub fn managed_process<'k>(kernel: &'k Kernel, thread: &Thread, n: usize) -> Found<'k, Process> {
     if argument(thread, n) == Handle::NONE.0 {
         return Ok(thread.process.get(kernel));
     }
@@ -223,11 +226,7 @@ pub fn managed_process<'k>(
 ///
 /// # Errors
 /// As [`object`].
-pub fn managed_thread<'k>(
-    kernel: &'k Kernel,
-    thread: &'k Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Thread>, Error> {
+pub fn managed_thread<'k>(kernel: &'k Kernel, thread: &'k Object<Thread>, n: usize) -> Found<'k, Thread> {
     if argument(thread, n) == Handle::NONE.0 {
         return Ok(thread);
     }

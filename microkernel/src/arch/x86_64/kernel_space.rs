@@ -53,7 +53,7 @@ pub fn build(
     devices: impl Iterator<Item = (u64, u64)>,
 ) -> Result<(), TooLittleMemory> {
     let root = zeroed(usable)?;
-    let mut tables = Tables { root, frames: usable, gigabytes: features::gigabyte_pages() };
+    let mut tables = Tables { root, frames: usable, gigabytes: features::GIGABYTE_PAGES.is_there() };
     let fixed = image.text.start - KERNEL_BASE..image.data.start - KERNEL_BASE;
     for range in ram.as_slice() {
         let (start, end) = (range.start.as_u64(), range.end.as_u64());

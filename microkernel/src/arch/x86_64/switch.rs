@@ -17,9 +17,8 @@ pub fn switch(local: &CpuLocal, to: &Context) {
 /// [`leave`] and [`switch`] in one, for the shortest way from one thread to another.
 #[inline(always)]
 pub fn exchange(local: &CpuLocal, from: &Context, to: &Context) {
-    from.fs_base.set(processor::fs_base());
-    processor::set_fs_base(to.fs_base.get());
-    local.set_frame(&to.frame);
+    leave(from);
+    switch(local, to);
 }
 
 /// Loads an address space, and clears the user's GS base, so that nothing of the last one's is left.
@@ -45,7 +44,4 @@ pub fn idle(local: &CpuLocal) -> ! {
 }
 
 /// Returns to user mode, to the thread that [`switch`] chose. Nothing on the stack is kept.
-#[inline(always)]
-pub fn resume() -> ! {
-    processor::return_to_user()
-}
+pub use super::processor::return_to_user as resume;
