@@ -281,12 +281,9 @@ impl HandleTable {
     /// Takes a handle out, with its charge.
     ///
     /// # Errors
-    /// `BadHandle`, `Denied` (needs `rights`).
-    pub fn remove(&self, account: &Object<Account>, handle: Handle, rights: Rights) -> Result<Capability, Error> {
+    /// `BadHandle`.
+    pub fn remove(&self, account: &Object<Account>, handle: Handle) -> Result<Capability, Error> {
         let (entry, object) = self.live_entry(handle)?;
-        if !entry.rights.get().contains(rights) {
-            return Err(Error::Denied);
-        }
         entry.object.set(None);
         // SAFETY: `insert_reserved` gave this reference up; the entry is empty now.
         let object = unsafe { AnyRef::from_raw(object) };

@@ -82,12 +82,8 @@ pub fn take_off_cpu(cpu: &Cpu, thread: &Object<Thread>, state: State) {
 pub fn hand_over(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
     let thread = thread.get(kernel);
     let allowed = thread.affinity.get() >> cpu.index() & 1 != 0;
-    if !thread.process.is_running() {
-        return;
-    }
-    if !allowed || cpu.handoff.is_some() {
-        make_ready(kernel, thread);
-        return;
+    if !allowed || cpu.handoff.is_some() || !thread.process.is_running() {
+        return make_ready(kernel, thread);
     }
     thread.state.set(State::Ready);
     thread.cpu.set(cpu.index());
@@ -219,12 +215,9 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
     charge_owner(kernel, cpu, clock::tsc());
     if thread.rank.get() == 0 {
         place(kernel, cpu, thread);
-    }
-    if thread.rank.get() == 0
-        && let Some(least) = cpu.queue.least_virtual(kernel)
-    {
         // Behind the first of the others.
-        thread.virtual_time.set(thread.virtual_time.get().max(least + 1));
+        let least = cpu.queue.least_virtual(kernel).map_or(0, |least| least + 1);
+        thread.virtual_time.set(thread.virtual_time.get().max(least));
     }
     take_off_cpu(cpu, thread, State::Ready);
     cpu.queue.insert(thread, false);
@@ -261,7 +254,8 @@ fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
-            stop_here(kernel, cpu, current);
+            take_off_cpu(cpu, current, State::Ended);
+            crate::death::progress(kernel, current.process.get(kernel));
         } else if asked & attention::MOVE != 0 && current.affinity.get() >> cpu.index() & 1 == 0 {
             take_off_cpu(cpu, current, State::Ready);
             make_ready(kernel, current);
@@ -284,18 +278,15 @@ fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
             preempt(kernel, cpu, current);
         }
     }
-    let mut switched = false;
-    if !cpu.current.is_some() {
-        switched = true;
-        match next(kernel, cpu) {
-            Some(next) => run(kernel, cpu, next),
-            None => {
-                timer::arm(kernel, cpu);
-                return false;
-            }
-        }
+    let switches = !cpu.current.is_some();
+    if switches {
+        let Some(next) = next(kernel, cpu) else {
+            timer::arm(kernel, cpu);
+            return false;
+        };
+        run(kernel, cpu, next);
     }
-    if switched || asked != 0 || kernel.has_work() {
+    if switches || asked != 0 || kernel.has_work() {
         cpu.attention.set(cpu.attention.get() & !attention::TIMER);
         timer::arm(kernel, cpu);
     }
@@ -309,23 +300,14 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     let slice_over = now >= cpu.slice_end.get() && current.takes_turns() && cpu.queue.has_equal_or_above(rank);
     let is_behind = || {
         charge_owner(kernel, cpu, clock::tsc());
-        rank == 0
-            && cpu
-                .queue
-                .least_virtual(kernel)
-                .is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
+        let least = cpu.queue.least_virtual(kernel).filter(|_| rank == 0);
+        least.is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
     };
     if cpu.queue.has_above(rank) || slice_over || is_behind() {
         put_back(kernel, cpu, current, now);
     } else if now >= cpu.slice_end.get() {
         cpu.slice_end.set(now + SLICE);
     }
-}
-
-/// The running thread's process died: it stops here.
-fn stop_here(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
-    take_off_cpu(cpu, current, State::Ended);
-    crate::death::progress(kernel, current.process.get(kernel));
 }
 
 /// Takes the thread that should run next: the one that was handed the CPU, the best ready one, or one of another CPU.
@@ -341,24 +323,17 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
         cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
         return Some(buddy);
     }
-    let thread = match cpu.queue.best(kernel) {
-        Some(best) => {
-            let best = best.to_ref();
-            cpu.queue.remove(best.get(kernel));
-            best
-        }
-        None => match steal(kernel, cpu) {
-            Some(stolen) => stolen,
-            None => {
-                // Nobody pays for idling.
-                cpu.owner.set(None);
-                return None;
-            }
-        },
+    let best = cpu.queue.best(kernel).map(Object::to_ref);
+    if let Some(best) = &best {
+        cpu.queue.remove(best);
+    }
+    let Some(thread) = best.or_else(|| steal(kernel, cpu)) else {
+        // Nobody pays for idling.
+        cpu.owner.set(None);
+        return None;
     };
     cpu.slice_end.set(clock::now() + SLICE);
-    let head = thread.get(kernel).chain_head(kernel);
-    cpu.owner.set(Some(head.to_ref()));
+    cpu.owner.set(Some(thread.get(kernel).chain_head(kernel).to_ref()));
     Some(thread)
 }
 

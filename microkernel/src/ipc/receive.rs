@@ -20,9 +20,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<()
     if thread.current.is_some() || thread.orphan.is_some() {
         return Err(Error::BadState);
     }
-    let header = Header(thread.context.frame.rsi.get());
-    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
-    wait(kernel, cpu, thread, channel, deadline)
+    wait(kernel, cpu, thread, channel)
 }
 
 /// The channel of a receive.
@@ -45,13 +43,9 @@ pub fn decode<'k>(kernel: &'k Kernel, thread: &Object<Thread>, handle: Handle) -
 ///
 /// # Errors
 /// `TimedOut` when the deadline has passed already.
-pub fn wait(
-    kernel: &Kernel,
-    cpu: &Cpu,
-    thread: &Object<Thread>,
-    channel: &Object<Channel>,
-    deadline: Option<u64>,
-) -> Result<(), Error> {
+pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Object<Channel>) -> Result<(), Error> {
+    let header = Header(thread.context.frame.rsi.get());
+    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
     // A reply may have given its last handle away.
     if channel.closed.get() {
         return Err(Error::Closed);

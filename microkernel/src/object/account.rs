@@ -3,7 +3,7 @@
 //! A sub-account's limits are promised by its parent when it is made: they count as used there. So a charge looks at
 //! one account only, and what was promised can always be had.
 
-use super::{Object, ObjectType, Ref, Slot, Type, slab, slab::Slab};
+use super::{New, Object, ObjectType, Ref, Slot, Type, slab, slab::Slab};
 use crate::Kernel;
 use abi::{Error, Limits, Usage};
 use core::cell::Cell;
@@ -133,7 +133,7 @@ impl Object<Account> {
     ///
     /// # Errors
     /// `AccountExhausted`; `BadState` where too many accounts are above it already.
-    pub fn split(&self, kernel: &Kernel, limits: Limits) -> Result<Ref<Account>, Error> {
+    pub fn split(&self, kernel: &Kernel, limits: Limits) -> New<Account> {
         if self.depth >= MOST_DEPTH {
             return Err(Error::BadState);
         }

@@ -1,8 +1,8 @@
 //! Channel: where calls and signals meet a server.
 
 use super::{
-    Account, Call, Object, ObjectType, Process, Ref, Session, SessionUse, Slot, Thread, Type, call, session::InChannel,
-    session::InCloses, session::InDelivered, slab, thread::InFair, thread::InQueue,
+    Account, Call, New, Object, ObjectType, Process, Ref, Session, SessionUse, Slot, Thread, Type, call,
+    session::InChannel, session::InCloses, session::InDelivered, slab, thread::InFair, thread::InQueue,
 };
 use crate::{Kernel, Link, List, Node, Tree};
 use abi::Error;
@@ -50,7 +50,7 @@ impl Channel {
     ///
     /// # Errors
     /// `AccountExhausted`.
-    pub fn create(kernel: &Kernel, account: &Object<Account>, server: &Object<Process>) -> Result<Ref<Channel>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, server: &Object<Process>) -> New<Channel> {
         let channel = slab::create(
             kernel,
             account,

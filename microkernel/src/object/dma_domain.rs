@@ -5,7 +5,7 @@
 //!
 //! There is no IOMMU yet: device addresses are physical ones, and a device is trusted.
 
-use super::{Account, Channel, Memory, Object, ObjectType, Process, Ref, Slot, Type, slab};
+use super::{Account, Channel, Memory, New, Object, ObjectType, Process, Ref, Slot, Type, slab};
 use crate::{Kernel, Link, Node, Tree, ipc};
 use abi::boot::ResourceKind;
 use abi::memory::{AttachmentRecord, MemoryKind};
@@ -57,7 +57,7 @@ impl DmaDomain {
         channel: Option<&Object<Channel>>,
         bits: u64,
         process: u64,
-    ) -> Result<Ref<DmaDomain>, Error> {
+    ) -> New<DmaDomain> {
         kernel.ranges.claim(kernel, account, ResourceKind::Dma, requester, 1, process)?;
         let value = DmaDomain {
             requester,
@@ -105,7 +105,7 @@ impl DmaDomain {
     }
 
     /// Attaches Memory for a process: its pages stay where they are, and it cannot be sealed, until it is released. Gives
-    /// the attachment's number; `segment` is told each run of device addresses, with its bytes.
+    /// the attachment's number; `segment` is told each run of device addresses by its index, with its bytes, as often as it grows.
     ///
     /// Anonymous Memory has to be placed already, that is, touched: so no page is zeroed here; and be of at most
     /// [`MOST_PAGES`] pages.
@@ -129,27 +129,19 @@ impl DmaDomain {
         if memory.sealing.get() {
             return Err(Error::Sealed);
         }
-        let (mut count, mut run) = (0, None);
-        let steps = if memory.is_run() { 1 } else { memory.pages };
+        let (steps, bytes) = if memory.is_run() { (1, memory.bytes()) } else { (memory.pages, PAGE) };
+        let (mut count, mut run) = (0, 0..0);
         for page in 0..steps {
             let frame = memory.frame(page).ok_or(Error::BadState)?.as_u64();
-            run = match run {
-                Some((start, bytes)) if start + bytes == frame => Some((start, bytes + PAGE)),
-                before => {
-                    if let Some((start, bytes)) = before {
-                        segment(count, start, bytes);
-                        count += 1;
-                    }
-                    Some((frame, if memory.is_run() { memory.bytes() } else { PAGE }))
+            if count == 0 || frame != run.end {
+                if count == MOST_SEGMENTS {
+                    return Err(Error::NoContiguousMemory);
                 }
-            };
-            if count == MOST_SEGMENTS {
-                return Err(Error::NoContiguousMemory);
+                count += 1;
+                run = frame..frame;
             }
-        }
-        if let Some((start, bytes)) = run {
-            segment(count, start, bytes);
-            count += 1;
+            run.end += bytes;
+            segment(count - 1, run.start, run.end - run.start);
         }
         let number = self.record(kernel, process, memory)?;
         Ok((number, count))

@@ -1,6 +1,6 @@
 //! IoPorts: a range of x86 ports, used exclusively; and bulk moves between a port and a ring of bytes in Memory.
 
-use super::{Account, Memory, Object, ObjectType, Ref, Type, slab};
+use super::{Account, Memory, New, Object, ObjectType, Ref, Type, slab};
 use crate::Kernel;
 use crate::arch::port;
 use crate::byte_ring::RingView;
@@ -19,13 +19,7 @@ impl IoPorts {
     ///
     /// # Errors
     /// `BadArgument` (no such ports), `Busy`, `AccountExhausted`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        first: u64,
-        count: u64,
-        process: u64,
-    ) -> Result<Ref<IoPorts>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, first: u64, count: u64, process: u64) -> New<IoPorts> {
         let end = first.checked_add(count).ok_or(Error::BadArgument)?;
         if count == 0 || end > 1 << 16 {
             return Err(Error::BadArgument);

@@ -7,7 +7,7 @@
 //! Sealing ends all writing for ever. The Memory lists the mappings through which it may be written; sealing
 //! takes the right from one after the other, and is complete when no TLB remembers it.
 
-use super::{Account, Mapping, Object, ObjectType, Quantity, Ref, Type, mapping::AsWriter, slab};
+use super::{Account, Mapping, New, Object, ObjectType, Quantity, Ref, Type, mapping::AsWriter, slab};
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
 use crate::{Kernel, List, Progress, Ticket, arch, frames};
 use abi::boot::ResourceKind;
@@ -87,12 +87,7 @@ impl Memory {
     ///
     /// # Errors
     /// `BadArgument`, `AccountExhausted`, `NoContiguousMemory`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        bytes: u64,
-        kind: MemoryKind,
-    ) -> Result<Ref<Memory>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, bytes: u64, kind: MemoryKind) -> New<Memory> {
         let pages = bytes / PAGE;
         if !bytes.is_multiple_of(PAGE) || bytes == 0 || bytes > LARGEST || kind == MemoryKind::Device {
             return Err(Error::BadArgument);
@@ -129,12 +124,7 @@ impl Memory {
     ///
     /// # Errors
     /// `BadArgument`, `AccountExhausted` (for the object alone).
-    pub fn device(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        range: Range<PhysAddr>,
-        caching: Caching,
-    ) -> Result<Ref<Memory>, Error> {
+    pub fn device(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>, caching: Caching) -> New<Memory> {
         let bytes = range.end.as_u64().saturating_sub(range.start.as_u64());
         if !range.start.is_aligned(PAGE) || !bytes.is_multiple_of(PAGE) || bytes == 0 || bytes > LARGEST {
             return Err(Error::BadArgument);
@@ -148,7 +138,7 @@ impl Memory {
     ///
     /// # Errors
     /// `AccountExhausted` (for the object alone).
-    pub fn adopt(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>) -> Result<Ref<Memory>, Error> {
+    pub fn adopt(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>) -> New<Memory> {
         let start = range.start.align_down(PAGE);
         let pages = (range.end.align_up(PAGE) - start) / PAGE;
         let (kind, backing) = (MemoryKind::Anonymous, Backing::Foreign(start));
@@ -165,7 +155,7 @@ impl Memory {
         caching: Caching,
         backing: Backing,
         ready: u64,
-    ) -> Result<Ref<Memory>, Error> {
+    ) -> New<Memory> {
         let resident = if matches!(backing, Backing::Run(_) | Backing::Foreign(_)) { pages } else { 0 };
         let value = Memory {
             account: account.to_ref(),

@@ -30,4 +30,5 @@ pub use process::Process;
 pub use reference::{Object, ObjectType, Peer, Ref, Slot, Type};
 pub use resource::Resource;
 pub use session::{Session, SessionUse};
+pub use slab::New;
 pub use thread::Thread;

@@ -1,8 +1,8 @@
 //! Process: an identity that outlives its incarnations. The states are in `docs/states.md`.
 
 use super::{
-    Account, Attachment, Call, Channel, Object, ObjectType, Quantity, Ref, Slot, Thread, Type, call, call::InServer,
-    channel::Served, dma_domain::OfProcess, slab, thread, thread::InProcess,
+    Account, Attachment, Call, Channel, New, Object, ObjectType, Quantity, Ref, Slot, Thread, Type, call,
+    call::InServer, channel::Served, dma_domain::OfProcess, slab, thread, thread::InProcess,
 };
 use crate::address_space::AddressSpace;
 use crate::arch::clock;
@@ -115,12 +115,7 @@ impl Process {
     ///
     /// # Errors
     /// `AccountExhausted`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        parent: u64,
-        name: [u8; 16],
-    ) -> Result<Ref<Process>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, parent: u64, name: [u8; 16]) -> New<Process> {
         account.charge(Quantity::Processes, 1)?;
         let process = slab::create(
             kernel,

@@ -2,7 +2,7 @@
 //!
 //! The states are in `docs/states.md`. Nobody's use: a session in flight, in a message.
 
-use super::{Account, Channel, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
+use super::{Account, Channel, New, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
 use crate::{Kernel, Link, List, Node, ipc};
 use abi::Error;
 use core::cell::Cell;
@@ -53,12 +53,7 @@ impl Session {
     ///
     /// # Errors
     /// `AccountExhausted`, `Closed`.
-    pub fn mint(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        channel: &Object<Channel>,
-        badge: u64,
-    ) -> Result<Ref<Session>, Error> {
+    pub fn mint(kernel: &Kernel, account: &Object<Account>, channel: &Object<Channel>, badge: u64) -> New<Session> {
         if channel.closed.get() {
             return Err(Error::Closed);
         }
@@ -142,7 +137,7 @@ impl Object<Session> {
     ///
     /// # Errors
     /// `AccountExhausted`, `NoSlot` (64 processes use it).
-    pub fn use_by(&self, kernel: &Kernel, process: &Object<Process>) -> Result<Ref<SessionUse>, Error> {
+    pub fn use_by(&self, kernel: &Kernel, process: &Object<Process>) -> New<SessionUse> {
         let open = self.uses.iter(kernel).find(|one| one.process.holds(process) && one.handles.get() > 0);
         if let Some(open) = open {
             open.handles.set(open.handles.get() + 1);

@@ -88,11 +88,14 @@ const fn slots<T>() -> usize {
     (PAGE_BYTES - size_of::<SlabPage>()) / size_of::<Object<T>>()
 }
 
+/// The first reference to a new object, or why there is none.
+pub type New<T> = Result<Ref<T>, Error>;
+
 /// Makes an object, charged to `account`.
 ///
 /// # Errors
 /// `AccountExhausted`. The value is dropped then.
-pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> Result<Ref<T>, Error> {
+pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> New<T> {
     let slab = account.slab(T::TYPE);
     let page = match slab.partial.get() {
         Some(page) => page,

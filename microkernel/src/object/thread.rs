@@ -1,7 +1,7 @@
 //! Thread: what is scheduled. It has two message pages, and at most one call under way.
 
 use super::{
-    Account, Call, Channel, Memory, Object, ObjectType, Peer, Process, Quantity, Ref, Slot, Type,
+    Account, Call, Channel, Memory, New, Object, ObjectType, Peer, Process, Quantity, Ref, Slot, Type,
     process::MOST_THREADS, slab,
 };
 use crate::address_space::Placement;
@@ -144,7 +144,7 @@ impl Thread {
         account: &Object<Account>,
         context: Context,
         pages_address: u64,
-    ) -> Result<Ref<Thread>, Error> {
+    ) -> New<Thread> {
         if !process.can_be_changed() {
             return Err(Error::BadState);
         }

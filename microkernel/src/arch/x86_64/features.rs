@@ -101,11 +101,7 @@ pub fn enable() {
             XCr0::write_raw(u64::from(cpuid(13, 0)[0]) & 0xe7);
         }
     }
-    set_page_attributes();
-}
-
-/// The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.
-fn set_page_attributes() {
+    // The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.
     const PAT: u32 = 0x277;
     const ATTRIBUTES: u64 = 0x0007_0406_0007_0106;
     // SAFETY: no mapping has had PWT alone so far, so no page changes its type.
