@@ -141,15 +141,14 @@ fn map_segment(kernel: &Kernel, init: &Object<Process>, segment: Segment) -> Res
     map(kernel, init, memory.get(kernel), segment.address, segment.protection)
 }
 
-fn map(
-    kernel: &Kernel,
-    init: &Object<Process>,
-    memory: &Object<Memory>,
-    address: u64,
-    protection: Protection,
-) -> Result<(), Error> {
-    let placement =
-        Placement { address, offset: 0, bytes: memory.bytes(), word: protection.bits() as u64, rights: Rights::all() };
+fn map(kernel: &Kernel, init: &Process, memory: &Object<Memory>, at: u64, protection: Protection) -> Result<(), Error> {
+    let placement = Placement {
+        address: at,
+        offset: 0,
+        bytes: memory.bytes(),
+        word: protection.bits() as u64,
+        rights: Rights::all(),
+    };
     init.space.map(kernel, memory, placement).map(|_| ())
 }
 

@@ -117,19 +117,14 @@ pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64)
 
 /// A server died that had received a client's call: the call goes back to the queue, or ends. The client is linked to nobody.
 pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<Thread>, parked: bool) {
-    let class = client.request.get().class();
-    if channel.closed.get() {
-        let error = match class {
-            _ if parked => Error::Closed,
-            Some(Class::Replay | Class::Once) => Error::Unknown,
-            _ => Error::PeerDied,
-        };
-        finish(kernel, client, error as u64);
-    } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
-        queue_again(channel, client, parked);
-    } else {
-        finish(kernel, client, Error::PeerDied as u64);
-    }
+    let replays = matches!(client.request.get().class(), Some(Class::Replay | Class::Once));
+    let error = match channel.closed.get() {
+        false if parked || replays => return queue_again(channel, client, parked),
+        true if parked => Error::Closed,
+        true if replays => Error::Unknown,
+        _ => Error::PeerDied,
+    };
+    finish(kernel, client, error as u64);
 }
 
 /// A call that was received goes back to the queue, at its head.

@@ -51,28 +51,25 @@ impl Channel {
     /// # Errors
     /// `AccountExhausted`.
     pub fn create(kernel: &Kernel, account: &Object<Account>, server: &Object<Process>) -> New<Channel> {
-        let channel = slab::create(
-            kernel,
-            account,
-            Channel {
-                server: Slot::with(server.to_ref()),
-                closed: Cell::new(false),
-                receivers: List::new(),
-                ordered: Tree::new(),
-                fair: List::new(),
-                signals: Cell::new(0),
-                sessions: Tree::new(),
-                closes: List::new(),
-                delivered_closes: Tree::new(),
-                kept: List::new(),
-                withdrawn: List::new(),
-                served: Link::new(),
-                all: Node::new(),
-                receive_handles: Cell::new(0),
-                is_watched: Cell::new(false),
-                delivered: Cell::new(0),
-            },
-        )?;
+        let new = Channel {
+            server: Slot::with(server.to_ref()),
+            closed: Cell::new(false),
+            receivers: List::new(),
+            ordered: Tree::new(),
+            fair: List::new(),
+            signals: Cell::new(0),
+            sessions: Tree::new(),
+            closes: List::new(),
+            delivered_closes: Tree::new(),
+            kept: List::new(),
+            withdrawn: List::new(),
+            served: Link::new(),
+            all: Node::new(),
+            receive_handles: Cell::new(0),
+            is_watched: Cell::new(false),
+            delivered: Cell::new(0),
+        };
+        let channel = slab::create(kernel, account, new)?;
         server.served.push_back(channel.clone());
         let number = channel.number();
         kernel.channels.insert(channel.clone(), number);

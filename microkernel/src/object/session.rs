@@ -3,6 +3,7 @@
 //! The states are in `docs/states.md`. Nobody's use: a session in flight, in a message.
 
 use super::{Account, Channel, New, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
+use crate::handle_table::Found;
 use crate::{Kernel, Link, List, Node, ipc};
 use abi::Error;
 use core::cell::Cell;
@@ -58,21 +59,17 @@ impl Session {
             return Err(Error::Closed);
         }
         account.charge(Quantity::Sessions, 1)?;
-        let session = slab::create(
-            kernel,
-            account,
-            Session {
-                channel: channel.to_ref(),
-                badge,
-                account: Slot::with(account.to_ref()),
-                open: Cell::new(0),
-                flights: Cell::new(1),
-                closing: Slot::empty(),
-                uses: List::new(),
-                in_channel: Node::new(),
-            },
-        )
-        .inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
+        let new = Session {
+            channel: channel.to_ref(),
+            badge,
+            account: Slot::with(account.to_ref()),
+            open: Cell::new(0),
+            flights: Cell::new(1),
+            closing: Slot::empty(),
+            uses: List::new(),
+            in_channel: Node::new(),
+        };
+        let session = slab::create(kernel, account, new).inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
         let number = session.number();
         channel.sessions.insert(session.clone(), number);
         Ok(session)
@@ -153,22 +150,19 @@ impl Object<Session> {
         if self.uses.len() >= MOST_USES {
             return Err(Error::NoSlot);
         }
-        let new = slab::create(
-            kernel,
-            &process.account,
-            SessionUse {
-                session: self.to_ref(),
-                channel: self.channel.clone(),
-                process: Slot::with(process.to_ref()),
-                client: process.number(),
-                badge: self.badge,
-                handles: Cell::new(1),
-                last: Cell::new(false),
-                in_session: Link::new(),
-                in_closes: Link::new(),
-                in_delivered: Node::new(),
-            },
-        )?;
+        let new = SessionUse {
+            session: self.to_ref(),
+            channel: self.channel.clone(),
+            process: Slot::with(process.to_ref()),
+            client: process.number(),
+            badge: self.badge,
+            handles: Cell::new(1),
+            last: Cell::new(false),
+            in_session: Link::new(),
+            in_closes: Link::new(),
+            in_delivered: Node::new(),
+        };
+        let new = slab::create(kernel, &process.account, new)?;
         self.uses.push_back(new.clone());
         self.open.set(self.open.get() + 1);
         if let Some(other) = self.closing.take() {
@@ -251,15 +245,14 @@ fn close_key(badge: u64, client: u64) -> u64 {
 }
 
 /// The delivered close of a badge and a client.
-pub fn delivered_close<'k>(
-    kernel: &'k Kernel,
-    channel: &Channel,
-    badge: u64,
-    client: u64,
-) -> Option<&'k Object<SessionUse>> {
+///
+/// # Errors
+/// `BadState`: there is none.
+pub fn delivered_close<'k>(kernel: &'k Kernel, channel: &Channel, badge: u64, client: u64) -> Found<'k, SessionUse> {
     let key = close_key(badge, client);
     let with_key = channel.delivered_closes.from(kernel, key).take_while(|close| close.in_delivered.key.get() == key);
-    with_key.take(SAME_KEY).find(|close| close.badge == badge && close.client == client)
+    let mut some = with_key.take(SAME_KEY);
+    some.find(|close| close.badge == badge && close.client == client).ok_or(Error::BadState)
 }
 
 crate::links! {

@@ -55,6 +55,6 @@ pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> 
 pub fn acknowledge(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let channel = ipc::receive::decode(kernel, thread, Handle(argument(thread, 0)))?;
     let (badge, client) = (argument(thread, 1), argument(thread, 2));
-    delivered_close(kernel, channel, badge, client).ok_or(Error::BadState)?.forget();
+    delivered_close(kernel, channel, badge, client)?.forget();
     Ok(())
 }

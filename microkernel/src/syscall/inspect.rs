@@ -145,7 +145,9 @@ pub fn system(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
         Subject::Cpus => cpus(kernel, to, cursor),
         Subject::Processes => processes(kernel, to, cursor),
         Subject::Threads if number == 0 => nested(kernel, cursor, |process, index| threads(kernel, to, process, index)),
-        Subject::Threads => within(of_process()?, cursor, |process, index| threads(kernel, to, process, index)),
+        Subject::Threads => {
+            threads(kernel, to, of_process()?, cursor as usize & LAST_INDEX).map_or(0, |next| next as u64)
+        }
         Subject::Mappings => mappings(kernel, to, of_process()?, cursor),
         Subject::Handles => handles(kernel, to, of_process()?, cursor),
         Subject::Channels => channels(kernel, to, cursor),
@@ -253,15 +255,6 @@ fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, u
         }
     }
     0
-}
-
-/// Lists parts of one process.
-fn within(
-    process: &Object<Process>,
-    cursor: u64,
-    mut list: impl FnMut(&Object<Process>, usize) -> Option<usize>,
-) -> u64 {
-    list(process, cursor as usize & LAST_INDEX).map_or(0, |next| next as u64)
 }
 
 /// Lists parts from an index on, until `put` says that there was no room for one: gives that one's index, or `None` where all are listed, or were

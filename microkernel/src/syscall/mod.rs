@@ -46,19 +46,8 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
     let Some(number) = Syscall::from_number(frame.rax.get()) else {
         return thread.set_status(Error::BadSyscall as u64);
     };
-    // Calls, replies and receives set registers themselves where they succeed: those of the thread that goes on.
-    let passed_on = match number {
-        Syscall::Call => Some(call::call(kernel, cpu, thread)),
-        Syscall::ReplyReceive => Some(reply::reply_receive(kernel, cpu, thread)),
-        Syscall::Receive => Some(receive::receive(kernel, cpu, thread)),
-        _ => None,
-    };
-    match passed_on {
-        Some(Ok(())) => return,
-        Some(Err(error)) => return thread.set_status(error as u64),
-        None => {}
-    }
-    let had_work = kernel.has_work();
+    let is_message = matches!(number, Syscall::Call | Syscall::ReplyReceive | Syscall::Receive);
+    let may_repeat = !is_message && kernel.has_work();
     match invoke(kernel, cpu, thread, number) {
         Ok(Outcome::Results(results)) => {
             for (index, result) in results.into_iter().enumerate() {
@@ -70,7 +59,7 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
         Ok(Outcome::Done) => {}
         // What was given up before may still be charged: the thread asks again once it is freed. (What the failed call itself made and
         // gave up does not count: it would ask for ever.)
-        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if had_work => {
+        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if may_repeat => {
             memory::again(thread);
         }
         Err(error) => thread.set_status(error as u64),
@@ -99,7 +88,10 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
     let handle = Handle(thread.context.frame.rdi.get());
     match number {
         Syscall::Null => Ok(Outcome::Results(NOTHING)),
-        Syscall::Call | Syscall::ReplyReceive | Syscall::Receive => unreachable!("passed on by dispatch"),
+        // These set registers themselves where they succeed: those of the thread that goes on.
+        Syscall::Call => call::call(kernel, cpu, thread).map(|()| Outcome::Done),
+        Syscall::ReplyReceive => reply::reply_receive(kernel, cpu, thread).map(|()| Outcome::Done),
+        Syscall::Receive => receive::receive(kernel, cpu, thread).map(|()| Outcome::Done),
         // The header is where other calls have argument 1, and this one's argument 0 is unused.
         Syscall::Reply => nothing(reply::reply(kernel, thread)),
         Syscall::CallKeep => reply::keep(kernel, thread).map(|handle| Outcome::Results(one(handle.0))),

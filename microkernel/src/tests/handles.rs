@@ -130,7 +130,7 @@ proptest! {
             } else {
                 prop_assert_eq!(found.err(), Some(Error::Denied));
             }
-            prop_assert_eq!(table.get::<Channel>(kernel, handle).err(), Some(Error::WrongKind));
+            prop_assert_eq!(table.get::<Channel>(kernel, handle, Rights::empty()).err(), Some(Error::WrongKind));
             table.remove(here, handle).unwrap();
         }
         table.unreserve(here, reserved);
