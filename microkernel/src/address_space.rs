@@ -202,6 +202,7 @@ impl AddressSpace {
     }
 
     /// How many mappings start at or below a page.
+    #[inline]
     fn position(&self, page: u64) -> usize {
         // SAFETY: as in `mapping`.
         self.index()
@@ -209,6 +210,7 @@ impl AddressSpace {
     }
 
     /// The mapping of a page.
+    #[inline]
     fn find<'k>(&self, kernel: &'k Kernel, page: u64) -> Option<&'k Object<Mapping>> {
         let holds = |mapping: &&Object<Mapping>| mapping.start <= page && page < mapping.end.get();
         if let Some(recent) = self.mapping(kernel, self.recent.get()).filter(holds) {
@@ -417,6 +419,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// Why it cannot be answered.
+    #[inline]
     pub fn fault(&self, kernel: &Kernel, address: u64, code: u64) -> Result<(), FaultKind> {
         let page = address / PAGE;
         let needed = match PageFaultErrorCode::from_bits_truncate(code) {
@@ -449,6 +452,7 @@ impl AddressSpace {
     }
 
     /// Puts a page into the tables.
+    #[inline]
     fn enter(&self, kernel: &Kernel, mapping: &Object<Mapping>, page: u64) {
         let frame = mapping.memory.place(kernel, mapping.memory_page(page));
         let word = self.tree().word_or_grow(page, TABLE_FLAGS, || {

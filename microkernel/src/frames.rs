@@ -80,6 +80,7 @@ fn block(frame: u64) -> NonNull<FreeBlock> {
 ///
 /// # Safety
 /// The frame is the caller's alone.
+#[inline]
 pub unsafe fn zero(frame: PhysAddr) {
     // SAFETY: the caller owns the frame; the direction flag is clear in Rust code.
     unsafe {
@@ -136,6 +137,7 @@ impl Frames {
     }
 
     /// A block of 2^`order` frames; its contents are whatever they were.
+    #[inline]
     pub fn allocate(&self, order: usize) -> Option<PhysAddr> {
         let fit = self.occupied.get().checked_shr(order as u32)?;
         if fit == 0 {
@@ -155,6 +157,7 @@ impl Frames {
     }
 
     /// Gives a block back, whole or in aligned parts.
+    #[inline]
     pub fn free(&self, block: PhysAddr, order: usize) {
         let mut frame = number(block);
         let region = self.region(frame);

@@ -145,6 +145,7 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Leaves: gives the list's reference back, or `None` where the object is not in this list.
+    #[inline]
     pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
         if !self.contains(object) {
             return None;
@@ -153,6 +154,7 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Takes the first member out.
+    #[inline]
     pub fn pop_front(&self) -> Option<Ref<T>> {
         self.first.get().map(|first| self.take(first, None))
     }

@@ -51,6 +51,7 @@ impl Node {
         Node(unsafe { &*arch::direct_map(frame).cast() })
     }
 
+    #[inline]
     fn word(&self, page: u64, level: u32) -> &'static AtomicU64 {
         &self.0[(page >> (BITS * level)) as usize % WORDS]
     }
@@ -95,6 +96,7 @@ impl Radix {
     }
 
     /// The lowest node that exists on the way to a page's word: its level, 0 for a leaf, and the node.
+    #[inline]
     fn lowest(self, page: u64) -> (u32, PhysAddr) {
         let (mut level, mut frame) = (self.levels - 1, self.root);
         while level > 0 {
@@ -110,6 +112,7 @@ impl Radix {
     }
 
     /// The page's word; missing nodes are made of zeroed frames that `allocate` gives, with `flags`.
+    #[inline]
     pub fn word_or_grow(self, page: u64, flags: u64, mut allocate: impl FnMut() -> PhysAddr) -> &'static AtomicU64 {
         let mut frame = self.root;
         for level in (1..self.levels).rev() {

@@ -73,6 +73,7 @@ impl Account {
     ///
     /// # Errors
     /// `AccountExhausted` when that is over the limit, or the account was revoked.
+    #[inline]
     pub fn charge(&self, quantity: Quantity, amount: u64) -> Result<(), Error> {
         let (used, limit) = (&self.used[quantity as usize], self.limits[quantity as usize]);
         match used.get().checked_add(amount) {
@@ -85,6 +86,7 @@ impl Account {
     }
 
     /// Takes a charge back.
+    #[inline]
     pub fn uncharge(&self, quantity: Quantity, amount: u64) {
         let used = &self.used[quantity as usize];
         debug_assert!(used.get() >= amount, "{quantity:?} uncharged twice");

@@ -211,6 +211,7 @@ impl Memory {
     }
 
     /// The frame of a page, where it has one.
+    #[inline]
     pub fn frame(&self, page: u64) -> Option<PhysAddr> {
         if page >= self.pages {
             return None;
@@ -226,6 +227,7 @@ impl Memory {
     }
 
     /// The frame of a page, which is placed, zeroed, where it has none. It stays until the Memory ends.
+    #[inline]
     pub fn place(&self, kernel: &Kernel, page: u64) -> PhysAddr {
         assert!(page < self.pages);
         match &self.backing {
