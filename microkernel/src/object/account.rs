@@ -26,7 +26,8 @@ fn to_array(limits: Limits) -> [u64; QUANTITIES.len()] {
     [limits.frames, limits.handles, limits.threads, limits.sessions, limits.processes]
 }
 
-fn to_limits(quantities: [u64; QUANTITIES.len()]) -> Limits {
+/// Limits, from quantities in the order of [`Quantity`].
+pub fn to_limits(quantities: [u64; QUANTITIES.len()]) -> Limits {
     let [frames, handles, threads, sessions, processes] = quantities;
     Limits { frames, handles, threads, sessions, processes }
 }

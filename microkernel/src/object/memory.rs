@@ -111,8 +111,7 @@ impl Memory {
             Backing::Tree(tree) => Some((tree.root(), 1)),
             _ => None,
         };
-        let ready = if kind == MemoryKind::Dma { 0 } else { pages };
-        Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing, ready).inspect_err(|_| {
+        Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing).inspect_err(|_| {
             if let Some((start, count)) = undo {
                 kernel.frames.free_run(start, count);
             }
@@ -130,7 +129,7 @@ impl Memory {
             return Err(Error::BadArgument);
         }
         let (pages, backing) = (bytes / PAGE, Backing::Foreign(range.start));
-        Memory::with(kernel, account, pages, MemoryKind::Device, caching, backing, pages)
+        Memory::with(kernel, account, pages, MemoryKind::Device, caching, backing)
     }
 
     /// Makes sealed Memory of RAM that is not the allocator's and holds something: the boot archive. The range is rounded
@@ -142,7 +141,7 @@ impl Memory {
         let start = range.start.align_down(PAGE);
         let pages = (range.end.align_up(PAGE) - start) / PAGE;
         let (kind, backing) = (MemoryKind::Anonymous, Backing::Foreign(start));
-        let memory = Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing, pages)?;
+        let memory = Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing)?;
         memory.sealing.set(true);
         Ok(memory)
     }
@@ -154,7 +153,6 @@ impl Memory {
         kind: MemoryKind,
         caching: Caching,
         backing: Backing,
-        ready: u64,
     ) -> New<Memory> {
         let resident = if matches!(backing, Backing::Run(_) | Backing::Foreign(_)) { pages } else { 0 };
         let value = Memory {
@@ -164,7 +162,7 @@ impl Memory {
             caching,
             backing,
             resident: Cell::new(resident),
-            ready: Cell::new(ready),
+            ready: Cell::new(if kind == MemoryKind::Dma { 0 } else { pages }),
             sealing: Cell::new(false),
             revoked: Cell::new(Ticket::DONE),
             device_writers: Cell::new(0),

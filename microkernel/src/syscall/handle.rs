@@ -3,8 +3,8 @@
 use super::{Outcome, Results, argument, charged_account, flag, land, memory, object, one};
 use crate::Kernel;
 use crate::ipc::flight;
-use crate::object::{Account, Object, Process, Thread};
-use abi::{Error, Handle, Limits, Rights};
+use crate::object::{Account, Object, Process, Thread, account::to_limits};
+use abi::{Error, Handle, Rights};
 
 /// [`abi::Syscall::HandleDuplicate`].
 ///
@@ -72,13 +72,7 @@ pub fn grant(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error>
 /// See there.
 pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let account = charged_account(kernel, thread, 0)?;
-    let limits = Limits {
-        frames: argument(thread, 1),
-        handles: argument(thread, 2),
-        threads: argument(thread, 3),
-        sessions: argument(thread, 4),
-        processes: argument(thread, 5),
-    };
+    let limits = to_limits(core::array::from_fn(|n| argument(thread, n + 1)));
     land(kernel, thread, account.split(kernel, limits)?, 0)
 }
 

@@ -284,6 +284,8 @@ fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
         ThreadState::Ended => ShownState::Ended,
     };
     let parameters = thread.parameters.get();
+    let is_receiving = state == ShownState::Receiving;
+    let waits_on = if is_receiving { thread.serving.get(kernel) } else { thread.called_channel(kernel) };
     ThreadRecord {
         thread: thread.number(),
         process: thread.process.number(),
@@ -296,7 +298,7 @@ fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
         depth: thread.depth.get().into(),
         affinity: thread.affinity.get(),
         run_time: nanoseconds(thread.run_time.get()),
-        waits_on: waits_on(kernel, thread),
+        waits_on: waits_on.map_or(0, Object::number),
         call_age: if thread.is_calling() { age(thread) } else { 0 },
     }
 }
@@ -405,13 +407,4 @@ fn ranges(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
             None => cursor = IN_MEMORY,
         }
     }
-}
-
-/// The channel that a thread waits on; 0 for none.
-fn waits_on(kernel: &Kernel, thread: &Thread) -> u64 {
-    let channel = match thread.state.get() {
-        crate::object::thread::State::Receiving => thread.serving.get(kernel),
-        _ => thread.called_channel(kernel),
-    };
-    channel.map_or(0, Object::number)
 }
