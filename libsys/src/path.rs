@@ -67,23 +67,16 @@ pub fn normalise(path: &str) -> String {
     text
 }
 
-/// Whether a path is as [`normalise`] makes it.
+/// Whether a path is as [`normalise`] makes it. It looks closer only behind a `/`: every open asks this.
 pub fn is_normal(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix('/') else { return false };
-    if rest.is_empty() {
-        return true;
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return false;
     }
-    // Where a name starts, and how many bytes of it were dots and nothing else.
-    let (mut start, mut dots) = (true, 0);
-    for byte in rest.bytes() {
-        match byte {
-            b'/' if start || matches!(dots, 1 | 2) => return false,
-            b'/' => (start, dots) = (true, 0),
-            b'.' if start || dots > 0 => (start, dots) = (false, dots + 1),
-            _ => (start, dots) = (false, 0),
-        }
-    }
-    !start && !matches!(dots, 1 | 2)
+    let is_no_name = |rest: &[u8]| {
+        matches!(rest, [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
+    };
+    bytes.len() == 1 || bytes.iter().enumerate().all(|(at, byte)| *byte != b'/' || !is_no_name(&bytes[at + 1..]))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
-use crate::handle_table::Capability;
 use crate::object::{AnyRef, Call, Object, Process, Ref, Session, Thread, slab, thread::State};
 use crate::{Cpu, Kernel, death, schedule};
 use abi::message::HANDLES;

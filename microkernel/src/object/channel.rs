@@ -5,7 +5,6 @@ use super::{
     session::InChannel, session::InCloses, session::InDelivered, slab, thread::InFair, thread::InQueue,
 };
 use crate::{Kernel, Link, List, Node, Tree};
-use abi::Error;
 use core::cell::Cell;
 
 /// Keys of callers with an order: replays, by arrival, are below this; calls of real-time rank, the highest first, from here on.

@@ -1,6 +1,6 @@
 //! IoPorts: a range of x86 ports, used exclusively; and bulk moves between a port and a ring of bytes in Memory.
 
-use super::{Account, Memory, New, Object, ObjectType, Ref, Type, slab};
+use super::{Account, Memory, New, Object, ObjectType, Type, slab};
 use crate::Kernel;
 use crate::arch::port;
 use crate::byte_ring::RingView;

@@ -8,8 +8,8 @@ use crate::address_space::AddressSpace;
 use crate::arch::clock;
 use crate::handle_table::HandleTable;
 use crate::{Kernel, Link, List, Node, Tree};
+use abi::ExitRecord;
 use abi::process::ProcessState;
-use abi::{Error, ExitRecord};
 use core::cell::Cell;
 
 /// Most threads of one process: death stops them all at once.

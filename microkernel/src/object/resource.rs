@@ -1,6 +1,6 @@
 //! Resource: the right to make objects for a part of the machine, and to do what only the system's owner may.
 
-use super::{Account, New, Object, ObjectType, Ref, Type, slab};
+use super::{Account, New, Object, ObjectType, Type, slab};
 use crate::Kernel;
 use abi::Error;
 use abi::boot::ResourceKind;

@@ -3,7 +3,7 @@
 use super::{NOTHING, Results, argument, charged_account, flag, land, object, one, signalled_channel};
 use crate::Kernel;
 use crate::arch::power as machine;
-use crate::object::{DmaDomain, Interrupt, IoPorts, Memory, Object, Resource, Thread, Type};
+use crate::object::{DmaDomain, Interrupt, IoPorts, Memory, Object, Resource, Thread};
 use abi::boot::{Power, ResourceKind};
 use abi::memory::Caching;
 use abi::ports::{Gate, MSI, Trigger};

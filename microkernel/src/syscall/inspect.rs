@@ -7,8 +7,8 @@ use super::{NOTHING, Results, argument, object};
 use crate::Kernel;
 use crate::arch::clock;
 use crate::object::{
-    Account, Channel, DmaDomain, Object, ObjectType, Process, Resource, SessionUse, Thread, process::State,
-    thread::Page, thread::State as ThreadState,
+    Account, Channel, DmaDomain, Object, ObjectType, Process, Resource, SessionUse, Thread, thread::Page,
+    thread::State as ThreadState,
 };
 use abi::boot::ResourceKind;
 use abi::inspect::{

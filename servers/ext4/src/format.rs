@@ -9,13 +9,15 @@
 
 use crate::blocks::{Blocks, FILL, Shared};
 use crate::mapping::{Layout, MappingError, Window};
+use crate::superblock::{self, Superblock};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
 use rsext4::{Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, InodeInfo, MountedServices, NoopObserver};
-use volume::{Backing, DataError, FileError, OverlayError, Run};
+use volume::{Backing, DataError, FileError, Overlay, OverlayError, Run};
 
 /// The crate's file system.
 pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
@@ -59,6 +61,8 @@ pub struct Format {
     pub freed: bool,
     /// Nothing is written.
     pub read_only: bool,
+    /// The disk says that everything is at home: it has to say otherwise before anything changes.
+    pub clean: bool,
     /// Memory and disk have come apart: nothing is written any more.
     pub failed: bool,
     reserved: u64,
@@ -150,6 +154,7 @@ impl Format {
             journal,
             freed: false,
             read_only,
+            clean: false,
             failed: false,
             reserved: 0,
             fill: FILL.repeat(ALLOCATION as usize / FILL.len()),
@@ -181,7 +186,7 @@ impl Format {
         if self.failed {
             return Err(FileError::Device);
         }
-        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)?;
+        self.begin()?;
         let result = self.look(operation);
         // The crate undoes what fails half-way; what it has done is in its caches until they are written here.
         if let Err(error) = self.look(Fs::sync) {
@@ -189,6 +194,36 @@ impl Format {
             return Err(error);
         }
         Ok(result)
+    }
+
+    /// Before something changes: there is room, and the disk does not say that it is clean.
+    fn begin(&mut self) -> Result<(), FileError> {
+        if core::mem::take(&mut self.clean) {
+            self.mark(false)?;
+        }
+        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)
+    }
+
+    /// Notes on the disk that everything is at home, which it is, or that it may not be.
+    fn mark(&mut self, clean: bool) -> Result<(), FileError> {
+        let overlay = &mut self.shared.borrow_mut().overlay;
+        let journal = if clean { overlay.closed_journal() } else { overlay.opened_journal() };
+        let Some((place, bytes)) = journal else { return Ok(()) };
+        // Who sees the flag in the superblock looks at the journal, so that is right before and after.
+        overlay.write_through(place, &bytes).map_err(overlay_error)?;
+        show_superblock(overlay, !clean)
+    }
+
+    /// Brings every block home and marks the disk clean: as if unmounted, until something changes.
+    pub fn come_home(&mut self) -> Result<(), FileError> {
+        if self.clean {
+            return Ok(());
+        }
+        self.shared.borrow_mut().overlay.empty().map_err(overlay_error)?;
+        self.mark(true)?;
+        self.clean = true;
+        self.freed = false;
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<u64, FileError> {
@@ -201,7 +236,7 @@ impl Format {
 
     /// Ends the crate's work: the file system is marked clean, in a record. Error besides: `Busy` (files without names are there).
     pub fn unmount(&mut self) -> Result<(), FileError> {
-        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)?;
+        self.begin()?;
         self.look(Fs::unmount)?;
         self.commit().map(drop)
     }
@@ -419,4 +454,18 @@ impl Backing for Format {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes the superblock at its home place, with the journal shown.
+pub fn show_superblock(overlay: &mut Overlay, recover: bool) -> Result<(), FileError> {
+    let size = overlay.block_bytes();
+    let (block, at) = (superblock::OFFSET / size as u64, superblock::OFFSET as usize % size);
+    let mut bytes = vec![0; size];
+    overlay.read(block, &mut bytes).map_err(overlay_error)?;
+    let mut copy = [0; superblock::BYTES];
+    copy.copy_from_slice(&bytes[at..at + superblock::BYTES]);
+    let mut superblock = Superblock(copy);
+    superblock.show_journal(recover);
+    bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
+    overlay.write_through(block, &bytes).map_err(overlay_error)
 }

@@ -67,7 +67,8 @@ fn put32(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 impl Jbd2 {
-    /// The journal whose superblock this is, with the disk's blocks of its file. It has to be empty.
+    /// The journal whose superblock this is, with the disk's blocks of its file. Nothing in it is needed: the file system's superblock
+    /// says so, or it was replayed.
     pub fn open(superblock: Vec<u8>, places: Vec<u64>, seconds: Seconds) -> Result<Jbd2, JournalError> {
         let field = |at| be32(&superblock, at);
         if superblock.len() < 1024 || field(0) != MAGIC || field(4) != SUPERBLOCK_V2 {
@@ -84,14 +85,14 @@ impl Jbd2 {
             && first >= 1
             && first < maximum
             && maximum - first >= 64
-            && start == 0
             && sums != CSUM_V2 | CSUM_V3
             && (sums == 0 || field(0xfc) == superblock_checksum(&superblock));
         if !right {
             return Err(JournalError::Corrupt);
         }
         let seed = crc32c(u32::MAX, &superblock[48..64]);
-        let sequence = field(24);
+        // One that was opened for nothing, or given up: numbers that nothing in it can have.
+        let sequence = if start == 0 { field(24) } else { field(24).wrapping_add(maximum) };
         let journal = Jbd2 {
             places,
             first,
@@ -179,6 +180,11 @@ impl Jbd2 {
     }
 }
 
+/// Whether a journal's superblock says that there may be transactions.
+pub fn is_in_use(superblock: &[u8; 64]) -> bool {
+    be32(superblock, 0) == MAGIC && be32(superblock, 4) == SUPERBLOCK_V2 && be32(superblock, 28) != 0
+}
+
 /// Over the superblock, with the field of the sum taken as 0.
 fn superblock_checksum(superblock: &[u8]) -> u32 {
     let sum = crc32c(u32::MAX, &superblock[..0xfc]);
@@ -263,5 +269,9 @@ impl Journal for Jbd2 {
 
     fn close(&mut self) -> (u64, Vec<u8>) {
         self.superblock(false)
+    }
+
+    fn open(&mut self) -> (u64, Vec<u8>) {
+        self.superblock(true)
     }
 }

@@ -4,8 +4,8 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
-use crate::format::{FileErrorOf, Format, number, overlay_error};
-use crate::journal::{Jbd2, JournalError};
+use crate::format::{FileErrorOf, Format, number, overlay_error, show_superblock};
+use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
 use crate::raw::RawDisk;
 use crate::superblock::{self, Refusal, Superblock};
@@ -147,6 +147,12 @@ fn cookie(cursor: DirectoryCursor) -> Option<u64> {
     }
 }
 
+impl core::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Volume").field("label", &self.label).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl Volume {
     /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no ext2, ext3 or ext4, or with features that are not
     /// known), `Corrupt`, `ReadOnly` (the journal has to be replayed, and the disk cannot be written), `Device`, `Exhausted`.
@@ -157,6 +163,10 @@ impl Volume {
         let mut options = options;
         options.read_only |= geometry.read_only;
         let mut superblock = read_superblock(&raw)?;
+        let mended = superblock.mend() || mend_torn(account, &requests, &mut superblock);
+        if mended && !geometry.read_only {
+            raw.write_at(superblock::OFFSET / SECTOR_BYTES, &superblock.0).map_err(device)?;
+        }
         superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
         if superblock.has_journal() && superblock.needs_recovery() {
             if geometry.read_only {
@@ -237,6 +247,7 @@ impl Volume {
             accessed: i64::from(info.atime),
             modified: i64::from(info.mtime),
             changed: i64::from(info.ctime),
+            created: i64::from(info.btime),
         })
     }
 
@@ -552,7 +563,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Puts everything on the medium.
+    /// Puts everything on the medium, and everything at home there: the disk is as if it was unmounted, until something changes.
     pub fn sync_all(&mut self) -> Result<(), FileError> {
         if self.options.read_only {
             return Ok(());
@@ -566,6 +577,7 @@ impl Volume {
             self.settle_time(file)?;
         }
         self.settle(true)?;
+        self.format.come_home()?;
         result
     }
 
@@ -630,14 +642,7 @@ impl Volume {
         }
         self.sync_all()?;
         self.format.unmount()?;
-        let mut shared = self.format.shared.borrow_mut();
-        shared.overlay.empty().map_err(overlay_error)?;
-        if shared.journal {
-            let (place, bytes) = shared.overlay.closed_journal().ok_or(FileError::Corrupt)?;
-            shared.overlay.write_through(place, &bytes).map_err(overlay_error)?;
-            show_superblock(&mut shared.overlay, false)?;
-        }
-        Ok(())
+        self.format.come_home()
     }
 }
 
@@ -650,6 +655,35 @@ fn read_superblock(raw: &RawDisk) -> Result<Superblock, FileError> {
     }
 }
 
+/// Bytes of the overlay that only looks for the journal.
+const LOOKOUT: u64 = 256 << 10;
+
+/// Mends a superblock whose checksum is wrong, if the journal is in use: whoever writes the superblock home has it in the journal, so a replay puts it right. Whether it is so.
+fn mend_torn(account: &Account, requests: &SharedRequests, superblock: &mut Superblock) -> bool {
+    if !superblock.may_be_torn() {
+        return false;
+    }
+    let mut mended = superblock.clone();
+    mended.show_journal(true);
+    let disk = requests.borrow().geometry().sectors * SECTOR_BYTES;
+    let in_use = || {
+        mended.check(disk).ok()?;
+        let layout = Layout::of(&mended)?;
+        let memory = Memory::create_dma(account, LOOKOUT).ok()?;
+        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).ok()?;
+        let window = layout.window(&mut overlay, mended.journal_inode(), 0, 1).ok()?;
+        let place = window.extents(0, 1).first()?.physical;
+        let mut bytes = [0; 64];
+        overlay.read_part(place, 0, &mut bytes).ok()?;
+        journal::is_in_use(&bytes).then_some(())
+    };
+    let in_use = in_use().is_some();
+    if in_use {
+        *superblock = mended;
+    }
+    in_use
+}
+
 /// Lets the format crate replay the journal, and free what has no name, on the bare disk.
 fn replay(raw: &RawDisk, seconds: fn() -> u64) -> Result<(), FileError> {
     let services = MountServices::new(Time(seconds), (), NoopObserver);
@@ -657,20 +691,6 @@ fn replay(raw: &RawDisk, seconds: fn() -> u64) -> Result<(), FileError> {
     let below = raw.take_error();
     result
         .map_err(|error| below.map_or_else(|| crate::format::file_error(error), |error| DataError::from(error).into()))
-}
-
-/// Writes the superblock at its home place, with the journal shown.
-fn show_superblock(overlay: &mut Overlay, recover: bool) -> Result<(), FileError> {
-    let size = overlay.block_bytes();
-    let (block, at) = (superblock::OFFSET / size as u64, superblock::OFFSET as usize % size);
-    let mut bytes = vec![0; size];
-    overlay.read(block, &mut bytes).map_err(overlay_error)?;
-    let mut copy = [0; superblock::BYTES];
-    copy.copy_from_slice(&bytes[at..at + superblock::BYTES]);
-    let mut superblock = Superblock(copy);
-    superblock.show_journal(recover);
-    bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
-    overlay.write_through(block, &bytes).map_err(overlay_error)
 }
 
 /// Finds the journal; if the volume is to be written, gives it to the overlay, and notes on the disk that there may be something in it. Returns the ranges of its blocks.

@@ -42,6 +42,13 @@ impl RawDisk {
         Ok(())
     }
 
+    /// Writes bytes, whole sectors, onto the medium.
+    pub fn write_at(&self, sector: u64, from: &[u8]) -> Result<(), DiskError> {
+        let bounce = self.0.borrow();
+        bounce.write_at(sector, from)?;
+        bounce.requests.borrow_mut().run(Owner::Overlay, Request::flush())
+    }
+
     /// The first error since the last time this was asked.
     pub fn take_error(&self) -> Option<DiskError> {
         self.0.borrow_mut().error.take()

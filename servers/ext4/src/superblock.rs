@@ -70,6 +70,28 @@ impl Superblock {
         if right { Ok(()) } else { Err(Refusal::Corrupt) }
     }
 
+    /// Whether its checksum would be right if the flag of the journal were the other way round: the power was cut while only that was being written, and one of the two sectors is
+    /// older than the other. It is mended then, to what makes somebody look into the journal.
+    pub fn mend(&mut self) -> bool {
+        let sum = |bytes: &[u8]| crc32c(u32::MAX, &bytes[..0x3fc]);
+        if self.u16(0x38) != MAGIC || !self.has_checksums() || !self.has_journal() || sum(&self.0) == self.u32(0x3fc) {
+            return false;
+        }
+        let mut other = self.clone();
+        other.set_u32(0x60, self.u32(0x60) ^ INCOMPAT_RECOVER);
+        if sum(&other.0) != self.u32(0x3fc) {
+            return false;
+        }
+        self.show_journal(true);
+        true
+    }
+
+    /// Whether its checksum is wrong, and there is a journal that may have it right: the power may have been cut while it went home.
+    pub fn may_be_torn(&self) -> bool {
+        let right = crc32c(u32::MAX, &self.0[..0x3fc]) == self.u32(0x3fc);
+        self.u16(0x38) == MAGIC && self.has_checksums() && self.has_journal() && !right
+    }
+
     /// Bytes of a block; `None`: not one of 1, 2 and 4 KiB.
     pub fn block_bytes(&self) -> Option<usize> {
         let log = self.u32(0x18);
@@ -170,6 +192,8 @@ impl Superblock {
     pub fn show_journal(&mut self, recover: bool) {
         self.set_u32(0x5c, self.u32(0x5c) | COMPAT_HAS_JOURNAL);
         let incompat = self.u32(0x60) & !INCOMPAT_RECOVER;
+        // As Linux has it: what is to be known about a volume with a journal, that flag says.
+        self.0[0x3a] |= STATE_CLEAN as u8;
         self.set_u32(0x60, if recover { incompat | INCOMPAT_RECOVER } else { incompat });
         self.seal();
     }

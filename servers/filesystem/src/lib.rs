@@ -29,8 +29,6 @@ mod names;
 mod opens;
 mod path;
 pub mod server;
-#[cfg(test)]
-mod tests;
 pub mod volume;
 mod waiting;
 mod watched;

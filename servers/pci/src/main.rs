@@ -20,7 +20,6 @@ mod slot;
 mod tests;
 mod vectors;
 
-use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use config::{Ecam, PortAccess, Space, command};
@@ -235,7 +234,7 @@ fn range(env: &Env, name: &str) -> Result<Range<u64>> {
     let number = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
     let both = text.split_once('-').and_then(|(start, end)| Some(number(start)?..number(end)?));
     both.filter(|range| range.start <= range.end)
-        .ok_or_else(|| StartError::from(EnvError::BadParameter { name: name.to_string(), value: format!("{text}") }))
+        .ok_or_else(|| StartError::from(EnvError::BadParameter { name: name.to_string(), value: text.to_string() }))
 }
 
 /// Places the BARs that the firmware did not.

@@ -8,8 +8,6 @@ extern crate alloc;
 
 mod contents;
 mod node;
-#[cfg(test)]
-mod tests;
 mod tree;
 
 pub use tree::Tree;

@@ -13,8 +13,6 @@ mod mounts;
 mod namespaces;
 mod serve;
 mod start;
-#[cfg(test)]
-mod tests;
 
 use alloc::vec::Vec;
 use counter::Counter;

@@ -1,10 +1,17 @@
 //! Namespaces: what a session of vfs sees. Sessions that init minted see everything; the others a subtree.
 
+use crate::mounts::below;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 
 /// Mark of a badge that is a namespace of vfs's own making.
 pub const NAMESPACE: u64 = 1 << 60;
+
+/// Mark of such a badge whose namespace has the same root as vfs.
+const EVERYTHING: u64 = NAMESPACE | 1 << 59;
+
+/// Mark of one that changes nothing.
+const READ_ONLY: u64 = 1;
 
 /// What a namespace shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +35,11 @@ impl Namespaces {
         Namespaces { roots: BTreeMap::new(), next: (incarnation & 0xffff) << 40 }
     }
 
-    /// Adds one: its badge.
+    /// Adds one: its badge. That of a namespace with everything says so by itself, and so outlives vfs.
     pub fn add(&mut self, root: Root) -> u64 {
+        if root.path == "/" {
+            return EVERYTHING | if root.read_only { READ_ONLY } else { 0 };
+        }
         self.next += 1;
         let badge = NAMESPACE | self.next;
         self.roots.insert(badge, root);
@@ -41,7 +51,15 @@ impl Namespaces {
         if badge & NAMESPACE == 0 {
             return Some(Root { path: "/".to_string(), read_only: false });
         }
+        if badge & EVERYTHING == EVERYTHING {
+            return Some(Root { path: "/".to_string(), read_only: badge & READ_ONLY != 0 });
+        }
         self.roots.get(&badge).cloned()
+    }
+
+    /// Whether a namespace has its root at or below a path.
+    pub fn any_below(&self, path: &str) -> bool {
+        self.roots.values().any(|root| below(&root.path, path).is_some())
     }
 
     /// A session is closed for good.

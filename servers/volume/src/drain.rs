@@ -55,6 +55,9 @@ pub trait Journal {
 
     /// What says that the journal is empty and nobody uses it.
     fn close(&mut self) -> (u64, Vec<u8>);
+
+    /// What says that there may be something in it again.
+    fn open(&mut self) -> (u64, Vec<u8>);
 }
 
 /// Where the drain is.
@@ -244,6 +247,11 @@ impl Overlay {
     /// What has to be written for the journal to be empty and unused, after [`Overlay::empty`]. `None`: there is no journal.
     pub fn closed_journal(&mut self) -> Option<(u64, Vec<u8>)> {
         Some(self.drain.journal.as_mut()?.close())
+    }
+
+    /// What has to be written before the journal is used again. `None`: there is no journal.
+    pub fn opened_journal(&mut self) -> Option<(u64, Vec<u8>)> {
+        Some(self.drain.journal.as_mut()?.open())
     }
 
     /// Takes completions and starts what comes next. Does not wait. True if something is in flight or could be started.

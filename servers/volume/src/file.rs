@@ -47,6 +47,8 @@ pub struct Status {
     pub modified: i64,
     /// When anything of it changed.
     pub changed: i64,
+    /// When it was made.
+    pub created: i64,
 }
 
 /// One name of a directory.

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod drain;
 pub mod file;
 pub mod log;
+pub mod machine;
 pub mod overlay;
 pub mod page_cache;
 pub mod requests;
