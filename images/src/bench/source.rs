@@ -74,17 +74,18 @@ fn not_built(text: &str) -> Vec<&str> {
     modules
 }
 
-/// Lines of code in a formatted file. What is for tests only is a module of its own there, from its attribute to the brace
-/// in the first column.
+/// Lines of code in a formatted file. Items that are for tests only, from their attribute to their last line, do not count.
 fn lines_of(text: &str) -> u64 {
     let mut count = 0;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let code = line.trim();
-        if line == "#[cfg(test)]" {
-            let module = lines.next().unwrap_or_default();
-            if module.ends_with('{') {
-                lines.find(|line| *line == "}");
+        let code = line.trim_start();
+        if TEST_ATTRIBUTES.iter().any(|attribute| code.starts_with(attribute)) {
+            // The item ends with its first line, or with a brace that stands where it began.
+            let end = format!("{}}}", &line[..line.len() - code.len()]);
+            let first = lines.find(|line| line.ends_with(['{', '}', ';']));
+            if first.is_some_and(|first| first.ends_with('{')) {
+                lines.find(|line| line.starts_with(&end));
             }
         } else if !code.is_empty() && !code.starts_with("//") {
             count += 1;
@@ -102,6 +103,12 @@ mod tests {
         let text = "//! Says what.\n\nuse a;\n/// Does.\nfn f() {\n    // Why.\n    g(); // how\n}\n";
         assert_eq!(lines_of(text), 4);
         assert_eq!(lines_of(""), 0);
+    }
+
+    #[test]
+    fn methods_for_tests_do_not_count() {
+        let text = "impl A {\n    #[cfg(test)]\n    pub fn f(\n        a: u8,\n    ) -> u8 {\n        a\n    }\n\n    #[cfg(test)]\n    g();\n}\n";
+        assert_eq!(lines_of(text), 2);
     }
 
     #[test]
