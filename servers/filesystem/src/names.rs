@@ -14,6 +14,9 @@ use libsys::protocol::filesystem::{
 };
 use libsys::service::{Context, Reply};
 
+/// The directory, last name, and what that stands for; or what is to be looked up in place of the path.
+type Target<'a> = core::result::Result<(NodeId, &'a str, Option<Found>), String>;
+
 /// A walk that ended at a link ends the method.
 macro_rules! arrive {
     ($walk:expr, $link:ident => $answer:expr) => {
@@ -87,12 +90,7 @@ impl<V: Volume> FileServer<V> {
     }
 
     /// The directory and last name of a path that a change is about; the link that the walk ended at; `Busy` for the session's own directory.
-    fn target<'a>(
-        &mut self,
-        start: NodeId,
-        path: &'a str,
-        avoid: Option<NodeId>,
-    ) -> Result<(core::result::Result<(NodeId, &'a str, Option<Found>), String>, bool)> {
+    fn target<'a>(&mut self, start: NodeId, path: &'a str, avoid: Option<NodeId>) -> Result<(Target<'a>, bool)> {
         let (end, has_met) = walk(&mut self.volume, start, path, false, avoid)?;
         match end {
             Walk::Start => Err(FileError::Busy),
