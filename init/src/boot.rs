@@ -1,6 +1,5 @@
 //! From the kernel's gifts to a running supervisor, and the one line that says why there is none.
 
-use libsys::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::{Grant, Granted, Kind, MOST_WITH_INSTANCES, Manifest, Service as Entry};
@@ -18,6 +17,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use libsys::abi::{ExitReason, boot};
+use libsys::archive::Archive;
 use libsys::env::Env;
 use libsys::log::Level;
 use libsys::resource::{Power, ResourceKind};

@@ -4,7 +4,6 @@
 //! time has passed. [`Supervisor::settle`] then looks, and acts until there is nothing left to do; so news that comes twice, or
 //! that was lost with an incarnation of init, does no harm.
 
-use libsys::archive::Archive;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::Manifest;
@@ -19,6 +18,7 @@ use alloc::vec::Vec;
 use libsys::WritableMapping;
 use libsys::abi::process::ProcessState;
 use libsys::abi::{ExitReason, ExitRecord};
+use libsys::archive::Archive;
 use libsys::log::Level;
 use libsys::mapping::SealedMapping;
 use libsys::program::LoadError;

@@ -95,7 +95,7 @@ impl BlockIo for Blocks {
         let size = shared.overlay.block_bytes();
         let from = buffer.get(..count as usize * SECTOR_BYTES as usize).ok_or_else(Ext4Error::io)?;
         let start = sector.raw() * SECTOR_BYTES;
-        if start % size as u64 == 0 && from.len() % size == 0 {
+        if start.is_multiple_of(size as u64) && from.len().is_multiple_of(size) {
             for (index, block) in from.chunks(size).enumerate() {
                 shared.write(start / size as u64 + index as u64, block)?;
             }

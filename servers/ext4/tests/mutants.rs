@@ -38,8 +38,7 @@ fn original(arguments: &[&str]) -> Vec<u8> {
     volume.link(file, folder, b"data too").unwrap();
     volume.unmount().unwrap();
     check(&image.borrow().bytes).unwrap();
-    let bytes = image.borrow().bytes.clone();
-    bytes
+    image.borrow().bytes.clone()
 }
 
 /// Sectors that hold something that is not only zeros.
@@ -135,8 +134,7 @@ fn damaged_images_are_refused_or_used() {
         let image = image(make(4 << 10, &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum"]));
         let volume = mount_with(&image, small()).unwrap();
         volume.unmount().unwrap();
-        let bytes = image.borrow().bytes.clone();
-        bytes
+        image.borrow().bytes.clone()
     }])
     .collect();
     let places: Vec<Vec<usize>> = originals.iter().map(|bytes| used(bytes)).collect();
