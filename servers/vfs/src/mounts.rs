@@ -143,9 +143,16 @@ mod tests {
 
     #[test]
     fn two_mounts_write_to_different_disks() {
-        let on = |source: &str, read_only| Wanted { path: String::new(), source: source.into(), kind: "x".into(), read_only };
+        let on = |source: &str, read_only| Wanted {
+            path: String::new(),
+            source: source.into(),
+            kind: "x".into(),
+            read_only,
+        };
         let collide = |one, two| on(one, false).collides_with(&on(two, true));
-        assert!(collide("/dev/vda", "/dev/vda") && collide("/dev/vda", "/dev/vda1") && collide("/dev/vda12", "/dev/vda"));
+        assert!(
+            collide("/dev/vda", "/dev/vda") && collide("/dev/vda", "/dev/vda1") && collide("/dev/vda12", "/dev/vda")
+        );
         assert!(collide("/dev/nvme0n1p2", "/dev/nvme0n1"));
         assert!(!collide("/dev/vda", "/dev/vdaa") && !collide("/dev/vda1", "/dev/vda12"));
         assert!(!collide("/dev/nvme0n1", "/dev/nvme0n11") && !collide("/a", "/a"));

@@ -57,7 +57,14 @@ pub fn start(env: &'static Env) -> Result<Vfs> {
         let root = if name == DEV { None } else { Some(root(env, &mut sessions, name, directory)?) };
         let kind = name.to_string();
         let what = Wanted { path: path.to_string(), source: source.to_string(), kind, read_only: false };
-        vfs.mounts.add(Mounted { id: 0, what, service: name.to_string(), is_instance: false, is_of_manifest: true, root });
+        vfs.mounts.add(Mounted {
+            id: 0,
+            what,
+            service: name.to_string(),
+            is_instance: false,
+            is_of_manifest: true,
+            root,
+        });
     }
     for path in env.parameter("directories").unwrap_or_default().split_whitespace() {
         make_directory(&vfs.mounts, path)?;
