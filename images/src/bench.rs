@@ -6,6 +6,7 @@
 //! | [`lines`] | what the guest's program `bench` prints |
 //! | [`scaling`] | calls per second on several CPUs, and what they say about the kernel lock |
 //! | [`source`] | the size of the kernel's source |
+//! | [`storage`] | files and disks |
 //! | [`report`] | the table and the JSON |
 //!
 //! Figures in instructions come from a machine that counts them ([`Machine::icount`]): they are
@@ -17,6 +18,7 @@ pub mod lines;
 pub mod report;
 pub mod scaling;
 pub mod source;
+pub mod storage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use images::{Disk, MachineKind};
 
@@ -96,9 +96,22 @@ pub struct MachineOptions {
     pub device: Vec<String>,
 }
 
+/// What `bench` measures.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// Calls, signals, faults, processes, the boot
+    #[default]
+    Kernel,
+    /// Files and disks, in MB/s and operations per second
+    Storage,
+}
+
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
+    /// What is measured
+    #[arg(value_enum, default_value_t)]
+    pub what: Subject,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,7 @@
 //! | [`image`] | `Image` | the result of a build: kernel, archive, programs with symbols |
 //! | [`machine`], [`disk`], [`accelerator`], [`command_line`] | `Machine` | which machine QEMU makes |
 //! | [`qemu`], [`emulator`] | `Emulator` | QEMU found or installed; one running QEMU |
+//! | [`host_program`] | | programs of the host, found or installed |
 //! | [`exec`], [`frame`] | `ExecResult` | commands in, their output and status out |
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
 //! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
@@ -33,6 +34,7 @@ pub mod end;
 pub mod exec;
 pub mod frame;
 pub mod fuzz;
+pub mod host_program;
 pub mod image;
 pub mod linker;
 pub mod lock;

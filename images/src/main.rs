@@ -9,8 +9,8 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run};
-use images::bench::measure;
+use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run, Subject};
+use images::bench::{measure, storage};
 use images::exec::Interruption;
 use images::fuzz::Fuzzing;
 use images::image::build_with;
@@ -96,6 +96,12 @@ fn build() -> Result<u8> {
 fn bench(options: &Bench) -> Result<u8> {
     let image = prepare()?;
     let progress = Progress::for_stderr();
+    if options.what == Subject::Storage {
+        let throughput = storage::measure(&image, options.timeout, &progress)?;
+        progress.finish();
+        print!("{}", if options.json { throughput.json() + "\n" } else { throughput.table() });
+        return Ok(0);
+    }
     let measurements = measure(&image, options.timeout, &progress)?;
     progress.finish();
     if options.json {

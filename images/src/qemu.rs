@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::apt::Apt;
-use crate::linker::program_on_path;
+use crate::host_program;
 use crate::progress::Progress;
 
 /// The emulator of a PC.
@@ -19,13 +18,5 @@ const PACKAGE: &str = "qemu-system-x86";
 /// # Errors
 /// It is not there and cannot be installed: the message has the command to type.
 pub fn find(progress: &Progress) -> Result<PathBuf> {
-    if let Some(path) = program_on_path(PROGRAM) {
-        return Ok(path);
-    }
-    let Some(apt) = Apt::system() else {
-        bail!("{PROGRAM} is not on PATH: install QEMU with your system's package manager");
-    };
-    progress.step("installing QEMU, once");
-    apt.install(PACKAGE)?;
-    program_on_path(PROGRAM).with_context(|| format!("the package {PACKAGE} is installed but {PROGRAM} is not on PATH"))
+    host_program::find(PROGRAM, PACKAGE, progress)
 }

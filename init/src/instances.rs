@@ -237,8 +237,15 @@ impl Supervisor {
         self.tell(index);
         self.unwatch(|record| record.index == index);
         let vacant = crate::manifest::Service { kind: Kind::Vacant, ..self.manifest.services[index].clone() };
-        let service = core::mem::replace(&mut self.services[index], Service::new(index, &vacant));
+        let mut service = core::mem::replace(&mut self.services[index], Service::new(index, &vacant));
         self.manifest.services[index] = vacant;
+        let objects = service.objects.take();
+        if let Some(objects) = objects {
+            let _ = objects.channel.close();
+            if let (Some(place), Some((record, _))) = (service.record.ring, &service.instance) {
+                self.end_ring(place, &record.name, objects.number, objects.log);
+            }
+        }
         // First the record of the objects, then that of the instance: what is left between is removed by the next init.
         if let Some(slot) = service.slot {
             self.table.remove(slot);
@@ -252,9 +259,6 @@ impl Supervisor {
                 drop(Session::from_handle(Handle(handle)));
             }
             self.journal.write(Level::Info, &format!("{} is removed", record.name));
-        }
-        if let Some(objects) = &service.objects {
-            let _ = objects.channel.close();
         }
         self.rings.tell();
     }

@@ -190,6 +190,20 @@ impl Supervisor {
         Ok(())
     }
 
+    /// A service is removed: the collector reads its ring for the last time, and gives it up. As long as somebody has it, it is charged to the account of the
+    /// service, and what was promised to that is not free.
+    pub(crate) fn end_ring(&mut self, place: u32, name: &str, process: u64, ring: Memory) {
+        let is_known = self.rings.added.iter().any(|added| added.record.index == place);
+        if self.rings.watcher.is_none() || is_known || self.rings.added.len() >= MOST_ADDED {
+            return;
+        }
+        let (name, badge) = (name.to_string(), 0);
+        let record = LogRingRecord { badge, index: place, name, process, ring: ring.handle().0, has_ended: true };
+        if let Ok(slot) = self.table.add(&Record::LogRing(record.clone()).encode()) {
+            self.rings.added.push(Added { record, slot, ring });
+        }
+    }
+
     /// Gives up a ring whose session is closed.
     pub(crate) fn release_ring(&mut self, place: u32) {
         let table = &mut self.table;

@@ -6,11 +6,8 @@ use alloc::format;
 use libsys::abi::boot::Power;
 use libsys::log::Level;
 use libsys::resource::ResourceKind;
+use libsys::service::QUIESCE;
 use libsys::time;
-
-/// Bit of a service's channel that asks it to end: it is set only for those whose manifest entry has `quiesce`. As all
-/// bits are set at a restart, the service asks the registry whether it is [`State::Stopping`](libsys::protocol::registry::State).
-pub const QUIESCE: u64 = 1 << 63;
 
 /// What an emulator's debug-exit device is told at an orderly end: the host tool knows it from an emulator that failed.
 const ORDERLY: u64 = 0x10;

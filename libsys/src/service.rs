@@ -36,10 +36,20 @@ pub use subscribers::Subscribers;
 
 pub(crate) use outbox::Outbox;
 
-use crate::env::Env;
+use crate::env::{self, Env};
+use crate::protocol::registry::State;
 use crate::time::{TimerId, Timers};
 use crate::wire::{Answer, Method, Request};
 use crate::{Channel, Handle};
+
+/// Signal bit of init's: the service is asked to end, if its manifest entry has the line `quiesce`. As all bits are set at a restart, [`is_stopping`] says whether it is meant.
+pub const QUIESCE: u64 = 1 << 63;
+
+/// Whether init wants this service to end.
+pub fn is_stopping() -> bool {
+    let name = env::arguments().first().map_or("", |name| name);
+    env::get().registry().info(name).is_ok_and(|service| service.state == State::Stopping)
+}
 
 /// A server: how it starts, and what it does besides answering calls.
 pub trait Server: Sized {

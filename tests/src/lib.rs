@@ -17,6 +17,7 @@
 //! Every machine is bounded in time and gone when the test ends, also when it fails.
 
 mod shell;
+mod volume;
 
 use std::sync::OnceLock;
 
@@ -24,6 +25,7 @@ use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
 pub use shell::{PROMPT, Shell};
+pub use volume::{DiskImage, Layout};
 
 /// Numbers of processors that a test of the kernel runs on.
 pub const CPUS: [u32; 3] = [1, 2, 4];

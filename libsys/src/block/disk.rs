@@ -23,10 +23,10 @@
 use super::lookout::{Lookout, Server};
 use super::outstanding::Outstanding;
 use super::ring::{self, ClientRing, Segment, Submission};
-use crate::channel::Event;
 use crate::client::{self, CallError, OpenError};
 use crate::protocol::block::{BlockClient, BlockError, BlockInfo, BlockStatus, Flags, Operation, SECTOR_BYTES};
 use crate::protocol::registry::RegistryError;
+use crate::thread::parking;
 use crate::time::{self, Duration};
 use crate::wire::Shared;
 use crate::{Account, Channel, Error, Memory, Object, Rights, Session, WritableMapping};
@@ -571,9 +571,9 @@ impl Disk {
         if self.doorbell.is_some() && !self.ring.sleep() {
             return Ok(());
         }
-        if let Event::Signals(bits) = channel.receive(self.timeout.map(time::deadline_after))?
-            && bits & self.service != 0
-        {
+        // A server waits for its disk with a call in hand.
+        let bits = parking::receive(channel.handle(), self.timeout.map(time::deadline_after))?;
+        if bits & self.service != 0 {
             self.check_server();
         }
         Ok(())

@@ -18,7 +18,7 @@
 //! Until open files are a part of what a server keeps, a session to a file that was opened before its death answers `BadSession`;
 //! sessions that init or vfs handed out (the roots of mounts) stay what they are.
 
-use crate::Session;
+use crate::{ExitStatus, Session};
 use crate::service::{Context, Reply};
 use alloc::string::String;
 use libsys_macros::protocol;
@@ -395,6 +395,36 @@ impl FileError {
             FileError::Device => "the device failed",
             FileError::Interrupted => "interrupted",
         }
+    }
+}
+
+/// The first exit status that stands for an error.
+const STATUSES: u8 = 64;
+
+/// The errors with which a server may not be able to start.
+const OF_START: [FileError; 7] = [
+    FileError::Unsupported,
+    FileError::Corrupt,
+    FileError::Device,
+    FileError::ReadOnly,
+    FileError::Exhausted,
+    FileError::Denied,
+    FileError::Busy,
+];
+
+impl FileError {
+    /// The exit status of a server that cannot start because of this.
+    pub fn exit_status(self) -> ExitStatus {
+        match OF_START.iter().position(|error| *error == self) {
+            Some(index) => ExitStatus(STATUSES + index as u8),
+            None => ExitStatus::FAILURE,
+        }
+    }
+
+    /// Why a server with this exit status could not start.
+    pub fn of_exit_status(code: u64) -> Option<FileError> {
+        let index = code.checked_sub(STATUSES.into())?;
+        OF_START.get(usize::try_from(index).ok()?).copied()
     }
 }
 

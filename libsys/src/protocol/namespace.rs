@@ -36,8 +36,10 @@ pub trait Namespace {
 
     /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
     ///
-    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `UnknownKind`, `NotReady`, `Exhausted`,
-    /// `File` (what the file system says). *once*: it makes a process.
+    /// A disk that cannot be written is mounted to be read only, and so is a file system that is known to have errors.
+    ///
+    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `NoDisk`, `UnknownKind`,
+    /// `NoFileSystem`, `NotReady`, `Exhausted`, `File` (what the file system says: `Corrupt`, `Device`; `ReadOnly` if the journal has to be replayed and the disk cannot be written). *once*: it makes a process.
     #[once]
     fn mount(
         &mut self,
@@ -49,12 +51,18 @@ pub trait Namespace {
         reply: Reply<'_, Result<(), NamespaceError>>,
     );
 
-    /// Takes a mount away, after everything that was written is on its medium.
+    /// Takes a mount away, after everything that was written is on its medium. Answered when its server has ended, and another may have the disk.
     ///
     /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound` (no mount there), `Busy` (something below it is open, or mounted; [`UnmountOptions::force`] goes over the first), `File`. *once*: another may be there
     /// the second time.
     #[once]
-    fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<(), NamespaceError>;
+    fn unmount(
+        &mut self,
+        cx: &Context,
+        target: &str,
+        options: UnmountOptions,
+        reply: Reply<'_, Result<(), NamespaceError>>,
+    );
 
     /// A namespace with the directory at `path` as its root; `read_only`: all sessions that come from it change nothing.
     ///
@@ -116,8 +124,12 @@ pub enum NamespaceError {
     NotDirectory,
     /// There is a mount at or below it, or something is open.
     Busy,
+    /// There is no such disk.
+    NoDisk,
     /// The manifest has no file system of this kind.
     UnknownKind,
+    /// There is no file system of this kind on the disk.
+    NoFileSystem,
     /// The file system's server does not come up.
     NotReady,
     /// The session may not do this.
@@ -135,6 +147,8 @@ impl core::fmt::Display for NamespaceError {
             NamespaceError::NotFound => "nothing is mounted there",
             NamespaceError::NotDirectory => "not a directory",
             NamespaceError::Busy => "it is in use",
+            NamespaceError::NoDisk => "there is no such disk",
+            NamespaceError::NoFileSystem => "there is no file system of this kind on it",
             NamespaceError::UnknownKind => "no such kind of file system",
             NamespaceError::NotReady => "the file system's server does not come up",
             NamespaceError::Denied => "not allowed",

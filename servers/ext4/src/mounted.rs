@@ -163,6 +163,8 @@ impl Volume {
         let mut options = options;
         options.read_only |= geometry.read_only;
         let mut superblock = read_superblock(&raw)?;
+        // What is wrong with it must not become worse.
+        options.read_only |= superblock.has_errors();
         let mended = superblock.mend() || mend_torn(account, &requests, &mut superblock);
         if mended && !geometry.read_only {
             raw.write_at(superblock::OFFSET / SECTOR_BYTES, &superblock.0).map_err(device)?;
@@ -632,6 +634,11 @@ impl Volume {
 
     /// Puts everything on the medium and leaves the disk clean. Files without names are freed, whoever has them open.
     pub fn unmount(mut self) -> Result<(), FileError> {
+        self.end()
+    }
+
+    /// The same; the volume is not to be used then.
+    pub fn end(&mut self) -> Result<(), FileError> {
         if self.options.read_only {
             return Ok(());
         }

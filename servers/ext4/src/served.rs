@@ -77,6 +77,18 @@ fn error(error: volume::FileError) -> FileError {
     }
 }
 
+/// Why a volume cannot be mounted, for people.
+fn refusal(error: volume::FileError) -> &'static str {
+    use volume::FileError as Of;
+    match error {
+        Of::Unsupported => "no file system ext2, ext3 or ext4, or one with features that are not known",
+        Of::Corrupt => "the file system contradicts itself: e2fsck may repair it",
+        Of::ReadOnly => "the journal has to be replayed, and the disk cannot be written",
+        Of::Exhausted => "the account is too small for the caches",
+        _ => "the disk cannot be read",
+    }
+}
+
 fn kind(kind: Kind) -> NodeKind {
     match kind {
         Kind::File => NodeKind::File,
@@ -104,10 +116,16 @@ impl filesystem::Volume for Served {
             seconds,
         };
         let disk = Disk::open(env.take_session("device")?, BLOCK, env.account());
-        let disk = disk.map_err(|error| StartError::Peer(format!("the disk: {error}")))?;
+        let disk = disk.unwrap_or_else(|why| filesystem::refuse(FileError::Device, &format!("the disk: {why}")));
+        let writable = !disk.info().read_only && !options.read_only;
         let requests = Requests::new(Box::new(MachineDisk::new(disk)));
         let volume = Volume::mount(env.account(), requests, options);
-        let volume = volume.map_err(|error| StartError::Peer(format!("no file system: {error:?}")))?;
+        let volume = volume.unwrap_or_else(|why| filesystem::refuse(error(why), refusal(why)));
+        if writable && volume.is_read_only() {
+            libsys::warn!(
+                "it is noted on the disk that the file system has errors: it is read-only until e2fsck has repaired them"
+            );
+        }
         let mut timers = Timers::default();
         timers.after(OFTEN);
         Ok(Served { volume, timers })
@@ -232,6 +250,10 @@ impl filesystem::Volume for Served {
             None => self.volume.sync_all(),
         }
         .map_err(error)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.volume.end().map_err(error)
     }
 
     fn statistics(&mut self) -> Result<FileSystemStatistics> {

@@ -16,6 +16,7 @@ const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_64BIT: u32 = 0x80;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const STATE_CLEAN: u16 = 1;
+const STATE_ERRORS: u16 = 2;
 
 /// Why a superblock is none of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +157,11 @@ impl Superblock {
     /// It was unmounted in order.
     pub fn is_clean(&self) -> bool {
         self.u16(0x3a) & STATE_CLEAN != 0 && !self.needs_recovery()
+    }
+
+    /// Somebody found an error in it, and it was not repaired since.
+    pub fn has_errors(&self) -> bool {
+        self.u16(0x3a) & STATE_ERRORS != 0
     }
 
     /// The inode of the journal.

@@ -33,6 +33,12 @@ pub mod volume;
 mod waiting;
 mod watched;
 
+/// Ends a server that cannot start because of its medium: who mounts it learns why.
+pub fn refuse(error: FileError, why: &str) -> ! {
+    libsys::error!("{why}");
+    libsys::exit(error.exit_status())
+}
+
 pub use clock::Clock;
 pub use data::{Destination, Source};
 pub use libsys::protocol::file::DirectoryEntry;

@@ -12,7 +12,7 @@ use libsys::protocol::{File, FileSystem};
 use libsys::service::{self, Context, Reply, Serve, Server};
 use libsys::time::{TimerId, Timers};
 use libsys::wire::{Answer, Method, Request};
-use libsys::{Account, Channel, Handle, Session, sys};
+use libsys::{Account, Channel, ExitStatus, Handle, Session, sys};
 
 pub use crate::opens::OWN;
 
@@ -152,6 +152,13 @@ impl<V: Volume> Server for FileServer<V> {
     }
 
     fn signal(&mut self, bits: u64) {
+        if bits & service::QUIESCE != 0 && service::is_stopping() {
+            let ended = self.volume.end();
+            if let Err(error) = ended {
+                libsys::error!("not everything is on the medium: {error}");
+            }
+            libsys::exit(ended.map_or(ExitStatus::FAILURE, |()| ExitStatus::SUCCESS));
+        }
         if self.volume.signal(bits) && !self.waiting.is_empty() {
             self.try_again();
         }

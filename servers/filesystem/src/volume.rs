@@ -156,6 +156,11 @@ pub trait Volume: Sized {
         Ok(())
     }
 
+    /// The server ends for good, and in order: what is in memory goes to the medium, which is left as if nobody had it mounted. Until the deadline that the manifest's line `quiesce` sets.
+    fn end(&mut self) -> Result<()> {
+        self.sync(None, false)
+    }
+
     /// How large, how full. The server fills in how many nodes are in use.
     fn statistics(&mut self) -> Result<FileSystemStatistics>;
 

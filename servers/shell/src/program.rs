@@ -14,7 +14,7 @@ use core::fmt;
 use libsys::abi::inspect::HandleRecord;
 use libsys::abi::{Kind, Policy};
 use libsys::client::{CallError, Client};
-use libsys::env::names;
+use libsys::env::{self, names};
 use libsys::fs::{self, FileError};
 use libsys::path;
 use libsys::process::ExitRecord;
@@ -49,6 +49,9 @@ pub struct Archive {
     /// The shell's namespace, as programs get it: made at the first start.
     namespace: Option<Session>,
 }
+
+/// The parameter with the names of the programs of [`PROGRAMS`] that may mount file systems.
+const MOUNTERS: &str = "mounters";
 
 /// Where programs are that are named without a path.
 const PROGRAMS: &str = "/bin";
@@ -87,8 +90,12 @@ impl Archive {
         Program::from_memory(&memory, 0, bytes, self.account).map_err(|error| LaunchError::Refused(error.to_string()))
     }
 
-    /// The namespace for programs; none where the shell has none.
-    fn namespace(&mut self) -> Option<&Session> {
+    /// The namespace for a program; none where the shell has none. Those that are to mount file systems get the shell's own, which may.
+    fn namespace(&mut self, name: &str) -> Option<&Session> {
+        let mut mounters = env::parameter(MOUNTERS).unwrap_or_default().split_whitespace();
+        if mounters.any(|mounter| mounter == name) {
+            return fs::namespace().ok().map(|namespace| namespace.link().session());
+        }
         if self.namespace.is_none() {
             self.namespace = fs::namespace().ok().and_then(|namespace| namespace.subtree("/", false).ok());
         }
@@ -179,7 +186,7 @@ impl Launcher for Archive {
             request = request.grant(names::STDIN, &console, SESSION);
         }
         let current = fs::current_directory();
-        if let (Some(namespace), Ok(current)) = (self.namespace(), &current) {
+        if let (Some(namespace), Ok(current)) = (self.namespace(name), &current) {
             request = request.namespace(namespace, current);
         }
         for (name, value) in launch.environment.iter().filter(|(name, _)| name != "PWD") {

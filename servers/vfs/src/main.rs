@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod counter;
 mod devices;
+mod kept;
 mod mounts;
 mod namespaces;
 mod serve;
@@ -18,6 +19,7 @@ use alloc::vec::Vec;
 use counter::Counter;
 use devices::Devices;
 use filesystem::FileServer;
+use kept::KeptMounts;
 use libsys::env::Env;
 use libsys::protocol::namespace::NamespaceError;
 use libsys::protocol::{File, FileSystem, Namespace};
@@ -32,11 +34,20 @@ struct Vfs {
     env: &'static Env,
     devices: FileServer<Devices>,
     mounts: Table,
+    kept: KeptMounts,
     namespaces: Namespaces,
     counter: Counter,
     /// File systems that were started and are not ready: who waits for them.
     starting: Vec<Starting>,
+    /// File systems that were taken away and end: who waits for that.
+    ending: Vec<Ending>,
     channel: &'static Channel,
+}
+
+/// A file system that ends.
+struct Ending {
+    call: Kept<core::result::Result<(), NamespaceError>>,
+    service: alloc::string::String,
 }
 
 /// A mount whose server starts.
@@ -55,6 +66,7 @@ impl Server for Vfs {
         self.devices.signal(bits);
         if bits & serve::STATE != 0 {
             self.look_at_starting();
+            self.look_at_ending();
         }
     }
 
@@ -67,7 +79,7 @@ impl Server for Vfs {
 
     fn withdrawn(&mut self, call: Handle) {
         self.devices.withdrawn(call);
-        self.give_up_starting(call);
+        self.give_up(call);
     }
 }
 

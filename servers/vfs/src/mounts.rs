@@ -3,9 +3,10 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::protocol::FileSystemClient;
+use serde::{Deserialize, Serialize};
 
 /// A mount, or one that is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Where: a normal path.
     pub path: String,
@@ -27,8 +28,29 @@ pub struct Mounted {
     /// Name of the service, and whether it was made for the mount.
     pub service: String,
     pub is_instance: bool,
+    /// The manifest wants it: it is there after every start.
+    pub is_of_manifest: bool,
     /// The directory that is mounted; `None`: that of /dev, which is served here.
     pub root: Option<FileSystemClient>,
+}
+
+impl Wanted {
+    /// Whether both are on the same disk, or one on a partition of the other's, and one is written.
+    pub fn collides_with(&self, other: &Wanted) -> bool {
+        let (one, two) = (self.source.as_str(), other.source.as_str());
+        let overlap = one == two || is_partition_of(one, two) || is_partition_of(two, one);
+        overlap && !(self.read_only && other.read_only) && [one, two].iter().all(|source| source.starts_with(DEV))
+    }
+}
+
+/// Where disks are.
+pub const DEV: &str = "/dev/";
+
+/// Whether a disk's name is that of a partition of another one: `vda1` of `vda`, `nvme0n1p1` of `nvme0n1`.
+fn is_partition_of(partition: &str, disk: &str) -> bool {
+    let Some(rest) = partition.strip_prefix(disk) else { return false };
+    let number = if disk.ends_with(|last: char| last.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// All of them, in the order of their paths, so that a directory comes before what is mounted below it.
@@ -56,6 +78,11 @@ impl Table {
         mounted.id = self.next;
         let at = self.mounts.partition_point(|other| other.what.path < mounted.what.path);
         self.mounts.insert(at, mounted);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mounted> {
+        self.mounts.iter()
     }
 
     /// The mount at a path.
@@ -107,10 +134,29 @@ mod tests {
                 what: Wanted { path: path.to_string(), source: String::new(), kind: String::new(), read_only: false },
                 service: String::new(),
                 is_instance: false,
+                is_of_manifest: false,
                 root: None,
             });
         }
         table
+    }
+
+    #[test]
+    fn two_mounts_write_to_different_disks() {
+        let on = |source: &str, read_only| Wanted {
+            path: String::new(),
+            source: source.into(),
+            kind: "x".into(),
+            read_only,
+        };
+        let collide = |one, two| on(one, false).collides_with(&on(two, true));
+        assert!(
+            collide("/dev/vda", "/dev/vda") && collide("/dev/vda", "/dev/vda1") && collide("/dev/vda12", "/dev/vda")
+        );
+        assert!(collide("/dev/nvme0n1p2", "/dev/nvme0n1"));
+        assert!(!collide("/dev/vda", "/dev/vdaa") && !collide("/dev/vda1", "/dev/vda12"));
+        assert!(!collide("/dev/nvme0n1", "/dev/nvme0n11") && !collide("/a", "/a"));
+        assert!(!on("/dev/vda", true).collides_with(&on("/dev/vda", true)));
     }
 
     #[test]

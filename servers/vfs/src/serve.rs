@@ -1,8 +1,9 @@
 //! The protocol `namespace`.
 
-use crate::mounts::{Mounted, Wanted};
+use crate::kept::KeptMount;
+use crate::mounts::{DEV, Mounted, Wanted};
 use crate::namespaces::Root;
-use crate::{Starting, Vfs};
+use crate::{Ending, Starting, Vfs};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,11 +24,11 @@ pub const STATE: u64 = 1 << 2;
 /// Bytes of a message for the paths of mounts.
 const ROOM: usize = 3000;
 
+/// The class of the services that are file systems.
+const FILE_SYSTEMS: &str = "filesystem";
+
 /// The kind of mount that shows a directory at another place.
 const BIND: &str = "bind";
-
-/// Where disks are.
-const DEV: &str = "/dev/";
 
 fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     match error {
@@ -116,29 +117,72 @@ impl Vfs {
         }
     }
 
-    fn add_mount(&mut self, what: Wanted, service: String, is_instance: bool, root: FileSystemClient) {
-        self.mounts.add(Mounted { id: 0, what, service, is_instance, root: Some(root) });
+    fn add_mount(&mut self, what: Wanted, service: String, is_instance: bool, root: FileSystemClient) -> Result<()> {
+        let path = what.path.clone();
+        self.mounts.add(Mounted { id: 0, what, service, is_instance, is_of_manifest: false, root: Some(root) });
+        if let Err(error) = self.kept.update(&self.mounts) {
+            self.mounts.remove(&path);
+            return Err(error);
+        }
         self.counter.advance();
+        Ok(())
+    }
+
+    /// Mounts again what was mounted when the incarnation before died, and takes away file systems that it started and had not mounted yet.
+    pub fn mount_again(&mut self, before: Vec<KeptMount>) {
+        // Mounted directories are in mounted file systems.
+        let (binds, mut disks): (Vec<KeptMount>, Vec<KeptMount>) =
+            before.into_iter().partition(|mount| !mount.is_instance);
+        disks.retain(|KeptMount { what, service, .. }| match self.finish(service, what.clone()) {
+            Ok(()) => true,
+            Err(error) => {
+                libsys::error!("{} is not mounted any more: {error}", what.path);
+                false
+            }
+        });
+        for KeptMount { what, .. } in binds {
+            if let Err(error) = self.bind(what.source.clone(), what.clone()) {
+                libsys::error!("{} is not mounted any more: {error}", what.path);
+            }
+        }
+        let registry = self.env.registry();
+        let mut first = 0;
+        while let Ok(members) = registry.members(FILE_SYSTEMS, first)
+            && !members.is_empty()
+        {
+            first += members.len() as u32;
+            let unknown = members.into_iter().filter(|member| disks.iter().all(|mount| mount.service != member.name));
+            // Those that are not of vfs's making stay: init knows who made which.
+            unknown.for_each(|member| self.remove_server(&member.name));
+        }
     }
 
     /// Mounts a directory at another place.
     fn bind(&mut self, source: String, what: Wanted) -> Result<()> {
         let service = self.mounts.cover(&source).map(|(mounted, _)| mounted.service.clone());
         let session = self.session(&source, what.read_only)?;
-        self.add_mount(what, service.unwrap_or_default(), false, client::unchecked(session));
-        Ok(())
+        self.add_mount(what, service.unwrap_or_default(), false, client::unchecked(session))
     }
 
     /// Starts the server of a file system on a disk; without a disk, where the source is none. Its name.
     fn start_server(&mut self, what: &Wanted, options: &MountOptions) -> Result<String> {
+        let starting = self.starting.iter().map(|starting| &starting.mount);
+        if self.mounts.iter().map(|mounted| &mounted.what).chain(starting).any(|other| what.collides_with(other)) {
+            return Err(NamespaceError::Busy);
+        }
         let disk = match what.source.strip_prefix(DEV) {
             Some(name) => {
-                let disk = self.devices.volume().disk(name, !what.read_only).map_err(|error| match error {
-                    FileError::NotFound => NamespaceError::NotFound,
+                let disks = self.devices.volume();
+                // What cannot be written is mounted to be read.
+                let disk = match disks.disk(name, !what.read_only) {
+                    Err(FileError::ReadOnly) => disks.disk(name, false),
+                    result => result,
+                };
+                Some(disk.map_err(|error| match error {
+                    FileError::NotFound => NamespaceError::NoDisk,
                     FileError::Busy => NamespaceError::Busy,
                     error => NamespaceError::File(error),
-                })?;
-                Some(disk)
+                })?)
             }
             None => None,
         };
@@ -156,13 +200,18 @@ impl Vfs {
     /// Mounts what has become ready, and tells those whose file system does not come up.
     pub fn look_at_starting(&mut self) {
         for Starting { call, service, mount } in core::mem::take(&mut self.starting) {
-            let result = match self.env.registry().info(&service).map(|info| info.state) {
-                Ok(State::Ready) => self.finish(&service, mount),
-                Ok(State::Waiting | State::Starting) => {
+            let result = match self.env.registry().info(&service) {
+                Ok(info) if info.state == State::Ready => self.finish(&service, mount),
+                // One that ends before it has ever served says in its status why it cannot.
+                Ok(info) if info.last_exit != 0 => Err(match FileError::of_exit_status(info.last_code) {
+                    Some(FileError::Unsupported) => NamespaceError::NoFileSystem,
+                    Some(error) => NamespaceError::File(error),
+                    None => NamespaceError::NotReady,
+                }),
+                Ok(info) if matches!(info.state, State::Waiting | State::Starting | State::Restarting(_)) => {
                     self.starting.push(Starting { call, service, mount });
                     continue;
                 }
-                // One that ends before it has ever served finds no file system that it knows.
                 _ => Err(NamespaceError::NotReady),
             };
             if result.is_err() {
@@ -172,11 +221,21 @@ impl Vfs {
         }
     }
 
-    fn finish(&mut self, service: &str, what: Wanted) -> Result<()> {
-        let session = self.env.registry().connect(service, false).map_err(refused)?;
-        let root = client::open(session).map_err(|_| NamespaceError::NotReady)?;
-        self.add_mount(what, service.to_string(), true, root);
-        Ok(())
+    /// Answers those whose unmounted file system has ended.
+    pub fn look_at_ending(&mut self) {
+        for Ending { call, service } in core::mem::take(&mut self.ending) {
+            match self.env.registry().info(&service) {
+                Ok(_) => self.ending.push(Ending { call, service }),
+                Err(_) => drop(call.reply(Ok(()))),
+            }
+        }
+    }
+
+    fn finish(&mut self, service: &str, mut what: Wanted) -> Result<()> {
+        let session = self.env.registry().connect(service, true).map_err(refused)?;
+        let root: FileSystemClient = client::open(session).map_err(|_| NamespaceError::NotReady)?;
+        what.read_only |= root.statistics().map_err(refused)?.read_only;
+        self.add_mount(what, service.to_string(), true, root)
     }
 
     fn remove_server(&self, service: &str) {
@@ -184,8 +243,44 @@ impl Vfs {
         let _ = self.env.registry().remove_instance(service);
     }
 
+    /// Takes a mount away. Returns the service that ends with it.
+    fn take_away(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<Option<String>> {
+        if !cx.may_control() {
+            return Err(NamespaceError::Denied);
+        }
+        let path = Self::whole(&self.seen(cx)?, target)?;
+        let mounted = self.mounts.at(&path).ok_or(NamespaceError::NotFound)?;
+        if path == "/" || self.mounts.has_below(&path) || self.namespaces.any_below(&path) {
+            return Err(NamespaceError::Busy);
+        }
+        if let Some(root) = &mounted.root
+            && mounted.what.kind != BIND
+        {
+            let is_busy = root.statistics().map(|statistics| statistics.in_use > 0).map_err(refused);
+            if !options.force && is_busy? {
+                return Err(NamespaceError::Busy);
+            }
+            match root.sync_all().map_err(refused) {
+                Err(error) if !options.force => return Err(error),
+                _ => {}
+            }
+        }
+        let mounted = self.mounts.remove(&path).ok_or(NamespaceError::NotFound)?;
+        // There are fewer than before: there is room.
+        let _ = self.kept.update(&self.mounts);
+        self.counter.advance();
+        if !mounted.is_instance {
+            return Ok(None);
+        }
+        let service = mounted.service.clone();
+        drop(mounted);
+        self.remove_server(&service);
+        Ok(Some(service))
+    }
+
     /// Who waited for a mount is gone: it is taken back.
-    pub fn give_up_starting(&mut self, call: Handle) {
+    pub fn give_up(&mut self, call: Handle) {
+        self.ending.retain(|ending| !ending.call.is(call));
         let (given_up, rest) =
             core::mem::take(&mut self.starting).into_iter().partition(|starting| starting.call.is(call));
         self.starting = rest;
@@ -279,38 +374,18 @@ impl Namespace for Vfs {
         }
     }
 
-    fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<()> {
-        if !cx.may_control() {
-            return Err(NamespaceError::Denied);
-        }
-        let path = Self::whole(&self.seen(cx)?, target)?;
-        let mounted = self.mounts.at(&path).ok_or(NamespaceError::NotFound)?;
-        if path == "/" || self.mounts.has_below(&path) || self.namespaces.any_below(&path) {
-            return Err(NamespaceError::Busy);
-        }
-        if let Some(root) = &mounted.root
-            && mounted.what.kind != BIND
-        {
-            let statistics = root.statistics().map_err(refused);
-            match statistics {
-                Ok(statistics) if statistics.in_use > 0 && !options.force => return Err(NamespaceError::Busy),
-                Err(error) if !options.force => return Err(error),
-                _ => {}
-            }
-            match root.sync_all().map_err(refused) {
-                Err(error) if !options.force => return Err(error),
-                _ => {}
+    fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions, reply: Reply<'_, Result<()>>) {
+        match self.take_away(cx, target, options) {
+            Err(error) => reply.send(Err(error)),
+            Ok(None) => reply.send(Ok(())),
+            Ok(Some(service)) => {
+                // It has the disk until it is gone.
+                if let Ok(call) = reply.keep() {
+                    self.ending.push(Ending { call, service });
+                }
+                self.look_at_ending();
             }
         }
-        if let Some(mounted) = self.mounts.remove(&path)
-            && mounted.is_instance
-        {
-            let service = mounted.service.clone();
-            drop(mounted);
-            self.remove_server(&service);
-        }
-        self.counter.advance();
-        Ok(())
     }
 
     fn subtree(&mut self, cx: &Context, path: &str, read_only: bool) -> Result<Session> {

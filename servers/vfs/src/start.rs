@@ -3,6 +3,7 @@
 use crate::Vfs;
 use crate::counter::Counter;
 use crate::devices::Devices;
+use crate::kept::KeptMounts;
 use crate::mounts::{Mounted, Table, Wanted};
 use crate::namespaces::Namespaces;
 use alloc::format;
@@ -31,13 +32,16 @@ fn wrong(what: &str, why: &str) -> StartError {
 pub fn start(env: &'static Env) -> Result<Vfs> {
     let incarnation = sys::identify().incarnation;
     let devices = FileServer::new(Devices::new(env, Clock::of(env)), env);
+    let (kept, before) = KeptMounts::open(env)?;
     let mut vfs = Vfs {
         env,
         devices,
         mounts: Table::new(incarnation),
+        kept,
         namespaces: Namespaces::new(incarnation),
         counter: Counter::create(env.account())?,
         starting: Vec::new(),
+        ending: Vec::new(),
         channel: env.channel(),
     };
     let mut sessions: Vec<(String, FileSystemClient)> = Vec::new();
@@ -53,11 +57,19 @@ pub fn start(env: &'static Env) -> Result<Vfs> {
         let root = if name == DEV { None } else { Some(root(env, &mut sessions, name, directory)?) };
         let kind = name.to_string();
         let what = Wanted { path: path.to_string(), source: source.to_string(), kind, read_only: false };
-        vfs.mounts.add(Mounted { id: 0, what, service: name.to_string(), is_instance: false, root });
+        vfs.mounts.add(Mounted {
+            id: 0,
+            what,
+            service: name.to_string(),
+            is_instance: false,
+            is_of_manifest: true,
+            root,
+        });
     }
     for path in env.parameter("directories").unwrap_or_default().split_whitespace() {
         make_directory(&vfs.mounts, path)?;
     }
+    vfs.mount_again(before);
     Ok(vfs)
 }
 

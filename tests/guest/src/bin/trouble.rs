@@ -27,9 +27,6 @@ use libsys::service::{self, Parked, Reply, Server, StartError};
 use libsys::time::{self, Duration, TimerId, Timers};
 use libsys::{Channel, ExitStatus, Handle, env};
 
-/// What init signals a service by that it asks to end (`init/src/shutdown.rs`).
-const QUIESCE: u64 = 1 << 63;
-
 /// Between two looks at whether all are ready.
 const POLL: Duration = Duration::from_millis(2);
 
@@ -77,7 +74,7 @@ impl Server for Service {
     fn signal(&mut self, bits: u64) {
         // All bits are set at a start.
         let state = env::get().registry().info(&self.name).map(|service| service.state);
-        if bits & QUIESCE == 0 || state != Ok(State::Stopping) || env::parameter("quiesce").is_none() {
+        if bits & service::QUIESCE == 0 || state != Ok(State::Stopping) || env::parameter("quiesce").is_none() {
             return;
         }
         if let Ok(session) = env::take_session("console") {

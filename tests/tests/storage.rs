@@ -1,0 +1,234 @@
+//! File systems on disks: images that the host's tools make from the host's files are mounted, used and unmounted; then those tools look at what is on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use images::{Disk, Machine};
+use tests::{DiskImage, Layout, Shell, exec, machine};
+
+/// Longer than any of these takes on a machine that does other things as well.
+const TIMEOUT: Duration = Duration::from_secs(280);
+
+/// Deaths of each server.
+const DEATHS: u32 = 10;
+
+/// MiB of the file that is written and read meanwhile.
+const LARGE: u32 = 64;
+
+fn on(image: &DiskImage) -> Machine {
+    machine().timeout(TIMEOUT).disk(Disk::new(image.file()))
+}
+
+/// Bytes that do not repeat soon.
+fn pattern(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+/// A directory tree as a person may have one.
+fn tree() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join("tree").join(path);
+    fs::create_dir_all(at("a/deep/er")).unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    for (number, size) in [0, 1, 1023, 4096, 4097, 300_000, 3_000_000].into_iter().enumerate() {
+        fs::write(at(&format!("a/{size}")), pattern(number as u64, size)).unwrap();
+    }
+    fs::write(at("a/deep/er/größe 文"), "UTF-8\n").unwrap();
+    fs::write(at(&"n".repeat(255)), "a long name\n").unwrap();
+    for number in 0..300 {
+        fs::write(at(&format!("a/deep/{number}")), number.to_string()).unwrap();
+    }
+    std::os::unix::fs::symlink("a/deep", at("link")).unwrap();
+    std::os::unix::fs::symlink("x".repeat(200), at("dangling")).unwrap();
+    folder
+}
+
+/// FNV-1a with 64 bits, as the guest's program has it.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What the guest's `storage tree` says of a directory of the host.
+fn listing(folder: &Path) -> Vec<String> {
+    fn add(folder: &Path, below: &str, lines: &mut Vec<String>) {
+        let entries: BTreeMap<String, PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+            .collect();
+        for (name, path) in entries {
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            if kind.is_dir() {
+                lines.push(format!("d {below}{name}"));
+                add(&path, &format!("{below}{name}/"), lines);
+            } else if kind.is_symlink() {
+                lines.push(format!("l {below}{name} {}", fs::read_link(&path).unwrap().display()));
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                lines.push(format!("f {below}{name} {} {:016x}", bytes.len(), hash(&bytes)));
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    add(folder, "", &mut lines);
+    lines
+}
+
+/// The main job: files of the host in Skink, and back.
+fn there_and_back(layout: Layout, arguments: &[&str], cpus: u32) {
+    let host = tree();
+    let image = DiskImage::ext(64, layout, arguments, Some(host.path())).unwrap();
+    image.check().unwrap();
+    let device = image.device();
+    let commands = [
+        &format!("storage mount {device} /mnt"),
+        "storage tree /mnt/tree",
+        "storage copy /mnt/tree /mnt/copy",
+        "storage copy /bin/echo /mnt/program",
+        "/mnt/program a program of the disk",
+        "storage remove /mnt/tree",
+        "storage write /mnt/pattern 9 77",
+        "storage umount /mnt",
+        &format!("storage mount {device} /mnt"),
+        "storage verify /mnt/pattern 9 77",
+        "storage umount /mnt",
+    ];
+    let text = exec(&on(&image).smp(cpus), &commands.join(" && ")).unwrap();
+    let wanted = listing(&host.path().join("tree"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..wanted.len()], wanted, "{text}");
+    assert_eq!(lines[wanted.len()..], ["a program of the disk", "written: 9 MiB", "verified: 9 MiB"], "{text}");
+    image.check().unwrap();
+    let copy = image.read_tree("/copy").unwrap();
+    assert_eq!(listing(&copy), wanted);
+    assert_eq!(image.read("/pattern").unwrap().len(), 9 << 20);
+    assert!(image.read("/tree").is_err(), "the tree was removed");
+}
+
+#[test]
+fn files_of_ext4_in_a_partition_there_and_back() {
+    there_and_back(Layout::Mbr, &["-t", "ext4", "-b", "4096"], 2);
+}
+
+#[test]
+fn files_of_ext4_with_small_blocks_there_and_back() {
+    there_and_back(Layout::Gpt, &["-t", "ext4", "-b", "1024"], 1);
+}
+
+#[test]
+fn files_of_ext2_there_and_back() {
+    there_and_back(Layout::Whole, &["-t", "ext2", "-b", "1024"], 4);
+}
+
+#[test]
+fn files_on_a_disk_keep_what_posix_promises() {
+    // A directory of ext2 has at most as many blocks as its inode names.
+    for (arguments, skipped) in [(["-t", "ext4", "-b", "4096"], 0), (["-t", "ext2", "-b", "4096"], 1)] {
+        let image = DiskImage::ext(96, Layout::Whole, &arguments, None).unwrap();
+        let commands = "storage mount /dev/vda /mnt && files /mnt && storage umount /mnt";
+        let text = exec(&on(&image), commands).expect("no case fails");
+        assert!(text.contains("0 failed") && text.matches("skipped").count() == skipped, "{text}");
+        assert!(skipped == 0 || text.contains("skipped many-names"), "{text}");
+        image.check().unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_mounted_says_why() {
+    let image = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let file = empty.path().join("zeros");
+    fs::write(&file, vec![0; 1 << 20]).unwrap();
+    let torn = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
+    let mut bytes = fs::read(torn.file()).unwrap();
+    bytes[1024 + 0x20] ^= 0xff;
+    fs::write(torn.file(), bytes).unwrap();
+    let machine = on(&image).disk(Disk::new(&file)).disk(Disk::new(torn.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    let mut refused = |command: &str, why: &str| {
+        shell.check(command, 1, &[why]).unwrap();
+    };
+    refused("storage mount /dev/vdb /mnt", "there is no file system of this kind on it");
+    refused("storage mount /dev/vdc /mnt", "the file system is corrupt");
+    refused("storage mount /dev/vdz /mnt", "there is no such disk");
+    refused("storage mount /dev/vda /nowhere", "no such file or directory");
+    refused("storage umount /mnt", "nothing is mounted there");
+    shell.check("storage mount /dev/vda /mnt", 0, &[]).unwrap();
+    shell.check("storage mount /dev/vda /tmp", 1, &["it is in use"]).unwrap();
+    shell.check("storage write /mnt/file 1", 0, &[]).unwrap();
+    shell.check("storage keep-open /mnt/file umount /mnt", 1, &["it is in use"]).unwrap();
+    shell.check("storage verify /mnt/file 1 && storage umount /mnt", 0, &["verified"]).unwrap();
+    shell.check("storage mount /dev/vda /mnt && storage verify /mnt/file 1", 0, &["verified"]).unwrap();
+}
+
+#[test]
+fn what_is_not_to_be_written_is_not() {
+    let host = tree();
+    let arguments = ["-t", "ext4"];
+    let read_only = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+    let asked = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+    let faulty = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+    faulty.change("set_super_value state 3").unwrap();
+    let before = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
+    let machine = machine()
+        .timeout(TIMEOUT)
+        .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
+        .disk(Disk::new(asked.file()))
+        .disk(Disk::new(faulty.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro"), ("/dev/vdc", "")] {
+        shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
+        shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+        shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+        shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
+        shell.check("storage umount /mnt", 0, &[]).unwrap();
+    }
+    drop(shell);
+    let after = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
+    assert!(before == after, "something was written");
+}
+
+#[test]
+fn the_machine_goes_down_with_everything_on_its_disks() {
+    let image = DiskImage::ext(32, Layout::Mbr, &["-t", "ext4"], None).unwrap();
+    let commands = "storage mount /dev/vda1 /mnt && storage copy /bin/files /mnt/files && storage copy /bin /mnt/bin";
+    exec(&on(&image), commands).unwrap();
+    image.check().unwrap();
+    assert!(image.read("/files").unwrap() == image.read("/bin/files").unwrap());
+}
+
+/// Writes and reads a large file while servers are killed.
+fn through_deaths(victim: &str) {
+    let image = DiskImage::ext(160, Layout::Whole, &["-t", "ext4"], None).unwrap();
+    let mut shell = Shell::boot(&on(&image).smp(2)).unwrap();
+    shell.check("storage mount /dev/vda /mnt", 0, &[]).unwrap();
+    let works = [format!("write /mnt/large {LARGE} 5"), format!("verify /mnt/large {LARGE} 5")];
+    for (work, result) in works.iter().zip(["written", "verified"]) {
+        let mut text = shell.run(&format!("storage {work} &")).unwrap();
+        for _ in 0..DEATHS {
+            text += &shell.run(&format!("sleep 0.1; service kill {victim}")).unwrap();
+        }
+        text += &shell.run("wait").unwrap();
+        assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{victim}: {text}\n{}", shell.run("log").unwrap());
+    }
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check().unwrap();
+}
+
+#[test]
+fn a_file_is_written_and_read_while_the_driver_dies() {
+    through_deaths("virtio-blk-0");
+}
+
+#[test]
+fn a_file_is_written_and_read_while_block_dies() {
+    through_deaths("block");
+}
