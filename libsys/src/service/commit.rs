@@ -5,7 +5,7 @@
 
 use super::outbox;
 use crate::message::ServePage;
-use crate::state::replies::{Known, KeptReply, ReplyKey};
+use crate::state::replies::{KeptReply, Known, ReplyKey};
 use crate::state::{Records, Storage};
 use crate::sys::Words;
 use crate::wire::{Class, Header, Refusal, Request};

@@ -488,7 +488,11 @@ impl Iterator for Changes<'_> {
         let [head, first, second] = [0, 1, 2].map(|number| word(self.commit, self.next + number * WORD));
         let end = start.checked_add((head >> 32) as usize).filter(|end| *end <= self.commit.len())?;
         self.next = end.next_multiple_of(WORD);
-        Some(Change { key: RecordKey { kind: head as u16, first, second }, is_removed: head & REMOVED != 0, value: start..end })
+        Some(Change {
+            key: RecordKey { kind: head as u16, first, second },
+            is_removed: head & REMOVED != 0,
+            value: start..end,
+        })
     }
 }
 

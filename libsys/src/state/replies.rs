@@ -77,7 +77,8 @@ impl<S: Storage> Records<S> {
         }
         let used = reply.words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         let head = [to.key.sequence, to.badge, reply.header.0, used as u64];
-        let words = head.into_iter().chain(reply.words[..used].iter().copied()).chain(handles.iter().map(|handle| handle.0));
+        let words =
+            head.into_iter().chain(reply.words[..used].iter().copied()).chain(handles.iter().map(|handle| handle.0));
         let mut bytes = Vec::with_capacity(8 * (head.len() + WORDS + HANDLES) + reply.payload.len());
         words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         bytes.extend_from_slice(&reply.payload);
