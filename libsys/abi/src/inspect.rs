@@ -327,6 +327,6 @@ pub struct SessionRecord {
     pub badge: u64,
     /// The client process.
     pub client: u64,
-    /// Handles that it has; 0: closed, and the close is not acknowledged.
+    /// Handles that it has; 0: closed, and the close is not acknowledged, or not delivered while another handle flies.
     pub handles: u64,
 }

@@ -264,14 +264,21 @@ fn deliver(state: &mut State, who: Who, channel: u64, r: &mut Registers) -> Opti
         r[2] = core::mem::take(&mut found.signals);
         return Some(0);
     }
-    if let Some((close, seen)) = found.closes.iter_mut().find(|close| !close.1) {
-        *seen = true;
-        let close = *close;
+    while let Some(index) = state.channel(channel)?.closes.iter().position(|close| !close.1) {
+        let close = state.channel(channel)?.closes[index].0;
         let last = !state.badge_in_use(channel, close.badge);
+        let closes = &mut state.channel(channel)?.closes;
+        // The server's own use of a session that it has given away ends silently.
+        if !last && close.client == who.process {
+            closes.remove(index);
+            continue;
+        }
+        closes[index].1 = true;
         r[0] = Delivery::Close as u64;
         (r[2], r[3], r[4]) = (close.badge, close.client, last.into());
         return Some(0);
     }
+    let found = state.channel(channel)?;
     if let Some(number) = found.withdrawn.pop_front() {
         let handles = state.handles_of(who.process);
         let handle = handles

@@ -88,9 +88,9 @@ impl Session {
         Ok(())
     }
 
-    /// Its uses, but one that was the last while a handle flies: at most 64.
+    /// Its uses, one that was the last while a handle flies among them: at most 64.
     pub fn uses<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<SessionUse>> {
-        self.uses.iter(kernel).filter(|one| !self.closing.holds(one))
+        self.uses.iter(kernel)
     }
 }
 
@@ -190,10 +190,11 @@ impl Object<SessionUse> {
         self.report(kernel, session.is_over());
     }
 
-    /// Tells the server.
+    /// Tells the server: but not of its own use, which ends when it gives a session away that it has minted, unless that is the last.
     fn report(&self, kernel: &Kernel, last: bool) {
         self.last.set(last);
-        if self.channel.closed.get() {
+        let is_own = || self.channel.server.get(kernel).is_some_and(|server| server.number() == self.client);
+        if self.channel.closed.get() || !last && is_own() {
             self.forget();
         } else {
             self.channel.closes.push_back(self.to_ref());
