@@ -76,6 +76,10 @@ pub trait Server: Sized {
         None
     }
 
+    /// What was staged is committed, and no answer has left yet: what others see at once, and what could not be undone before, is changed now. The next incarnation
+    /// has to do it again.
+    fn committed(&mut self) {}
+
     /// A timer has expired.
     fn timer(&mut self, timer: TimerId) {
         let _ = timer;

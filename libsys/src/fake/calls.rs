@@ -266,8 +266,9 @@ fn deliver(state: &mut State, who: Who, channel: u64, r: &mut Registers) -> Opti
     }
     while let Some(index) = state.channel(channel)?.closes.iter().position(|close| !close.1) {
         let close = state.channel(channel)?.closes[index].0;
-        let last = !state.badge_in_use(channel, close.badge);
+        let is_used = state.badge_in_use(channel, close.badge);
         let closes = &mut state.channel(channel)?.closes;
+        let last = !is_used && closes[index + 1..].iter().all(|(other, seen)| *seen || other.badge != close.badge);
         // The server's own use of a session that it has given away ends silently.
         if !last && close.client == who.process {
             closes.remove(index);

@@ -27,14 +27,14 @@ pub(super) fn answered<S: Storage>(records: &Records<S>, key: &ReplyKey) -> Opti
     }
 }
 
-/// Commits what is staged, with the reply in the serve page to the request of a key, and with the answers to kept calls that wait in the outbox. Error: `Unencodable`
+/// Commits what is staged, with the reply in the serve page to the request of a key, and with the answers to kept calls that wait in the outbox. Whether anything was. Error: `Unencodable`
 /// (a handle of the reply cannot be kept); nothing is committed then.
 pub(super) fn commit<S: Storage>(
     records: &mut Records<S>,
     own: Option<(ReplyKey, (Header, Words))>,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     if records.is_clean() {
-        return Ok(());
+        return Ok(false);
     }
     let own = own.map(|(key, (header, words))| (key, take(header, words)));
     let mut staged = own.as_ref().map_or(Ok(()), |(key, reply)| records.stage_reply(key, reply));
@@ -50,7 +50,7 @@ pub(super) fn commit<S: Storage>(
         return Err(Refusal::Unencodable);
     }
     records.commit();
-    Ok(())
+    Ok(true)
 }
 
 /// The reply in the serve page.

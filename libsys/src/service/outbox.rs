@@ -1,8 +1,8 @@
 //! Answers to kept calls that wait until they can be sent: until the serve page is free, and, in a server with records, until they are committed.
 //!
 //! A method that borrows from its request holds the thread's serve page; an answer to another call would overwrite what
-//! it borrows. Such answers wait in the thread's block until the loop has sent the method's own. So do those to `once` requests, until what they tell
-//! of is committed with them.
+//! it borrows. Such answers wait in the thread's block until the loop has sent the method's own. So do all answers of a server with records, until what they tell
+//! of is committed, with those to `once` requests.
 
 use super::commit;
 use crate::message::{self, Page};
@@ -37,11 +37,18 @@ pub(crate) struct Outbox {
     answers: Cell<Vec<PutOff>>,
     /// Key of the request that is being carried out, in a server with records.
     current: Cell<Option<ReplyKey>>,
+    /// The server has records: no answer leaves before a commit.
+    holds_back: Cell<bool>,
 }
 
 impl Outbox {
     pub(crate) const fn new() -> Outbox {
-        Outbox { is_waiting: Cell::new(false), answers: Cell::new(Vec::new()), current: Cell::new(None) }
+        Outbox {
+            is_waiting: Cell::new(false),
+            answers: Cell::new(Vec::new()),
+            current: Cell::new(None),
+            holds_back: Cell::new(false),
+        }
     }
 }
 
@@ -61,9 +68,14 @@ pub(super) fn current() -> Option<ReplyKey> {
     block::current().outbox.current.get()
 }
 
+/// Says whether answers wait for a commit.
+pub(super) fn hold_back(holds_back: bool) {
+    block::current().outbox.holds_back.set(holds_back);
+}
+
 /// Whether the thread can send an answer right now.
 pub(super) fn can_send() -> bool {
-    message::is_free(Page::Serve)
+    message::is_free(Page::Serve) && !block::current().outbox.holds_back.get()
 }
 
 /// Puts an answer off.

@@ -102,7 +102,7 @@ impl<T> Kept<T> {
 
 impl<T: 'static> Kept<T> {
     /// Answers the call. Error: `CallerGone`. The answer is put off where it cannot leave yet, and the result is always `Ok` then: inside a method that borrows from its
-    /// request, as both use the thread's serve page; and to a `once` request, in a server with records, until it is committed.
+    /// request, as both use the thread's serve page; and in a server with records, until what it tells of is committed.
     pub fn reply(self, value: T) -> Result<(), Error> {
         let Kept { call, encode, key } = self;
         if key.is_none() && outbox::can_send() {

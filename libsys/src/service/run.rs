@@ -36,6 +36,7 @@ impl<S: Serve> Service<S> {
 
     /// Runs the loop until the channel is closed. Errors: those of a receive that mean that the channel is not ours to serve.
     pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
+        outbox::hold_back(self.server.records().is_some());
         loop {
             let deadline = self.deadline();
             let served = channel.serve(deadline, |badge, header, words| {
@@ -122,7 +123,11 @@ impl<S: Serve> Service<S> {
         outbox::set_current(None);
         let records = self.server.records()?;
         match commit::commit(records, key.zip(answer)) {
-            Ok(()) => answer,
+            Ok(false) => answer,
+            Ok(true) => {
+                self.server.committed();
+                answer
+            }
             Err(refusal) => Some(self.refuse(request, refusal)),
         }
     }
@@ -205,9 +210,11 @@ impl<S: Serve> Service<S> {
 
     /// Commits what is staged.
     fn settle(&mut self) {
-        if let Some(records) = self.server.records() {
+        if let Some(records) = self.server.records()
             // Without a reply there is nothing that could be refused.
-            let _ = commit::commit(records, None);
+            && commit::commit(records, None) == Ok(true)
+        {
+            self.server.committed();
         }
     }
 

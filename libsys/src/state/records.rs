@@ -27,7 +27,7 @@ use super::{Keepsake, NAME};
 use crate::env::Env;
 use crate::service;
 use crate::{Error, Handle, Object, WritableMapping, sys};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -121,6 +121,8 @@ pub struct Records<S = WritableMapping> {
     /// The next commit, behind room for its header.
     staged: Vec<u8>,
     handles: Vec<OnItsWay>,
+    /// Replies with handles that an earlier incarnation may not have sent.
+    pub(super) unsent: BTreeSet<RecordKey>,
     is_damaged: bool,
 }
 
@@ -153,6 +155,7 @@ impl<S: Storage> Records<S> {
             live: 0,
             staged: alloc::vec![0; COMMIT_HEADER],
             handles: Vec::new(),
+            unsent: BTreeSet::new(),
             is_damaged: false,
         };
         let magic = records.storage.word(0);
@@ -162,6 +165,7 @@ impl<S: Storage> Records<S> {
             records.is_damaged |= magic != 0;
             records.storage.set_word(0, MAGIC);
         }
+        records.recover_replies();
         Ok(records)
     }
 
@@ -184,12 +188,29 @@ impl<S: Storage> Records<S> {
         self.finish(start, RESERVE)
     }
 
-    /// Stages a reply, for which there is always room.
+    /// Stages a few bytes with which something is given up: there is room for them where [`Records::put_bytes`] has none any more. Error: not even so, as many clients
+    /// wait for replies.
+    pub fn put_last(&mut self, key: RecordKey, value: &[u8]) -> Result<(), Full> {
+        let start = begin(&mut self.staged, key);
+        self.staged.extend_from_slice(value);
+        self.finish(start, RESERVE / 2)
+    }
+
+    /// Stages a reply. There is room for it unless too many clients wait for theirs: then it is not kept, and its request is carried out again if the server dies before it is sent.
     pub(super) fn put_reply(&mut self, key: RecordKey, value: &[u8]) {
         let start = begin(&mut self.staged, key);
         self.staged.extend_from_slice(value);
-        let fits = self.finish(start, 0);
-        debug_assert!(fits.is_ok(), "the reserve is as long as two messages");
+        if self.finish(start, 0).is_err() {
+            crate::warn!("a reply is not kept: the Memory for the service's state is full");
+        }
+    }
+
+    /// Puts other bytes in the place of those that were staged last under a key, as many: this never needs room. Whether there were such.
+    pub fn amend(&mut self, key: RecordKey, value: &[u8]) -> bool {
+        let is_it = |change: &Change| change.key == key && !change.is_removed && change.value.len() == value.len();
+        let Some(change) = Changes::of(&self.staged).filter(is_it).last() else { return false };
+        self.staged[change.value].copy_from_slice(value);
+        true
     }
 
     /// Stages that there is no record under a key any more.
@@ -218,11 +239,21 @@ impl<S: Storage> Records<S> {
 
     /// Closes an object when the commit comes in which no record names it any more.
     pub fn release(&mut self, keepsake: Keepsake) {
-        if self.put_on_its_way(Handle(keepsake.0), true).is_none() {
+        self.release_handle(Handle(keepsake.0));
+    }
+
+    pub(super) fn release_handle(&mut self, handle: Handle) {
+        if self.put_on_its_way(handle, true).is_none() {
             // So many at once: those before go first.
             self.commit();
-            self.put_on_its_way(Handle(keepsake.0), true);
+            self.put_on_its_way(handle, true);
         }
+    }
+
+    /// A word of a value, of the last commit; 0 where it is shorter.
+    pub(super) fn word_of(&self, key: RecordKey, offset: usize) -> Option<u64> {
+        let place = self.index.get(&key)?;
+        Some(if offset + WORD <= place.bytes { self.storage.word(place.at + offset) } else { 0 })
     }
 
     /// The value under a key, of the last commit. `None`: there is none, or another version of the program wrote it.

@@ -2,7 +2,9 @@
 //! the reply, is answered with it.
 //!
 //! A client's thread waits for one reply at a time, so the last of each lane is enough. It goes with the close of the session over which it was
-//! asked for, or when the next one of the lane takes its place.
+//! asked for, or when the next one of the lane takes its place. Lanes are chosen by clients, so each has [`LANES`] at most.
+//!
+//! The handles of a reply are the server's until it is sent. Where the server dies before, and nobody asks again, they are closed when the reply goes.
 
 use super::records::{RecordKey, Records};
 use super::storage::Storage;
@@ -14,6 +16,14 @@ use abi::message::HANDLES;
 use alloc::vec::Vec;
 
 const KIND: u16 = u16::MAX;
+
+/// Lanes of one client for which replies are kept: more than threads that wait for one server at once.
+const LANES: usize = 64;
+
+/// Where the sequence, the badge and the header are in a record.
+const SEQUENCE: usize = 0;
+const BADGE: usize = 8;
+const HEADER: usize = 16;
 
 /// Which request of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,20 +63,12 @@ pub enum Known {
 impl<S: Storage> Records<S> {
     /// Looks for what was answered to a request.
     pub fn reply_to(&self, to: &ReplyKey) -> Known {
-        let Some(bytes) = self.bytes_of(key_of(to)) else { return Known::New };
-        let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-        let mut word = || words.next().unwrap_or(0);
-        let (sequence, _badge) = (word(), word());
+        let key = key_of(to);
+        let Some(sequence) = self.word_of(key, SEQUENCE) else { return Known::New };
         if sequence != to.key.sequence {
             return if sequence > to.key.sequence { Known::Stale } else { Known::New };
         }
-        let mut reply =
-            KeptReply { header: Header(word()), words: [0; _], handles: [Handle::NONE; HANDLES], payload: Vec::new() };
-        let used = (word() as usize).min(WORDS);
-        reply.words[..used].fill_with(&mut word);
-        reply.handles[..reply.header.handles().min(HANDLES)].fill_with(|| Handle(word()));
-        reply.payload.extend(bytes.iter().skip(8 * (4 + used + reply.header.handles().min(HANDLES))));
-        Known::Answered(reply)
+        self.bytes_of(key).map_or(Known::New, |bytes| Known::Answered(decode(&bytes)))
     }
 
     /// Stages a reply, to be committed with the effects of its request. Its handles are kept until it is sent. Errors: those of [`Records::keep`].
@@ -82,22 +84,75 @@ impl<S: Storage> Records<S> {
         let mut bytes = Vec::with_capacity(8 * (head.len() + WORDS + HANDLES) + reply.payload.len());
         words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         bytes.extend_from_slice(&reply.payload);
-        self.put_reply(key_of(to), &bytes);
+        let key = key_of(to);
+        if self.word_of(key, SEQUENCE).is_none() {
+            self.make_room_for_lane(to.client);
+        }
+        self.release_handles(key);
+        self.put_reply(key, &bytes);
         Ok(())
     }
 
     /// Stages that the replies to a client over a session are not needed any more: it has closed it.
     pub fn forget_replies(&mut self, badge: u64, client: u64) {
-        let key = |second| RecordKey { kind: KIND, first: client, second };
-        let is_of_session = |key: &RecordKey| {
-            let bytes = self.bytes_of(*key).unwrap_or_default();
-            bytes.get(8..16).is_some_and(|bytes| bytes == badge.to_le_bytes())
-        };
-        let all: Vec<RecordKey> = self.keys(key(0), key(u64::MAX)).filter(is_of_session).collect();
-        for key in all {
-            self.remove(key);
+        let (first, last) = lanes_of(client);
+        let is_of_session = |key: &RecordKey| self.word_of(*key, BADGE) == Some(badge);
+        let all: Vec<RecordKey> = self.keys(first, last).filter(is_of_session).collect();
+        all.into_iter().for_each(|key| self.forget_reply(key));
+    }
+
+    /// Notes which handles of replies were not sent by the incarnation before.
+    pub(super) fn recover_replies(&mut self) {
+        let (first, last) = (lanes_of(0).0, lanes_of(u64::MAX).1);
+        let has_handles = |key: &RecordKey| self.word_of(*key, HEADER).is_some_and(|header| Header(header).handles() > 0);
+        let with_handles: Vec<RecordKey> = self.keys(first, last).filter(has_handles).collect();
+        self.unsent.extend(with_handles);
+    }
+
+    fn forget_reply(&mut self, key: RecordKey) {
+        self.release_handles(key);
+        self.remove(key);
+    }
+
+    /// Gives up the handles of a reply that an earlier incarnation did not send, as far as anybody knows: one that was moved is not there any more.
+    fn release_handles(&mut self, key: RecordKey) {
+        if !self.unsent.is_empty() && self.unsent.remove(&key) {
+            let reply = self.bytes_of(key).map(|bytes| decode(&bytes));
+            let handles = reply.iter().flat_map(|reply| reply.handles).filter(|handle| !handle.is_none());
+            handles.for_each(|handle| self.release_handle(handle));
         }
     }
+
+    /// The oldest lane of a client that has as many as one may have makes room for another.
+    #[cold]
+    fn make_room_for_lane(&mut self, client: u64) {
+        let (first, last) = lanes_of(client);
+        if self.keys(first, last).count() >= LANES
+            && let Some(oldest) = self.keys(first, last).min_by_key(|key| self.word_of(*key, SEQUENCE))
+        {
+            self.forget_reply(oldest);
+        }
+    }
+}
+
+/// The reply in a record.
+fn decode(bytes: &[u8]) -> KeptReply {
+    let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).skip(HEADER / 8);
+    let mut word = || words.next().unwrap_or(0);
+    let mut reply =
+        KeptReply { header: Header(word()), words: [0; _], handles: [Handle::NONE; HANDLES], payload: Vec::new() };
+    let used = (word() as usize).min(WORDS);
+    reply.words[..used].fill_with(&mut word);
+    let handles = reply.header.handles().min(HANDLES);
+    reply.handles[..handles].fill_with(|| Handle(word()));
+    reply.payload.extend(bytes.iter().skip(8 * (4 + used + handles)));
+    reply
+}
+
+/// The first and last key of a client's lanes.
+fn lanes_of(client: u64) -> (RecordKey, RecordKey) {
+    let key = |second| RecordKey { kind: KIND, first: client, second };
+    (key(0), key(u64::MAX))
 }
 
 fn key_of(to: &ReplyKey) -> RecordKey {
