@@ -61,6 +61,10 @@ pub(crate) fn enter(call: Syscall, registers: &mut [u64; 10]) -> u64 {
     if !state.lives(who) {
         return end(state);
     }
+    if state.burns_down(who.process) {
+        state.kill(who.process, ExitReason::Killed, 0, None);
+        return end(state);
+    }
     match calls::system_call(&mut state, who, call, registers) {
         Ok(status) if state.lives(who) => status,
         Ok(_) => end(state),
@@ -170,6 +174,13 @@ impl FakeProcess {
     /// Ends the incarnation.
     pub fn kill(self, reason: ExitReason) {
         Kernel::lock().kill(self.number, reason, 0, None);
+    }
+
+    /// Ends the incarnation at its system call after this many others, before that does anything; in place of what was said before. `None`: not at all.
+    pub fn kill_after(self, calls: Option<u64>) {
+        if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
+            process.fuse = calls;
+        }
     }
 
     /// Starts the next incarnation of a dead process.

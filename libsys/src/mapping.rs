@@ -119,7 +119,8 @@ impl WritableMapping {
         let start = self.0.at(offset, bytes, 1);
         // SAFETY: inside the mapping; assembly, as others may access it meanwhile.
         unsafe {
-            core::arch::asm!("rep stosb", inout("rcx") bytes => _, inout("rdi") start => _, in("al") 0u8,
+            core::arch::asm!("rep stosq", "mov ecx, {tail:e}", "rep stosb", tail = in(reg) bytes & 7,
+                inout("rcx") bytes / 8 => _, inout("rdi") start => _, in("rax") 0,
                 options(nostack, preserves_flags));
         }
     }

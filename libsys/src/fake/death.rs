@@ -7,6 +7,14 @@ use abi::{Class, Error, ExitReason};
 use std::vec::Vec;
 
 impl State {
+    /// Counts a system call of a process: whether it is the one at which the process is to be killed.
+    pub(super) fn burns_down(&mut self, process: u64) -> bool {
+        let Some(found) = self.processes.get_mut(&process) else { return false };
+        let is_last = found.fuse == Some(0);
+        found.fuse = if is_last { None } else { found.fuse.map(|calls| calls - 1) };
+        is_last
+    }
+
     /// Ends an incarnation: its own calls first, then those that it had received, then its handles.
     pub(super) fn kill(&mut self, process: u64, reason: ExitReason, code: u64, thread: Option<Who>) {
         let Some(found) = self.processes.get_mut(&process) else { return };

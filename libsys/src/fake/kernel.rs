@@ -110,6 +110,8 @@ pub(super) struct Process {
     pub(super) threads: u64,
     /// Its memory as `ProcessRead` finds it: pieces by address.
     pub(super) readable: BTreeMap<u64, Vec<u8>>,
+    /// It is killed at so many system calls from now.
+    pub(super) fuse: Option<u64>,
 }
 
 pub(super) struct State {
@@ -221,6 +223,7 @@ impl State {
             mappings: BTreeMap::new(),
             threads: 0,
             readable: BTreeMap::new(),
+            fuse: None,
         };
         self.processes.insert(number, process);
         number

@@ -17,6 +17,9 @@ const SHARED: u64 = u64::MAX;
 /// Most bytes of data in one message: what is left of it besides its own fields.
 const INLINE_BYTES: usize = 3072;
 
+/// How often the buffer is lent again for one call: so often a server may die between the lending and the call.
+const LENDS: u32 = 8;
+
 /// An open file, or a directory of which only [`File::metadata`] and the like make sense. Threads can share it: reads and writes are calls of their own, and only the position is common.
 #[derive(Debug)]
 pub struct File {
@@ -161,20 +164,23 @@ impl File {
         Ok((count as usize).min(bytes))
     }
 
-    /// Calls with the buffer's number; a server that does not know it is lent it again.
+    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again.
     #[inline]
     fn with_lent(
         &self,
         buffer: &Buffer,
         call: impl Fn(u32) -> core::result::Result<u32, CallError<FileError>>,
     ) -> Result<u32> {
-        let result = call(self.lent(buffer)?);
-        if is_not_lent(&result) {
+        let mut result = call(self.lent(buffer)?);
+        for _ in 0..LENDS {
+            if !is_not_lent(&result) {
+                break;
+            }
             match &self.mount {
                 Some(mount) => mount.forget_lent(),
                 None => self.lent.forget(),
             }
-            return Ok(call(self.lent(buffer)?)?);
+            result = call(self.lent(buffer)?);
         }
         Ok(result?)
     }

@@ -1,4 +1,5 @@
-//! `bootfs`: the boot archive as a file system: `bin` with the programs, `manifest`, `init`. Serves `filesystem` and `file`, read-only. Needs the Memory `archive`.
+//! `bootfs`: the boot archive as a file system: `bin` with the programs, `manifest`, `init`. Serves `filesystem` and `file`, read-only. Needs the Memory `archive`, and `state`: the archive
+//! is the same for every incarnation, and so are the numbers of its files; positions and locks of open files are kept.
 //!
 //! The archive is sealed Memory, so its files can be mapped, and executed, where they are.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -16,6 +17,7 @@ use libsys::archive::Archive;
 use libsys::driver::StartError;
 use libsys::env::Env;
 use libsys::mapping::SealedMapping;
+use libsys::state::Records;
 use libsys::{Memory, Object, Rights, path, service};
 
 /// What a client may do with the archive's Memory: nothing that changes it.
@@ -29,6 +31,8 @@ struct Boot {
     memory: Memory,
     bytes: SealedMapping,
     nodes: Vec<Node>,
+    /// `None` in tests.
+    records: Option<Records>,
 }
 
 enum Node {
@@ -37,14 +41,14 @@ enum Node {
 }
 
 impl Boot {
-    fn new(memory: Memory) -> service::Result<Boot> {
+    fn new(memory: Memory, records: Option<Records>) -> service::Result<Boot> {
         let bytes = memory.map_sealed()?;
         let archive = Archive::read(&bytes).map_err(StartError::Device)?;
         let mut nodes = alloc::vec![Node::Directory(Listing::default())];
         for (file, range) in archive.files() {
             add(&mut nodes, file, range.clone());
         }
-        Ok(Boot { memory, bytes, nodes })
+        Ok(Boot { memory, bytes, nodes, records })
     }
 
     fn node(&self, node: NodeId) -> Result<&Node> {
@@ -89,7 +93,11 @@ fn add(nodes: &mut Vec<Node>, file: &str, range: Range<usize>) {
 
 impl Volume for Boot {
     fn start(env: &Env) -> service::Result<Boot> {
-        Boot::new(env.take("archive")?)
+        Boot::new(env.take("archive")?, Some(Records::open(env)?))
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        self.records.as_mut()
     }
 
     fn root(&self) -> NodeId {
@@ -195,7 +203,7 @@ mod tests {
         let memory = Memory::create(&fake::account(), bytes.len() as u64).expect("memory");
         memory.map_writable().expect("mapped").copy_in(0, &bytes);
         memory.seal().expect("sealed");
-        let mut boot = Boot::new(memory).expect("an archive");
+        let mut boot = Boot::new(memory, None).expect("an archive");
         let bin = boot.lookup(ROOT, "bin").expect("no error").expect("there");
         let echo = boot.lookup(bin.node, "echo").expect("no error").expect("there");
         assert_eq!((bin.kind, echo.kind), (NodeKind::Directory, NodeKind::File));

@@ -1,4 +1,6 @@
 //! Memory that clients have lent: for reads and writes.
+//!
+//! It is not kept: a client whose buffer the server does not know any more lends it again. So that a number never means another buffer, numbers differ from one incarnation to the next.
 
 use crate::volume::Result;
 use alloc::sync::Arc;
@@ -17,13 +19,22 @@ struct Lent {
     mapping: Arc<WritableMapping>,
 }
 
-/// All of them; a buffer's number is its place.
-#[derive(Debug, Default)]
+/// Buffers in all, and bits of a number below the incarnation's.
+const PLACES: usize = 1 << 16;
+
+/// All of them; a buffer's number is its place, and above that the incarnation's number.
+#[derive(Debug)]
 pub(crate) struct Buffers {
     lent: Vec<Option<Lent>>,
+    incarnation: u32,
 }
 
 impl Buffers {
+    /// None, in this incarnation.
+    pub(crate) fn new(incarnation: u64) -> Buffers {
+        Buffers { lent: Vec::new(), incarnation: (incarnation as u32).wrapping_mul(PLACES as u32) }
+    }
+
     /// Takes a buffer: its number.
     pub(crate) fn lend(&mut self, client: u64, badge: u64, memory: &Memory) -> Result<u32> {
         let of_client = self.lent.iter().flatten().filter(|lent| lent.client == client).count();
@@ -41,6 +52,7 @@ impl Buffers {
         let lent = Lent { client, badge, mapping: Arc::new(mapping) };
         let index = match self.lent.iter().position(Option::is_none) {
             Some(index) => index,
+            None if self.lent.len() == PLACES => return Err(FileError::Exhausted),
             None => {
                 self.lent.try_reserve(1).map_err(|_| FileError::Exhausted)?;
                 self.lent.push(None);
@@ -48,13 +60,14 @@ impl Buffers {
             }
         };
         self.lent[index] = Some(lent);
-        Ok(index as u32)
+        Ok(self.incarnation | index as u32)
     }
 
     /// The mapping of a client's buffer, of which a range is meant. Errors: `NotLent`, `OutOfRange`.
     #[inline]
     pub(crate) fn find(&self, client: u64, buffer: u32, at: u32, bytes: u32) -> Result<&Arc<WritableMapping>> {
-        let lent = self.lent.get(buffer as usize).and_then(Option::as_ref).filter(|lent| lent.client == client);
+        let index = (buffer ^ self.incarnation) as usize;
+        let lent = self.lent.get(index).and_then(Option::as_ref).filter(|lent| lent.client == client);
         let mapping = &lent.ok_or(FileError::NotLent)?.mapping;
         if u64::from(at) + u64::from(bytes) > mapping.bytes() as u64 {
             return Err(FileError::OutOfRange);

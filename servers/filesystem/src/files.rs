@@ -6,6 +6,7 @@ use crate::server::FileServer;
 use crate::volume::{Found, Result, Volume};
 use crate::waiting::{Call, Transfer, Wanted};
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libsys::abi::PAYLOAD_BYTES;
 use libsys::protocol::File;
@@ -28,13 +29,16 @@ impl<V: Volume> FileServer<V> {
         let open = self.opens.get(badge).ok_or(FileError::BadSession)?;
         let mapping = self.buffers.find(client, buffer, at, bytes)?;
         if is_write {
-            let mut source = Source::lent(mapping, at as usize, bytes as usize);
-            let count = write(&mut self.volume, open, offset, &mut source)?;
-            self.watched.changed(open.node);
-            Ok(count)
+            let mapping = Arc::clone(mapping);
+            self.write_at(badge, &open, offset, &mut Source::lent(&mapping, at as usize, bytes as usize))
         } else {
             let mut destination = Destination::lent(mapping, at as usize, bytes as usize);
-            read(&mut self.volume, open, offset, &mut destination)
+            let start = offset.unwrap_or_else(|| self.opens.position(badge));
+            let count = read(&mut self.volume, &open, start, &mut destination)?;
+            if offset.is_none() && count > 0 {
+                self.move_to(badge, start + u64::from(count))?;
+            }
+            Ok(count)
         }
     }
 
@@ -43,50 +47,52 @@ impl<V: Volume> FileServer<V> {
         let result = self.transfer(transfer);
         self.wait_or_send(result, reply, Wanted::Transfer(transfer), Call::Count);
     }
+
+    /// Writes at an offset, or where the open file stands or ends.
+    fn write_at(&mut self, badge: u64, open: &Open, offset: Option<u64>, from: &mut Source<'_>) -> Result<u32> {
+        if !open.flags.contains(OpenFlags::WRITE) {
+            return Err(FileError::Denied);
+        }
+        let start = match offset {
+            Some(offset) => offset,
+            None if open.flags.contains(OpenFlags::APPEND) => self.volume.size(open.node)?,
+            None => self.opens.position(badge),
+        };
+        let left = from.left();
+        let end = start.checked_add(left as u64).filter(|end| *end <= LARGEST).ok_or(FileError::TooLarge)?;
+        if offset.is_none() {
+            // Before the data, so that it cannot fail behind it.
+            self.note_position(badge, end)?;
+        }
+        let written = if left > 0 { self.volume.write(open.node, start, from) } else { Ok(()) };
+        let count = left - from.left();
+        if offset.is_none() {
+            let position = if written.is_ok() { start + count as u64 } else { self.opens.position(badge) };
+            if position != end {
+                self.amend_position(badge, position);
+            }
+            self.opens.set_position(badge, position);
+        }
+        written?;
+        self.changed(open.node);
+        Ok(count as u32)
+    }
 }
 
-/// Reads at an offset, or where the open file stands.
-fn read<V: Volume>(volume: &mut V, open: &mut Open, offset: Option<u64>, into: &mut Destination<'_>) -> Result<u32> {
+/// Reads at an offset.
+#[inline]
+fn read<V: Volume>(volume: &mut V, open: &Open, start: u64, into: &mut Destination<'_>) -> Result<u32> {
     if !open.flags.contains(OpenFlags::READ) {
         return Err(FileError::Denied);
     }
     if open.is_directory {
         return Err(FileError::IsDirectory);
     }
-    let start = offset.unwrap_or(open.position);
     let room = into.room();
     if room > 0 && start < LARGEST {
         volume.read(open.node, start, into)?;
     }
-    let count = room - into.room();
-    if offset.is_none() {
-        open.position = start + count as u64;
-    }
-    Ok(count as u32)
-}
-
-/// Writes at an offset, or where the open file stands or ends.
-fn write<V: Volume>(volume: &mut V, open: &mut Open, offset: Option<u64>, from: &mut Source<'_>) -> Result<u32> {
-    if !open.flags.contains(OpenFlags::WRITE) {
-        return Err(FileError::Denied);
-    }
-    let start = match offset {
-        Some(offset) => offset,
-        None if open.flags.contains(OpenFlags::APPEND) => volume.size(open.node)?,
-        None => open.position,
-    };
-    let left = from.left();
-    if start.checked_add(left as u64).is_none_or(|end| end > LARGEST) {
-        return Err(FileError::TooLarge);
-    }
-    if left > 0 {
-        volume.write(open.node, start, from)?;
-    }
-    let count = left - from.left();
-    if offset.is_none() {
-        open.position = start + count as u64;
-    }
-    Ok(count as u32)
+    Ok((room - into.room()) as u32)
 }
 
 /// An offset of the protocol: [`NEXT`] is where the open file stands.
@@ -108,8 +114,8 @@ impl<V: Volume> File for FileServer<V> {
     }
 
     fn read_inline(&mut self, cx: &Context, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let mut open = self.open_of(cx)?;
-        let count = read(&mut self.volume, &mut open, Some(offset), &mut Destination::bytes(buffer))?;
+        let open = self.open_of(cx)?;
+        let count = read(&mut self.volume, &open, offset, &mut Destination::bytes(buffer))?;
         Ok(count as usize)
     }
 
@@ -120,9 +126,7 @@ impl<V: Volume> File for FileServer<V> {
 
     fn write_inline(&mut self, cx: &Context, offset: u64, bytes: &[u8]) -> Result<u32> {
         let open = self.opens.get(cx.badge()).ok_or(FileError::BadSession)?;
-        let count = write(&mut self.volume, open, place(offset), &mut Source::bytes(bytes))?;
-        self.watched.changed(open.node);
-        Ok(count)
+        self.write_at(cx.badge(), &open, place(offset), &mut Source::bytes(bytes))
     }
 
     fn seek(&mut self, cx: &Context, from: Whence, offset: i64) -> Result<u64> {
@@ -132,12 +136,15 @@ impl<V: Volume> File for FileServer<V> {
         }
         let base = match from {
             Whence::Start => 0,
-            Whence::Current => open.position,
+            Whence::Current => self.opens.position(cx.badge()),
             Whence::End => self.volume.size(open.node)?,
         };
         let position = base.checked_add_signed(offset).filter(|position| *position <= LARGEST);
-        open.position = position.ok_or(FileError::OutOfRange)?;
-        Ok(open.position)
+        let position = position.ok_or(FileError::OutOfRange)?;
+        if position != self.opens.position(cx.badge()) {
+            self.move_to(cx.badge(), position)?;
+        }
+        Ok(position)
     }
 
     fn truncate(&mut self, cx: &Context, bytes: u64) -> Result<()> {
@@ -149,7 +156,7 @@ impl<V: Volume> File for FileServer<V> {
             return Err(FileError::TooLarge);
         }
         self.volume.truncate(open.node, bytes)?;
-        self.watched.changed(open.node);
+        self.changed(open.node);
         Ok(())
     }
 
@@ -202,7 +209,7 @@ impl<V: Volume> File for FileServer<V> {
 
     fn unlock(&mut self, cx: &Context) -> Result<()> {
         let node = self.opens.get(cx.badge()).ok_or(FileError::BadSession)?.node;
-        if self.watched.unlock(node, cx.badge()) {
+        if self.drop_lock(node, cx.badge()) {
             self.try_again();
         }
         Ok(())
@@ -210,8 +217,7 @@ impl<V: Volume> File for FileServer<V> {
 
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<()> {
         let node = self.opens.get(cx.badge()).ok_or(FileError::BadSession)?.node;
-        self.watched.subscribe(node, cx.badge(), (bits != 0).then_some((channel, bits)));
-        Ok(())
+        self.set_subscriber(node, cx.badge(), channel, bits)
     }
 
     fn map(&mut self, cx: &Context, offset: u64, bytes: u64) -> Result<(Memory, u64)> {

@@ -8,7 +8,8 @@
 //! | [`server`] | [`FileServer`], and what happens besides calls |
 //! | `names`, `files` | the protocols: names, open files |
 //! | `path` | the walk along a path |
-//! | `opens`, `buffers`, `watched` | open files by badge; lent buffers; what is kept for each node in use |
+//! | `opens`, `buffers`, `watched` | open files by badge; lent buffers; locks and who hears of changes |
+//! | `kept` | what of it outlives the server |
 //! | `waiting` | calls that wait for the volume or for a lock |
 //! | [`clock`] | the time of day, for the times of files |
 //! | [`listing`] | directories by cursor, for file systems that hold their names in memory |
@@ -24,6 +25,7 @@ mod buffers;
 pub mod clock;
 pub mod data;
 mod files;
+mod kept;
 pub mod listing;
 mod names;
 mod opens;
@@ -46,4 +48,4 @@ pub use libsys::protocol::filesystem::{FileError, FileSystemStatistics, NodeKind
 pub use listing::Listing;
 pub use path::check_name;
 pub use server::FileServer;
-pub use volume::{Found, New, NodeId, Result, Volume};
+pub use volume::{Found, New, NodeId, RECORDS, Result, Volume};

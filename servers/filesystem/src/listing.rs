@@ -30,6 +30,24 @@ impl Listing {
         None
     }
 
+    /// The place of a name in the list.
+    pub fn arrival(&self, name: &str) -> Option<u64> {
+        self.by_name.get(name).map(|(_, arrival)| *arrival)
+    }
+
+    /// The place that the next new name will have.
+    pub fn next_arrival(&self) -> u64 {
+        self.arrivals + 1
+    }
+
+    /// Adds a name at the place that it had in another incarnation.
+    pub fn restore(&mut self, name: &str, found: Found, arrival: u64) {
+        let name: Arc<str> = name.into();
+        self.by_name.insert(Arc::clone(&name), (found, arrival));
+        self.by_arrival.insert(arrival, name);
+        self.arrivals = self.arrivals.max(arrival);
+    }
+
     /// Takes a name away.
     pub fn remove(&mut self, name: &str) -> Option<Found> {
         let (found, arrival) = self.by_name.remove(name)?;

@@ -48,7 +48,7 @@ impl<V: Volume> FileServer<V> {
         let end = arrive!(self.walk(start, path, false)?, link => Walked::Link((), link));
         let Some((directory, name, None)) = end else { return Err(FileError::Exists) };
         self.volume.create(directory, name, new)?;
-        self.watched.changed(directory);
+        self.changed(directory);
         Ok(Walked::Here(()))
     }
 
@@ -77,14 +77,14 @@ impl<V: Volume> FileServer<V> {
                 return Err(FileError::Denied);
             }
             self.volume.truncate(node, 0)?;
-            self.watched.changed(node);
+            self.changed(node);
         }
         let mut kept = Self::kept_flags(flags);
         if flags.contains(OpenFlags::APPEND) {
             kept |= OpenFlags::WRITE;
         }
         let size = if is_directory { 0 } else { self.volume.size(node)? };
-        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, is_root: false, position: 0 };
+        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, is_root: false };
         let session = self.add_open(open)?;
         Ok((Opened { kind, id: node, size }, session))
     }
@@ -120,7 +120,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
             }
             Some((directory, name, None)) => {
                 let node = self.volume.create(directory, name, New::File(mode))?;
-                self.watched.changed(directory);
+                self.changed(directory);
                 Found { node, kind: NodeKind::File }
             }
         };
@@ -153,7 +153,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
             (_, true) => return Err(FileError::NotDirectory),
         }
         self.volume.remove(parent, name, found)?;
-        self.watched.changed(parent);
+        self.changed(parent);
         self.lost_name(found.node);
         Ok(Walked::Here(()))
     }
@@ -181,9 +181,9 @@ impl<V: Volume> FileSystem for FileServer<V> {
             _ => {}
         }
         self.volume.rename((from_directory, from_name), found, (to_directory, to_name), replaced, options)?;
-        self.watched.changed(from_directory);
+        self.changed(from_directory);
         if to_directory != from_directory {
-            self.watched.changed(to_directory);
+            self.changed(to_directory);
         }
         if let Some(replaced) = replaced {
             self.lost_name(replaced.node);
@@ -208,7 +208,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
             return Err(FileError::IsDirectory);
         }
         self.volume.link(found.node, directory, name)?;
-        self.watched.changed(directory);
+        self.changed(directory);
         Ok(Walked::Here(()))
     }
 
@@ -242,7 +242,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
     fn statistics(&mut self, cx: &Context) -> Result<FileSystemStatistics> {
         self.open_of(cx)?;
         let statistics = self.volume.statistics()?;
-        Ok(FileSystemStatistics { in_use: self.in_use, ..statistics })
+        Ok(FileSystemStatistics { in_use: self.opens.in_use(), ..statistics })
     }
 
     fn sync_all(&mut self, cx: &Context, reply: Reply<'_, Result<()>>) {

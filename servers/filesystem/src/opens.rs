@@ -1,18 +1,33 @@
-//! What the server's own badges mean: open files and directories. A badge has a mark that no badge of init's has, the place of its entry, and the entry's generation, so that
-//! the badge of a file that was closed, or opened before the server was started anew, means nothing.
+//! What the server's own badges mean: open files and directories. A badge says all about an open file that does not change, so that it means the same to the next incarnation, and an
+//! open writes nothing down. Only the server makes badges, so nobody else can say something with them.
+//!
+//! | bits of a badge | hold |
+//! |---|---|
+//! | 61 | [`OWN`]: the server made it; the others are sessions of the root |
+//! | 53–58 | what may be done |
+//! | 32–52 | a serial number, by which open files of one node differ |
+//! | 0–31 | the node; with [`WIDE`] (59) its number is larger, and noted in a record |
 
 use crate::volume::{NodeId, Result};
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, BTreeSet};
 use libsys::protocol::filesystem::{FileError, OpenFlags};
 
 /// Mark of a badge that the server made itself; the others are sessions of the root.
 pub const OWN: u64 = 1 << 61;
 
-/// Where the generation is in a badge, above the entry's place.
-const GENERATION_SHIFT: u32 = 32;
+/// Mark of a badge whose node is in a record.
+pub(crate) const WIDE: u64 = 1 << 59;
 
-/// Bits of a generation.
-const GENERATIONS: u64 = (1 << 28) - 1;
+const READ: u64 = 1 << 53;
+const WRITE: u64 = 1 << 54;
+const APPEND: u64 = 1 << 55;
+const DIRECTORY: u64 = 1 << 56;
+const READ_ONLY: u64 = 1 << 57;
+const ROOT: u64 = 1 << 58;
+
+const SERIAL_SHIFT: u32 = 32;
+const SERIALS: u64 = (1 << 21) - 1;
+const NODES: u64 = (1 << SERIAL_SHIFT) - 1;
 
 /// An open file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,70 +41,159 @@ pub(crate) struct Open {
     pub(crate) read_only: bool,
     /// It is the root of a subtree, of a mount above all: it does not count as in use.
     pub(crate) is_root: bool,
-    /// Where the next read or write is.
-    pub(crate) position: u64,
 }
 
 impl Open {
     /// A directory as the root of names.
     pub(crate) fn root(node: NodeId, read_only: bool) -> Open {
-        Open { node, is_directory: true, flags: OpenFlags::READ, read_only, is_root: true, position: 0 }
+        Open { node, is_directory: true, flags: OpenFlags::READ, read_only, is_root: true }
+    }
+
+    /// The part of a badge that says what may be done.
+    fn bits(&self) -> u64 {
+        let bit = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
+        bit(self.flags.contains(OpenFlags::READ), READ)
+            | bit(self.flags.contains(OpenFlags::WRITE), WRITE)
+            | bit(self.flags.contains(OpenFlags::APPEND), APPEND)
+            | bit(self.is_directory, DIRECTORY)
+            | bit(self.read_only, READ_ONLY)
+            | bit(self.is_root, ROOT)
+    }
+
+    /// What a badge says of a node.
+    fn of_bits(badge: u64, node: NodeId) -> Open {
+        let flag = |bit: u64, flag: OpenFlags| if badge & bit != 0 { flag } else { OpenFlags::empty() };
+        Open {
+            node,
+            is_directory: badge & DIRECTORY != 0,
+            flags: flag(READ, OpenFlags::READ) | flag(WRITE, OpenFlags::WRITE) | flag(APPEND, OpenFlags::APPEND),
+            read_only: badge & READ_ONLY != 0,
+            is_root: badge & ROOT != 0,
+        }
     }
 }
 
-/// All of them, by badge.
+/// All of them.
 #[derive(Debug)]
 pub(crate) struct Opens {
-    entries: Vec<(u64, Option<Open>)>,
-    free: Vec<usize>,
-    /// Where generations start: another place in each incarnation.
-    first: u64,
+    /// By node and badge.
+    live: BTreeSet<(NodeId, u64)>,
+    /// Nodes of wide badges.
+    wide: BTreeMap<u64, NodeId>,
+    /// Badges of an earlier incarnation that mean nothing any more, until their sessions are closed.
+    stale: BTreeSet<u64>,
+    /// Where a file stands, if it was ever moved.
+    positions: BTreeMap<u64, u64>,
+    serial: u64,
+    /// Without roots of subtrees.
+    in_use: u32,
+    /// Badges of earlier incarnations mean what they say.
+    outlives: bool,
 }
 
 impl Opens {
-    /// None, in this incarnation.
-    pub(crate) fn new(incarnation: u64) -> Opens {
-        Opens { entries: Vec::new(), free: Vec::new(), first: incarnation << 16 }
+    /// None yet.
+    pub(crate) fn new(outlives: bool) -> Opens {
+        Opens {
+            live: BTreeSet::new(),
+            wide: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            positions: BTreeMap::new(),
+            serial: 0,
+            in_use: 0,
+            outlives,
+        }
     }
 
-    /// Adds one: its badge. Error: `Exhausted`.
-    pub(crate) fn add(&mut self, open: Open) -> Result<u64> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.entries.try_reserve(1).map_err(|_| FileError::Exhausted)?;
-                // So that taking one out never needs memory.
-                self.free.try_reserve(self.entries.len() + 1).map_err(|_| FileError::Exhausted)?;
-                self.entries.push((self.first, None));
-                self.entries.len() - 1
+    /// Adds one: its badge, which is noted by the caller where it is [`WIDE`]. Error: `Exhausted`.
+    pub(crate) fn add(&mut self, open: &Open) -> Result<u64> {
+        let node = if open.node <= NODES { open.node } else { WIDE };
+        for _ in 0..=SERIALS {
+            self.serial = (self.serial + 1) & SERIALS;
+            let badge = OWN | open.bits() | self.serial << SERIAL_SHIFT | node;
+            let is_taken = badge & WIDE != 0 && self.wide.contains_key(&badge) || self.stale.contains(&badge);
+            if !is_taken && self.live.insert((open.node, badge)) {
+                if badge & WIDE != 0 {
+                    self.wide.insert(badge, open.node);
+                }
+                self.in_use += u32::from(!open.is_root);
+                return Ok(badge);
             }
+        }
+        Err(FileError::Exhausted)
+    }
+
+    /// Adds one of an earlier incarnation by its badge; `wide`: its node, if that is noted.
+    pub(crate) fn restore(&mut self, badge: u64, wide: Option<NodeId>) {
+        if badge & OWN == 0 {
+            return;
+        }
+        let node = if badge & WIDE == 0 { Some(badge & NODES) } else { wide };
+        let Some(node) = node.filter(|_| self.outlives) else {
+            self.stale.insert(badge);
+            return;
         };
-        let (generation, entry) = &mut self.entries[index];
-        *entry = Some(open);
-        Ok(OWN | (*generation & GENERATIONS) << GENERATION_SHIFT | index as u64)
+        if badge & WIDE != 0 {
+            self.wide.insert(badge, node);
+        }
+        if self.live.insert((node, badge)) {
+            self.in_use += u32::from(badge & ROOT == 0);
+        }
     }
 
-    fn index(&self, badge: u64) -> Option<usize> {
-        let index = (badge & 0xffff_ffff) as usize;
-        let (generation, _) = self.entries.get(index)?;
-        let is_it = badge & OWN != 0 && badge >> GENERATION_SHIFT & GENERATIONS == generation & GENERATIONS;
-        is_it.then_some(index)
-    }
-
-    /// The open file of a badge.
+    /// What a badge stands for.
     #[inline]
-    pub(crate) fn get(&mut self, badge: u64) -> Option<&mut Open> {
-        let index = self.index(badge)?;
-        self.entries[index].1.as_mut()
+    pub(crate) fn get(&self, badge: u64) -> Option<Open> {
+        if badge & OWN == 0 {
+            return None;
+        }
+        let node = if badge & WIDE == 0 { badge & NODES } else { *self.wide.get(&badge)? };
+        // Nobody has the badge of a file that is closed.
+        (self.outlives || self.stale.is_empty() || !self.stale.contains(&badge)).then(|| Open::of_bits(badge, node))
     }
 
-    /// Takes one out.
+    /// Takes one out, whose session is closed: `None` where nobody knows what it was.
     pub(crate) fn remove(&mut self, badge: u64) -> Option<Open> {
-        let index = self.index(badge)?;
-        let open = self.entries[index].1.take()?;
-        self.entries[index].0 += 1;
-        self.free.push(index);
+        if self.stale.remove(&badge) {
+            return None;
+        }
+        let open = self.get(badge)?;
+        self.wide.remove(&badge);
+        if self.live.remove(&(open.node, badge)) {
+            self.in_use -= u32::from(!open.is_root);
+        }
         Some(open)
+    }
+
+    /// Whether somebody has a node open.
+    #[inline]
+    pub(crate) fn is_open(&self, node: NodeId) -> bool {
+        self.live.range((node, 0)..=(node, u64::MAX)).next().is_some()
+    }
+
+    /// Whether a badge is one of a file that is open.
+    pub(crate) fn is_live(&self, badge: u64) -> bool {
+        self.get(badge).is_some_and(|open| self.live.contains(&(open.node, badge)))
+    }
+
+    /// Open files and directories, without roots of subtrees.
+    pub(crate) fn in_use(&self) -> u32 {
+        self.in_use
+    }
+
+    /// Where an open file stands.
+    pub(crate) fn position(&self, badge: u64) -> u64 {
+        self.positions.get(&badge).copied().unwrap_or(0)
+    }
+
+    /// Moves it.
+    pub(crate) fn set_position(&mut self, badge: u64, position: u64) {
+        self.positions.insert(badge, position);
+    }
+
+    /// Forgets where it stands: whether anything was known.
+    pub(crate) fn forget_position(&mut self, badge: u64) -> bool {
+        self.positions.remove(&badge).is_some()
     }
 }
 
@@ -97,15 +201,37 @@ impl Opens {
 mod tests {
     use super::*;
 
+    fn file(node: NodeId) -> Open {
+        Open { node, is_directory: false, flags: OpenFlags::READ | OpenFlags::APPEND, read_only: true, is_root: false }
+    }
+
     #[test]
-    fn an_old_badge_means_nothing() {
-        let mut opens = Opens::new(1);
-        let first = opens.add(Open::root(5, false)).expect("room");
-        assert_eq!(opens.get(first).map(|open| open.node), Some(5));
-        assert!(opens.get(first & !OWN).is_none() && opens.get(first + 1).is_none());
-        assert!(opens.remove(first).is_some() && opens.remove(first).is_none());
-        let second = opens.add(Open::root(6, false)).expect("room");
-        assert!(opens.get(first).is_none() && opens.get(second).is_some());
-        assert!(Opens::new(2).get(second).is_none());
+    fn a_badge_says_what_is_open() {
+        let mut opens = Opens::new(true);
+        let all = [file(5), file(5), Open::root(5, false), file(u32::MAX.into()), file(1 << 40), file(1 << 40)];
+        let badges = all.map(|open| opens.add(&open).expect("room"));
+        let mut next = Opens::new(true);
+        for (badge, open) in badges.into_iter().zip(all) {
+            assert_eq!(opens.get(badge), Some(open));
+            next.restore(badge, Some(open.node));
+            assert!(next.get(badge) == Some(open) && next.is_live(badge) && next.is_open(open.node));
+        }
+        assert_eq!((opens.in_use(), next.in_use()), (5, 5));
+        // The next incarnation counts from the start, and does not give a badge out twice.
+        let mut again: BTreeSet<u64> = badges.into_iter().collect();
+        assert!(all.iter().all(|open| again.insert(next.add(open).expect("room"))));
+        again.into_iter().for_each(|badge| assert!(next.remove(badge).is_some()));
+        assert!(next.in_use() == 0 && !next.is_open(5) && !next.is_open(1 << 40));
+    }
+
+    #[test]
+    fn where_files_do_not_outlive_the_server_an_old_badge_means_nothing() {
+        let mut opens = Opens::new(false);
+        let old = Opens::new(false).add(&file(5)).expect("room");
+        opens.restore(old, None);
+        let new = opens.add(&file(5)).expect("room");
+        assert!(opens.get(old).is_none() && opens.get(new).is_some() && new != old);
+        assert!(opens.remove(old).is_none() && opens.get(new).is_some());
+        assert!(opens.get(5).is_none(), "a badge of init's");
     }
 }

@@ -1,6 +1,7 @@
 //! [`FileServer`]: the server of a volume. Here is what happens besides calls; `names` and `files` answer those.
 
 use crate::buffers::Buffers;
+use crate::kept;
 use crate::opens::{Open, Opens};
 use crate::volume::{NodeId, Result, Volume};
 use crate::waiting::{Call, Wanted};
@@ -10,6 +11,7 @@ use libsys::env::Env;
 use libsys::protocol::filesystem::{FileError, OpenFlags};
 use libsys::protocol::{File, FileSystem};
 use libsys::service::{self, Context, Reply, Serve, Server};
+use libsys::state::Records;
 use libsys::time::{TimerId, Timers};
 use libsys::wire::{Answer, Method, Request};
 use libsys::{Account, Channel, ExitStatus, Handle, Session, sys};
@@ -24,25 +26,18 @@ pub struct FileServer<V> {
     pub(crate) buffers: Buffers,
     pub(crate) watched: Watched,
     pub(crate) waiting: Vec<(Call, Wanted)>,
-    /// Open files and directories, without roots of subtrees.
-    pub(crate) in_use: u32,
     channel: &'static Channel,
     account: &'static Account,
 }
 
 impl<V: Volume> FileServer<V> {
-    /// A server whose sessions are minted on the channel of the environment.
-    pub fn new(volume: V, env: &'static Env) -> FileServer<V> {
-        FileServer {
-            volume,
-            opens: Opens::new(sys::identify().incarnation),
-            buffers: Buffers::default(),
-            watched: Watched::default(),
-            waiting: Vec::new(),
-            in_use: 0,
-            channel: env.channel(),
-            account: env.account(),
-        }
+    /// A server whose sessions are minted on the channel of the environment: with the files open that were open in the incarnation before, if the volume lets them.
+    pub fn new(mut volume: V, env: &'static Env) -> service::Result<FileServer<V>> {
+        let channel = env.channel();
+        let (opens, watched) = kept::restore(&mut volume, channel)?;
+        volume.reclaim(&|node| opens.is_open(node));
+        let buffers = Buffers::new(sys::identify().incarnation);
+        Ok(FileServer { volume, opens, buffers, watched, waiting: Vec::new(), channel, account: env.account() })
     }
 
     /// The volume.
@@ -57,7 +52,7 @@ impl<V: Volume> FileServer<V> {
         if badge & OWN == 0 {
             return Ok(Open::root(self.volume.root(), self.volume.is_read_only()));
         }
-        self.opens.get(badge).copied().ok_or(FileError::BadSession)
+        self.opens.get(badge).ok_or(FileError::BadSession)
     }
 
     /// The directory of a session. Error: `NotDirectory`.
@@ -74,18 +69,15 @@ impl<V: Volume> FileServer<V> {
 
     /// An open file or directory, and its session.
     pub(crate) fn add_open(&mut self, open: Open) -> Result<Session> {
-        let badge = self.opens.add(open)?;
-        match self.channel.mint(badge, self.account) {
-            Ok(session) => {
-                self.watched.open(open.node);
-                self.in_use += u32::from(!open.is_root);
-                Ok(session)
-            }
-            Err(_) => {
-                self.opens.remove(badge);
-                Err(FileError::Exhausted)
-            }
+        let badge = self.opens.add(&open)?;
+        let minted = self.note_node(badge, open.node).and_then(|()| {
+            let minted = self.channel.mint(badge, self.account);
+            minted.map_err(|_| FileError::Exhausted)
+        });
+        if minted.is_err() {
+            self.forget(badge);
         }
+        minted
     }
 
     /// Flags that count once a file is open.
@@ -93,9 +85,9 @@ impl<V: Volume> FileServer<V> {
         flags & (OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND)
     }
 
-    /// A name of this node is gone.
+    /// A name of this node is gone, or somebody does not have it open any more.
     pub(crate) fn lost_name(&mut self, node: NodeId) {
-        if !self.watched.is_open(node) {
+        if !self.opens.is_open(node) {
             self.volume.release(node);
         }
     }
@@ -139,7 +131,7 @@ impl<V: Volume> FileServer<V> {
             Wanted::Sync { node, data_only } => self.volume.sync(node, data_only).map(|()| 0),
             Wanted::Lock { badge, exclusive } => {
                 let node = self.opens.get(badge).ok_or(FileError::BadSession)?.node;
-                if self.watched.lock(node, badge, exclusive) { Ok(0) } else { Err(FileError::WouldBlock) }
+                self.take_lock(node, badge, exclusive).map(|()| 0)
             }
         }
     }
@@ -148,7 +140,15 @@ impl<V: Volume> FileServer<V> {
 impl<V: Volume> Server for FileServer<V> {
     fn start(_: &Env) -> service::Result<Self> {
         let env = libsys::env::get();
-        Ok(FileServer::new(V::start(env)?, env))
+        FileServer::new(V::start(env)?, env)
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        self.volume.records()
+    }
+
+    fn committed(&mut self) {
+        self.volume.committed();
     }
 
     fn signal(&mut self, bits: u64) {
@@ -179,12 +179,8 @@ impl<V: Volume> Server for FileServer<V> {
         if !last {
             return;
         }
-        let Some(open) = self.opens.remove(badge) else { return };
-        self.in_use -= u32::from(!open.is_root);
-        let (is_last, was_locked) = self.watched.close(open.node, badge);
-        if is_last {
-            self.volume.release(open.node);
-        }
+        let Some((node, was_locked)) = self.forget(badge) else { return };
+        self.lost_name(node);
         if was_locked {
             self.try_again();
         }

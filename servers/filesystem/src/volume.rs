@@ -21,13 +21,27 @@
 //! A number means the same node from the moment [`Volume::lookup`] or [`Volume::create`] has said it until its last name is gone and nobody has it open: the server calls
 //! [`Volume::release`] when nobody uses it any more, and only then a node without names may be freed.
 
+//!
+//! # Deaths
+//!
+//! A volume that says so in [`Volume::outlives`] promises that a node has the same number in the next incarnation, as long as it has a name or is open: then open files outlive the server,
+//! as their badges say which node they are of. Each start of the server ends with [`Volume::reclaim`], which says what is open, so that nodes without names are not freed too early, and not forgotten.
+//!
+//! What a volume writes down of its changes it stages in [`Volume::records`], each method its own part before it changes what is only in memory. The server stages there, too: positions, locks and notifications.
+//! All of it is committed together with the reply: the volume's effect, that on the open file, and the answer are true at once or not at all. After an error, `WouldBlock` included, nothing of the volume's is staged.
+//! What cannot be undone, or is seen by others at once, is done in [`Volume::committed`]; at a start, what was committed has to be done again.
+
 use crate::data::{Destination, Source};
 use alloc::string::String;
 use libsys::env::Env;
 use libsys::protocol::filesystem::{FileError, FileSystemStatistics, NodeKind, RenameOptions, Status, StatusChange};
 use libsys::service;
+use libsys::state::Records;
 use libsys::time::{TimerId, Timers};
 use libsys::{Memory, Session};
+
+/// Kinds of records from this one on are the server's.
+pub const RECORDS: u16 = 0xff00;
 
 /// Number of a node: an inode number, or whatever else finds it.
 pub type NodeId = u64;
@@ -67,6 +81,25 @@ pub trait Volume: Sized {
     fn is_read_only(&self) -> bool {
         false
     }
+
+    /// What the volume keeps from one incarnation to the next, if it does. Without it requests that change something end with an error when the server dies, and positions and
+    /// locks are lost.
+    fn records(&mut self) -> Option<&mut Records> {
+        None
+    }
+
+    /// Whether a node's number means the same to the next incarnation, so that files that are open stay so.
+    fn outlives(&mut self) -> bool {
+        self.records().is_some()
+    }
+
+    /// The server has started: nodes without names are freed that nobody has open. Later ones are [released](Volume::release).
+    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
+        let _ = is_open;
+    }
+
+    /// What was staged is committed.
+    fn committed(&mut self) {}
 
     /// What is known about a node.
     fn status(&mut self, node: NodeId) -> Result<Status>;

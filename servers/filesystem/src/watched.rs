@@ -1,18 +1,9 @@
-//! What is kept for each node that is in use: by how many it is open, who has locked it, who wants to hear of changes.
+//! What is known of nodes besides by how many they are open: who has locked them, who wants to hear of changes.
 
 use crate::volume::NodeId;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use libsys::Channel;
-
-/// A node in use.
-#[derive(Debug, Default)]
-struct Node {
-    opens: u32,
-    lock: Lock,
-    /// Who is signalled: by badge.
-    subscribers: Vec<(u64, Channel, u64)>,
-}
 
 /// The lock of a node.
 #[derive(Debug, Default)]
@@ -22,83 +13,80 @@ struct Lock {
     is_exclusive: bool,
 }
 
-/// All nodes in use.
+/// Who is signalled when a node changes.
+#[derive(Debug)]
+struct Subscriber {
+    badge: u64,
+    channel: Channel,
+    bits: u64,
+}
+
+/// Locks and subscribers. Most nodes have neither, and cost nothing here.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
-    nodes: BTreeMap<NodeId, Node>,
-    /// Subscribers of all nodes together: where there are none, changes cost nothing.
-    subscribers: usize,
+    locks: BTreeMap<NodeId, Lock>,
+    subscribers: BTreeMap<NodeId, Vec<Subscriber>>,
 }
 
 impl Watched {
-    /// One more has it open.
-    pub(crate) fn open(&mut self, node: NodeId) {
-        self.nodes.entry(node).or_default().opens += 1;
-    }
-
-    /// Whether somebody has it open.
-    pub(crate) fn is_open(&self, node: NodeId) -> bool {
-        self.nodes.contains_key(&node)
-    }
-
-    /// The open file of a badge is closed: whether it was the last one of the node, and whether a lock became free.
-    pub(crate) fn close(&mut self, node: NodeId, badge: u64) -> (bool, bool) {
-        self.subscribe(node, badge, None);
-        let was_locked = self.unlock(node, badge);
-        let Some(entry) = self.nodes.get_mut(&node) else { return (false, was_locked) };
-        entry.opens = entry.opens.saturating_sub(1);
-        let is_last = entry.opens == 0;
-        if is_last {
-            self.nodes.remove(&node);
-        }
-        (is_last, was_locked)
-    }
-
-    /// Gives the open file of a badge the node's lock, if that is possible.
-    pub(crate) fn lock(&mut self, node: NodeId, badge: u64, exclusive: bool) -> bool {
-        let Some(Node { lock, .. }) = self.nodes.get_mut(&node) else { return false };
+    /// Whether the open file of a badge can have the node's lock.
+    pub(crate) fn can_lock(&self, node: NodeId, badge: u64, exclusive: bool) -> bool {
+        let Some(lock) = self.locks.get(&node) else { return true };
         let others = lock.owners.iter().any(|owner| *owner != badge);
-        if others && (exclusive || lock.is_exclusive) {
-            return false;
-        }
+        !others || !exclusive && !lock.is_exclusive
+    }
+
+    /// How the open file of a badge has the node's lock: exclusively or not.
+    pub(crate) fn locked(&self, node: NodeId, badge: u64) -> Option<bool> {
+        let lock = self.locks.get(&node).filter(|lock| lock.owners.contains(&badge))?;
+        Some(lock.is_exclusive)
+    }
+
+    /// Gives it the lock.
+    pub(crate) fn lock(&mut self, node: NodeId, badge: u64, exclusive: bool) {
+        let lock = self.locks.entry(node).or_default();
         lock.owners.insert(badge);
         lock.is_exclusive = exclusive;
-        true
     }
 
-    /// Takes the lock away from the open file of a badge: whether it had it.
+    /// Takes the lock away: whether it had it.
     pub(crate) fn unlock(&mut self, node: NodeId, badge: u64) -> bool {
-        self.nodes.get_mut(&node).is_some_and(|entry| entry.lock.owners.remove(&badge))
+        let Some(lock) = self.locks.get_mut(&node) else { return false };
+        let had = lock.owners.remove(&badge);
+        if lock.owners.is_empty() {
+            self.locks.remove(&node);
+        }
+        had
     }
 
-    /// Signals a channel at changes, for the open file of a badge, in place of what it asked for before.
-    pub(crate) fn subscribe(&mut self, node: NodeId, badge: u64, channel: Option<(Channel, u64)>) {
-        if self.subscribers == 0 && channel.is_none() {
-            return;
-        }
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        let before = entry.subscribers.len();
-        entry.subscribers.retain(|(known, ..)| *known != badge);
-        self.subscribers -= before - entry.subscribers.len();
-        if let Some((channel, bits)) = channel {
-            entry.subscribers.push((badge, channel, bits));
-            self.subscribers += 1;
-        }
+    /// Signals a channel at changes, for the open file of a badge.
+    pub(crate) fn subscribe(&mut self, node: NodeId, badge: u64, channel: Channel, bits: u64) {
+        self.subscribers.entry(node).or_default().push(Subscriber { badge, channel, bits });
     }
 
-    /// The node has changed. Who cannot be signalled any more is forgotten.
+    /// Ends that: whether there was something to end.
+    pub(crate) fn unsubscribe(&mut self, node: NodeId, badge: u64) -> bool {
+        let Some(subscribers) = self.subscribers.get_mut(&node) else { return false };
+        let before = subscribers.len();
+        subscribers.retain(|subscriber| subscriber.badge != badge);
+        let had = subscribers.len() < before;
+        if subscribers.is_empty() {
+            self.subscribers.remove(&node);
+        }
+        had
+    }
+
+    /// The node has changed: who hears of it. Returns those who cannot be signalled any more, and are to be forgotten.
     #[inline]
-    pub(crate) fn changed(&mut self, node: NodeId) {
-        if self.subscribers > 0 {
-            self.tell(node);
-        }
+    pub(crate) fn changed(&mut self, node: NodeId) -> Vec<u64> {
+        if self.subscribers.is_empty() { Vec::new() } else { self.tell(node) }
     }
 
     #[cold]
-    fn tell(&mut self, node: NodeId) {
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        let before = entry.subscribers.len();
-        entry.subscribers.retain(|(_, channel, bits)| channel.signal(*bits).is_ok());
-        self.subscribers -= before - entry.subscribers.len();
+    fn tell(&mut self, node: NodeId) -> Vec<u64> {
+        let all = self.subscribers.get(&node).into_iter().flatten();
+        all.filter(|subscriber| subscriber.channel.signal(subscriber.bits).is_err())
+            .map(|subscriber| subscriber.badge)
+            .collect()
     }
 }

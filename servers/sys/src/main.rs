@@ -1,10 +1,11 @@
-//! `sys`: the live system as text, a file for each view, made at the moment when it is read from its start. Serves `filesystem` and `file`, read-only. Needs the resource `inspect`.
+//! `sys`: the live system as text, a file for each view, made at the moment when it is read from its start. Serves `filesystem` and `file`, read-only. Needs the resource `inspect`, and `state`.
 //!
 //! `handles` and `maps` are directories with a file for each process, by its number.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
 
+mod texts;
 mod tree;
 mod views;
 

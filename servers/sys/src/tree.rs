@@ -1,13 +1,14 @@
 //! The views as a file system.
 
+use crate::texts::Texts;
 use crate::views::{PER_PROCESS, System, VIEWS};
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use filesystem::{
     Clock, Destination, FileError, FileSystemStatistics, Found, NodeId, NodeKind, Result, Status, Volume,
 };
 use libsys::env::Env;
 use libsys::service;
+use libsys::state::Records;
 
 /// The root directory. Behind it come the views, and behind those the directories of views of one process.
 const ROOT: NodeId = 0;
@@ -32,8 +33,7 @@ enum Node {
 pub struct Tree {
     system: System,
     clock: Clock,
-    /// What was read of files that are open: a reader sees one moment.
-    texts: BTreeMap<NodeId, String>,
+    texts: Texts,
 }
 
 fn node(number: NodeId) -> Result<Node> {
@@ -86,7 +86,16 @@ impl Tree {
 
 impl Volume for Tree {
     fn start(env: &Env) -> service::Result<Tree> {
-        Ok(Tree { system: System::new(env), clock: Clock::of(env), texts: BTreeMap::new() })
+        let texts = Texts::open(Records::open(env)?, libsys::env::get().account());
+        Ok(Tree { system: System::new(env), clock: Clock::of(env), texts })
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(self.texts.records())
+    }
+
+    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
+        self.texts.retain(is_open);
     }
 
     fn root(&self) -> NodeId {
@@ -119,7 +128,7 @@ impl Volume for Tree {
     }
 
     fn size(&mut self, number: NodeId) -> Result<u64> {
-        Ok(self.texts.get(&number).map_or(0, |text| text.len() as u64))
+        Ok(self.texts.bytes(number))
     }
 
     fn lookup(&mut self, directory: NodeId, name: &str) -> Result<Option<Found>> {
@@ -149,18 +158,16 @@ impl Volume for Tree {
     }
 
     fn read(&mut self, number: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
-        if offset == 0 || !self.texts.contains_key(&number) {
+        if offset == 0 || !self.texts.has(number) {
             let text = self.make(number)?;
-            self.texts.insert(number, text);
+            self.texts.put(number, &text)?;
         }
-        let text = self.texts.get(&number).map(String::as_bytes).unwrap_or_default();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
-        into.put(&text[start..]);
+        self.texts.read(number, offset, into);
         Ok(())
     }
 
     fn release(&mut self, number: NodeId) {
-        self.texts.remove(&number);
+        self.texts.forget(number);
     }
 
     fn statistics(&mut self) -> Result<FileSystemStatistics> {

@@ -1,66 +1,35 @@
-//! The data of a file: pages by number; one that is not there is a hole and reads as zeros. Each page is as long as what was written to it, so small files take little.
+//! The data of a file: pages by number; one that is not there is a hole and reads as zeros. What is in the last page behind the end nobody knows: it is zeroed when the file grows.
 
+use crate::arena::{Arena, PageNumber};
+use crate::budget::{Budget, PAGE};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use filesystem::{Destination, FileError, Result, Source};
 
-/// Bytes of a page.
-pub const PAGE: u64 = 4096;
-
-/// What a page takes besides its bytes: its place in the map and in the allocator.
+/// What a page takes besides its bytes: its place in the map, and its descriptor.
 const OVERHEAD: u64 = 64;
-
-/// Pages grow by so much.
-const STEP: usize = 256;
-
-/// What all files together may take.
-#[derive(Debug)]
-pub struct Budget {
-    limit: u64,
-    used: u64,
-}
-
-impl Budget {
-    /// Nothing is used of `limit` bytes.
-    pub fn new(limit: u64) -> Budget {
-        Budget { limit, used: 0 }
-    }
-
-    /// Bytes in all.
-    pub fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Bytes that are left.
-    pub fn left(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
-    }
-
-    /// Takes bytes. Error: `NoSpace`.
-    pub fn take(&mut self, bytes: u64) -> Result<()> {
-        if bytes > self.left() {
-            return Err(FileError::NoSpace);
-        }
-        self.used += bytes;
-        Ok(())
-    }
-
-    /// Gives bytes back.
-    pub fn give(&mut self, bytes: u64) {
-        self.used = self.used.saturating_sub(bytes);
-    }
-}
 
 /// The data of a file.
 #[derive(Debug, Default)]
 pub struct Contents {
-    pages: BTreeMap<u64, Vec<u8>>,
+    pages: BTreeMap<u64, PageNumber>,
     size: u64,
-    /// What was taken from the budget for it.
-    charged: u64,
+}
+
+/// Whose data is written, and where its size is noted.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub serial: u64,
+    /// Page and offset of the size.
+    pub size: (PageNumber, usize),
 }
 
 impl Contents {
+    /// A file of this size, all of it a hole.
+    pub fn of_size(size: u64) -> Contents {
+        Contents { pages: BTreeMap::new(), size }
+    }
+
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.size
@@ -68,131 +37,134 @@ impl Contents {
 
     /// Bytes of memory that it takes.
     pub fn charged(&self) -> u64 {
-        self.charged
+        self.pages.len() as u64 * (PAGE + OVERHEAD)
+    }
+
+    /// Finds a page of an earlier incarnation: whether it is a part of the file.
+    pub fn restore(&mut self, number: u64, page: PageNumber) -> bool {
+        let is_part = number < self.size.div_ceil(PAGE) && !self.pages.contains_key(&number);
+        if is_part {
+            self.pages.insert(number, page);
+        }
+        is_part
     }
 
     /// Copies from an offset on, up to the end.
-    pub fn read(&self, offset: u64, into: &mut Destination<'_>) {
+    pub fn read(&self, offset: u64, into: &mut Destination<'_>, arena: &Arena) {
         let mut at = offset;
         while at < self.size && into.room() > 0 {
             let (page, start) = (at / PAGE, (at % PAGE) as usize);
             let count = (PAGE - start as u64).min(self.size - at) as usize;
-            let there = self.pages.get(&page).and_then(|page| page.get(start..)).unwrap_or_default();
-            let there = &there[..there.len().min(count)];
-            let mut done = into.put(there);
-            if done == there.len() {
-                done += into.put_zeros(count - done);
-            }
-            at += done as u64;
+            at += match self.pages.get(&page).and_then(|page| arena.place(*page)) {
+                Some((mapping, place)) => into.put_mapped(mapping, place + start, count),
+                None => into.put_zeros(count),
+            } as u64;
         }
     }
 
     /// Copies into the file from an offset on, as much as there is room for. Error: `NoSpace`, where there is none at all.
-    pub fn write(&mut self, offset: u64, from: &mut Source<'_>, budget: &mut Budget) -> Result<()> {
-        let mut at = offset;
-        while from.left() > 0 {
-            let (page, start) = (at / PAGE, (at % PAGE) as usize);
-            let count = (PAGE as usize - start).min(from.left());
-            let place = match self.room(page, start + count, budget) {
-                Ok(page) => &mut page[start..start + count],
-                // What fitted is written.
-                Err(_) if at > offset => break,
-                Err(error) => return Err(error),
-            };
-            at += from.take(place) as u64;
-            self.size = self.size.max(at);
+    pub fn write(
+        &mut self,
+        owner: Owner,
+        offset: u64,
+        from: &mut Source<'_>,
+        arena: &mut Arena,
+        budget: &mut Budget,
+    ) -> Result<()> {
+        let wanted = offset + from.left() as u64;
+        let (mut end, mut new) = (offset, Vec::new());
+        for number in offset / PAGE..wanted.div_ceil(PAGE) {
+            if !self.pages.contains_key(&number) {
+                match take_page(arena, budget) {
+                    Ok(page) => new.push((number, page)),
+                    // What fits is written.
+                    Err(_) => break,
+                }
+            }
+            end = wanted.min((number + 1) * PAGE);
         }
+        if end == offset {
+            return Err(FileError::NoSpace);
+        }
+        if end > self.size {
+            arena.log(owner.size.0, owner.size.1, &end.to_le_bytes());
+            if let Err(error) = arena.stage() {
+                new.into_iter().for_each(|(_, page)| give_page(page, arena, budget));
+                return Err(error);
+            }
+            self.zero_behind_end(offset, arena);
+        }
+        for (number, page) in &new {
+            if let Some((mapping, place)) = arena.place(*page) {
+                // All but what is written now.
+                let (first, last) = (number * PAGE, (number + 1) * PAGE);
+                let (start, stop) = (offset.max(first), end.min(last));
+                mapping.zero(place, (start - first) as usize);
+                mapping.zero(place + (stop - first) as usize, (last - stop) as usize);
+            }
+        }
+        let is_new = |number| new.iter().find(|(new, _)| *new == number).map(|(_, page)| *page);
+        let mut at = offset;
+        while at < end {
+            let (number, start) = (at / PAGE, (at % PAGE) as usize);
+            let count = (PAGE - start as u64).min(end - at) as usize;
+            let page = self.pages.get(&number).copied().or_else(|| is_new(number));
+            let Some((mapping, place)) = page.and_then(|page| arena.place(page)) else { break };
+            at += from.take_mapped(mapping, place + start, count) as u64;
+        }
+        for (number, page) in new {
+            arena.own(page, owner.serial, number);
+            self.pages.insert(number, page);
+        }
+        self.size = self.size.max(end);
         Ok(())
     }
 
-    /// A page of at least so many bytes.
-    fn room(&mut self, number: u64, bytes: usize, budget: &mut Budget) -> Result<&mut Vec<u8>> {
-        let (length, is_new) = match self.pages.get(&number) {
-            Some(page) => (page.len(), false),
-            None => (0, true),
-        };
-        if length < bytes {
-            let new_length = bytes.next_multiple_of(STEP);
-            let charge = (new_length - length) as u64 + if is_new { OVERHEAD } else { 0 };
-            budget.take(charge)?;
-            let page = self.pages.entry(number).or_default();
-            if page.try_reserve_exact(new_length - length).is_err() {
-                budget.give(charge);
-                if is_new {
-                    self.pages.remove(&number);
-                }
-                return Err(FileError::NoSpace);
-            }
-            page.resize(new_length, 0);
-            self.charged += charge;
+    /// Cuts the file off, or lets it end later. Error: `NoSpace`.
+    pub fn truncate(&mut self, owner: Owner, bytes: u64, arena: &mut Arena, budget: &mut Budget) -> Result<()> {
+        if bytes == self.size {
+            return Ok(());
         }
-        self.pages.get_mut(&number).ok_or(FileError::NoSpace)
-    }
-
-    /// Cuts the file off, or lets it end later.
-    pub fn truncate(&mut self, bytes: u64, budget: &mut Budget) {
-        if bytes < self.size {
-            let mut freed = 0;
-            for (_, page) in self.pages.split_off(&bytes.div_ceil(PAGE)) {
-                freed += page.len() as u64 + OVERHEAD;
+        arena.log(owner.size.0, owner.size.1, &bytes.to_le_bytes());
+        if bytes > self.size {
+            arena.stage()?;
+            self.zero_behind_end(bytes, arena);
+        } else {
+            arena.stage_last()?;
+            for page in self.pages.split_off(&bytes.div_ceil(PAGE)).into_values() {
+                arena.free(page);
+                budget.give(PAGE + OVERHEAD);
             }
-            // What is behind the end is zero when the file grows again.
-            if let Some(page) = self.pages.get_mut(&(bytes / PAGE)) {
-                let end = ((bytes % PAGE) as usize).min(page.len());
-                page[end..].fill(0);
-            }
-            self.charged -= freed;
-            budget.give(freed);
         }
         self.size = bytes;
+        Ok(())
     }
 
-    /// Gives back what it took.
-    pub fn free(&mut self, budget: &mut Budget) {
-        budget.give(core::mem::take(&mut self.charged));
-        self.pages.clear();
-        self.size = 0;
+    /// Frees its pages, when that is committed.
+    pub fn free(self, arena: &mut Arena, budget: &mut Budget) {
+        budget.give(self.charged());
+        self.pages.into_values().for_each(|page| arena.free(page));
+    }
+
+    /// Zeroes what is in the last page behind the end of the file, up to an offset.
+    fn zero_behind_end(&self, up_to: u64, arena: &Arena) {
+        let start = self.size % PAGE;
+        let end = up_to.min(self.size - start + PAGE);
+        if start > 0
+            && end > self.size
+            && let Some((mapping, place)) = self.pages.get(&(self.size / PAGE)).and_then(|page| arena.place(*page))
+        {
+            mapping.zero(place + start as usize, (end - self.size) as usize);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn take_page(arena: &mut Arena, budget: &mut Budget) -> Result<PageNumber> {
+    budget.take(PAGE + OVERHEAD)?;
+    arena.take().inspect_err(|_| budget.give(PAGE + OVERHEAD))
+}
 
-    fn read(contents: &Contents, offset: u64, bytes: usize) -> Vec<u8> {
-        let mut into = vec![0xee; bytes];
-        let mut destination = Destination::bytes(&mut into);
-        contents.read(offset, &mut destination);
-        let count = bytes - destination.room();
-        into.truncate(count);
-        into
-    }
-
-    #[test]
-    fn holes_and_what_was_cut_off_are_zeros() {
-        let (mut contents, mut budget) = (Contents::default(), Budget::new(1 << 20));
-        contents.write(PAGE * 1_000_000 + 10, &mut Source::bytes(b"far"), &mut budget).expect("room");
-        assert_eq!(contents.size(), PAGE * 1_000_000 + 13);
-        assert!(contents.charged() < 1000, "a hole takes nothing");
-        assert_eq!(read(&contents, PAGE * 1_000_000 + 8, 100), b"\0\0far");
-        assert_eq!(read(&contents, PAGE * 5 - 3, 6), [0; 6]);
-        contents.write(0, &mut Source::bytes(&[7; 5000]), &mut budget).expect("room");
-        contents.truncate(4100, &mut budget);
-        contents.truncate(6000, &mut budget);
-        assert_eq!(read(&contents, 4098, 4), [7, 7, 0, 0]);
-        assert_eq!(read(&contents, 4098, 5000).len(), 6000 - 4098);
-        contents.truncate(0, &mut budget);
-        assert_eq!((contents.charged(), budget.left()), (0, 1 << 20));
-    }
-
-    #[test]
-    fn what_fits_is_written() {
-        let (mut contents, mut budget) = (Contents::default(), Budget::new(10_000));
-        let mut source = Source::bytes(&[1; 20_000]);
-        contents.write(0, &mut source, &mut budget).expect("some room");
-        assert_eq!((contents.size(), source.left()), (2 * PAGE, 20_000 - 2 * PAGE as usize));
-        assert_eq!(contents.write(contents.size(), &mut source, &mut budget), Err(FileError::NoSpace));
-        contents.free(&mut budget);
-        assert_eq!(budget.left(), 10_000);
-    }
+fn give_page(page: PageNumber, arena: &mut Arena, budget: &mut Budget) {
+    arena.give_back(page);
+    budget.give(PAGE + OVERHEAD);
 }

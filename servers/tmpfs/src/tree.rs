@@ -1,138 +1,284 @@
-//! All nodes, as a [`Volume`].
+//! All nodes, as a [`Volume`]. Each change is staged first: where there is no room for that, nothing has happened.
 
-use crate::contents::{Budget, Contents, PAGE};
-use crate::node::{Body, Node};
+use crate::arena::{Arena, PageNumber};
+use crate::budget::{Budget, PAGE};
+use crate::contents::{Contents, Owner};
+use crate::names::{NameSlabs, Names, OWNERS, Place};
+use crate::node::{Body, Node, SIZE, SLOT_BYTES};
+use crate::recover::recover;
+use crate::slab::{Slab, Slot};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use filesystem::{
-    Clock, Destination, FileError, FileSystemStatistics, Found, Listing, New, NodeId, Result, Source, Status,
-    StatusChange, Volume,
+    Clock, Destination, FileError, FileSystemStatistics, Found, New, NodeId, Result, Source, Status, StatusChange,
+    Volume,
 };
+use libsys::Account;
 use libsys::env::Env;
 use libsys::protocol::filesystem::RenameOptions;
 use libsys::service;
+use libsys::state::Records;
 
-/// What a node takes of the memory, besides its data and names.
-const NODE_BYTES: u64 = 256;
+/// What a node takes of the memory, besides its data and names: here, and in the arena.
+pub const NODE_BYTES: u64 = 256 + SLOT_BYTES as u64;
 
-/// What a name takes, besides its letters: two places in maps.
-const NAME_BYTES: u64 = 160;
+/// What a name takes here, besides its letters: places in maps.
+const NAME_BYTES: u64 = 192;
 
 /// Part of the account's memory for files, in percent, where nothing else is said.
 const PERCENT: u64 = 75;
 
-/// The root directory.
-const ROOT: NodeId = 0;
+/// The root directory: the first node that is made.
+pub const ROOT: NodeId = 0;
+
+/// Numbers by which the largest number of a node can grow at once.
+const MOST_NEW: usize = 64;
+
+/// What a name takes of the memory.
+pub fn name_bytes(name: &str) -> u64 {
+    NAME_BYTES + name.len() as u64 + NameSlabs::bytes(name)
+}
 
 /// A file system.
 #[derive(Debug)]
 pub struct Tree {
     /// By number; `None` where a number is free.
     nodes: Vec<Option<Node>>,
-    free: Vec<NodeId>,
+    slab: Slab,
+    names: NameSlabs,
+    arena: Arena,
     budget: Budget,
     clock: Clock,
+    /// The last number that was given to a node.
+    serial: u64,
+    /// Nodes that nobody uses any more, and for whose end there was no room.
+    left: Vec<NodeId>,
 }
 
 impl Tree {
-    /// An empty one, of so many bytes.
-    pub fn new(bytes: u64, clock: Clock) -> Tree {
-        let root = Node::new(Body::Directory(Listing::default()), 0o755, clock.now());
-        Tree { nodes: alloc::vec![Some(root)], free: Vec::new(), budget: Budget::new(bytes), clock }
+    /// What the incarnation before has left, or an empty one, of so many bytes.
+    pub fn open(records: Records, account: &'static Account, bytes: u64, clock: Clock) -> service::Result<Tree> {
+        let mut arena = Arena::open(records, account, bytes)?;
+        let (mut slab, mut names) = (Slab::new(OWNERS, SLOT_BYTES), NameSlabs::new());
+        let mut budget = Budget::new(bytes);
+        let found = recover(&mut arena, &mut slab, &mut names, &mut budget);
+        let left = Vec::new();
+        let mut tree = Tree { nodes: found.nodes, slab, names, arena, budget, clock, serial: found.serial, left };
+        if tree.get(ROOT).is_err() {
+            tree.make_root().map_err(|_| service::StartError::Device("no room for the root directory"))?;
+        }
+        Ok(tree)
     }
 
+    fn make_root(&mut self) -> Result<()> {
+        let slot = self.slab.take(&mut self.arena)?;
+        self.serial += 1;
+        let mut root = Node::new(self.serial, Body::Directory(Names::default()), 0o755, self.clock.now());
+        root.links = 1;
+        self.log_node(slot, &root);
+        self.arena.stage()?;
+        self.arena.records().commit();
+        self.arena.committed();
+        self.put(slot, root);
+        if NodeId::from(slot) == ROOT { Ok(()) } else { Err(FileError::Corrupt) }
+    }
+
+    #[inline]
     fn get(&mut self, node: NodeId) -> Result<&mut Node> {
         // The server asks only for nodes that it was told of; another number is an error of this program.
         self.nodes.get_mut(node as usize).and_then(Option::as_mut).ok_or(FileError::Corrupt)
     }
 
-    fn names(&mut self, directory: NodeId) -> Result<&mut Listing> {
+    fn put(&mut self, slot: Slot, node: Node) {
+        let index = slot as usize;
+        if self.nodes.len() <= index {
+            self.nodes.resize_with(index + 1, || None);
+        }
+        self.nodes[index] = Some(node);
+    }
+
+    fn names(&mut self, directory: NodeId) -> Result<&mut Names> {
         match &mut self.get(directory)?.body {
             Body::Directory(names) => Ok(names),
             _ => Err(FileError::NotDirectory),
         }
     }
 
-    /// A file that is being changed, and what its data is charged to.
-    fn changed_file(&mut self, node: NodeId) -> Result<(&mut Contents, &mut Budget)> {
-        let now = self.clock.now();
-        let node = self.nodes.get_mut(node as usize).and_then(Option::as_mut).ok_or(FileError::Corrupt)?;
-        (node.modified, node.changed) = (now, now);
-        match &mut node.body {
-            Body::File(contents) => Ok((contents, &mut self.budget)),
-            _ => Err(FileError::IsDirectory),
+    fn place(&self, node: NodeId) -> Result<(PageNumber, usize)> {
+        self.slab.place(node as Slot).ok_or(FileError::Corrupt)
+    }
+
+    fn log_node(&mut self, slot: Slot, node: &Node) {
+        if let Some((page, at)) = self.slab.place(slot) {
+            self.arena.log(page, at, &node.encode());
         }
     }
 
-    fn touch(&mut self, node: NodeId) {
+    /// Changes a file's data, and its times.
+    fn change(
+        &mut self,
+        number: NodeId,
+        change: impl FnOnce(&mut Contents, Owner, &mut Arena, &mut Budget) -> Result<()>,
+    ) -> Result<()> {
+        let (page, at) = self.place(number)?;
+        let node = self.nodes.get_mut(number as usize).and_then(Option::as_mut).ok_or(FileError::Corrupt)?;
+        let owner = Owner { serial: node.serial, size: (page, at + SIZE) };
+        let Body::File(contents) = &mut node.body else { return Err(FileError::IsDirectory) };
+        change(contents, owner, &mut self.arena, &mut self.budget)?;
+        self.touch(number);
+        Ok(())
+    }
+
+    /// The contents of a node have changed now.
+    fn touch(&mut self, number: NodeId) {
         let now = self.clock.now();
-        if let Ok(node) = self.get(node) {
+        if let Ok(node) = self.get(number) {
             (node.modified, node.changed) = (now, now);
         }
+        self.write_times(number);
     }
 
-    /// A number for a node that will be put there at once.
-    fn number(&mut self) -> Result<NodeId> {
-        if let Some(number) = self.free.pop() {
-            return Ok(number);
+    /// What is known about a node has changed now.
+    fn touch_status(&mut self, number: NodeId) {
+        let now = self.clock.now();
+        if let Ok(node) = self.get(number) {
+            node.changed = now;
         }
-        self.nodes.try_reserve(1).map_err(|_| FileError::NoSpace)?;
-        // So that giving a number back never needs memory.
-        self.free.try_reserve(self.nodes.len() + 1).map_err(|_| FileError::NoSpace)?;
-        self.nodes.push(None);
-        Ok(self.nodes.len() as NodeId - 1)
+        self.write_times(number);
     }
 
-    /// A name for a node, which is charged.
-    fn add_name(&mut self, directory: NodeId, name: &str, found: Found) -> Result<()> {
-        self.budget.take(NAME_BYTES + name.len() as u64)?;
-        self.names(directory)?.insert(name, found);
+    fn write_times(&mut self, number: NodeId) {
+        if let Ok((page, at)) = self.place(number)
+            && let Some((mapping, start)) = self.arena.place(page)
+            && let Some(Some(node)) = self.nodes.get(number as usize)
+        {
+            node.write_times(mapping, start + at);
+        }
+    }
+
+    /// Takes a place for a new name, and notes it. Errors: `NoSpace`, `NotDirectory`.
+    fn log_name(&mut self, directory: NodeId, name: &str, node: NodeId) -> Result<Place> {
+        let arrival = self.names(directory)?.listing.next_arrival();
+        self.budget.take(name_bytes(name))?;
+        let place = self.names.take(name, &mut self.arena);
+        let place = place.inspect_err(|_| self.budget.give(name_bytes(name)))?;
+        self.names.log(place, directory, node, arrival, name, &mut self.arena);
+        Ok(place)
+    }
+
+    /// Takes back what [`Tree::log_name`] did.
+    fn give_name(&mut self, name: &str, place: Place) {
+        self.names.give(place, &mut self.arena);
+        self.budget.give(name_bytes(name));
+    }
+
+    /// A staged name is there.
+    fn add_name(&mut self, directory: NodeId, name: &str, found: Found, place: Place) -> Result<()> {
+        self.names(directory)?.insert(name, found, place);
+        self.get(found.node)?.links += 1;
         self.touch(directory);
         Ok(())
     }
 
-    fn take_name(&mut self, directory: NodeId, name: &str) -> Result<()> {
-        self.names(directory)?.remove(name).ok_or(FileError::NotFound)?;
-        self.budget.give(NAME_BYTES + name.len() as u64);
+    /// A staged name is gone.
+    fn take_name(&mut self, directory: NodeId, name: &str, place: Place) -> Result<()> {
+        self.names(directory)?.remove(name);
+        self.give_name(name, place);
         self.touch(directory);
         Ok(())
     }
 
     /// One name of a node is gone.
     fn lose(&mut self, node: NodeId) -> Result<()> {
-        let now = self.clock.now();
-        let node = self.get(node)?;
-        node.links = node.links.saturating_sub(1);
-        node.changed = now;
+        let entry = self.get(node)?;
+        entry.links = entry.links.saturating_sub(1);
+        self.touch_status(node);
         Ok(())
     }
 
     /// Error: `NotEmpty`, for a directory with names.
     fn check_empty(&mut self, found: Found) -> Result<()> {
         match &self.get(found.node)?.body {
-            Body::Directory(names) if !names.is_empty() => Err(FileError::NotEmpty),
+            Body::Directory(names) if !names.listing.is_empty() => Err(FileError::NotEmpty),
             _ => Ok(()),
         }
+    }
+
+    /// Writes the target of a new link as its data.
+    fn fill_link(&mut self, slot: Slot, node: &mut Node) -> Result<()> {
+        let (page, at) = self.place(slot.into())?;
+        let owner = Owner { serial: node.serial, size: (page, at + SIZE) };
+        let Body::Link(target, contents) = &mut node.body else { return Ok(()) };
+        contents.write(owner, 0, &mut Source::bytes(target.as_bytes()), &mut self.arena, &mut self.budget)
+    }
+
+    /// Stages a new node under a new name. Error: `NoSpace`; nothing was taken then.
+    fn stage_new(&mut self, directory: NodeId, name: &str, slot: Slot, node: &mut Node) -> Result<Place> {
+        self.fill_link(slot, node)?;
+        self.log_node(slot, node);
+        let place = self.log_name(directory, name, slot.into())?;
+        self.arena.stage().inspect_err(|_| self.give_name(name, place))?;
+        Ok(place)
+    }
+
+    /// Ends a node. Error: `NoSpace`, where not even that can be noted.
+    fn end_node(&mut self, number: NodeId) -> Result<()> {
+        let (page, at) = self.place(number)?;
+        self.arena.log(page, at, &[0; 8]);
+        self.arena.stage_last()?;
+        let node = self.nodes.get_mut(number as usize).and_then(Option::take);
+        self.give_node(number as Slot, node);
+        Ok(())
+    }
+
+    /// Gives back what a node has taken.
+    fn give_node(&mut self, slot: Slot, node: Option<Node>) {
+        if let Some(Node { body: Body::File(contents) | Body::Link(_, contents), .. }) = node {
+            contents.free(&mut self.arena, &mut self.budget);
+        }
+        self.budget.give(NODE_BYTES);
+        self.slab.give(slot, &mut self.arena);
+    }
+
+    fn is_unnamed(&self, number: NodeId) -> bool {
+        let node = self.nodes.get(number as usize).and_then(Option::as_ref);
+        number != ROOT && node.is_some_and(|node| node.links == 0)
     }
 }
 
 impl Volume for Tree {
     fn start(env: &Env) -> service::Result<Tree> {
         let percent = env.parse("percent")?.unwrap_or(PERCENT).min(100);
-        let limits = env.account().usage()?.limits;
-        Ok(Tree::new(limits.frames.saturating_mul(PAGE) / 100 * percent, Clock::of(env)))
+        // The account is the process's own, and stays.
+        let account = libsys::env::get().account();
+        let limits = account.usage()?.limits;
+        let bytes = limits.frames.saturating_mul(PAGE) / 100 * percent;
+        Tree::open(Records::open(env)?, account, bytes, Clock::of(env))
     }
 
     fn root(&self) -> NodeId {
         ROOT
     }
 
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(self.arena.records())
+    }
+
+    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
+        let all = 0..self.nodes.len() as NodeId;
+        let unused: Vec<NodeId> = all.filter(|node| self.is_unnamed(*node) && !is_open(*node)).collect();
+        unused.into_iter().for_each(|node| self.release(node));
+    }
+
+    fn committed(&mut self) {
+        self.arena.committed();
+    }
+
     fn status(&mut self, node: NodeId) -> Result<Status> {
         let entry = self.get(node)?;
         let (size, allocated) = match &entry.body {
-            Body::File(contents) => (contents.size(), contents.charged()),
-            Body::Directory(names) => (names.len() as u64, names.len() as u64 * NAME_BYTES),
-            Body::Link(target) => (target.len() as u64, 0),
+            Body::File(contents) | Body::Link(_, contents) => (contents.size(), contents.charged()),
+            Body::Directory(Names { listing, .. }) => (listing.len() as u64, listing.len() as u64 * NAME_BYTES),
         };
         Ok(Status {
             kind: entry.kind(),
@@ -155,18 +301,27 @@ impl Volume for Tree {
         }
     }
 
-    fn set_status(&mut self, node: NodeId, change: &StatusChange) -> Result<()> {
+    fn set_status(&mut self, number: NodeId, change: &StatusChange) -> Result<()> {
         let now = self.clock.now();
-        let entry = self.get(node)?;
+        let (page, at) = self.place(number)?;
+        let entry = self.get(number)?;
+        let before = (entry.mode, entry.accessed, entry.modified, entry.changed);
         entry.mode = change.mode.unwrap_or(entry.mode);
         entry.accessed = change.accessed.unwrap_or(entry.accessed);
         entry.modified = change.modified.unwrap_or(entry.modified);
         entry.changed = now;
-        Ok(())
+        let slot = entry.encode();
+        self.arena.log(page, at, &slot);
+        let staged = self.arena.stage();
+        if staged.is_err() {
+            let entry = self.get(number)?;
+            (entry.mode, entry.accessed, entry.modified, entry.changed) = before;
+        }
+        staged
     }
 
     fn lookup(&mut self, directory: NodeId, name: &str) -> Result<Option<Found>> {
-        Ok(self.names(directory)?.get(name))
+        Ok(self.names(directory)?.listing.get(name))
     }
 
     fn read_directory(
@@ -175,76 +330,76 @@ impl Volume for Tree {
         cursor: u64,
         add: &mut dyn FnMut(&str, Found, u64) -> bool,
     ) -> Result<()> {
-        self.names(directory)?.read(cursor, add)
+        self.names(directory)?.listing.read(cursor, add)
     }
 
     fn read_link(&mut self, node: NodeId) -> Result<String> {
         match &self.get(node)?.body {
-            Body::Link(target) => Ok(target.clone()),
+            Body::Link(target, _) => Ok(target.clone()),
             _ => Err(FileError::OutOfRange),
         }
     }
 
     fn read(&mut self, node: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
-        match &self.get(node)?.body {
-            Body::File(contents) => {
-                contents.read(offset, into);
+        match self.nodes.get(node as usize).and_then(Option::as_ref).map(|node| &node.body) {
+            Some(Body::File(contents)) => {
+                contents.read(offset, into, &self.arena);
                 Ok(())
             }
-            _ => Err(FileError::IsDirectory),
+            Some(_) => Err(FileError::IsDirectory),
+            None => Err(FileError::Corrupt),
         }
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &mut Source<'_>) -> Result<()> {
-        let (contents, budget) = self.changed_file(node)?;
-        contents.write(offset, from, budget)
+        self.change(node, |contents, owner, arena, budget| contents.write(owner, offset, from, arena, budget))
     }
 
     fn truncate(&mut self, node: NodeId, bytes: u64) -> Result<()> {
-        let (contents, budget) = self.changed_file(node)?;
-        contents.truncate(bytes, budget);
-        Ok(())
+        self.change(node, |contents, owner, arena, budget| contents.truncate(owner, bytes, arena, budget))
     }
 
     fn create(&mut self, directory: NodeId, name: &str, new: New<'_>) -> Result<NodeId> {
-        let (body, mode, extra) = match new {
-            New::File(mode) => (Body::File(Contents::default()), mode, 0),
-            New::Directory(mode) => (Body::Directory(Listing::default()), mode, 0),
-            New::Link(target) => (Body::Link(target.to_string()), 0o777, target.len() as u64),
+        let (body, mode) = match new {
+            New::File(mode) => (Body::File(Contents::default()), mode),
+            New::Directory(mode) => (Body::Directory(Names::default()), mode),
+            New::Link(target) => (Body::Link(target.to_string(), Contents::default()), 0o777),
         };
-        self.budget.take(NODE_BYTES + extra)?;
-        let node = Node::new(body, mode, self.clock.now());
+        self.nodes.try_reserve(MOST_NEW).map_err(|_| FileError::NoSpace)?;
+        self.budget.take(NODE_BYTES)?;
+        let slot = self.slab.take(&mut self.arena).inspect_err(|_| self.budget.give(NODE_BYTES))?;
+        self.serial += 1;
+        let mut node = Node::new(self.serial, body, mode, self.clock.now());
         let kind = node.kind();
-        let added = self.number().and_then(|number| {
-            self.nodes[number as usize] = Some(node);
-            match self.add_name(directory, name, Found { node: number, kind }) {
-                Ok(()) => Ok(number),
-                Err(error) => {
-                    self.nodes[number as usize] = None;
-                    self.free.push(number);
-                    Err(error)
-                }
+        match self.stage_new(directory, name, slot, &mut node) {
+            Ok(place) => {
+                self.put(slot, node);
+                self.add_name(directory, name, Found { node: slot.into(), kind }, place)?;
+                Ok(slot.into())
             }
-        });
-        if added.is_err() {
-            self.budget.give(NODE_BYTES + extra);
+            Err(error) => {
+                self.arena.forget();
+                self.give_node(slot, Some(node));
+                Err(error)
+            }
         }
-        added
     }
 
     fn link(&mut self, node: NodeId, directory: NodeId, name: &str) -> Result<()> {
         let kind = self.get(node)?.kind();
-        self.add_name(directory, name, Found { node, kind })?;
-        let now = self.clock.now();
-        let node = self.get(node)?;
-        node.links += 1;
-        node.changed = now;
+        let place = self.log_name(directory, name, node)?;
+        self.arena.stage().inspect_err(|_| self.give_name(name, place))?;
+        self.add_name(directory, name, Found { node, kind }, place)?;
+        self.touch_status(node);
         Ok(())
     }
 
     fn remove(&mut self, directory: NodeId, name: &str, found: Found) -> Result<()> {
         self.check_empty(found)?;
-        self.take_name(directory, name)?;
+        let place = self.names(directory)?.place(name).ok_or(FileError::NotFound)?;
+        self.names.log_end(place, &mut self.arena);
+        self.arena.stage_last()?;
+        self.take_name(directory, name, place)?;
         self.lose(found.node)
     }
 
@@ -256,31 +411,40 @@ impl Volume for Tree {
         replaced: Option<Found>,
         _: RenameOptions,
     ) -> Result<()> {
-        match replaced {
-            Some(replaced) => {
-                self.check_empty(replaced)?;
-                self.names(to.0)?.insert(to.1, found);
-                self.touch(to.0);
-                self.lose(replaced.node)?;
-            }
-            None => self.add_name(to.0, to.1, found)?,
+        if let Some(replaced) = replaced {
+            self.check_empty(replaced)?;
         }
-        self.take_name(from.0, from.1)
+        let old = self.names(from.0)?.place(from.1).ok_or(FileError::NotFound)?;
+        let known = self.names(to.0)?.place(to.1);
+        let place = match known {
+            Some(place) => {
+                self.names.log_node(place, found.node, &mut self.arena);
+                place
+            }
+            None => self.log_name(to.0, to.1, found.node)?,
+        };
+        self.names.log_end(old, &mut self.arena);
+        self.arena.stage().inspect_err(|_| {
+            if known.is_none() {
+                self.give_name(to.1, place);
+            }
+        })?;
+        self.add_name(to.0, to.1, found, place)?;
+        if let Some(replaced) = replaced {
+            self.lose(replaced.node)?;
+        }
+        self.take_name(from.0, from.1, old)?;
+        self.lose(found.node)
     }
 
     fn release(&mut self, number: NodeId) {
-        let Some(entry) = self.nodes.get_mut(number as usize) else { return };
-        if number == ROOT || entry.as_ref().is_none_or(|node| node.links > 0) {
-            return;
+        let mut left = core::mem::take(&mut self.left);
+        left.push(number);
+        for number in left {
+            if self.is_unnamed(number) && self.end_node(number).is_err() {
+                self.left.push(number);
+            }
         }
-        let mut bytes = NODE_BYTES;
-        match entry.take().map(|node| node.body) {
-            Some(Body::File(mut contents)) => contents.free(&mut self.budget),
-            Some(Body::Link(target)) => bytes += target.len() as u64,
-            _ => {}
-        }
-        self.budget.give(bytes);
-        self.free.push(number);
     }
 
     fn statistics(&mut self) -> Result<FileSystemStatistics> {

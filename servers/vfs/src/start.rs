@@ -31,7 +31,7 @@ fn wrong(what: &str, why: &str) -> StartError {
 /// The server, with everything mounted.
 pub fn start(env: &'static Env) -> Result<Vfs> {
     let incarnation = sys::identify().incarnation;
-    let devices = FileServer::new(Devices::new(env, Clock::of(env)), env);
+    let devices = FileServer::new(Devices::new(env, Clock::of(env)), env)?;
     let (kept, before) = KeptMounts::open(env)?;
     let mut vfs = Vfs {
         env,

@@ -1,0 +1,136 @@
+//! A server in a process of its own, which is started again whenever it was killed.
+
+use crate::Tree;
+use filesystem::FileServer;
+use libsys::abi::process::ProcessState;
+use libsys::abi::Limits;
+use libsys::client;
+use libsys::env::{self, Startup};
+use libsys::fake::{FakeProcess, account};
+use libsys::protocol::FileSystemClient;
+use libsys::{Channel, Handle, Memory, Object, Rights};
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Frames of the server's account; one in a hundred is for files.
+const FRAMES: u64 = 400_000;
+
+/// A server.
+pub struct World {
+    process: FakeProcess,
+    channel: Handle,
+    /// Of how long the fuses of incarnations are; 0: nobody kills it.
+    fuse: Arc<AtomicU64>,
+    deaths: Arc<AtomicU64>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// What the fuse says when the test is over.
+const OVER: u64 = u64::MAX;
+
+impl World {
+    /// A server with an empty file system.
+    pub fn new() -> World {
+        let process = FakeProcess::new();
+        let channel = process.new_channel();
+        let own = process.run(|| {
+            let limits = account().usage().expect("usage").limits;
+            let own = account().split(Limits { frames: FRAMES, ..limits }).expect("an account");
+            own.set_kept(true).expect("kept");
+            own.into_handle()
+        });
+        let handles = [("channel", channel), ("account", own.expect("alive"))];
+        let (fuse, deaths) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let keeper = thread::spawn({
+            let (fuse, deaths) = (fuse.clone(), deaths.clone());
+            move || keep(process, &handles, &fuse, &deaths)
+        });
+        World { process, channel, fuse, deaths, keeper: Some(keeper) }
+    }
+
+    /// The root.
+    pub fn root(&self) -> FileSystemClient {
+        let channel = self.channel;
+        let minted = loop {
+            // The process may just be dead.
+            let minted = self.process.run(move || {
+                let channel = ManuallyDrop::new(Channel::from_handle(channel));
+                channel.mint(1, env::account()).expect("a session").into_handle()
+            });
+            match minted {
+                Some(minted) => break minted,
+                None => thread::yield_now(),
+            }
+        };
+        client::unchecked(self.process.take(minted, Rights::all()))
+    }
+
+    /// Lets every incarnation from now on live for at most so many system calls; 0: for ever.
+    pub fn set_fuse(&self, most: u64) {
+        self.fuse.store(most, Ordering::Relaxed);
+        self.process.kill_after((most > 0).then_some(most / 2));
+    }
+
+    /// Kills it, and waits until it is started again.
+    pub fn kill(&self) {
+        let before = self.deaths();
+        self.process.kill_after(Some(0));
+        let root = self.root();
+        while self.deaths() == before {
+            let _ = root.statistics();
+        }
+    }
+
+    /// How often it was killed.
+    pub fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::Relaxed)
+    }
+
+    /// Handles that it has.
+    pub fn handles(&self) -> usize {
+        self.process.open_handles()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.fuse.store(OVER, Ordering::Relaxed);
+        self.process.kill_after(Some(0));
+        // One that waits in a receive makes no system call.
+        self.process.kill(libsys::abi::ExitReason::Killed);
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// Starts the server again and again. Each incarnation's thread has ended before the next begins.
+fn keep(process: FakeProcess, handles: &[(&str, Handle)], fuse: &AtomicU64, deaths: &AtomicU64) {
+    let mut seed = 1u64;
+    let state = Memory::create(&account(), 128 << 10).expect("memory");
+    loop {
+        // As init does: each incarnation gets it anew.
+        let given = [("state", process.grant(&state, Rights::all(), false))];
+        let handles = handles.iter().chain(&given).map(|(name, handle)| (name.to_string(), handle.0)).collect();
+        let parameters = vec![("percent".to_string(), "1".to_string())];
+        process.set_startup(Startup { handles, parameters, ..Startup::default() });
+        let _ = process.run(|| libsys::service::main::<FileServer<Tree>>().expect("it serves"));
+        let record = process.exit_record();
+        if fuse.load(Ordering::Relaxed) == OVER {
+            return;
+        }
+        assert_eq!(record.state, ProcessState::Dead as u32, "it does not end by itself");
+        assert_eq!(record.reason, libsys::abi::ExitReason::Killed as u32, "it does not fall");
+        deaths.fetch_add(1, Ordering::Relaxed);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let most = fuse.load(Ordering::Relaxed);
+        if most != OVER {
+            process.kill_after((most > 0).then(|| (seed >> 33) % most));
+        }
+        process.restart();
+        thread::sleep(Duration::ZERO);
+    }
+}
