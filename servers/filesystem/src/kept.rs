@@ -113,7 +113,9 @@ impl<V: Volume> FileServer<V> {
 
     /// Signals a channel at changes of a node, in place of what the open file asked for before; bits of 0 end it.
     pub(crate) fn set_subscriber(&mut self, node: NodeId, badge: u64, channel: Channel, bits: u64) -> Result<()> {
-        if bits != 0 && let Some(records) = self.volume.records() {
+        if bits != 0
+            && let Some(records) = self.volume.records()
+        {
             let keepsake = records.keep(&channel).map_err(full)?;
             records.put(RecordKey::new(SUBSCRIBER, badge), &(keepsake, bits)).map_err(full)?;
         }

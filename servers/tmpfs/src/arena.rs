@@ -134,7 +134,8 @@ impl Arena {
         for (index, chunk) in self.chunks.iter().enumerate() {
             let Some(chunk) = chunk else { continue };
             for page in self.table_pages()..self.pages {
-                let word = |word: usize| chunk.mapping.load_u64(page as usize * DESCRIPTOR + word * 8, Ordering::Acquire);
+                let word =
+                    |word: usize| chunk.mapping.load_u64(page as usize * DESCRIPTOR + word * 8, Ordering::Acquire);
                 if word(0) != 0 {
                     all.push((index as u32 * self.pages + page, word(0), word(1)));
                 }
@@ -173,9 +174,14 @@ impl Arena {
         }
     }
 
-    /// Writes whose a page is, which has what it is to have.
+    /// Writes whose a page is, which has what it is to have: the owner last, as with it the rest counts.
     pub fn own(&mut self, page: PageNumber, owner: u64, place: u64) {
-        self.describe(page, owner, place);
+        if let Some((chunk, in_chunk)) = self.chunk_of(page) {
+            let at = in_chunk as usize * DESCRIPTOR;
+            chunk.mapping.word_u64(at + 8).store(place, Ordering::Release);
+            step();
+            chunk.mapping.word_u64(at).store(owner, Ordering::Release);
+        }
     }
 
     /// Frees a page, when what is staged is committed.
@@ -185,15 +191,10 @@ impl Arena {
 
     /// Frees a page that nobody has any more, at a start.
     pub fn disown(&mut self, page: PageNumber) {
-        self.describe(page, 0, 0);
-    }
-
-    fn describe(&mut self, page: PageNumber, owner: u64, place: u64) {
         if let Some((chunk, in_chunk)) = self.chunk_of(page) {
-            let at = in_chunk as usize * DESCRIPTOR;
-            chunk.mapping.word_u64(at + 8).store(place, Ordering::Release);
+            // Its place stays: until it has no owner it is where it was.
+            chunk.mapping.word_u64(in_chunk as usize * DESCRIPTOR).store(0, Ordering::Release);
             step();
-            chunk.mapping.word_u64(at).store(owner, Ordering::Release);
         }
     }
 

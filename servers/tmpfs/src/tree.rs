@@ -72,6 +72,7 @@ impl Tree {
 
     fn make_root(&mut self) -> Result<()> {
         let slot = self.slab.take(&mut self.arena)?;
+        self.budget.take(NODE_BYTES)?;
         self.serial += 1;
         let mut root = Node::new(self.serial, Body::Directory(Names::default()), 0o755, self.clock.now());
         root.links = 1;

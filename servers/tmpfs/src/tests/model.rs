@@ -32,6 +32,7 @@ impl Model {
     /// Whether there can be something of this name.
     fn check_parent(&self, path: &str) -> Outcome<()> {
         let Some((parent, _)) = path.rsplit_once('/') else { return Ok(()) };
+        self.check_parent(parent)?;
         match self.names.get(parent) {
             None => Err(FileError::NotFound),
             Some(Thing::Directory(_)) => Ok(()),
@@ -109,8 +110,12 @@ impl Model {
             Some(other) if is_directory(other) && !self.is_empty(to) => return Err(FileError::NotEmpty),
             _ => {}
         }
-        let moved: Vec<String> =
-            self.names.keys().filter(|name| name.strip_prefix(from).is_some_and(|rest| rest.starts_with('/'))).cloned().collect();
+        let moved: Vec<String> = self
+            .names
+            .keys()
+            .filter(|name| name.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')))
+            .cloned()
+            .collect();
         for name in moved {
             let thing = self.names.remove(&name).expect("listed");
             self.names.insert(format!("{to}{}", &name[from.len()..]), thing);

@@ -3,7 +3,7 @@
 use crate::Tree;
 use filesystem::FileServer;
 use libsys::abi::process::ProcessState;
-use libsys::abi::Limits;
+use libsys::abi::{ExitReason, Limits};
 use libsys::client;
 use libsys::env::{self, Startup};
 use libsys::fake::{FakeProcess, account};
@@ -13,7 +13,6 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// Frames of the server's account; one in a hundred is for files.
 const FRAMES: u64 = 400_000;
@@ -38,15 +37,18 @@ impl World {
         let channel = process.new_channel();
         let own = process.run(|| {
             let limits = account().usage().expect("usage").limits;
-            let own = account().split(Limits { frames: FRAMES, ..limits }).expect("an account");
+            let half = Limits { handles: limits.handles / 2, sessions: limits.sessions / 2, ..Limits::default() };
+            let own = account().split(Limits { frames: FRAMES, ..half }).expect("an account");
             own.set_kept(true).expect("kept");
             own.into_handle()
         });
-        let handles = [("channel", channel), ("account", own.expect("alive"))];
+        let state = Memory::create(&account(), 128 << 10).expect("memory");
+        let given = Given { process, init: FakeProcess::current(), channel, account: own.expect("alive"), state };
+        given.give();
         let (fuse, deaths) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let keeper = thread::spawn({
             let (fuse, deaths) = (fuse.clone(), deaths.clone());
-            move || keep(process, &handles, &fuse, &deaths)
+            move || keep(&given, &fuse, &deaths)
         });
         World { process, channel, fuse, deaths, keeper: Some(keeper) }
     }
@@ -100,37 +102,62 @@ impl Drop for World {
         self.fuse.store(OVER, Ordering::Relaxed);
         self.process.kill_after(Some(0));
         // One that waits in a receive makes no system call.
-        self.process.kill(libsys::abi::ExitReason::Killed);
+        self.process.kill(ExitReason::Killed);
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
     }
 }
 
-/// Starts the server again and again. Each incarnation's thread has ended before the next begins.
-fn keep(process: FakeProcess, handles: &[(&str, Handle)], fuse: &AtomicU64, deaths: &AtomicU64) {
-    let mut seed = 1u64;
-    let state = Memory::create(&account(), 128 << 10).expect("memory");
-    loop {
-        // As init does: each incarnation gets it anew.
-        let given = [("state", process.grant(&state, Rights::all(), false))];
-        let handles = handles.iter().chain(&given).map(|(name, handle)| (name.to_string(), handle.0)).collect();
+/// What every incarnation gets.
+struct Given {
+    process: FakeProcess,
+    init: FakeProcess,
+    channel: Handle,
+    account: Handle,
+    state: Memory,
+}
+
+impl Given {
+    /// Gives it to the next one, as init does: the state anew, as each closes its handle.
+    fn give(&self) {
+        let state = self.init.run(|| self.process.grant(&self.state, Rights::all(), false)).expect("alive");
+        let handles = [("channel", self.channel), ("account", self.account), ("state", state)];
+        let handles = handles.map(|(name, handle)| (name.to_string(), handle.0)).to_vec();
         let parameters = vec![("percent".to_string(), "1".to_string())];
-        process.set_startup(Startup { handles, parameters, ..Startup::default() });
+        self.process.set_startup(Startup { handles, parameters, ..Startup::default() });
+    }
+}
+
+/// Nobody else can go on where this fails.
+struct Whole;
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+/// Starts the server again and again. Each incarnation's thread has ended before the next begins.
+fn keep(given: &Given, fuse: &AtomicU64, deaths: &AtomicU64) {
+    let (_whole, process, mut seed) = (Whole, given.process, 1u64);
+    loop {
         let _ = process.run(|| libsys::service::main::<FileServer<Tree>>().expect("it serves"));
         let record = process.exit_record();
-        if fuse.load(Ordering::Relaxed) == OVER {
+        let most = fuse.load(Ordering::Relaxed);
+        if most == OVER {
             return;
         }
         assert_eq!(record.state, ProcessState::Dead as u32, "it does not end by itself");
-        assert_eq!(record.reason, libsys::abi::ExitReason::Killed as u32, "it does not fall");
-        deaths.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(record.reason, ExitReason::Killed as u32, "it does not fall");
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let most = fuse.load(Ordering::Relaxed);
-        if most != OVER {
-            process.kill_after((most > 0).then(|| (seed >> 33) % most));
-        }
+        // Most die at their start; some get far enough to do something.
+        let most = if seed >> 32 & 1 == 0 { most } else { most * 4 };
+        process.kill_after((most > 0).then(|| (seed >> 33) % most));
+        given.give();
         process.restart();
-        thread::sleep(Duration::ZERO);
+        deaths.fetch_add(1, Ordering::Relaxed);
     }
 }

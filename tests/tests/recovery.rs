@@ -1,0 +1,109 @@
+//! File servers die, and nobody notices: programs work with files while the servers of these are killed, and afterwards nothing is lost, nothing was done twice, and nothing is left behind.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use images::Machine;
+use tempfile::TempDir;
+use tests::{Shell, archive_with, machine_of};
+
+/// One that kills others.
+const SERVICES: &str = "
+service chaos
+    binary trouble
+    arguments serve
+    hang never
+    control
+";
+
+/// The servers of files in memory.
+const SERVERS: [&str; 3] = ["tmpfs", "bootfs", "sys"];
+
+/// Kills of each.
+const KILLS: u32 = 50;
+
+/// Milliseconds between two.
+const PAUSE: u32 = 10;
+
+/// Time for all of it.
+const TIMEOUT: Duration = Duration::from_secs(280);
+
+fn system() -> Result<(Machine, TempDir)> {
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with(SERVICES).expect("an archive"));
+    let (machine, folder) = machine_of(&ARCHIVE)?;
+    Ok((machine.timeout(TIMEOUT), folder))
+}
+
+/// What the servers have: handles of each, and sessions and pages of memory in all.
+fn in_use(shell: &mut Shell) -> Result<Vec<(String, u64)>> {
+    let column = |text: &str, title: &str, line: &str| -> Option<u64> {
+        let index = text.lines().next()?.split_whitespace().position(|word| word == title)?;
+        line.split_whitespace().nth(index)?.parse().ok()
+    };
+    let processes = shell.run("cat /sys/processes")?;
+    let mut found = Vec::new();
+    for server in SERVERS {
+        let line = processes.lines().find(|line| line.split_whitespace().nth(2) == Some(server));
+        let handles = column(&processes, "HANDLES", line.context("no such process")?).context("no count")?;
+        found.push((server.to_string(), handles));
+    }
+    let objects = shell.run("cat /sys/objects")?;
+    for kind in ["sessions", "memories", "channels"] {
+        let line = objects.lines().find(|line| line.split_whitespace().next() == Some(kind)).context(kind)?;
+        let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("a count")?;
+        found.push((kind.to_string(), count));
+    }
+    Ok(found)
+}
+
+fn survive(cpus: u32) -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine.smp(cpus))?;
+    let storm = |times: u32| format!("trouble ask chaos storm {times} {PAUSE} {}", SERVERS.join(" "));
+    // Everything was used once.
+    shell.check("busy /tmp/w prepare", 0, &[])?;
+    shell.check("busy /tmp/w work warm & sleep 1; busy /tmp/w stop; wait; busy /tmp/w clean", 0, &["counted"])?;
+    shell.check(&storm(1), 0, &[])?;
+    let before = in_use(&mut shell)?;
+    shell.check("busy /tmp/w prepare", 0, &[])?;
+    let workers = ["one", "two", "three"].map(|name| format!("busy /tmp/w work {name} & ")).concat();
+    let text = shell.check(&format!("{workers} {}; busy /tmp/w stop; wait", storm(KILLS)), 0, &[])?;
+    ensure!(!text.contains("FAIL"), "{text}");
+    let rounds: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_suffix(" rounds")?.rsplit_once(' ')?.1.parse().ok()).collect();
+    ensure!(rounds.len() == 3 && rounds.iter().all(|rounds| *rounds > 3), "{text}");
+    for server in SERVERS {
+        let info = shell.check(&format!("service info {server}"), 0, &["faults       0"])?;
+        ensure!(info.contains(&format!("incarnation  {}\n", KILLS + 2)), "{info}");
+    }
+    // What all have counted together.
+    let count: u64 = rounds.iter().sum();
+    shell.check("busy /tmp/w clean", 0, &[&format!("counted {count}\n")])?;
+    let after = in_use(&mut shell)?;
+    ensure!(before == after, "before {before:?}, after {after:?}");
+    Ok(())
+}
+
+#[test]
+fn programs_do_not_notice_that_file_servers_die() -> Result<()> {
+    survive(1)
+}
+
+#[test]
+fn nor_on_two_processors() -> Result<()> {
+    survive(2)
+}
+
+#[test]
+fn what_posix_promises_holds_while_servers_die() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} tmpfs bootfs");
+    shell.session().type_line(&format!("{storm} &"));
+    shell.session().expect("[1] ", TIMEOUT)?;
+    let text = shell.check("files /tmp", 0, &["0 failed\n"])?;
+    ensure!(!text.contains("FAIL"), "{text}");
+    shell.check("wait", 0, &[])?;
+    Ok(())
+}
