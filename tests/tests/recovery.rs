@@ -26,6 +26,10 @@ const KILLS: u32 = 50;
 /// Milliseconds between two.
 const PAUSE: u32 = 10;
 
+/// The cases of `files` that a program can go through while another one runs: for the others its share of the shell's account is too small.
+const CASES: &str =
+    "write exclusive append truncate sparse unlink rename director names list deep parents links locks read-only";
+
 /// Time for all of it.
 const TIMEOUT: Duration = Duration::from_secs(280);
 
@@ -35,21 +39,23 @@ fn system() -> Result<(Machine, TempDir)> {
     Ok((machine.timeout(TIMEOUT), folder))
 }
 
-/// What the servers have: handles of each, and sessions and pages of memory in all.
+/// What the servers have, handles and mappings, and what there is of sessions and channels in all.
 fn in_use(shell: &mut Shell) -> Result<Vec<(String, u64)>> {
     let column = |text: &str, title: &str, line: &str| -> Option<u64> {
         let index = text.lines().next()?.split_whitespace().position(|word| word == title)?;
         line.split_whitespace().nth(index)?.parse().ok()
     };
-    let processes = shell.run("cat /sys/processes")?;
+    let processes = shell.run("ps")?;
     let mut found = Vec::new();
     for server in SERVERS {
         let line = processes.lines().find(|line| line.split_whitespace().nth(2) == Some(server));
         let handles = column(&processes, "HANDLES", line.context("no such process")?).context("no count")?;
-        found.push((server.to_string(), handles));
+        found.push((format!("handles of {server}"), handles));
+        let maps = shell.run(&format!("maps {server}"))?;
+        found.push((format!("mappings of {server}"), maps.lines().count() as u64));
     }
-    let objects = shell.run("cat /sys/objects")?;
-    for kind in ["sessions", "memories", "channels"] {
+    let objects = shell.run("sys objects")?;
+    for kind in ["sessions", "channels"] {
         let line = objects.lines().find(|line| line.split_whitespace().next() == Some(kind)).context(kind)?;
         let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("a count")?;
         found.push((kind.to_string(), count));
@@ -80,6 +86,7 @@ fn survive(cpus: u32) -> Result<()> {
     // What all have counted together.
     let count: u64 = rounds.iter().sum();
     shell.check("busy /tmp/w clean", 0, &[&format!("counted {count}\n")])?;
+    shell.check(&storm(1), 0, &[])?;
     let after = in_use(&mut shell)?;
     ensure!(before == after, "before {before:?}, after {after:?}");
     Ok(())
@@ -100,10 +107,10 @@ fn what_posix_promises_holds_while_servers_die() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;
     let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} tmpfs bootfs");
-    shell.session().type_line(&format!("{storm} &"));
-    shell.session().expect("[1] ", TIMEOUT)?;
-    let text = shell.check("files /tmp", 0, &["0 failed\n"])?;
-    ensure!(!text.contains("FAIL"), "{text}");
-    shell.check("wait", 0, &[])?;
+    shell.check(&format!("{storm} &"), 0, &["[1] "])?;
+    let text = shell.run(&format!("files /tmp {CASES}"))?;
+    ensure!(text.contains("0 failed\n") && text.matches("ok ").count() >= 20, "{text}");
+    shell.run("wait")?;
+    shell.check("files /tmp locks", 0, &["0 failed\n"])?;
     Ok(())
 }
