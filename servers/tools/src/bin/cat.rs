@@ -1,30 +1,53 @@
-//! `cat`: writes what is typed.
+//! `cat`: writes files, one after the other.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use libsys::{ExitStatus, env};
-use tools::Stream;
+extern crate alloc;
 
-const HELP: &str = "usage: cat
-Writes every line that is typed; Ctrl-D ends it.
+use alloc::vec;
+use libsys::ExitStatus;
+use libsys::io::{BufReader, Read, Write};
+use tools::{About, Failure, Input, Options, Output, input};
+
+const HELP: &str = "usage: cat [-n] [FILE]…
+Writes files to the standard output; without any, and for `-`, what comes from the standard input.
+  -n  with numbers of lines
 ";
-
-/// What is read at once.
-const PART: u32 = 2048;
 
 fn run() -> ExitStatus {
     tools::run(HELP, |arguments, out| {
-        if !arguments.is_empty() {
-            return Err(tools::Failure::Usage("there are no files yet".into()));
-        }
-        let mut input = Stream::open(env::names::STDIN)?;
-        loop {
-            let bytes = input.read(PART)?;
-            if bytes.is_empty() {
-                return Ok(ExitStatus::SUCCESS);
-            }
-            out.write_bytes(&bytes)?;
-        }
+        let options = Options::parse("n", arguments)?;
+        let mut number = 0;
+        out.each_input(&options.operands, |out, name, input| {
+            if options.has('n') { numbered(out, name, input, &mut number) } else { plain(out, name, input) }
+        })?;
+        Ok(ExitStatus::SUCCESS)
     })
+}
+
+fn plain(out: &mut Output, name: &str, input: &mut Input) -> Result<(), Failure> {
+    let mut part = vec![0; input::PART];
+    loop {
+        match input.read(&mut part).about(name)? {
+            0 => return Ok(()),
+            count => out.write_all(&part[..count])?,
+        }
+        // What is typed is seen at once.
+        if input.file().is_none() {
+            out.flush()?;
+        }
+    }
+}
+
+fn numbered(out: &mut Output, name: &str, input: &mut Input, number: &mut u64) -> Result<(), Failure> {
+    let mut reader = BufReader::with_capacity(input::PART, input);
+    let mut line = vec![];
+    while reader.read_until(b'\n', &mut line).about(name)? > 0 {
+        *number += 1;
+        write!(out, "{number:>6}\t")?;
+        out.write_all(&line)?;
+        line.clear();
+    }
+    Ok(())
 }
 
 libsys::main!(run);

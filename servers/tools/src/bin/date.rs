@@ -5,15 +5,11 @@ extern crate alloc;
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Write;
-use libsys::client::{self, CallError};
-use libsys::protocol::RtcClient;
-use libsys::protocol::registry::RegistryError;
-use libsys::protocol::rtc::{RtcError, UnixTime};
-use libsys::time::{self, Duration};
-use libsys::{ExitStatus, env};
-use tools::Failure;
+use core::fmt::Write as _;
+use libsys::ExitStatus;
+use libsys::io::Write as _;
 use tools::calendar::DateTime;
+use tools::{Failure, clock};
 
 const HELP: &str = "usage: date [-u] [+FORMAT]
 Tells date and time, as the machine's clock has them: in UTC, with -u and without.
@@ -23,9 +19,6 @@ FORMAT is a text with %Y year, %m month, %d day, %H hour, %M minute, %S second, 
 
 /// What is told without a format.
 const USUAL: &str = "%a %F %T UTC";
-
-/// How often a clock that just counts on is asked again.
-const TRIES: u32 = 20;
 
 fn run() -> ExitStatus {
     tools::run(HELP, |arguments, out| {
@@ -41,14 +34,15 @@ fn run() -> ExitStatus {
         };
         // A bad format is told before the clock is asked.
         format_date(pattern, 0)?;
-        let UnixTime(seconds) = now()?;
-        writeln!(out, "{}", format_date(pattern, seconds)?)?;
+        let text = format_date(pattern, clock::now()?)?;
+        writeln!(out, "{text}")?;
         Ok(ExitStatus::SUCCESS)
     })
 }
 
 /// The pattern with the date in it.
 fn format_date(pattern: &str, seconds: i64) -> Result<String, Failure> {
+    let full = |_| Failure::Error("the format is too long".into());
     let date = DateTime::of_unix(seconds);
     let DateTime { year, month, day, hour, minute, second, .. } = date;
     let mut text = String::new();
@@ -59,16 +53,16 @@ fn format_date(pattern: &str, seconds: i64) -> Result<String, Failure> {
             continue;
         }
         match rest.next() {
-            Some('Y') => write!(text, "{year:04}")?,
-            Some('m') => write!(text, "{month:02}")?,
-            Some('d') => write!(text, "{day:02}")?,
-            Some('H') => write!(text, "{hour:02}")?,
-            Some('M') => write!(text, "{minute:02}")?,
-            Some('S') => write!(text, "{second:02}")?,
+            Some('Y') => write!(text, "{year:04}").map_err(full)?,
+            Some('m') => write!(text, "{month:02}").map_err(full)?,
+            Some('d') => write!(text, "{day:02}").map_err(full)?,
+            Some('H') => write!(text, "{hour:02}").map_err(full)?,
+            Some('M') => write!(text, "{minute:02}").map_err(full)?,
+            Some('S') => write!(text, "{second:02}").map_err(full)?,
             Some('a') => text.push_str(date.weekday_name()),
-            Some('F') => write!(text, "{year:04}-{month:02}-{day:02}")?,
-            Some('T') => write!(text, "{hour:02}:{minute:02}:{second:02}")?,
-            Some('s') => write!(text, "{seconds}")?,
+            Some('F') => write!(text, "{year:04}-{month:02}-{day:02}").map_err(full)?,
+            Some('T') => write!(text, "{hour:02}:{minute:02}:{second:02}").map_err(full)?,
+            Some('s') => write!(text, "{seconds}").map_err(full)?,
             Some('n') => text.push('\n'),
             Some('%') => text.push('%'),
             Some(other) => return Err(Failure::Usage(format!("the format has no `%{other}`"))),
@@ -76,30 +70,6 @@ fn format_date(pattern: &str, seconds: i64) -> Result<String, Failure> {
         }
     }
     Ok(text)
-}
-
-fn now() -> Result<UnixTime, Failure> {
-    let session = env::get().registry().connect("rtc", true).map_err(|error| {
-        Failure::Error(match error {
-            CallError::Failed(RegistryError::NoSuchName) => "this machine has no clock".into(),
-            other => format!("no connection to the clock: {other}"),
-        })
-    })?;
-    let clock: RtcClient = client::unchecked(session);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match clock.now() {
-            Ok(time) => return Ok(time),
-            Err(CallError::Failed(RtcError::NotReady)) if tries < TRIES => {
-                time::sleep(Duration::from_millis(1));
-            }
-            Err(CallError::Failed(RtcError::Lost)) => {
-                return Err(Failure::Error("the clock was without power, and has not been set".into()));
-            }
-            Err(error) => return Err(Failure::Error(format!("the clock: {error}"))),
-        }
-    }
 }
 
 libsys::main!(run);

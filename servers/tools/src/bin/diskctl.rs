@@ -5,10 +5,10 @@ extern crate alloc;
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::{self, Write};
 use libsys::ExitStatus;
+use libsys::io::{self, Write};
 use libsys::protocol::disks::{OperationStatistics, Scheduler};
-use tools::{Failure, Stream, disks};
+use tools::{Failure, Output, disks};
 
 const HELP: &str = "usage: diskctl NAME [scheduler none|deadline | rescan | statistics]
 Controls a disk; lsblk shows which there are.
@@ -34,7 +34,7 @@ fn run() -> ExitStatus {
     })
 }
 
-fn statistics(name: &str, out: &mut Stream) -> Result<(), Failure> {
+fn statistics(name: &str, out: &mut Output) -> Result<(), Failure> {
     let counts = disks::connect()?.statistics(name).map_err(|error| disks::refused(name, error))?;
     writeln!(out, "{:<8} {:>10} {:>12} {:>8} {:>8} {:>10}", "", "REQUESTS", "SECTORS", "MERGED", "FAILED", "MEAN us")?;
     line(out, "reads", counts.reads)?;
@@ -45,7 +45,7 @@ fn statistics(name: &str, out: &mut Stream) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(out: &mut Stream, name: &str, counts: OperationStatistics) -> fmt::Result {
+fn line(out: &mut Output, name: &str, counts: OperationStatistics) -> io::Result<()> {
     let OperationStatistics { requests, sectors, merged, failed, nanoseconds } = counts;
     let mean = nanoseconds / requests.max(1) / 1000;
     writeln!(out, "{name:<8} {requests:>10} {sectors:>12} {merged:>8} {failed:>8} {mean:>10}")

@@ -1,8 +1,8 @@
 //! `echo`: writes its arguments.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use core::fmt::Write;
 use libsys::ExitStatus;
+use libsys::io::Write;
 
 const HELP: &str = "usage: echo [-n] [WORD]…
 Writes the words, with blanks between them and a newline behind.
@@ -20,7 +20,7 @@ fn run() -> ExitStatus {
             write!(out, "{blank}{word}")?;
             blank = " ";
         }
-        out.write_str(end)?;
+        out.write_all(end.as_bytes())?;
         Ok(ExitStatus::SUCCESS)
     })
 }

@@ -5,7 +5,7 @@ extern crate alloc;
 
 use alloc::format;
 use alloc::vec;
-use core::fmt::Write;
+use libsys::io::Write;
 use libsys::protocol::RandomClient;
 use libsys::{ExitStatus, client, env};
 use tools::Failure;

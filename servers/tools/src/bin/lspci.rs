@@ -6,14 +6,14 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
 use libsys::client::{self, CallError};
+use libsys::io::{self, Write};
 use libsys::protocol::PciClient;
 use libsys::protocol::pci::{BarKind, FunctionInfo};
 use libsys::protocol::registry::RegistryError;
 use libsys::{ExitStatus, env};
 use tools::pci_names;
-use tools::{Failure, Stream};
+use tools::{Failure, Output};
 
 const HELP: &str = "usage: lspci [-v]
 Lists the functions of the PCI buses: address, class, vendor and device, revision.
@@ -55,7 +55,7 @@ fn functions() -> Result<Vec<FunctionInfo>, Failure> {
     }
 }
 
-fn show(out: &mut Stream, info: &FunctionInfo) -> fmt::Result {
+fn show(out: &mut Output, info: &FunctionInfo) -> io::Result<()> {
     let class = match pci_names::class(info.class) {
         Some(name) => String::from(name),
         None => format!("class {:06x}", info.class),
@@ -64,7 +64,7 @@ fn show(out: &mut Stream, info: &FunctionInfo) -> fmt::Result {
     writeln!(out, "{address} {class}: {vendor:04x}:{device:04x} (rev {revision:02x})")
 }
 
-fn show_more(out: &mut Stream, info: &FunctionInfo) -> fmt::Result {
+fn show_more(out: &mut Output, info: &FunctionInfo) -> io::Result<()> {
     let (vendor, device) = info.subsystem;
     if (vendor, device) != (0, 0) {
         writeln!(out, "    subsystem {vendor:04x}:{device:04x}")?;
