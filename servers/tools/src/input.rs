@@ -55,9 +55,13 @@ impl Input {
         }
     }
 
-    /// Whether it ends somewhere, so that reading does not wait: a file or disk.
-    pub fn has_length(&self) -> bool {
-        self.file().is_some() || matches!(self, Input::Disk(_))
+    /// Whether it can be read on without waiting: there is more, or the end.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Input::Stream(io::Input::File(_)) | Input::Disk(_) => true,
+            Input::Stream(io::Input::Character(device)) => device.poll().is_ok_and(|readiness| readiness.readable > 0),
+            _ => false,
+        }
     }
 
     /// Goes forward without reading, where that is possible.

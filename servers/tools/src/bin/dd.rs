@@ -67,14 +67,13 @@ fn copy(task: &Task, read: &mut Figures, written: &mut Figures) -> Result<(), Fa
 /// Reads a block; to its end where that is asked for.
 fn fill(input: &mut Input, block: &mut [u8], whole: bool) -> io::Result<usize> {
     let mut filled = 0;
-    // A file is read to the end of the block anyway, however few bytes one call moves.
-    let whole = whole || !matches!(input, Input::Standard(_)) && input.has_length();
     while filled < block.len() {
         match input.read(&mut block[filled..])? {
             0 => break,
             count => filled += count,
         }
-        if !whole {
+        // What is there is taken, however few bytes one call moves.
+        if !whole && !input.is_ready() {
             break;
         }
     }
