@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::{PROMPT, Shell, machine};
+use tests::{PROMPT, Shell, exec, machine};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -28,6 +28,38 @@ fn typed(shell: &mut Shell, command: &str, lines: &str) -> Result<String> {
     shell.session().send(lines.replace('\n', "\r").as_bytes());
     shell.session().send(b"\x04");
     Ok(shell.session().expect(PROMPT, LONG)?.replace("\r\n", "\n"))
+}
+
+#[test]
+fn every_command_is_there_and_helps() -> Result<()> {
+    let machine = machine();
+    let names = exec(&machine, "tools")?;
+    let wanted = "ls cat cp mv rm mkdir rmdir ln touch stat find grep wc head tail hexdump sha256sum dd df du mount umount sync lsblk lspci tree edit";
+    for name in wanted.split(' ') {
+        ensure!(names.lines().any(|line| line == name), "{name} is missing:\n{names}");
+    }
+    let mut shell = Shell::boot(&machine)?;
+    for name in names.lines().filter(|name| *name != "false") {
+        shell.check(&format!("{name} --help"), 0, &[&format!("usage: {name}")])?;
+    }
+    check_all(
+        &mut shell,
+        &[
+            ("false --help", 1, &["usage: false"]),
+            ("/bin/echo by its path", 0, &["by its path\n"]),
+            ("tools echo by name", 0, &["by name\n"]),
+            ("tools cat /none", 1, &["cat: /none: no such file"]),
+            ("tools nothing", 2, &["tools: there is no command `nothing`", "usage: tools"]),
+            ("tools --help", 0, &["usage: tools"]),
+            ("cp /bin/true /tmp/any && /tmp/any echo under another name", 0, &["under another name\n"]),
+            ("stat /bin/ls", 0, &["regular file"]),
+        ],
+    )?;
+    // One file with many names.
+    let listed = shell.run("ls -i1 /bin/ls /bin/cat /bin/uart")?;
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.trim().split(' ').next()).collect();
+    ensure!(numbers.len() == 3 && numbers[0] == numbers[1] && numbers[1] != numbers[2], "{listed}");
+    Ok(())
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What the programs of the shell have in common: options, input and output, clear ends.
+//! What the commands have in common: options, input and output, clear ends.
 //!
-//! The programs themselves are in `bin/`, a file each; they behave as users of Linux know them. What takes thought is here, where it is tested on the host:
+//! The commands themselves are in `commands/`, a file each; they behave as users of Linux know them. What takes thought is here, where it is tested on the host:
 //!
 //! | file | part |
 //! |---|---|
@@ -21,7 +21,6 @@ pub mod calendar;
 pub mod clock;
 pub mod dd;
 pub mod disks;
-
 pub mod editor;
 pub mod fields;
 pub mod format;
@@ -50,13 +49,16 @@ pub use output::Output;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use libsys::ExitStatus;
 use libsys::io::{self, Write};
-use libsys::{ExitStatus, env};
 
-/// Status of a program that was called in a wrong way.
+/// A command's name, as it was called, and its arguments.
+pub type Arguments = [String];
+
+/// Status of a command that was called in a wrong way.
 pub const USAGE: ExitStatus = ExitStatus(2);
 
-/// Why a program does not do what it was to do.
+/// Why a command does not do what it was to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It was called in a wrong way.
@@ -93,10 +95,15 @@ impl<T, E: fmt::Display> About<T> for Result<T, E> {
     }
 }
 
-/// Runs a program: `--help` and failures are the same for all. `help` is its usage line and what follows. The status is
+/// Runs a command: `--help` and failures are the same for all. `help` is its usage line and what follows; `body` gets the arguments behind the name. The status is
 /// that of `body`; where it is success and [`Output::complain`] was called, failure.
-pub fn run(help: &str, body: impl FnOnce(&[String], &mut Output) -> Result<ExitStatus, Failure>) -> ExitStatus {
-    let (name, arguments) = env::arguments().split_first().map_or(("?", &[][..]), |(name, rest)| (name.as_str(), rest));
+pub fn run(
+    arguments: &Arguments,
+    help: &str,
+    body: impl FnOnce(&[String], &mut Output) -> Result<ExitStatus, Failure>,
+) -> ExitStatus {
+    let name = arguments.first().map_or("?", String::as_str);
+    let arguments = arguments.get(1..).unwrap_or_default();
     let mut out = Output::new(libsys::path::file_name(name).unwrap_or(name));
     let result = match arguments {
         [word] if word == "--help" => Err(Failure::Help),
@@ -128,9 +135,9 @@ pub fn run(help: &str, body: impl FnOnce(&[String], &mut Output) -> Result<ExitS
     }
 }
 
-/// A program that takes no notice of its arguments, but for `--help`; what it says then, and its status anyway.
-pub fn constant(help: &str, status: ExitStatus) -> ExitStatus {
-    if env::arguments().get(1).is_some_and(|word| word == "--help") {
+/// A command that takes no notice of its arguments, but for `--help`; what it says then, and its status anyway.
+pub fn constant(arguments: &Arguments, help: &str, status: ExitStatus) -> ExitStatus {
+    if arguments.get(1).is_some_and(|word| word == "--help") {
         // Nobody hears it: the status stays what it is.
         let _ = io::stdout().write_all(help.as_bytes());
     }

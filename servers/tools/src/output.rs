@@ -1,6 +1,7 @@
 //! What a program writes: its standard output, gathered into large pieces, and what it complains of.
 
 use crate::{Failure, Input};
+use alloc::string::String;
 use core::fmt;
 use libsys::env::{self, StreamKind};
 use libsys::io::{self, BufWriter, Write};
@@ -11,15 +12,15 @@ const HELD: usize = 16 * 1024;
 /// The standard output of a program, and its complaints.
 #[derive(Debug)]
 pub struct Output {
-    name: &'static str,
+    name: String,
     out: BufWriter<io::Stdout>,
     complaints: u64,
 }
 
 impl Output {
     /// The output of the program of this name.
-    pub(crate) fn new(name: &'static str) -> Output {
-        Output { name, out: BufWriter::with_capacity(HELD, io::stdout()), complaints: 0 }
+    pub(crate) fn new(name: &str) -> Output {
+        Output { name: name.into(), out: BufWriter::with_capacity(HELD, io::stdout()), complaints: 0 }
     }
 
     /// Writes `NAME: …` to the standard error, behind what was written before; the program will have failed.
