@@ -379,6 +379,17 @@ fn a_line_is_edited_completed_and_remembered() -> Result<()> {
 }
 
 #[test]
+fn what_is_typed_before_the_shell_is_there_is_not_lost() -> Result<()> {
+    let mut session = machine().session()?;
+    session.type_line("echo typed ahead of the prompt");
+    session.type_line("echo $?");
+    session.expect("\ntyped ahead of the prompt", LONG)?;
+    session.expect("\n0", LONG)?;
+    session.expect(PROMPT, LONG)?;
+    Ok(())
+}
+
+#[test]
 fn control_c_ends_what_runs_and_nothing_else() -> Result<()> {
     let mut shell = Shell::boot(&machine())?;
     // A program says when it runs, by its first line.
