@@ -3,9 +3,9 @@
 
 use crate::events::{CHILD, Events};
 use crate::inspect::{Inspect, Kernel};
-use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
+use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
+use crate::streams::{Input, Output};
 use crate::terminal::Terminal;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
@@ -153,12 +153,7 @@ fn open(name: &str, account: &Account) -> Option<Result<Program, LaunchError>> {
 }
 
 impl Launcher for Archive {
-    fn launch(
-        &mut self,
-        launch: &Launch<'_>,
-        terminal: &Terminal,
-        events: &Events,
-    ) -> Result<Box<dyn Child>, LaunchError> {
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError> {
         let Some((name, arguments)) = launch.words.split_first() else {
             return Err(LaunchError::NoSuchProgram);
         };
@@ -170,13 +165,22 @@ impl Launcher for Archive {
         let mut request = program::Launch::new(&program, name)
             .arguments(arguments)
             .grant(names::REGISTRY, registry.link().session(), SESSION)
-            .grant(names::STDOUT, &console, SESSION)
-            .grant(names::STDERR, &console, SESSION)
             .log(&registry, account)
             .watch(events.channel(), CHILD);
-        if launch.is_foreground {
-            request = request.grant(names::STDIN, &console, SESSION);
+        let streams = launch.streams;
+        for (name, output) in [(names::STDOUT, &streams.output), (names::STDERR, &streams.errors)] {
+            request = match output {
+                Output::Terminal => request.grant(name, &console, SESSION),
+                Output::Open(open) => request.stream(name, open.kind, &open.session),
+                Output::Pipe(pipe) => request.output(name, &pipe.writer),
+            };
         }
+        request = match &streams.input {
+            Input::Terminal if launch.is_foreground => request.grant(names::STDIN, &console, SESSION),
+            Input::Terminal => request,
+            Input::Open(open) => request.stream(names::STDIN, open.kind, &open.session),
+            Input::Pipe(_) | Input::Piped => request.piped(names::STDIN),
+        };
         let current = fs::current_directory();
         if let (Some(namespace), Ok(current)) = (self.namespace(), &current) {
             request = request.namespace(namespace, current);
@@ -188,13 +192,15 @@ impl Launcher for Archive {
         let account = account.split(limits).map_err(|error| refused(error.into()))?;
         // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
         account.set_kept(true).map_err(|error| refused(error.into()))?;
-        let child = request.spawn_in(account).map_err(refused)?;
+        let mut child = request.spawn_in(account).map_err(refused)?;
+        // Dropped, it ends the input.
+        let input = child.pipes.pop().filter(|_| matches!(streams.input, Input::Piped));
         let running = Running { child, real_time };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
-        Ok(Box::new(running))
+        Ok(Started { child: Rc::new(running), input })
     }
 }
 
