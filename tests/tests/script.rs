@@ -7,12 +7,6 @@ use tests::{PROMPT, Shell, exec, machine};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Lines of a script, as one command: each is written into a file, which is then run.
-fn script(lines: &[&str]) -> String {
-    let quoted = lines.iter().map(|line| format!("stream say '{}' >> /tmp/script", line.replace('\'', "'\\''")));
-    quoted.collect::<Vec<_>>().join("; ") + "; sh /tmp/script first 'second one'"
-}
-
 #[test]
 fn a_script_does_what_it_says() -> Result<()> {
     let lines = [
@@ -29,7 +23,8 @@ fn a_script_does_what_it_says() -> Result<()> {
         "ps | while read pid parent name rest; do if [ \"$name\" = init ]; then stream say \"found $name\"; fi; done",
         "help | stream count > bytes; read bytes < bytes; test $bytes -gt 1000 && stream say much",
         "stream yes | stream say enough; stream say \"status $?\"",
-        "for x in 1 2; do stream yes; done | { read y; stream say \"read $y\"; }",
+        "for x in 1 2; do stream say $x; done | { read y; stream say \"read $y\"; }",
+        "A=$(stream make 9000000) || echo_status",
         "stream say x | stream complain 2>&1 y; stream say \"status $?\"",
         "# Loops.",
         "i=0; sum=0; while [ $i -lt 200 ]; do i=$((i + 1)); sum=$((sum + i)); done; stream say $i $sum",
@@ -42,7 +37,11 @@ fn a_script_does_what_it_says() -> Result<()> {
         "exit 7",
         "stream say never",
     ];
-    let text = exec(&machine().smp(2), &(script(&lines) + "; stream say \"status $?\""))?;
+    let mut shell = Shell::boot(&machine().smp(2))?;
+    for line in lines {
+        shell.run(&format!("stream say '{}' >> /tmp/script", line.replace('\'', "'\\''")))?;
+    }
+    let text = shell.run("sh /tmp/script first 'second one'; stream say \"status $?\"")?;
     let expected = [
         "one",
         "two",
@@ -58,7 +57,9 @@ fn a_script_does_what_it_says() -> Result<()> {
         "much",
         "enough",
         "status 0",
-        "read y",
+        "read 1",
+        "/tmp/script:15: shell: that is too much output",
+        "status 1",
         "y",
         "status 3",
         "200 20100",
@@ -70,7 +71,7 @@ fn a_script_does_what_it_says() -> Result<()> {
         "file lines",
         "2 first second one: inner",
         "files",
-        "/tmp/script:23: nothing-like-it: there is no command or program of this name: `help` lists them",
+        "/tmp/script:24: nothing-like-it: there is no command or program of this name: `help` lists them",
         "status 7",
     ];
     let found: Vec<&str> = text.lines().collect();

@@ -21,7 +21,7 @@ use libsys::process::ExitRecord;
 use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
+use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys, time};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -34,6 +34,9 @@ const LEAST: Limits = program::DEFAULT_LIMITS;
 
 /// Programs are promised a part of what the shell has left: one of this many.
 const SHARE: u64 = 2;
+
+/// How long a start waits at most for what ended programs give back, in nanoseconds.
+const DRAINED: u64 = 500_000_000;
 
 /// Most programs that stay prepared.
 const PREPARED: usize = 16;
@@ -93,6 +96,24 @@ impl Archive {
             self.namespace = fs::namespace().ok().and_then(|namespace| namespace.subtree("/", false).ok());
         }
         self.namespace.as_ref()
+    }
+
+    /// What a program is promised, once programs that ended have given back theirs. The kernel takes them apart in steps behind their end, and tells nobody
+    /// when that is done; a loop that starts many is faster.
+    fn limits_when_drained(&self) -> Limits {
+        let deadline = time::now().saturating_add(DRAINED);
+        loop {
+            let limits = self.limits();
+            let is_enough = limits.frames >= LEAST.frames
+                && limits.handles >= LEAST.handles
+                && limits.threads >= LEAST.threads
+                && limits.sessions >= LEAST.sessions
+                && limits.processes >= LEAST.processes;
+            if is_enough || time::now() >= deadline {
+                return limits;
+            }
+            time::sleep(time::Duration::from_millis(1));
+        }
     }
 
     /// What a program is promised: a part of what is left of each thing.
@@ -159,7 +180,7 @@ impl Launcher for Archive {
         };
         let program = self.program(name)?;
         let (registry, console) = self.sessions(terminal)?;
-        let limits = self.limits();
+        let limits = self.limits_when_drained();
         let account = self.account;
         let real_time = self.real_time.clone();
         let mut request = program::Launch::new(&program, name)

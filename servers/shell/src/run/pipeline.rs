@@ -21,7 +21,7 @@ use libsys::pipe::{self, PipeReader, PipeWriter};
 use libsys::{env, fs, thread};
 
 /// Most that `$(…)` collects, in bytes.
-const COLLECTED: usize = 16 * 1024 * 1024;
+const COLLECTED: usize = 4 * 1024 * 1024;
 
 /// A command of a pipeline, with its words expanded.
 struct Stage<'a> {
@@ -269,7 +269,12 @@ fn collect(mut reader: PipeReader) -> Result<Vec<u8>, Failure> {
         match reader.read(&mut part) {
             Ok(0) => return Ok(all),
             Ok(count) if all.len() + count > COLLECTED => return error("that is too much output"),
-            Ok(count) => all.extend_from_slice(&part[..count]),
+            Ok(count) => {
+                if all.try_reserve(count).is_err() {
+                    return error("there is no memory for its output");
+                }
+                all.extend_from_slice(&part[..count]);
+            }
             Err(error) => return Err(Failure::Error(format!("{error}"))),
         }
     }
