@@ -180,7 +180,7 @@ pub struct Share {
 impl Share {
     /// What a service gets that asks for nothing.
     pub const DEFAULT: Share =
-        Share { memory: Amount::Bytes(1 << 20), handles: 256, threads: 8, sessions: 64, processes: 1 };
+        Share { memory: Amount::Bytes(512 << 10), handles: 256, threads: 8, sessions: 64, processes: 1 };
 }
 
 /// An amount of memory.

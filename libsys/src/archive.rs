@@ -5,11 +5,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-const BLOCK: usize = 512;
-const NAME: Range<usize> = 0..100;
-const SIZE: Range<usize> = 124..136;
-const MAGIC: Range<usize> = 257..262;
-const TYPE: usize = 156;
 /// Where the programs are.
 const PROGRAMS: &str = "bin/";
 
@@ -24,23 +19,13 @@ impl Archive {
     pub fn read(bytes: &[u8]) -> Result<Archive, &'static str> {
         let mut files = Vec::new();
         let mut at = 0;
-        loop {
-            let header = bytes.get(at..at + BLOCK).ok_or("the boot archive is cut off")?;
-            if header.iter().all(|byte| *byte == 0) {
-                return Ok(Archive { files });
+        while let Some((entry, next)) = abi::archive::entry(bytes, at)? {
+            if entry.is_file {
+                files.push((String::from_utf8_lossy(entry.name).into_owned(), entry.range));
             }
-            if &header[MAGIC] != b"ustar" {
-                return Err("the boot archive is not a ustar file");
-            }
-            let size = octal(&header[SIZE]).ok_or("a size in the boot archive is not a number")?;
-            let start = at + BLOCK;
-            let end = start.checked_add(size).filter(|end| *end <= bytes.len()).ok_or("the boot archive is cut off")?;
-            let name = header[NAME].split(|byte| *byte == 0).next().unwrap_or_default();
-            if matches!(header[TYPE], b'0' | 0) {
-                files.push((String::from_utf8_lossy(name).into_owned(), start..end));
-            }
-            at = end.next_multiple_of(BLOCK);
+            at = next;
         }
+        Ok(Archive { files })
     }
 
     /// Where a file is.
@@ -63,18 +48,6 @@ impl Archive {
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         self.files.iter().filter_map(|(path, _)| path.strip_prefix(PROGRAMS))
     }
-}
-
-/// A number in octal digits, ended by a blank or zero.
-fn octal(field: &[u8]) -> Option<usize> {
-    let digits = field.split(|byte| matches!(byte, 0 | b' ')).next()?;
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0usize, |number, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
-        number.checked_mul(8)?.checked_add(digit as usize)
-    })
 }
 
 #[cfg(test)]

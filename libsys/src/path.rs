@@ -73,11 +73,10 @@ pub fn is_normal(path: &str) -> bool {
     if bytes.first() != Some(&b'/') {
         return false;
     }
-    let is_name_at = |at: usize| match &bytes[at..] {
-        [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => false,
-        _ => true,
+    let is_no_name = |rest: &[u8]| {
+        matches!(rest, [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
     };
-    bytes.len() == 1 || bytes.iter().enumerate().all(|(at, byte)| *byte != b'/' || is_name_at(at + 1))
+    bytes.len() == 1 || bytes.iter().enumerate().all(|(at, byte)| *byte != b'/' || !is_no_name(&bytes[at + 1..]))
 }
 
 #[cfg(test)]

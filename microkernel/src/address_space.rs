@@ -7,15 +7,10 @@
 //! Unmapping, changing protection and clearing are done in steps. After each step everything is consistent, and the
 //! call that is repeated continues where the last one stopped.
 
-use crate::arch;
 use crate::arch::paging::{self, LEVELS, TABLE_FLAGS};
-use crate::frames;
-use crate::kernel::Kernel;
-use crate::object::mapping::Mapping;
-use crate::object::memory::Memory;
-use crate::object::{Account, Object, Quantity, Ref, slab};
+use crate::object::{Account, Mapping, Memory, Object, Quantity, Ref, slab};
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
-use crate::shootdown::{Progress, Ticket};
+use crate::{Kernel, Progress, Ticket, arch, frames};
 use abi::inspect::MappingRecord;
 use abi::memory::{END_ADDRESS, KEY_SHIFT, LOWEST_ADDRESS, MAPPINGS, MemoryKind, Protection};
 use abi::{Error, PAGE_BYTES, Rights};
@@ -39,12 +34,13 @@ const AROUND: u64 = 16;
 pub struct AddressSpace {
     account: Ref<Account>,
     /// The top-level table; 0 while closed.
-    root: Cell<PhysAddr>,
+    pub root: Cell<PhysAddr>,
     index: Cell<PhysAddr>,
     length: Cell<usize>,
     /// Where in the index the last fault was.
     recent: Cell<usize>,
-    resident: Cell<u64>,
+    /// Pages that are in its page tables.
+    pub resident: Cell<u64>,
     /// The CPUs whose page table this is, as a bit set.
     pub(crate) loaded: Cell<u64>,
 }
@@ -98,7 +94,7 @@ fn check(kernel: &Kernel, memory: &Memory, word: u32, maximum: Protection) -> Re
     if !maximum.contains(protection) {
         return Err(Error::Denied);
     }
-    let writes_sealed = protection.contains(Protection::WRITE) && memory.is_sealing();
+    let writes_sealed = protection.contains(Protection::WRITE) && memory.sealing.get();
     let executes_unsealed = protection.contains(Protection::EXECUTE) && !memory.is_sealed(kernel);
     if writes_sealed || executes_unsealed { Err(Error::Sealed) } else { Ok(()) }
 }
@@ -173,24 +169,12 @@ impl AddressSpace {
         }
     }
 
-    /// The top-level table.
-    #[inline]
-    pub fn root(&self) -> PhysAddr {
-        self.root.get()
-    }
-
-    /// Pages that are in its page tables.
-    pub fn resident_pages(&self) -> u64 {
-        self.resident.get()
-    }
-
     /// Mappings.
     #[cfg(test)]
     pub fn mappings(&self) -> usize {
         self.length.get()
     }
 
-    #[inline]
     fn tree(&self) -> Radix {
         // SAFETY: `open` made the root; below it, this file alone makes and takes tables.
         unsafe { Radix::new(self.root.get(), LEVELS) }
@@ -212,7 +196,6 @@ impl AddressSpace {
     }
 
     /// A mapping by its number in the order of addresses.
-    #[inline]
     pub fn mapping<'k>(&self, _kernel: &'k Kernel, number: usize) -> Option<&'k Object<Mapping>> {
         // SAFETY: entries up to the length hold references.
         self.index().get(number).and_then(Cell::get).map(|mapping| unsafe { mapping.as_ref() })
@@ -407,7 +390,7 @@ impl AddressSpace {
     fn settle(&self, kernel: &Kernel, mapping: &Object<Mapping>) -> Progress {
         let (from, end) = (mapping.settled.get(), mapping.end.get());
         if from < end {
-            let flags = paging::flags(mapping.word.get(), mapping.memory.caching());
+            let flags = paging::flags(mapping.word.get(), mapping.memory.caching);
             let (mut revoked, mut cleared) = (false, 0);
             let to = self.tree().change(from..end, STEP, |old| {
                 let new = if flags == 0 { 0 } else { old & ADDRESS | flags };
@@ -452,7 +435,7 @@ impl AddressSpace {
         }
         // A page that is there already was allowed more since the TLB remembered it, or another CPU was faster.
         self.enter(kernel, mapping, page);
-        if mapping.memory.is_run() || mapping.memory.is_sealing() {
+        if mapping.memory.is_run() || mapping.memory.sealing.get() {
             self.enter_around(mapping, page);
         }
         Ok(())
@@ -481,13 +464,13 @@ impl AddressSpace {
         if word.load(Relaxed) & PRESENT == 0 {
             self.resident.set(self.resident.get() + 1);
         }
-        word.store(frame.as_u64() | paging::flags(mapping.word.get(), mapping.memory.caching()), Relaxed);
+        word.store(frame.as_u64() | paging::flags(mapping.word.get(), mapping.memory.caching), Relaxed);
     }
 
     /// Enters the pages around one whose frames are there too: programs run through many pages of text at first.
     fn enter_around(&self, mapping: &Object<Mapping>, page: u64) {
         let first = page & !(AROUND - 1);
-        let flags = paging::flags(mapping.word.get(), mapping.memory.caching());
+        let flags = paging::flags(mapping.word.get(), mapping.memory.caching);
         for page in first.max(mapping.start)..(first + AROUND).min(mapping.end.get()) {
             let Some(word) = self.tree().word(page).filter(|word| word.load(Relaxed) & PRESENT == 0) else { continue };
             let Some(frame) = mapping.memory.frame(mapping.memory_page(page)) else { continue };
@@ -514,7 +497,7 @@ impl AddressSpace {
 
     fn readable<'k>(&self, kernel: &'k Kernel, address: u64) -> Option<&'k Object<Mapping>> {
         self.find(kernel, address / PAGE).filter(|mapping| {
-            mapping.protection().contains(Protection::READ) && mapping.memory.kind() != MemoryKind::Device
+            mapping.protection().contains(Protection::READ) && mapping.memory.kind != MemoryKind::Device
         })
     }
 
@@ -542,8 +525,8 @@ impl AddressSpace {
             memory: mapping.memory.number(),
             offset: mapping.first * PAGE,
             protection: mapping.word.get(),
-            kind: mapping.memory.kind() as u32,
-            resident_frames: mapping.memory.resident_frames(),
+            kind: mapping.memory.kind as u32,
+            resident_frames: mapping.memory.resident.get(),
         })
     }
 }

@@ -1,10 +1,4 @@
-//! The boot archive, as far as the kernel reads it: a ustar file (POSIX.1-1988, IEEE Std 1003.1 «ustar Interchange
-//! Format») in which it finds init.
-
-const BLOCK: usize = 512;
-const NAME: core::ops::Range<usize> = 0..100;
-const SIZE: core::ops::Range<usize> = 124..136;
-const MAGIC: core::ops::Range<usize> = 257..262;
+//! The boot archive ([`abi::archive`]), as far as the kernel reads it: to find init.
 
 /// The contents of a file of the archive.
 ///
@@ -14,39 +8,14 @@ pub fn find<'a>(archive: &'a [u8], name: &[u8]) -> Result<&'a [u8], &'static str
     if archive.is_empty() {
         return Err("there is no boot archive");
     }
-    let mut rest = archive;
-    loop {
-        let Some((header, after)) = rest.split_at_checked(BLOCK) else { return Err("the boot archive is cut off") };
-        if header.iter().all(|byte| *byte == 0) {
-            return Err("no such file in the boot archive");
+    let mut at = 0;
+    while let Some((entry, next)) = abi::archive::entry(archive, at)? {
+        if entry.is_file && entry.name == name {
+            return Ok(&archive[entry.range]);
         }
-        if &header[MAGIC] != b"ustar" {
-            return Err("the boot archive is not a ustar file");
-        }
-        let size = octal(&header[SIZE]).ok_or("a size in the boot archive is not a number")?;
-        let blocks = size.div_ceil(BLOCK).checked_mul(BLOCK).ok_or("a size in the boot archive is too large")?;
-        if size > after.len() {
-            return Err("the boot archive is cut off");
-        }
-        let field = &header[NAME];
-        let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-        if &field[..end] == name {
-            return Ok(&after[..size]);
-        }
-        rest = after.get(blocks..).ok_or("the boot archive is cut off")?;
+        at = next;
     }
-}
-
-/// A number in octal digits, ended by a blank or zero.
-fn octal(field: &[u8]) -> Option<usize> {
-    let digits = field.split(|byte| matches!(byte, 0 | b' ')).next()?;
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0usize, |number, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
-        number.checked_mul(8)?.checked_add(digit as usize)
-    })
+    Err("no such file in the boot archive")
 }
 
 #[cfg(test)]

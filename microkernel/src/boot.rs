@@ -7,12 +7,8 @@ use crate::address_space::Placement;
 use crate::arch::{BootInformation, Context, clock};
 use crate::elf_image::{self, Segment};
 use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::process::State;
-use crate::object::{Account, Channel, Memory, Object, Process, Resource, Thread};
-use crate::shootdown::Progress;
-use crate::{arch, archive, death, log, panic, syscall};
+use crate::object::{Account, AnyRef, Channel, Memory, Object, Process, Resource, Thread, process::State};
+use crate::{Kernel, Progress, arch, archive, death, log, panic, syscall};
 use abi::boot::{self, BootInfo, ResourceKind};
 use abi::memory::{MemoryKind, Protection};
 use abi::{Error, ExitReason, Handle, Limits, Rights};
@@ -33,12 +29,10 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
         // SAFETY: the boot code found this memory usable, direct-mapped it, and took out what it uses itself.
         unsafe { kernel.frames.add(range.clone()) };
     }
-    for range in information.ram.as_slice() {
-        kernel.ranges.add_ram(range.clone());
-    }
+    kernel.ranges.ram.set(information.ram.as_slice());
     kernel.boot.set(Some(information));
     let limits = Limits {
-        frames: kernel.frames.free_frames(),
+        frames: kernel.frames.free.get(),
         handles: 1 << 20,
         threads: 1 << 16,
         sessions: 1 << 20,
@@ -91,15 +85,7 @@ fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static Boot
     give(AnyRef::new(info.clone()), read, 0)?;
     give(AnyRef::new(archive.clone()), read | Rights::EXECUTE, 0)?;
     give(AnyRef::new(log.clone()), read, 0)?;
-    for kind in [
-        ResourceKind::Physical,
-        ResourceKind::Ports,
-        ResourceKind::Interrupts,
-        ResourceKind::Dma,
-        ResourceKind::Inspect,
-        ResourceKind::Power,
-        ResourceKind::RealTime,
-    ] {
+    for kind in ResourceKind::ALL {
         give(AnyRef::new(Resource::create(kernel, root, kind)?), Rights::all(), 0)?;
     }
     channel.is_watched.set(true);
@@ -155,15 +141,14 @@ fn map_segment(kernel: &Kernel, init: &Object<Process>, segment: Segment) -> Res
     map(kernel, init, memory.get(kernel), segment.address, segment.protection)
 }
 
-fn map(
-    kernel: &Kernel,
-    init: &Object<Process>,
-    memory: &Object<Memory>,
-    address: u64,
-    protection: Protection,
-) -> Result<(), Error> {
-    let placement =
-        Placement { address, offset: 0, bytes: memory.bytes(), word: protection.bits() as u64, rights: Rights::all() };
+fn map(kernel: &Kernel, init: &Process, memory: &Object<Memory>, at: u64, protection: Protection) -> Result<(), Error> {
+    let placement = Placement {
+        address: at,
+        offset: 0,
+        bytes: memory.bytes(),
+        word: protection.bits() as u64,
+        rights: Rights::all(),
+    };
     init.space.map(kernel, memory, placement).map(|_| ())
 }
 
@@ -176,8 +161,8 @@ fn write_info(kernel: &Kernel, info: &Memory, incarnation: u64, information: &Bo
         information.archive.end - information.archive.start,
         information.rsdp.as_u64(),
         clock::tsc_hertz(),
-        kernel.cpus().len() as u64,
-        kernel.frames.total_frames(),
+        kernel.cpus.get().len() as u64,
+        kernel.frames.total.get(),
         information.boot_tsc,
         length as u64,
     ];
@@ -194,7 +179,6 @@ pub fn parameter<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Starts init again once it is dead: called at the end of each entry.
-#[inline]
 pub fn restart_init(kernel: &Kernel) {
     let Some(init) = kernel.init.get(kernel) else { return };
     match init.state.get() {
@@ -208,10 +192,11 @@ pub fn restart_init(kernel: &Kernel) {
 #[cold]
 fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     let exit = init.exit.get().expect("the dead have a record");
+    let reason = ExitReason::from_number(exit.reason).text();
     log!(
         Critical,
         "init ended ({}, code {:#x}, address {:#x}, rip {:#x}): it starts again",
-        exit.reason.text(),
+        reason,
         exit.code,
         exit.address,
         exit.registers.rip
@@ -219,11 +204,7 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     let deaths = kernel.init_early_deaths.get() + 1;
     kernel.init_early_deaths.set(deaths);
     if deaths >= MOST_EARLY_DEATHS {
-        panic::boot_error(format_args!(
-            "init ends again and again ({}, rip {:#x})",
-            exit.reason.text(),
-            exit.registers.rip
-        ));
+        panic::boot_error(format_args!("init ends again and again ({}, rip {:#x})", reason, exit.registers.rip));
     }
     death::ask_reset(kernel, init).expect("a dead process can be reset");
 }

@@ -3,9 +3,8 @@
 //!
 //! The producer publishes `head` after the bytes, the consumer `tail` after it has read them.
 
-use crate::arch;
-use crate::kernel::Kernel;
 use crate::object::Memory;
+use crate::{Kernel, arch};
 use abi::memory::MemoryKind;
 use abi::ring::{BYTE_RING_HEADER, BYTE_RING_LARGEST, ByteRing};
 use abi::{Error, PAGE_BYTES};
@@ -21,7 +20,8 @@ pub struct RingView<'k> {
     kernel: &'k Kernel,
     memory: &'k Memory,
     offset: u64,
-    capacity: u64,
+    /// Bytes that fit.
+    pub capacity: u64,
 }
 
 impl<'k> RingView<'k> {
@@ -32,9 +32,9 @@ impl<'k> RingView<'k> {
     /// is none, or the Memory not ready.
     pub fn open(kernel: &'k Kernel, memory: &'k Memory, offset: u64) -> Result<RingView<'k>, Error> {
         let room = memory.bytes().checked_sub(offset).and_then(|rest| rest.checked_sub(BYTE_RING_HEADER));
-        let room = room.filter(|_| offset.is_multiple_of(8) && memory.kind() != MemoryKind::Device);
+        let room = room.filter(|_| offset.is_multiple_of(8) && memory.kind != MemoryKind::Device);
         let room = room.ok_or(Error::BadArgument)?;
-        if memory.is_sealing() {
+        if memory.sealing.get() {
             return Err(Error::Sealed);
         }
         if !memory.is_prepared() {
@@ -49,11 +49,6 @@ impl<'k> RingView<'k> {
             return Err(Error::BadArgument);
         }
         Ok(RingView { capacity, ..ring })
-    }
-
-    /// Bytes that fit.
-    pub fn capacity(&self) -> u64 {
-        self.capacity
     }
 
     /// The head, and how many bytes are in the ring, for its producer.

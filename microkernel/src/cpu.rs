@@ -1,12 +1,8 @@
 //! What the kernel keeps for each CPU.
 
 use crate::arch::CpuLocal;
-use crate::kernel::Kernel;
-use crate::list::List;
-use crate::object::thread::InFair;
-use crate::object::thread::InQueue;
-use crate::object::{Object, Peer, Process, Ref, Slot, Thread};
-use crate::tree::Tree;
+use crate::object::{Object, Peer, Process, Ref, Slot, Thread, thread::InFair, thread::InQueue};
+use crate::{Kernel, List, Tree};
 use abi::schedule::MAX_PRIORITY;
 use core::cell::Cell;
 
@@ -33,7 +29,7 @@ pub struct RunQueue {
     /// Fair threads by virtual time.
     fair: Tree<Thread, InFair>,
     /// A fair thread that the running one has woken: it is next when that one waits, on what is left of the slice.
-    buddy: Slot<Thread>,
+    pub buddy: Slot<Thread>,
     /// Virtual time that has passed: threads that wake start from here.
     pub virtual_now: Cell<u64>,
 }
@@ -66,7 +62,6 @@ impl RunQueue {
 
     /// Makes a fair thread that the running one has woken its buddy, where it has none yet. Returns whether it did. Its virtual time is looked
     /// at only when it has to wait for its turn after all.
-    #[inline]
     pub fn try_buddy(&self, thread: &Object<Thread>) -> bool {
         let is_free = !self.buddy.is_some();
         if is_free {
@@ -76,14 +71,8 @@ impl RunQueue {
     }
 
     /// Takes the buddy out, where nothing is before it.
-    #[inline]
     pub fn take_buddy(&self) -> Option<Ref<Thread>> {
         if self.occupied.get() == 0 { self.buddy.take() } else { None }
-    }
-
-    /// Takes the buddy out.
-    pub fn take_any_buddy(&self) -> Option<Ref<Thread>> {
-        self.buddy.take()
     }
 
     /// Takes a thread out. Returns whether it was in.
@@ -107,7 +96,7 @@ impl RunQueue {
     #[cfg(test)]
     pub(crate) fn contains(&self, thread: &Object<Thread>) -> bool {
         match thread.rank.get() as usize {
-            0 => thread.fair.is_linked() || self.buddy.holds(thread),
+            0 => thread.fair.linked.get() || self.buddy.holds(thread),
             rank => self.real_time[rank].contains(thread),
         }
     }
@@ -140,13 +129,11 @@ impl RunQueue {
     }
 
     /// The highest real-time rank that is ready; 0 for none.
-    #[inline]
     pub fn best_real_time(&self) -> u8 {
         (self.occupied.get() | 1).ilog2() as u8
     }
 
     /// Whether a thread of a rank above `rank` is ready.
-    #[inline]
     pub fn has_above(&self, rank: u8) -> bool {
         (self.occupied.get() >> rank) >> 1 != 0
     }
@@ -169,7 +156,6 @@ impl RunQueue {
     }
 
     /// Whether no thread is ready.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.occupied.get() == 0 && self.fair.is_empty() && !self.buddy.is_some()
     }
@@ -239,9 +225,8 @@ impl Cpu {
     }
 
     /// Its number.
-    #[inline]
     pub fn index(&self) -> u32 {
-        self.arch.index() as u32
+        self.arch.index.get()
     }
 
     /// Its bit in sets of CPUs.

@@ -5,16 +5,10 @@
 //! ([`step`]) at the end of kernel entries and when CPUs are idle.
 
 use crate::arch::clock;
-use crate::cpu::attention;
 use crate::ipc::{self, end, flight, reply};
-use crate::kernel::Kernel;
-use crate::object::process::{Exit, State};
-use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Thread, dma_domain, interrupt};
-use crate::shootdown::Progress;
-use crate::{schedule, timer};
-use abi::process::Registers;
-use abi::{Error, ExitReason};
+use crate::object::{Object, Process, Thread, dma_domain, interrupt, process::State, thread::State as ThreadState};
+use crate::{Kernel, Progress, cpu::attention, schedule, timer};
+use abi::{Error, ExitReason, ExitRecord};
 use core::cell::Cell;
 
 /// Slots of the handle table that are looked at in one step.
@@ -38,15 +32,16 @@ pub fn kill(
     }
     let now = clock::now();
     let current = culprit.and_then(|thread| thread.current.get(kernel));
-    process.exit.set(Some(Exit {
-        reason,
+    process.exit.set(Some(ExitRecord {
+        reason: reason as u32,
         code,
         address,
         thread: culprit.map_or(0, Object::number),
         time: now,
         call: current.map_or(0, |client| client.request.get().0),
         client: current.map_or(0, |client| client.process.number()),
-        registers: culprit.map_or(Registers::default(), |thread| thread.context.frame.registers()),
+        registers: culprit.map(|thread| thread.context.frame.registers()).unwrap_or_default(),
+        ..ExitRecord::default()
     }));
     process.state.set(State::Draining);
     process.drain_slot.set(0);
@@ -91,7 +86,7 @@ pub(crate) struct Revoking {
     /// Where the last round ends.
     end: Cell<u64>,
     /// Parts of the round that are left: 2 before it starts over, then 1; 0 where there is none.
-    parts: Cell<u8>,
+    pub parts: Cell<u8>,
 }
 
 impl Revoking {
@@ -103,11 +98,6 @@ impl Revoking {
     pub fn start(&self) {
         self.end.set(self.next.get());
         self.parts.set(2);
-    }
-
-    #[inline]
-    pub fn is_under_way(&self) -> bool {
-        self.parts.get() > 0
     }
 
     /// Looks at some processes.
@@ -157,32 +147,24 @@ fn count_death(client: &Thread, reason: ExitReason, is_blamed: bool) {
 /// Takes a thread of a dead process out of whatever it does. One that runs on another CPU is asked to stop.
 fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
     match thread.state.get() {
-        ThreadState::Ended => return,
         ThreadState::Running => {
-            let cpu = kernel.cpu(thread.cpu.get());
-            schedule::notify(kernel, cpu, attention::STOP);
+            schedule::notify(kernel, kernel.cpu(thread.cpu.get()), attention::STOP);
+            return timer::clear(kernel, thread);
         }
-        ThreadState::Ready => {
-            schedule::dequeue(kernel, thread);
-            thread.state.set(ThreadState::Ended);
-        }
+        ThreadState::Ready => schedule::dequeue(kernel, thread),
         ThreadState::Receiving => {
             if let Some(channel) = thread.serving.take() {
                 channel.receivers.remove(thread);
             }
-            thread.state.set(ThreadState::Ended);
         }
         ThreadState::Queued | ThreadState::Current | ThreadState::Kept => {
             end::leave(kernel, thread);
             end::release(kernel, thread);
-            thread.state.set(ThreadState::Ended);
         }
-        ThreadState::Flushing => {
-            kernel.flushing.remove(thread);
-            thread.state.set(ThreadState::Ended);
-        }
-        ThreadState::New => thread.state.set(ThreadState::Ended),
+        ThreadState::Flushing => drop(kernel.flushing.remove(thread)),
+        ThreadState::New | ThreadState::Ended => {}
     }
+    thread.state.set(ThreadState::Ended);
     timer::clear(kernel, thread);
 }
 
@@ -298,13 +280,13 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     }
     let gives_all_up = process.abandoned.get() || process.account.is_revoked_above(kernel);
     let slot = process.drain_slot.get();
-    for slot in slot..(slot + SLOTS_A_STEP).min(process.handles.end()) {
+    for slot in slot..(slot + SLOTS_A_STEP).min(process.handles.end.get()) {
         process.drain_slot.set(slot + 1);
         if let Some(held) = process.handles.at(kernel, slot).filter(|held| !held.keep || gives_all_up) {
             let _ = flight::close(kernel, process, held.handle);
         }
     }
-    if process.drain_slot.get() < process.handles.end() {
+    if process.drain_slot.get() < process.handles.end.get() {
         return true;
     }
     if kernel.is_on_cpu(process) {
@@ -314,17 +296,17 @@ fn drain(kernel: &Kernel, process: &Object<Process>) -> bool {
     // this order processes that left calls in each other cannot wait for each other.
     let latest = process.latest_orphan(kernel);
     for thread in process.threads.iter(kernel) {
-        if thread.orphan.is_some() && thread.in_orphans.key() <= latest {
+        if thread.orphan.is_some() && thread.in_orphans.key.get() <= latest {
             reply::end_current_orphan(kernel, thread);
         }
     }
     for _ in 0..CALLS_A_STEP {
         let first = process.kept_orphans.first(kernel);
-        let Some(call) = first.filter(|call| call.in_server_orphans.key() <= latest) else { break };
+        let Some(call) = first.filter(|call| call.in_server_orphans.key.get() <= latest) else { break };
         reply::end_kept_orphan(kernel, call);
     }
     let first = process.kept_orphans.first(kernel);
-    if first.is_some_and(|call| call.in_server_orphans.key() <= latest) {
+    if first.is_some_and(|call| call.in_server_orphans.key.get() <= latest) {
         return true;
     }
     if process.orphans() > 0 {

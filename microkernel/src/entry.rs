@@ -4,12 +4,10 @@
 //! returns to the thread that is current, or the CPU waits for an interrupt.
 
 use crate::arch::{self, BootInformation, MAX_CPUS, apic, clock, exception, interrupts, smp};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::fast;
-use crate::kernel::Kernel;
 use crate::lock::{self, Guard};
 use crate::object::interrupt;
-use crate::{boot, death, log, schedule, syscall, timer};
+use crate::{Cpu, Kernel, boot, cpu::attention, death, log, schedule, syscall, timer};
 use abi::ExitReason;
 use x86_64::structures::idt::PageFaultErrorCode;
 
@@ -36,18 +34,18 @@ pub fn cpu(index: usize) -> &'static Cpu {
 pub fn main(information: &'static BootInformation) -> ! {
     let mut kernel = lock::acquire();
     let here = &CPUS[0];
-    kernel.set_cpus(&REFERENCES[..apic::present_cpus().min(MAX_CPUS)]);
+    kernel.cpus.set(&REFERENCES[..apic::present_cpus().min(MAX_CPUS)]);
     kernel.enter(here);
     here.online.set(true);
     boot::start(&kernel, information);
-    if kernel.cpus().len() > 1 {
+    if kernel.cpus.get().len() > 1 {
         drop(kernel);
         smp::start_others();
         kernel = lock::acquire();
         kernel.enter(here);
     }
     boot::start_init(&kernel);
-    log!(Info, "{} CPUs, {} MiB", kernel.cpus().len(), kernel.frames.total_frames() >> 8);
+    log!(Info, "{} CPUs, {} MiB", kernel.cpus.get().len(), kernel.frames.total.get() >> 8);
     leave(kernel, here);
     // `leave` returns when a thread is current: the first one.
     arch::resume()
@@ -104,8 +102,7 @@ pub extern "C" fn reply_receive(cpu: &'static Cpu) -> ! {
 
 #[inline(never)]
 fn slow_syscall(kernel: Guard, cpu: &'static Cpu) {
-    kernel.enter(cpu);
-    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    enter(&kernel, cpu);
     let thread = cpu.current.get(&kernel).expect("a system call comes from a thread");
     if thread.process.is_running() {
         syscall::dispatch(&kernel, cpu, thread);
@@ -118,8 +115,7 @@ fn slow_syscall(kernel: Guard, cpu: &'static Cpu) {
 /// An exception of user code.
 pub extern "C" fn trap(cpu: &'static Cpu, vector: u64, error: u64, address: u64) {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    enter(&kernel, cpu);
     let thread = cpu.current.get(&kernel).expect("an exception of user code comes from a thread");
     let process = thread.process.get(&kernel);
     if process.is_running() {
@@ -147,8 +143,7 @@ pub extern "C" fn trap(cpu: &'static Cpu, vector: u64, error: u64, address: u64)
 /// An interrupt of user code, or of an idle CPU.
 pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
     let kernel = lock::acquire();
-    kernel.enter(cpu);
-    kernel.shootdown.enter(&kernel, cpu.index() as usize);
+    enter(&kernel, cpu);
     cpu.interrupts.set(cpu.interrupts.get() + 1);
     kernel.is_interrupt.set(true);
     match vector as u8 {
@@ -168,8 +163,13 @@ pub extern "C" fn interrupt(cpu: &'static Cpu, vector: u64) {
     leave(kernel, cpu);
 }
 
+/// Notes which CPU has the lock, and flushes its translations where that is asked for.
+fn enter(kernel: &Kernel, cpu: &'static Cpu) {
+    kernel.enter(cpu);
+    kernel.shootdown.enter(kernel, cpu.index() as usize);
+}
+
 /// Does some work that waits, settles what runs next, and gives the lock up. Returns when a thread is current.
-#[inline]
 fn leave(kernel: Guard, cpu: &'static Cpu) {
     if kernel.has_work() || !kernel.flushing.is_empty() || !kernel.is_init_well() || !schedule::settle(&kernel, cpu) {
         return leave_after_work(kernel, cpu);
@@ -198,8 +198,7 @@ fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
         send_kicks(&kernel);
         drop(kernel);
         kernel = lock::acquire();
-        kernel.enter(cpu);
-        kernel.shootdown.enter(&kernel, cpu.index() as usize);
+        enter(&kernel, cpu);
         boot::restart_init(&kernel);
         schedule::wake_flushed(&kernel);
     }
@@ -209,7 +208,7 @@ fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
 
 /// Interrupts the CPUs that have to flush translations.
 fn send_kicks(kernel: &Kernel) {
-    let mut kicks = kernel.shootdown.take_kicks();
+    let mut kicks = kernel.shootdown.requests.kicks.take();
     while kicks != 0 {
         apic::kick(kicks.trailing_zeros() as usize);
         kicks &= kicks - 1;

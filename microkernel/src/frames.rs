@@ -23,8 +23,10 @@ pub struct Frames {
     lists: [Cell<Option<NonNull<FreeBlock>>>; ORDERS],
     /// Bit n is set when the list of order n has a block.
     occupied: Cell<u32>,
-    free: Cell<u64>,
-    total: Cell<u64>,
+    /// Frames that are free.
+    pub free: Cell<u64>,
+    /// Frames, free or not.
+    pub total: Cell<u64>,
 }
 
 /// The head of a range of RAM. Frames are numbered by their physical address.
@@ -132,16 +134,6 @@ impl Frames {
         unsafe { region.write(Region { next: self.regions.replace(Some(region)), first, end, bits }) };
         self.total.set(self.total.get() + end - first);
         self.free_run(address(first), end - first);
-    }
-
-    /// Frames that are free.
-    pub fn free_frames(&self) -> u64 {
-        self.free.get()
-    }
-
-    /// Frames, free or not.
-    pub fn total_frames(&self) -> u64 {
-        self.total.get()
     }
 
     /// A block of 2^`order` frames; its contents are whatever they were.

@@ -3,11 +3,8 @@
 //! Entries stand in chunks of one frame each, charged to the process's account with the handles. A slot's generation goes
 //! up each time it is freed, so a handle never names a later object; a slot whose generation would wrap is retired.
 
-use crate::arch;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::reference::{Header, Object, Type};
-use crate::object::{Account, Quantity, SessionUse};
+use crate::object::{Account, AnyRef, Object, Quantity, SessionUse, Type, reference::Header};
+use crate::{Kernel, arch};
 use abi::{Error, Handle, Kind, PAGE_BYTES, Rights};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
@@ -32,6 +29,9 @@ struct Entry {
 }
 
 const _: () = assert!(size_of::<Entry>() == 32);
+
+/// The object that a handle names, for as long as the kernel is borrowed, or why there is none: `BadHandle`, `WrongKind`, `Denied`.
+pub type Found<'k, T> = Result<&'k Object<T>, Error>;
 
 /// A handle as it travels: the object, and what the handle allows.
 pub struct Capability {
@@ -64,8 +64,8 @@ pub struct Description {
 pub struct HandleTable {
     chunks: [Cell<Option<NonNull<[Entry; CHUNK]>>>; CHUNKS],
     free: Cell<u32>,
-    /// Slots that were ever used; the next new one.
-    end: Cell<u32>,
+    /// Slots that were ever used are below; the next new one.
+    pub end: Cell<u32>,
     live: Cell<u32>,
     reserved: Cell<u32>,
     /// Free slots that are on the list.
@@ -95,14 +95,12 @@ impl HandleTable {
         self.live.get() == 0
     }
 
-    #[inline]
     fn entry(&self, slot: u32) -> Option<&Entry> {
         let chunk = self.chunks.get(slot as usize / CHUNK)?.get()?;
         // SAFETY: a chunk is a frame of ours with valid entries, until the table ends.
         Some(unsafe { &(&*chunk.as_ptr())[slot as usize % CHUNK] })
     }
 
-    #[inline]
     fn live_entry(&self, handle: Handle) -> Result<(&Entry, NonNull<Header>), Error> {
         let entry = self.entry(handle.slot()).ok_or(Error::BadHandle)?;
         match entry.object.get() {
@@ -115,7 +113,6 @@ impl HandleTable {
     ///
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
-    #[inline]
     pub fn get_masked<'k, T: Type>(
         &self,
         _kernel: &'k Kernel,
@@ -124,7 +121,7 @@ impl HandleTable {
     ) -> Result<(&'k Object<T>, u64), Error> {
         let (entry, object) = self.live_entry(handle)?;
         // SAFETY: the entry keeps the object.
-        if unsafe { object.as_ref() }.object_type() != T::TYPE {
+        if unsafe { object.as_ref() }.object_type.get() != T::TYPE {
             return Err(Error::WrongKind);
         }
         if !entry.rights.get().contains(rights) {
@@ -138,8 +135,7 @@ impl HandleTable {
     ///
     /// # Errors
     /// `BadHandle`, `WrongKind`, `Denied`.
-    #[inline]
-    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Result<&'k Object<T>, Error> {
+    pub fn get<'k, T: Type>(&self, kernel: &'k Kernel, handle: Handle, rights: Rights) -> Found<'k, T> {
         self.get_masked(kernel, handle, rights).map(|(object, _)| object)
     }
 
@@ -210,10 +206,7 @@ impl HandleTable {
     pub fn reserve(&self, kernel: &Kernel, account: &Object<Account>, count: u32) -> Result<(), Error> {
         account.charge(Quantity::Handles, count as u64)?;
         while self.reserved.get() + count > self.listed.get() {
-            if let Err(error) = self.add_slot(kernel, account) {
-                account.uncharge(Quantity::Handles, count as u64);
-                return Err(error);
-            }
+            self.add_slot(kernel, account).inspect_err(|_| account.uncharge(Quantity::Handles, count as u64))?;
         }
         self.reserved.set(self.reserved.get() + count);
         Ok(())
@@ -288,12 +281,9 @@ impl HandleTable {
     /// Takes a handle out, with its charge.
     ///
     /// # Errors
-    /// `BadHandle`, `Denied` (needs `rights`).
-    pub fn remove(&self, account: &Object<Account>, handle: Handle, rights: Rights) -> Result<Capability, Error> {
+    /// `BadHandle`.
+    pub fn remove(&self, account: &Object<Account>, handle: Handle) -> Result<Capability, Error> {
         let (entry, object) = self.live_entry(handle)?;
-        if !entry.rights.get().contains(rights) {
-            return Err(Error::Denied);
-        }
         entry.object.set(None);
         // SAFETY: `insert_reserved` gave this reference up; the entry is empty now.
         let object = unsafe { AnyRef::from_raw(object) };
@@ -318,11 +308,6 @@ impl HandleTable {
     #[cfg(test)]
     pub(crate) fn next_from(&self, kernel: &Kernel, slot: u32) -> Option<Description> {
         (slot..self.end.get()).find_map(|slot| self.at(kernel, slot))
-    }
-
-    /// Slots that were ever used are below.
-    pub fn end(&self) -> u32 {
-        self.end.get()
     }
 
     /// Gives the frames of an empty table back.

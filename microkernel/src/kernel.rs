@@ -2,20 +2,14 @@
 //! their own. Whoever has a borrow of it holds the lock: so it is passed wherever state is touched.
 
 use crate::arch::BootInformation;
-use crate::cpu::{Cpu, attention};
 use crate::death::{self, Revoking};
 use crate::frames::Frames;
-use crate::list::List;
-use crate::object::channel::AllChannels;
-use crate::object::interrupt::Vectors;
-use crate::object::process::{AllProcesses, Reaping};
-use crate::object::reference::{self, Doomed, ObjectType};
-use crate::object::resource::Ranges;
-use crate::object::thread::{InFair, InTimers};
-use crate::object::{Account, Channel, Memory, Object, Process, Ref, Slot, Thread};
-use crate::schedule;
-use crate::shootdown::Shootdown;
-use crate::tree::Tree;
+use crate::object::{
+    Account, Channel, Memory, Object, ObjectType, Process, Ref, Slot, Thread, channel::AllChannels, interrupt::Vectors,
+    process::AllProcesses, process::Reaping, reference, reference::Doomed, resource::Ranges, thread::InFair,
+    thread::InTimers,
+};
+use crate::{Cpu, List, Tree, cpu::attention, schedule, shootdown::Shootdown};
 use core::cell::Cell;
 use core::marker::PhantomPinned;
 use x86_64::PhysAddr;
@@ -32,7 +26,8 @@ pub struct Kernel {
     /// How many objects there are.
     pub counts: Counts,
     last_number: Cell<u64>,
-    cpus: Cell<&'static [&'static Cpu]>,
+    /// All CPUs, in order of their numbers.
+    pub cpus: Cell<&'static [&'static Cpu]>,
     this_cpu: Cell<Option<&'static Cpu>>,
     /// The account of everything.
     pub root_account: Slot<Account>,
@@ -107,26 +102,13 @@ impl Kernel {
     }
 
     /// A number that was never given before.
-    #[inline]
     pub fn next_number(&self) -> u64 {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         number
     }
 
-    /// Says which CPUs there are.
-    pub fn set_cpus(&self, cpus: &'static [&'static Cpu]) {
-        self.cpus.set(cpus);
-    }
-
-    /// All CPUs, in order of their numbers.
-    #[inline]
-    pub fn cpus(&self) -> &'static [&'static Cpu] {
-        self.cpus.get()
-    }
-
     /// The CPU with this number; the first where there is none.
-    #[inline]
     pub fn cpu(&self, index: u32) -> &'static Cpu {
         let cpus = self.cpus.get();
         cpus.get(index as usize).copied().unwrap_or(cpus[0])
@@ -136,11 +118,10 @@ impl Kernel {
     #[inline(always)]
     pub fn enter(&self, cpu: &'static Cpu) {
         self.this_cpu.set(Some(cpu));
-        self.shootdown.set_here(cpu.index() as usize);
+        self.shootdown.here.set(cpu.index());
     }
 
     /// The CPU that has the lock.
-    #[inline]
     pub fn this_cpu(&self) -> &'static Cpu {
         self.this_cpu.get().expect("who has the lock has said who he is")
     }
@@ -148,14 +129,14 @@ impl Kernel {
     /// Makes the CPUs on which a dead process's address space is still loaded leave it: this one now, others soon. Returns whether
     /// none has it loaded.
     pub fn leave_space(&self, process: &Object<Process>) -> bool {
-        for cpu in self.cpus().iter().filter(|cpu| cpu.loaded.names(process)) {
+        for cpu in self.cpus.get().iter().filter(|cpu| cpu.loaded.names(process)) {
             if core::ptr::eq(*cpu, self.this_cpu()) {
                 self.load_kernel_space(cpu);
             } else {
                 schedule::notify(self, cpu, attention::LEAVE);
             }
         }
-        !self.cpus().iter().any(|cpu| cpu.loaded.names(process))
+        !self.cpus.get().iter().any(|cpu| cpu.loaded.names(process))
     }
 
     /// Loads the address space without user memory on this CPU.
@@ -167,21 +148,19 @@ impl Kernel {
 
     /// Whether a thread of a process is on a CPU.
     pub fn is_on_cpu(&self, process: &Object<Process>) -> bool {
-        self.cpus().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
+        self.cpus.get().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
     }
 
     /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
-    #[inline]
     pub fn is_init_well(&self) -> bool {
         self.init.get(self).is_none_or(|init| init.is_running())
     }
 
     /// Whether there is work that nobody waits for.
-    #[inline]
     pub fn has_work(&self) -> bool {
         !self.doomed.is_empty()
             || !self.reaping.is_empty()
-            || self.revoking.is_under_way()
+            || self.revoking.parts.get() > 0
             || self.shootdown.has_garbage(self)
     }
 
@@ -195,7 +174,6 @@ impl Kernel {
     }
 
     /// Frees objects that nothing refers to: a bounded number of them.
-    #[inline]
     pub fn reap(&mut self) {
         if !self.doomed.is_empty() {
             reference::reap(self, REAP_BATCH);
@@ -216,14 +194,10 @@ impl Counts {
         Counts([const { Cell::new(0) }; ObjectType::COUNT])
     }
 
-    pub(crate) fn made(&self, object_type: ObjectType) {
+    /// Counts objects of a type as made, or with a negative number as freed.
+    pub(crate) fn add(&self, object_type: ObjectType, objects: i64) {
         let count = &self.0[object_type as usize];
-        count.set(count.get() + 1);
-    }
-
-    pub(crate) fn freed(&self, object_type: ObjectType) {
-        let count = &self.0[object_type as usize];
-        count.set(count.get() - 1);
+        count.set(count.get().wrapping_add_signed(objects));
     }
 
     /// Live objects of the type with a number.

@@ -32,3 +32,10 @@ mod syscall;
 mod tests;
 mod timer;
 mod tree;
+
+// What the whole kernel speaks of.
+use cpu::Cpu;
+use kernel::Kernel;
+use list::{Link, List};
+use shootdown::{Progress, Ticket};
+use tree::{Node, Tree};

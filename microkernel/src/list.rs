@@ -3,8 +3,8 @@
 //! A list keeps its members: joining takes a [`Ref`], leaving gives it back. An object that can be in
 //! several lists at once has one [`Link`] for each, told apart by the `Which` type.
 
-use crate::kernel::Kernel;
-use crate::object::reference::{Object, Ref, Type};
+use crate::Kernel;
+use crate::object::{Object, Ref, Type};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -23,7 +23,6 @@ impl<T> Link<T> {
     }
 
     /// Whether the object is in a list.
-    #[inline]
     pub fn is_linked(&self) -> bool {
         !self.list.get().is_null()
     }
@@ -43,7 +42,6 @@ macro_rules! links {
             $(#[$attribute])*
             pub struct $name;
             impl $crate::list::Which<$type> for $name {
-                #[inline]
                 fn link(object: &$type) -> &$crate::list::Link<$type> {
                     &object.$field
                 }
@@ -67,77 +65,49 @@ impl<T: Type, W: Which<T>> List<T, W> {
     }
 
     /// Members.
-    #[inline]
     pub fn len(&self) -> u32 {
         self.length.get()
     }
 
     /// Whether it has no member.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.get().is_none()
     }
 
-    #[inline]
     fn identity(&self) -> *const () {
         core::ptr::from_ref(self).cast()
     }
 
-    #[inline]
     fn link(pointer: &NonNull<Object<T>>) -> &Link<T> {
         // SAFETY: members are kept by the list, so the pointer is to a live object.
         W::link(unsafe { pointer.as_ref() })
     }
 
     /// Whether the object is in this list.
-    #[inline]
     pub fn contains(&self, object: &Object<T>) -> bool {
         W::link(object).list.get() == self.identity()
     }
 
     /// The first member.
-    #[inline]
     pub fn front<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: a member is kept by the list, and objects outlive the borrow of the kernel.
         self.first.get().map(|first| unsafe { first.as_ref() })
     }
 
     /// The member after this one.
-    #[inline]
     pub fn after<'k>(&self, _kernel: &'k Kernel, object: &Object<T>) -> Option<&'k Object<T>> {
         debug_assert!(self.contains(object));
         // SAFETY: as in `front`.
         W::link(object).next.get().map(|next| unsafe { next.as_ref() })
     }
 
-    /// Joins before `next`, or at the end where that is `None`. The object is in no list of this link.
-    pub fn insert_before(&self, object: Ref<T>, next: Option<&Object<T>>) {
-        let pointer = object.into_raw();
-        let link = Self::link(&pointer);
-        assert!(!link.is_linked(), "an object joins one list at a time");
-        let next = next.map(NonNull::from);
-        let previous = match &next {
-            Some(next) => Self::link(next).previous.replace(Some(pointer)),
-            None => self.last.replace(Some(pointer)),
-        };
-        match &previous {
-            Some(previous) => Self::link(previous).next.set(Some(pointer)),
-            None => self.first.set(Some(pointer)),
-        }
-        link.previous.set(previous);
-        link.next.set(next);
-        link.list.set(self.identity());
-        self.length.set(self.length.get() + 1);
-    }
-
     /// Joins at the end.
-    #[inline]
     pub fn push_back(&self, object: Ref<T>) {
-        self.insert_before(object, None);
+        assert!(!W::link(&object).is_linked(), "an object joins one list at a time");
+        self.insert(object, self.last.get(), None);
     }
 
     /// Joins at the front.
-    #[inline]
     pub fn push_front(&self, object: Ref<T>) {
         assert!(!W::link(&object).is_linked(), "an object joins one list at a time");
         self.put_first(object);
@@ -146,27 +116,24 @@ impl<T: Type, W: Which<T>> List<T, W> {
     /// [`List::push_front`] for an object that was just taken out of all lists of this link: only debug builds check that.
     #[inline(always)]
     pub fn put_first(&self, object: Ref<T>) {
+        self.insert(object, None, self.first.get());
+    }
+
+    /// Joins between two neighbours, of which `None` is an end.
+    #[inline(always)]
+    fn insert(&self, object: Ref<T>, previous: Option<NonNull<Object<T>>>, next: Option<NonNull<Object<T>>>) {
         let pointer = object.into_raw();
         let link = Self::link(&pointer);
         debug_assert!(!link.is_linked(), "an object joins one list at a time");
-        let next = self.first.replace(Some(pointer));
-        match &next {
-            Some(next) => Self::link(next).previous.set(Some(pointer)),
-            None => self.last.set(Some(pointer)),
-        }
-        link.next.set(next);
+        self.join(previous, Some(pointer));
+        self.join(Some(pointer), next);
         link.list.set(self.identity());
         self.length.set(self.length.get() + 1);
     }
 
-    /// Leaves: gives the list's reference back, or `None` where the object is not in this list.
-    #[inline]
-    pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
-        if !self.contains(object) {
-            return None;
-        }
-        let link = W::link(object);
-        let (previous, next) = (link.previous.take(), link.next.take());
+    /// Makes two neighbours, of which `None` is an end.
+    #[inline(always)]
+    fn join(&self, previous: Option<NonNull<Object<T>>>, next: Option<NonNull<Object<T>>>) {
         match &previous {
             Some(previous) => Self::link(previous).next.set(next),
             None => self.first.set(next),
@@ -175,27 +142,32 @@ impl<T: Type, W: Which<T>> List<T, W> {
             Some(next) => Self::link(next).previous.set(previous),
             None => self.last.set(previous),
         }
-        link.list.set(core::ptr::null());
-        self.length.set(self.length.get() - 1);
-        // SAFETY: joining gave this reference up; the link was just cleared, so it is taken back once.
-        Some(unsafe { Ref::from_raw(NonNull::from(object)) })
+    }
+
+    /// Leaves: gives the list's reference back, or `None` where the object is not in this list.
+    #[inline]
+    pub fn remove(&self, object: &Object<T>) -> Option<Ref<T>> {
+        if !self.contains(object) {
+            return None;
+        }
+        Some(self.take(NonNull::from(object), W::link(object).previous.take()))
     }
 
     /// Takes the first member out.
     #[inline]
     pub fn pop_front(&self) -> Option<Ref<T>> {
-        let first = self.first.get()?;
-        let link = Self::link(&first);
-        let next = link.next.take();
-        match &next {
-            Some(next) => Self::link(next).previous.set(None),
-            None => self.last.set(None),
-        }
-        self.first.set(next);
+        self.first.get().map(|first| self.take(first, None))
+    }
+
+    /// Takes a member out that comes after `previous`.
+    #[inline(always)]
+    fn take(&self, member: NonNull<Object<T>>, previous: Option<NonNull<Object<T>>>) -> Ref<T> {
+        let link = Self::link(&member);
+        self.join(previous, link.next.take());
         link.list.set(core::ptr::null());
         self.length.set(self.length.get() - 1);
         // SAFETY: joining gave this reference up; the link was just cleared, so it is taken back once.
-        Some(unsafe { Ref::from_raw(first) })
+        unsafe { Ref::from_raw(member) }
     }
 
     /// Not 0 where it has members: to test several lists at once.

@@ -1,9 +1,9 @@
 //! The kernel lock: one for all state (DESIGN §3). It is taken at each entry of the kernel and given up before the kernel is
 //! left, with interrupts off all the while; nothing else is locked while it is held, but the log.
 
+use crate::Kernel;
 use crate::arch::syscall::return_with_words;
 use crate::arch::{Context, clock};
-use crate::kernel::Kernel;
 use crate::sync::spin_lock::SpinLock;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};

@@ -11,8 +11,6 @@ use x86_64::PhysAddr;
 
 /// Those syslog levels (RFC 5424 §6.2.1) at which the kernel has something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-#[allow(missing_docs)]
 pub enum Level {
     Critical = 2,
     Error = 3,

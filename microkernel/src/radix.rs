@@ -51,6 +51,7 @@ impl Node {
         Node(unsafe { &*arch::direct_map(frame).cast() })
     }
 
+    #[inline]
     fn word(&self, page: u64, level: u32) -> &'static AtomicU64 {
         &self.0[(page >> (BITS * level)) as usize % WORDS]
     }
@@ -88,19 +89,26 @@ impl Radix {
     }
 
     /// The page's word, where its node exists.
-    #[inline]
     pub fn word(self, page: u64) -> Option<&'static AtomicU64> {
-        let mut frame = self.root;
-        for level in (1..self.levels).rev() {
+        let (level, frame) = self.lowest(page);
+        // SAFETY: as there.
+        (level == 0).then(|| unsafe { Node::at(frame) }.word(page, 0))
+    }
+
+    /// The lowest node that exists on the way to a page's word: its level, 0 for a leaf, and the node.
+    #[inline]
+    fn lowest(self, page: u64) -> (u32, PhysAddr) {
+        let (mut level, mut frame) = (self.levels - 1, self.root);
+        while level > 0 {
             // SAFETY: present words point to nodes of the tree.
             let word = unsafe { Node::at(frame) }.word(page, level).load(Relaxed);
             if word & PRESENT == 0 {
-                return None;
+                break;
             }
+            level -= 1;
             frame = PhysAddr::new_truncate(word & ADDRESS);
         }
-        // SAFETY: as above.
-        Some(unsafe { Node::at(frame) }.word(page, 0))
+        (level, frame)
     }
 
     /// The page's word; missing nodes are made of zeroed frames that `allocate` gives, with `flags`.
@@ -185,23 +193,13 @@ impl Radix {
     pub fn change(self, pages: Range<u64>, budget: u64, mut change: impl FnMut(u64) -> u64) -> u64 {
         let (mut page, mut work) = (pages.start, 0);
         while page < pages.end && work < budget {
-            let mut frame = self.root;
-            let mut level = self.levels - 1;
-            while level > 0 {
-                // SAFETY: present words point to nodes of the tree.
-                let word = unsafe { Node::at(frame) }.word(page, level).load(Relaxed);
-                if word & PRESENT == 0 {
-                    break;
-                }
-                level -= 1;
-                frame = PhysAddr::new_truncate(word & ADDRESS);
-            }
+            let (level, frame) = self.lowest(page);
             if level > 0 {
                 work += SKIP;
                 page = (page | ((1 << (BITS * level)) - 1)) + 1;
                 continue;
             }
-            // SAFETY: as above.
+            // SAFETY: as in `lowest`.
             let leaves = unsafe { Node::at(frame) };
             let end = ((page | (WORDS as u64 - 1)) + 1).min(pages.end).min(page + (budget - work));
             for page in page..end {

@@ -5,13 +5,9 @@
 //! *owner* of a slice is the thread at the head of the chain of calls, and its virtual time pays.
 
 use crate::arch::{self, clock};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::inherit;
-use crate::kernel::Kernel;
-use crate::object::thread::State;
-use crate::object::{Object, Process, Ref, Thread};
-use crate::shootdown::Ticket;
-use crate::timer;
+use crate::object::{Object, Process, Ref, Thread, thread::State};
+use crate::{Cpu, Kernel, Ticket, cpu::attention, timer};
 use abi::schedule::{DEFAULT_WEIGHT, Parameters, SLICE};
 
 /// How far a fair thread that wakes may be ahead of those that ran meanwhile, in time-stamp counts of virtual time.
@@ -24,7 +20,6 @@ const WAKE_GRANULARITY: u64 = 1_000_000;
 const WAKE_BATCH: usize = 16;
 
 /// Counts the running thread's time up to now.
-#[inline]
 pub fn count_time(cpu: &Cpu, thread: &Thread, now: u64) {
     let ran = now.wrapping_sub(cpu.counted_until.replace(now));
     thread.run_time.set(thread.run_time.get().wrapping_add(ran));
@@ -87,12 +82,8 @@ pub fn take_off_cpu(cpu: &Cpu, thread: &Object<Thread>, state: State) {
 pub fn hand_over(kernel: &Kernel, cpu: &Cpu, thread: Ref<Thread>) {
     let thread = thread.get(kernel);
     let allowed = thread.affinity.get() >> cpu.index() & 1 != 0;
-    if !thread.process.is_running() {
-        return;
-    }
-    if !allowed || cpu.handoff.is_some() {
-        make_ready(kernel, thread);
-        return;
+    if !allowed || cpu.handoff.is_some() || !thread.process.is_running() {
+        return make_ready(kernel, thread);
     }
     thread.state.set(State::Ready);
     thread.cpu.set(cpu.index());
@@ -153,26 +144,12 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
     let free = |cpu: &Cpu| cpu.is_idle() && cpu.queue.is_empty() && !cpu.handoff.is_some();
     let here = kernel.this_cpu();
     let last = kernel.cpu(thread.cpu.get());
-    if allowed(last) && free(last) {
-        return last;
-    }
-    if allowed(here) && free(here) {
+    if kernel.cpus.get().len() == 1 {
         return here;
     }
-    if kernel.cpus().len() == 1 {
-        return here;
-    }
-    let cpus = || kernel.cpus().iter().copied();
-    if let Some(idle) = cpus().find(|cpu| allowed(cpu) && free(cpu)) {
-        return idle;
-    }
-    if allowed(last) {
-        return last;
-    }
-    if allowed(here) {
-        return here;
-    }
-    cpus().find(|cpu| allowed(cpu)).unwrap_or(here)
+    let mut cpus = [last, here].into_iter().chain(kernel.cpus.get().iter().copied()).filter(|cpu| allowed(cpu));
+    let first = cpus.next().unwrap_or(here);
+    if free(first) { first } else { cpus.find(|cpu| free(cpu)).unwrap_or(first) }
 }
 
 /// Takes a ready thread out of whatever queue it is in.
@@ -223,7 +200,7 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         inherit::renew(kernel, thread);
     }
     take_off_cpu(cpu, thread, State::Ready);
-    if let Some(buddy) = cpu.queue.take_any_buddy() {
+    if let Some(buddy) = cpu.queue.buddy.take() {
         // The slice is over: it waits for its turn as others do.
         insert(kernel, cpu, buddy.get(kernel), false);
     }
@@ -238,19 +215,15 @@ pub fn yield_now(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
     charge_owner(kernel, cpu, clock::tsc());
     if thread.rank.get() == 0 {
         place(kernel, cpu, thread);
-    }
-    if thread.rank.get() == 0
-        && let Some(least) = cpu.queue.least_virtual(kernel)
-    {
         // Behind the first of the others.
-        thread.virtual_time.set(thread.virtual_time.get().max(least + 1));
+        let least = cpu.queue.least_virtual(kernel).map_or(0, |least| least + 1);
+        thread.virtual_time.set(thread.virtual_time.get().max(least));
     }
     take_off_cpu(cpu, thread, State::Ready);
     cpu.queue.insert(thread, false);
 }
 
 /// Decides what runs when the kernel is left, and makes it so. Returns false when nothing does.
-#[inline]
 pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
     if cpu.attention.get() == 0 && !cpu.handoff.is_some() {
         if cpu.current.is_some() {
@@ -266,7 +239,6 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
 }
 
 /// Takes the thread that the running one has woken, which goes on on the same slice: but the head of its own chain pays from now on.
-#[inline]
 pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
     let buddy = cpu.queue.take_buddy()?;
     charge_owner(kernel, cpu, now);
@@ -282,7 +254,8 @@ fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
     let asked = cpu.attention.replace(0);
     if let Some(current) = cpu.current.get(kernel) {
         if asked & attention::STOP != 0 && !current.process.is_running() {
-            stop_here(kernel, cpu, current);
+            take_off_cpu(cpu, current, State::Ended);
+            crate::death::progress(kernel, current.process.get(kernel));
         } else if asked & attention::MOVE != 0 && current.affinity.get() >> cpu.index() & 1 == 0 {
             take_off_cpu(cpu, current, State::Ready);
             make_ready(kernel, current);
@@ -305,18 +278,15 @@ fn settle_all(kernel: &Kernel, cpu: &Cpu) -> bool {
             preempt(kernel, cpu, current);
         }
     }
-    let mut switched = false;
-    if !cpu.current.is_some() {
-        switched = true;
-        match next(kernel, cpu) {
-            Some(next) => run(kernel, cpu, next),
-            None => {
-                timer::arm(kernel, cpu);
-                return false;
-            }
-        }
+    let switches = !cpu.current.is_some();
+    if switches {
+        let Some(next) = next(kernel, cpu) else {
+            timer::arm(kernel, cpu);
+            return false;
+        };
+        run(kernel, cpu, next);
     }
-    if switched || asked != 0 || kernel.has_work() {
+    if switches || asked != 0 || kernel.has_work() {
         cpu.attention.set(cpu.attention.get() & !attention::TIMER);
         timer::arm(kernel, cpu);
     }
@@ -330,23 +300,14 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     let slice_over = now >= cpu.slice_end.get() && current.takes_turns() && cpu.queue.has_equal_or_above(rank);
     let is_behind = || {
         charge_owner(kernel, cpu, clock::tsc());
-        rank == 0
-            && cpu
-                .queue
-                .least_virtual(kernel)
-                .is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
+        let least = cpu.queue.least_virtual(kernel).filter(|_| rank == 0);
+        least.is_some_and(|least| least + WAKE_GRANULARITY < running_virtual(kernel, cpu, current))
     };
     if cpu.queue.has_above(rank) || slice_over || is_behind() {
         put_back(kernel, cpu, current, now);
     } else if now >= cpu.slice_end.get() {
         cpu.slice_end.set(now + SLICE);
     }
-}
-
-/// The running thread's process died: it stops here.
-fn stop_here(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
-    take_off_cpu(cpu, current, State::Ended);
-    crate::death::progress(kernel, current.process.get(kernel));
 }
 
 /// Takes the thread that should run next: the one that was handed the CPU, the best ready one, or one of another CPU.
@@ -362,37 +323,30 @@ fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
         cpu.owner.set(Some(buddy.get(kernel).chain_head(kernel).to_ref()));
         return Some(buddy);
     }
-    let thread = match cpu.queue.best(kernel) {
-        Some(best) => {
-            let best = best.to_ref();
-            cpu.queue.remove(best.get(kernel));
-            best
-        }
-        None => match steal(kernel, cpu) {
-            Some(stolen) => stolen,
-            None => {
-                // Nobody pays for idling.
-                cpu.owner.set(None);
-                return None;
-            }
-        },
+    let best = cpu.queue.best(kernel).map(Object::to_ref);
+    if let Some(best) = &best {
+        cpu.queue.remove(best);
+    }
+    let Some(thread) = best.or_else(|| steal(kernel, cpu)) else {
+        // Nobody pays for idling.
+        cpu.owner.set(None);
+        return None;
     };
     cpu.slice_end.set(clock::now() + SLICE);
-    let head = thread.get(kernel).chain_head(kernel);
-    cpu.owner.set(Some(head.to_ref()));
+    cpu.owner.set(Some(thread.get(kernel).chain_head(kernel).to_ref()));
     Some(thread)
 }
 
 /// Forgets a thread that has ended: no CPU's slice is charged to it any more.
 pub fn forget(kernel: &Kernel, thread: &Object<Thread>) {
-    for cpu in kernel.cpus().iter().filter(|cpu| cpu.owner.holds(thread)) {
+    for cpu in kernel.cpus.get().iter().filter(|cpu| cpu.owner.holds(thread)) {
         cpu.owner.set(None);
     }
 }
 
 /// Takes a ready thread of another CPU.
 fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
-    let others = kernel.cpus().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
+    let others = kernel.cpus.get().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
     let (victim, thread) = others
         .filter_map(|other| Some((other, other.queue.best_for(kernel, cpu.index())?)))
         .max_by_key(|(other, _)| other.queue.len())?;
@@ -431,7 +385,7 @@ pub fn load_space(kernel: &Kernel, cpu: &Cpu, process: &Object<Process>) {
         process.space.loaded.set(process.space.loaded.get() | bit);
         // SAFETY: the process lives, as a thread of it is to run. A flush that other CPUs wait for is done by this, but acknowledged only
         // when the interrupt comes that asks for it.
-        unsafe { arch::load_space(process.space.root()) };
+        unsafe { arch::load_space(process.space.root.get()) };
         // SAFETY: a process ends for good only after every CPU has left its address space (`Kernel::leave_space`).
         unsafe { cpu.loaded.set(process) };
     }
@@ -470,11 +424,10 @@ pub fn set_affinity(kernel: &Kernel, thread: &Object<Thread>, set: u64) {
 /// Lets a thread, which is off its CPU, wait until no CPU has stale translations.
 pub fn wait_for_flush(kernel: &Kernel, thread: &Object<Thread>, ticket: Ticket) {
     thread.state.set(State::Flushing);
-    kernel.flushing.insert(thread.to_ref(), ticket.key());
+    kernel.flushing.insert(thread.to_ref(), ticket.0);
 }
 
 /// Wakes threads whose translations are flushed everywhere: a bounded number.
-#[inline]
 pub fn wake_flushed(kernel: &Kernel) {
     if !kernel.flushing.is_empty() {
         wake_some_flushed(kernel);
@@ -485,7 +438,7 @@ pub fn wake_flushed(kernel: &Kernel) {
 fn wake_some_flushed(kernel: &Kernel) {
     for _ in 0..WAKE_BATCH {
         let first = kernel.flushing.first(kernel);
-        let Some(thread) = first.filter(|first| kernel.shootdown.is_done(Ticket::from_key(first.fair.key()))) else {
+        let Some(thread) = first.filter(|first| kernel.shootdown.requests.is_done(Ticket(first.fair.key.get()))) else {
             return;
         };
         kernel.flushing.remove(thread);

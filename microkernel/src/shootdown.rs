@@ -9,13 +9,10 @@
 //! sees every change made before, and answers all requests so far at once.
 
 use crate::address_space::AddressSpace;
-use crate::arch;
-use crate::kernel::Kernel;
-use crate::list::List;
-use crate::object::mapping::{InLimbo, Mapping};
-use crate::object::{Account, Object, Ref};
+use crate::object::{Account, Mapping, Object, Ref, mapping::InLimbo};
 use crate::sync::requests::Requests;
 pub use crate::sync::requests::Ticket;
+use crate::{Kernel, List, arch};
 use core::cell::Cell;
 use core::ptr::NonNull;
 use x86_64::{PhysAddr, VirtAddr};
@@ -38,8 +35,9 @@ pub enum Progress {
 /// Who has to flush, and what waits for it.
 pub struct Shootdown {
     /// The CPU that holds the kernel lock.
-    here: Cell<u32>,
-    requests: Requests,
+    pub here: Cell<u32>,
+    /// Who has not answered which request.
+    pub requests: Requests,
     first_table: Cell<Option<NonNull<LimboTable>>>,
     last_table: Cell<Option<NonNull<LimboTable>>>,
     mappings: List<Mapping, InLimbo>,
@@ -67,18 +65,11 @@ impl Shootdown {
         }
     }
 
-    /// Says which CPU has taken the kernel lock: before anything else here is called.
-    #[inline]
-    pub fn set_here(&self, cpu: usize) {
-        self.here.set(cpu as u32);
-    }
-
     /// To be called by each CPU after it took the kernel lock, at the latest at the interrupt with which it was kicked:
     /// flushes where that is asked for. True when tickets may have become done.
-    #[inline]
     pub fn enter(&self, kernel: &Kernel, cpu: usize) -> bool {
-        self.set_here(cpu);
-        if self.requests.pending() & 1 << cpu == 0 {
+        self.here.set(cpu as u32);
+        if self.requests.pending.get() & 1 << cpu == 0 {
             return false;
         }
         arch::flush_all();
@@ -86,13 +77,12 @@ impl Shootdown {
     }
 
     /// Loads another address space, or none, on this CPU. True when tickets may have become done.
-    #[inline]
     pub fn switch(&self, kernel: &Kernel, from: Option<&AddressSpace>, to: Option<&AddressSpace>) -> bool {
         let here = 1 << self.here.get();
         let table = match to {
             Some(to) => {
                 to.loaded.set(to.loaded.get() | here);
-                to.root()
+                to.root.get()
             }
             None => kernel.kernel_table.get(),
         };
@@ -104,19 +94,7 @@ impl Shootdown {
         {
             from.loaded.set(from.loaded.get() & !here);
         }
-        self.requests.pending() & here != 0 && self.acknowledge(kernel)
-    }
-
-    /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    #[inline]
-    pub fn take_kicks(&self) -> u64 {
-        self.requests.take_kicks()
-    }
-
-    /// Whether a request is answered by all.
-    #[inline]
-    pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.requests.is_done(ticket)
+        self.requests.pending.get() & here != 0 && self.acknowledge(kernel)
     }
 
     /// Forgets this CPU's translations of `pages` pages from `address` on, after the page tables were changed.
@@ -136,12 +114,6 @@ impl Shootdown {
         self.requests.announce(space.loaded.get() & !(1 << self.here.get()))
     }
 
-    /// The CPUs that have to flush.
-    #[cfg(test)]
-    pub(crate) fn pending(&self) -> u64 {
-        self.requests.pending()
-    }
-
     /// This CPU has flushed everything.
     #[cold]
     fn acknowledge(&self, kernel: &Kernel) -> bool {
@@ -152,7 +124,7 @@ impl Shootdown {
 
     /// Keeps a page table until the ticket is done, then frees and uncharges it.
     pub(crate) fn hold_table(&self, kernel: &Kernel, table: PhysAddr, account: &Object<Account>, ticket: Ticket) {
-        if self.is_done(ticket) {
+        if self.requests.is_done(ticket) {
             account.free_frame(kernel, table);
             return;
         }
@@ -175,22 +147,24 @@ impl Shootdown {
 
     /// Keeps a mapping, and so its Memory, until its ticket is done.
     pub(crate) fn hold_mapping(&self, mapping: Ref<Mapping>) {
-        if !self.is_done(mapping.ticket.get()) {
+        if !self.requests.is_done(mapping.ticket.get()) {
             self.mappings.push_back(mapping);
         }
     }
 
     /// Whether [`Shootdown::collect`] has work: limbo holds something that is done.
     pub fn has_garbage(&self, kernel: &Kernel) -> bool {
-        self.mappings.front(kernel).is_some_and(|mapping| self.is_done(mapping.ticket.get()))
+        self.mappings.front(kernel).is_some_and(|mapping| self.requests.is_done(mapping.ticket.get()))
             // SAFETY: tables in limbo hold a `LimboTable`.
-            || self.first_table.get().is_some_and(|table| self.is_done(Ticket(unsafe { table.as_ref() }.ticket.get() >> 1)))
+            || self.first_table.get().is_some_and(|table| self.requests.is_done(Ticket(unsafe { table.as_ref() }.ticket.get() >> 1)))
     }
 
     /// Frees a bounded number of what is done in limbo. Both queues are in the order of their tickets.
     pub fn collect(&self, kernel: &Kernel) {
         for _ in 0..BATCH {
-            let Some(mapping) = self.mappings.front(kernel).filter(|mapping| self.is_done(mapping.ticket.get())) else {
+            let Some(mapping) =
+                self.mappings.front(kernel).filter(|mapping| self.requests.is_done(mapping.ticket.get()))
+            else {
                 break;
             };
             drop(self.mappings.remove(mapping));
@@ -199,7 +173,7 @@ impl Shootdown {
             let Some(first) = self.first_table.get() else { break };
             // SAFETY: tables in limbo hold a `LimboTable`.
             let table = unsafe { first.as_ref() };
-            if !self.is_done(Ticket(table.ticket.get() >> 1)) {
+            if !self.requests.is_done(Ticket(table.ticket.get() >> 1)) {
                 break;
             }
             self.first_table.set(table.next.get());

@@ -1,10 +1,9 @@
 //! Deadlines of waiting threads, and when the CPUs' timers have to strike. There is no tick.
 
 use crate::arch::{clock, timer};
-use crate::cpu::{Cpu, attention};
 use crate::ipc::end;
-use crate::kernel::Kernel;
 use crate::object::{Object, Thread};
+use crate::{Cpu, Kernel, cpu::attention};
 
 /// Shortest time for which a deadline is put off, in nanoseconds.
 pub const SHORTEST: u64 = 100_000;
@@ -25,9 +24,8 @@ pub fn set(kernel: &Kernel, thread: &Object<Thread>, deadline: u64) {
 }
 
 /// Clears a thread's deadline, if it has one.
-#[inline]
 pub fn clear(kernel: &Kernel, thread: &Object<Thread>) {
-    if thread.timer.is_linked() {
+    if thread.timer.linked.get() {
         kernel.timers.remove(thread);
     }
 }
@@ -36,7 +34,7 @@ pub fn clear(kernel: &Kernel, thread: &Object<Thread>) {
 pub fn expire(kernel: &Kernel, now: u64) {
     for _ in 0..BATCH {
         let Some(first) = kernel.timers.first(kernel) else { return };
-        let deadline = first.timer.key();
+        let deadline = first.timer.key.get();
         if deadline > now {
             return;
         }
@@ -52,7 +50,7 @@ pub fn arm(kernel: &Kernel, cpu: &Cpu) {
         // A timer that is set strikes once for nothing: cheaper than to reset it each time.
         return;
     }
-    let deadline = kernel.timers.first(kernel).map_or(u64::MAX, |first| first.timer.key());
+    let deadline = kernel.timers.first(kernel).map_or(u64::MAX, |first| first.timer.key.get());
     let mut next = deadline.min(kernel.watchdog.get());
     if let Some(current) = cpu.current.get(kernel)
         && cpu.queue.has_equal_or_above(current.rank.get())

@@ -4,8 +4,8 @@
 //! logarithmic number of steps whatever the order of the keys, as the priorities are random. The tree keeps its
 //! members as [`crate::list::List`] does. Equal keys stay in order of arrival.
 
-use crate::kernel::Kernel;
-use crate::object::reference::{Object, Ref, Type};
+use crate::Kernel;
+use crate::object::{Object, Ref, Type};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -17,9 +17,11 @@ pub struct Node<T> {
     parent: Cell<Option<Pointer<T>>>,
     left: Cell<Option<Pointer<T>>>,
     right: Cell<Option<Pointer<T>>>,
-    key: Cell<u64>,
+    /// The key with which it joined last.
+    pub key: Cell<u64>,
     priority: Cell<u32>,
-    linked: Cell<bool>,
+    /// Whether the object is in a tree.
+    pub linked: Cell<bool>,
 }
 
 impl<T> Node<T> {
@@ -33,18 +35,6 @@ impl<T> Node<T> {
             priority: Cell::new(0),
             linked: Cell::new(false),
         }
-    }
-
-    /// Whether the object is in a tree.
-    #[inline]
-    pub fn is_linked(&self) -> bool {
-        self.linked.get()
-    }
-
-    /// The key with which it joined last.
-    #[inline]
-    pub fn key(&self) -> u64 {
-        self.key.get()
     }
 }
 
@@ -62,7 +52,6 @@ macro_rules! nodes {
             $(#[$attribute])*
             pub struct $name;
             impl $crate::tree::Which<$type> for $name {
-                #[inline]
                 fn node(object: &$type) -> &$crate::tree::Node<$type> {
                     &object.$field
                 }
@@ -98,12 +87,10 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// Whether it has no member.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.root.get().is_none()
     }
 
-    #[inline]
     fn node(pointer: &Pointer<T>) -> &Node<T> {
         // SAFETY: members are kept by the tree, so the pointer is to a live object.
         W::node(unsafe { pointer.as_ref() })
@@ -116,7 +103,6 @@ impl<T: Type, W: Which<T>> Tree<T, W> {
     }
 
     /// The member with the least key.
-    #[inline]
     pub fn first<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: a member is kept by the tree, and objects outlive the borrow of the kernel.
         self.least.get().map(|least| unsafe { least.as_ref() })

@@ -43,6 +43,19 @@ pub enum ResourceKind {
     RealTime = 6,
 }
 
+impl ResourceKind {
+    /// All, in the order in which init has them.
+    pub const ALL: [ResourceKind; 7] = [
+        ResourceKind::Physical,
+        ResourceKind::Ports,
+        ResourceKind::Interrupts,
+        ResourceKind::Dma,
+        ResourceKind::Inspect,
+        ResourceKind::Power,
+        ResourceKind::RealTime,
+    ];
+}
+
 /// Longest command line.
 pub const COMMAND_LINE_BYTES: usize = 3072;
 

@@ -21,6 +21,7 @@
 pub const ABI_VERSION: u32 = 1;
 
 pub mod account;
+pub mod archive;
 pub mod boot;
 pub mod error;
 pub mod handle;

@@ -312,7 +312,7 @@ pub struct FileSystemStatistics {
     pub block_bytes: u32,
     /// Nothing in it can be changed.
     pub read_only: bool,
-    /// Nodes that are open now: files, directories, roots of subtrees.
+    /// Files and directories that are open now; roots of subtrees are not counted.
     pub in_use: u32,
 }
 

@@ -2,11 +2,9 @@
 
 use super::{flight, inherit, receive};
 use crate::arch::clock;
-use crate::cpu::Cpu;
-use crate::kernel::Kernel;
-use crate::object::thread::{MAX_DEPTH, State};
-use crate::object::{Channel, Object, Process, SessionUse, Thread};
-use crate::{schedule, timer};
+use crate::object::{Channel, Object, Process, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
+use crate::{Cpu, Kernel, schedule, timer};
+use abi::message::HANDLES;
 use abi::{Class, Error, Handle, Header, Rights};
 
 /// The system call: decodes it, then delivers or queues the message.
@@ -22,7 +20,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
         return Err(Error::BadMessage);
     }
     let channel = session.channel.get(kernel);
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;
@@ -35,12 +33,9 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     if deadline.is_some_and(|deadline| !receiver_waits && deadline <= clock::now()) {
         return Err(Error::NotStarted);
     }
-    take_handles(kernel, caller, process, header)?;
+    take_handles(kernel, caller, header)?;
     let reply_handles = header.reply_handles() as u32;
-    if let Err(error) = process.handles.reserve(kernel, &process.account, reply_handles) {
-        caller.sent.drop_all(kernel);
-        return Err(error);
-    }
+    process.handles.reserve(kernel, &process.account, reply_handles).inspect_err(|_| caller.sent.drop_all(kernel))?;
 
     caller.reserved.set(reply_handles as u8);
     caller.is_fast.set(false);
@@ -75,24 +70,14 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
 }
 
 /// Duplicates the handles that the call page names.
-fn take_handles(
-    kernel: &Kernel,
-    caller: &Object<Thread>,
-    process: &Object<Process>,
-    header: Header,
-) -> Result<(), Error> {
+fn take_handles(kernel: &Kernel, caller: &Object<Thread>, header: Header) -> Result<(), Error> {
     if header.handles() == 0 {
         return Ok(());
     }
-    let handles = caller.call_page().handles();
+    let (process, handles) = (caller.process.get(kernel), caller.call_page().handles());
     for (index, handle) in handles.into_iter().take(header.handles()).enumerate() {
-        match flight::take_copy(kernel, process, handle, Rights::DUPLICATE, Rights::all(), u64::MAX) {
-            Ok(capability) => caller.sent.put(index, capability),
-            Err(error) => {
-                caller.sent.drop_all(kernel);
-                return Err(error);
-            }
-        }
+        let copy = flight::take_copy(kernel, process, handle, Rights::DUPLICATE, Rights::all(), u64::MAX);
+        caller.sent.put(index, copy.inspect_err(|_| caller.sent.drop_all(kernel))?);
     }
     Ok(())
 }
@@ -110,7 +95,6 @@ fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process
 }
 
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.
-#[inline]
 pub fn may_deliver(kernel: &Kernel, server: &Object<Process>, caller: &Thread) -> bool {
     let may = server.alone.get(kernel).is_none() && (!caller.is_suspect() || server.active_calls.get() == 0);
     if !may {
@@ -142,7 +126,7 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
     let server = receiver.process.get(kernel);
     let page = receiver.serve_page();
     if request.handles() > 0 {
-        match land_handles(kernel, caller, server, request.handles()) {
+        match land_handles(kernel, caller, server) {
             Ok(handles) => page.set_handles(handles),
             Err(_) => {
                 super::end::finish(kernel, caller, Error::PeerFull as u64);
@@ -170,18 +154,6 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
     to.rax.set(abi::Delivery::CALL_STATUS);
     to.rdi.set(caller.badge.get());
     to.rsi.set(delivered.0);
-    begin_service(kernel, channel, caller, receiver);
-    true
-}
-
-/// Makes a caller's call the current one of a server thread.
-pub(super) fn begin_service(
-    _kernel: &Kernel,
-    channel: &Object<Channel>,
-    caller: &Object<Thread>,
-    receiver: &Object<Thread>,
-) {
-    let server = &receiver.process;
     caller.state.set(State::Current);
     caller.call_since.set(clock::tsc());
     channel.delivered.set(channel.delivered.get() + 1);
@@ -191,6 +163,7 @@ pub(super) fn begin_service(
         server.alone.set(Some(caller.to_ref()));
         server.has_suspect.set(true);
     }
+    true
 }
 
 /// Links a caller and the thread that serves it: chain depth and rank are passed on.
@@ -203,13 +176,9 @@ pub(super) fn make_current(caller: &Object<Thread>, receiver: &Object<Thread>) {
 }
 
 /// Lands copies of the handles of a request in the server's table.
-fn land_handles(
-    kernel: &Kernel,
-    caller: &Object<Thread>,
-    server: &Object<Process>,
-    count: usize,
-) -> Result<[Handle; abi::message::HANDLES], Error> {
-    let mut handles = [Handle::NONE; abi::message::HANDLES];
+fn land_handles(kernel: &Kernel, caller: &Thread, server: &Object<Process>) -> Result<[Handle; HANDLES], Error> {
+    let count = caller.request.get().handles();
+    let mut handles = [Handle::NONE; HANDLES];
     server.handles.reserve(kernel, &server.account, count as u32)?;
     for index in 0..count {
         let copy = caller.sent.copy(kernel, index).expect("the request's handles fly until the call ends");

@@ -1,11 +1,8 @@
 //! Calls that end without a reply, and channels that close for good.
 
 use super::{inherit, receive, reply};
-use crate::kernel::Kernel;
-use crate::object::process::orphan_key;
-use crate::object::thread::State;
-use crate::object::{Channel, Object, Thread};
-use crate::{death, schedule, timer};
+use crate::object::{Channel, Object, Thread, process::orphan_key, thread::State};
+use crate::{Kernel, death, schedule, timer};
 use abi::{Class, Error};
 
 /// Callers, calls and sessions that are told of a close in one step.
@@ -68,7 +65,7 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
                 call.server.kept_orphans.insert(call.clone(), orphan_key(client));
                 reply::not_alone(kernel, call.server.get(kernel), client);
             }
-            if !call.channel.is_closed() {
+            if !call.channel.closed.get() {
                 call.channel.withdrawn.push_back(call.clone());
                 receive::wake_receiver(kernel, call.channel.get(kernel));
             }
@@ -120,19 +117,14 @@ pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64)
 
 /// A server died that had received a client's call: the call goes back to the queue, or ends. The client is linked to nobody.
 pub fn server_died(kernel: &Kernel, channel: &Object<Channel>, client: &Object<Thread>, parked: bool) {
-    let class = client.request.get().class();
-    if channel.is_closed() {
-        let error = match class {
-            _ if parked => Error::Closed,
-            Some(Class::Replay | Class::Once) => Error::Unknown,
-            _ => Error::PeerDied,
-        };
-        finish(kernel, client, error as u64);
-    } else if parked || matches!(class, Some(Class::Replay | Class::Once)) {
-        queue_again(channel, client, parked);
-    } else {
-        finish(kernel, client, Error::PeerDied as u64);
-    }
+    let replays = matches!(client.request.get().class(), Some(Class::Replay | Class::Once));
+    let error = match channel.closed.get() {
+        false if parked || replays => return queue_again(channel, client, parked),
+        true if parked => Error::Closed,
+        true if replays => Error::Unknown,
+        _ => Error::PeerDied,
+    };
+    finish(kernel, client, error as u64);
 }
 
 /// A call that was received goes back to the queue, at its head.
@@ -148,7 +140,7 @@ pub(super) fn queue_again(channel: &Object<Channel>, client: &Object<Thread>, pa
 /// Closes a channel for good: nobody calls or receives any more. Its callers are told in [steps](close_step) of its server's.
 pub fn close_channel(kernel: &Kernel, channel: &Object<Channel>) {
     let Some(server) = channel.server.take() else { return };
-    channel.set_closed();
+    channel.closed.set(true);
     // So that the fast path finds it not quiet.
     channel.signals.set(u64::MAX);
     kernel.channels.remove(channel);

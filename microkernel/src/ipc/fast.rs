@@ -6,12 +6,9 @@
 //! a reference changes for the two threads: the references move, from the CPU to the server thread and from the receivers to the CPU, and back.
 
 use crate::arch::{self, clock};
-use crate::cpu::Cpu;
-use crate::kernel::Kernel;
 use crate::lock::Passed;
-use crate::object::thread::{MAX_DEPTH, State};
-use crate::object::{Channel, Object, SessionUse, Thread};
-use crate::{boot, schedule};
+use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
+use crate::{Cpu, Kernel, boot, schedule};
 use abi::{Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.
@@ -19,9 +16,7 @@ use abi::{Delivery, Handle, Header, OK, Rights};
 pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let caller = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &caller.context.frame;
-    let Ok(session) = caller.process.handles.get::<SessionUse>(kernel, Handle(from.rdi.get()), Rights::CALL) else {
-        return None;
-    };
+    let session: &Object<SessionUse> = caller.process.handles.get(kernel, Handle(from.rdi.get()), Rights::CALL).ok()?;
     let channel = session.channel.get(kernel);
     let receiver = channel.receivers.front(kernel)?;
     let header = Header(from.rsi.get());
@@ -31,7 +26,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         && !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
-        && !receiver.timer.is_linked()
+        && !receiver.timer.linked.get()
         && receiver.affinity.get() >> cpu.index() & 1 != 0;
     if !is_common {
         return None;
@@ -75,9 +70,7 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let thread = cpu.current.get(kernel).filter(|_| cpu.attention.get() == 0)?;
     let from = &thread.context.frame;
     let server = thread.process.get(kernel);
-    let Ok(channel) = server.handles.get::<Channel>(kernel, Handle(from.rdi.get()), Rights::RECEIVE) else {
-        return None;
-    };
+    let channel: &Object<Channel> = server.handles.get(kernel, Handle(from.rdi.get()), Rights::RECEIVE).ok()?;
     let client = thread.current.get(kernel)?;
     let header = Header(from.rsi.get());
     let bytes = header.payload_bytes();
@@ -87,7 +80,7 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
-        && !client.timer.is_linked()
+        && !client.timer.linked.get()
         && !cpu.queue.has_above(client.rank.get())
         && client.affinity.get() >> cpu.index() & 1 != 0;
     if !is_common {

@@ -1,10 +1,8 @@
 //! Handles on their way: in a message, or from one table to another. Nobody's while they fly.
 
 use crate::handle_table::Capability;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::{Channel, Object, Process, Session, SessionUse};
-use crate::{death, ipc};
+use crate::object::{AnyRef, Channel, Object, Process, Session, SessionUse};
+use crate::{Kernel, death, ipc};
 use abi::message::HANDLES;
 use abi::{Error, Handle, Rights};
 use core::cell::Cell;
@@ -128,17 +126,9 @@ pub fn land_reserved(kernel: &Kernel, process: &Object<Process>, capability: Cap
     let Capability { mut object, rights, mask } = capability;
     let flying = object.get::<Session>(kernel);
     if let Some(session) = flying {
-        match session.use_by(kernel, process) {
-            Ok(one) => {
-                object = AnyRef::new(one);
-                session.end_flight(kernel);
-            }
-            Err(error) => {
-                session.end_flight(kernel);
-                process.handles.unreserve(&process.account, 1);
-                return Err(error);
-            }
-        }
+        let landed = session.use_by(kernel, process);
+        session.end_flight(kernel);
+        object = AnyRef::new(landed.inspect_err(|_| process.handles.unreserve(&process.account, 1))?);
     } else if object.get::<Process>(kernel).is_some_and(|named| named.is(process)) {
         // A process's handle to itself does not keep it.
         process_handle_closed(kernel, process);
@@ -180,7 +170,7 @@ pub fn land_new(kernel: &Kernel, process: &Object<Process>, object: AnyRef, mask
 /// # Errors
 /// `BadHandle`.
 pub fn close(kernel: &Kernel, process: &Object<Process>, handle: Handle) -> Result<(), Error> {
-    let Capability { object, rights, .. } = process.handles.remove(&process.account, handle, Rights::empty())?;
+    let Capability { object, rights, .. } = process.handles.remove(&process.account, handle)?;
     kernel.handles.set(kernel.handles.get() - 1);
     if let Some(one) = object.get::<SessionUse>(kernel) {
         one.closed(kernel);

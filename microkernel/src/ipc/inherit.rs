@@ -3,10 +3,8 @@
 //! A current call lends its caller's rank to the thread that serves it ([`super::call`]); a queued call lends it
 //! to the thread of the server that has been serving longest, and so on down that thread's own call.
 
-use crate::kernel::Kernel;
-use crate::object::thread::{MAX_DEPTH, State};
-use crate::object::{Channel, Object, Thread};
-use crate::schedule;
+use crate::object::{Channel, Object, Thread, thread::MAX_DEPTH, thread::State};
+use crate::{Kernel, schedule};
 
 /// A caller was queued on a channel.
 pub fn queued(kernel: &Kernel, channel: &Object<Channel>, rank: u8) {

@@ -23,7 +23,7 @@ pub use flight::Flight;
 pub use receive::wake_receiver;
 pub use reply::handle_of_call_closed;
 
-use crate::kernel::Kernel;
+use crate::Kernel;
 use crate::object::{Channel, Object};
 use abi::Error;
 
@@ -32,7 +32,7 @@ use abi::Error;
 /// # Errors
 /// `Closed`.
 pub fn signal(kernel: &Kernel, channel: &Object<Channel>, bits: u64) -> Result<(), Error> {
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     channel.signals.set(channel.signals.get() | bits);

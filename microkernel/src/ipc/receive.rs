@@ -3,12 +3,9 @@
 use super::call::{deliver, may_deliver};
 use super::{end, inherit};
 use crate::arch::clock;
-use crate::cpu::{Cpu, attention};
-use crate::kernel::Kernel;
-use crate::object::thread::State;
-use crate::object::{Channel, Object, Ref, Thread};
+use crate::object::{Channel, Object, Ref, Thread, thread::State};
 use crate::syscall::memory::again;
-use crate::{boot, schedule, timer};
+use crate::{Cpu, Kernel, boot, cpu::attention, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights, Syscall};
 
 /// Callers refused with `PeerFull` in one receive.
@@ -23,9 +20,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<()
     if thread.current.is_some() || thread.orphan.is_some() {
         return Err(Error::BadState);
     }
-    let header = Header(thread.context.frame.rsi.get());
-    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
-    wait(kernel, cpu, thread, channel, deadline)
+    wait(kernel, cpu, thread, channel)
 }
 
 /// The channel of a receive.
@@ -35,7 +30,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<()
 pub fn decode<'k>(kernel: &'k Kernel, thread: &Object<Thread>, handle: Handle) -> Result<&'k Object<Channel>, Error> {
     let process = thread.process.get(kernel);
     let channel: &Object<Channel> = process.handles.get(kernel, handle, Rights::RECEIVE)?;
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     if !channel.server.holds(process) {
@@ -48,15 +43,11 @@ pub fn decode<'k>(kernel: &'k Kernel, thread: &Object<Thread>, handle: Handle) -
 ///
 /// # Errors
 /// `TimedOut` when the deadline has passed already.
-pub fn wait(
-    kernel: &Kernel,
-    cpu: &Cpu,
-    thread: &Object<Thread>,
-    channel: &Object<Channel>,
-    deadline: Option<u64>,
-) -> Result<(), Error> {
+pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Object<Channel>) -> Result<(), Error> {
+    let header = Header(thread.context.frame.rsi.get());
+    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
     // A reply may have given its last handle away.
-    if channel.is_closed() {
+    if channel.closed.get() {
         return Err(Error::Closed);
     }
     thread.depth.set(0);
@@ -108,7 +99,7 @@ fn take_news(channel: &Object<Channel>, thread: &Thread) -> bool {
     } else if let Some(call) = channel.withdrawn.pop_front() {
         news(Delivery::Withdrawn, [call.handle.get().0, 0, 0]);
     } else if let Some(close) = channel.closes.pop_front() {
-        news(Delivery::Close, [close.badge, close.client, close.is_last() as u64]);
+        news(Delivery::Close, [close.badge, close.client, close.last.get() as u64]);
         close.delivered();
     }
     true
@@ -153,14 +144,13 @@ pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: R
         return true;
     }
     channel.receivers.push_front(receiver);
-    if channel.is_closed() {
+    if channel.closed.get() {
         end::stop_receiving(kernel, thread, Error::Closed);
     }
     false
 }
 
 /// Gives a thread what waits. News may come of a call that could not be delivered.
-#[inline]
 fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
     !channel.is_quiet() && take_something(kernel, channel, thread)
 }
@@ -168,5 +158,5 @@ fn take(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> 
 fn take_something(kernel: &Kernel, channel: &Object<Channel>, thread: &Object<Thread>) -> bool {
     take_news(channel, thread)
         || take_call(kernel, channel, thread)
-        || !channel.is_closed() && take_news(channel, thread)
+        || !channel.closed.get() && take_news(channel, thread)
 }

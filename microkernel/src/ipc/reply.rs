@@ -3,13 +3,8 @@
 use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
-use crate::cpu::Cpu;
-use crate::handle_table::Capability;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::thread::State;
-use crate::object::{Call, Object, Process, Ref, Thread, slab};
-use crate::{death, schedule};
+use crate::object::{AnyRef, Call, Object, Process, Ref, Session, Thread, slab, thread::State};
+use crate::{Cpu, Kernel, death, schedule};
 use abi::message::HANDLES;
 use abi::{Error, Handle, Header, OK, Rights};
 
@@ -20,11 +15,9 @@ use abi::{Error, Handle, Header, OK, Rights};
 pub fn reply_receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<(), Error> {
     let frame = &thread.context.frame;
     let channel = receive::decode(kernel, thread, Handle(frame.rdi.get()))?;
-    let header = Header(frame.rsi.get());
-    let deadline = header.has_deadline().then(|| thread.serve_page().deadline());
-    let client = answer_current(kernel, thread, header)?;
+    let client = answer_current(kernel, thread, Header(frame.rsi.get()))?;
     schedule::hand_over(kernel, cpu, client);
-    receive::wait(kernel, cpu, thread, channel, deadline)
+    receive::wait(kernel, cpu, thread, channel)
 }
 
 /// Answers the current call.
@@ -91,7 +84,10 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
         for index in 0..count {
             let Ok(capability) = flight::take_out(kernel, server, handles[index]) else { continue };
             if index < room {
-                move_session_charge(kernel, &capability, receiver);
+                if let Some(session) = capability.object.get::<Session>(kernel) {
+                    // It is charged to its receiver from then on, if that has room; else it stays with its minter.
+                    let _ = session.move_charge(&receiver.account);
+                }
                 landed[index] = flight::land_reserved(kernel, receiver, capability).unwrap_or(Handle::NONE);
                 client.reserved.set(client.reserved.get() - 1);
             } else {
@@ -106,13 +102,6 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
     to.rsi.set(header.0);
     to.rax.set(OK);
     end::release(kernel, client);
-}
-
-/// A session that a reply moves is charged to its receiver from then on, if that has room; else it stays with its minter.
-fn move_session_charge(kernel: &Kernel, capability: &Capability, receiver: &Object<Process>) {
-    if let Some(session) = capability.object.get::<crate::object::Session>(kernel) {
-        let _ = session.move_charge(&receiver.account);
-    }
 }
 
 /// Closes the handles of a reply that reaches nobody.
@@ -225,7 +214,7 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     let (client, channel) = (release_kept(kernel, call), call.channel.get(kernel));
     flight::close(kernel, server, handle)?;
     let client = client.ok_or(Error::CallerGone)?;
-    if must_wait && !channel.is_closed() {
+    if must_wait && !channel.closed.get() {
         // A suspect has to be alone: nothing was done for a parked call, so it is delivered anew when its turn comes.
         server.active_calls.set(server.active_calls.get() - 1);
         client.call_since.set(clock::tsc());

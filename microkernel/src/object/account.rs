@@ -3,17 +3,14 @@
 //! A sub-account's limits are promised by its parent when it is made: they count as used there. So a charge looks at
 //! one account only, and what was promised can always be had.
 
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab::{self, Slab};
-use crate::kernel::Kernel;
+use super::{New, Object, ObjectType, Ref, Slot, Type, slab, slab::Slab};
+use crate::Kernel;
 use abi::{Error, Limits, Usage};
 use core::cell::Cell;
 use x86_64::PhysAddr;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-#[allow(missing_docs)]
 pub enum Quantity {
     Frames = 0,
     Handles = 1,
@@ -22,13 +19,15 @@ pub enum Quantity {
     Processes = 4,
 }
 
-const QUANTITIES: usize = 5;
+const QUANTITIES: [Quantity; 5] =
+    [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
 
-fn to_array(limits: Limits) -> [u64; QUANTITIES] {
+fn to_array(limits: Limits) -> [u64; QUANTITIES.len()] {
     [limits.frames, limits.handles, limits.threads, limits.sessions, limits.processes]
 }
 
-fn to_limits(quantities: [u64; QUANTITIES]) -> Limits {
+/// Limits, from quantities in the order of [`Quantity`].
+pub fn to_limits(quantities: [u64; QUANTITIES.len()]) -> Limits {
     let [frames, handles, threads, sessions, processes] = quantities;
     Limits { frames, handles, threads, sessions, processes }
 }
@@ -41,9 +40,10 @@ pub struct Account {
     parent: Slot<Account>,
     /// Accounts above it: at most [`MOST_DEPTH`].
     depth: u32,
-    limits: [u64; QUANTITIES],
-    used: [Cell<u64>; QUANTITIES],
-    revoked: Cell<bool>,
+    limits: [u64; QUANTITIES.len()],
+    used: [Cell<u64>; QUANTITIES.len()],
+    /// Further charges are refused. Killing what is charged to it is [`crate::death::Revoking`]'s work.
+    pub revoked: Cell<bool>,
     slabs: [Slab; ObjectType::COUNT],
 }
 
@@ -60,7 +60,7 @@ impl Account {
             parent,
             depth,
             limits: to_array(limits),
-            used: [const { Cell::new(0) }; QUANTITIES],
+            used: [const { Cell::new(0) }; QUANTITIES.len()],
             revoked: Cell::new(false),
             slabs: [const { Slab::new() }; ObjectType::COUNT],
         }
@@ -118,11 +118,6 @@ impl Account {
         }
     }
 
-    /// Whether it was revoked.
-    pub fn is_revoked(&self) -> bool {
-        self.revoked.get()
-    }
-
     /// Whether it, or one above it, was revoked.
     pub fn is_revoked_above(&self, kernel: &Kernel) -> bool {
         let mut account: Option<&Account> = Some(self);
@@ -134,11 +129,6 @@ impl Account {
         }
         false
     }
-
-    /// Refuses further charges. Killing what is charged to it is [`crate::death::Revoking`]'s work.
-    pub(crate) fn set_revoked(&self) {
-        self.revoked.set(true);
-    }
 }
 
 impl Object<Account> {
@@ -146,17 +136,15 @@ impl Object<Account> {
     ///
     /// # Errors
     /// `AccountExhausted`; `BadState` where too many accounts are above it already.
-    pub fn split(&self, kernel: &Kernel, limits: Limits) -> Result<Ref<Account>, Error> {
+    pub fn split(&self, kernel: &Kernel, limits: Limits) -> New<Account> {
         if self.depth >= MOST_DEPTH {
             return Err(Error::BadState);
         }
-        const KINDS: [Quantity; QUANTITIES] =
-            [Quantity::Frames, Quantity::Handles, Quantity::Threads, Quantity::Sessions, Quantity::Processes];
         let amounts = to_array(limits);
-        for (index, quantity) in KINDS.into_iter().enumerate() {
-            if let Err(error) = self.charge(quantity, amounts[index]) {
-                for (index, quantity) in KINDS.into_iter().enumerate().take(index) {
-                    self.uncharge(quantity, amounts[index]);
+        for (index, (quantity, amount)) in QUANTITIES.into_iter().zip(amounts).enumerate() {
+            if let Err(error) = self.charge(quantity, amount) {
+                for (quantity, amount) in QUANTITIES.into_iter().zip(amounts).take(index) {
+                    self.uncharge(quantity, amount);
                 }
                 return Err(error);
             }
@@ -168,17 +156,13 @@ impl Object<Account> {
 
 impl Type for Account {
     const TYPE: ObjectType = ObjectType::Account;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
         debug_assert!(self.used.iter().all(|used| used.get() == 0), "an account ends with charges");
         if let Some(parent) = self.parent.take() {
-            for (index, used) in parent.used.iter().enumerate() {
-                used.set(used.get() - self.limits[index]);
-            }
+            QUANTITIES.into_iter().zip(self.limits).for_each(|(quantity, limit)| parent.uncharge(quantity, limit));
         }
     }
 }

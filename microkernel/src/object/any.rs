@@ -1,7 +1,7 @@
 //! A counted reference to an object of any kind, as handle tables and messages hold them.
 
-use super::reference::{Header, Object, ObjectType, Ref, Type};
-use crate::kernel::Kernel;
+use super::{Object, ObjectType, Ref, Type, reference::Header};
+use crate::Kernel;
 use abi::Kind;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
@@ -28,7 +28,7 @@ impl AnyRef {
 
     /// The kind that user space sees.
     pub fn kind(&self) -> Kind {
-        match self.header().object_type() {
+        match self.header().object_type.get() {
             ObjectType::Account => Kind::Account,
             ObjectType::Process => Kind::Process,
             ObjectType::Thread => Kind::Thread,
@@ -49,7 +49,7 @@ impl AnyRef {
     /// The object, where it is of type `T`.
     pub fn get<'k, T: Type>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: the header is that of an `Object<T>`; the reference keeps it now, the borrow of the kernel later.
-        (self.header().object_type() == T::TYPE).then(|| unsafe { self.0.cast().as_ref() })
+        (self.header().object_type.get() == T::TYPE).then(|| unsafe { self.0.cast().as_ref() })
     }
 
     /// Gives the reference up as a pointer, to be taken back by [`AnyRef::from_raw`].

@@ -1,12 +1,7 @@
 //! Call: stands for a call that a server keeps, to answer it later. The states are in `docs/states.md`.
 
-use super::channel::Channel;
-use super::process::Process;
-use super::reference::{ObjectType, Ref, Slot, Type};
-use super::thread::Thread;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::tree::Node;
+use super::{Channel, ObjectType, Process, Ref, Slot, Thread, Type};
+use crate::{Link, Node};
 use abi::Handle;
 use core::cell::Cell;
 
@@ -50,8 +45,6 @@ impl Call {
 
 impl Type for Call {
     const TYPE: ObjectType = ObjectType::Call;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::links! {

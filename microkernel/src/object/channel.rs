@@ -1,16 +1,10 @@
 //! Channel: where calls and signals meet a server.
 
-use super::account::Account;
-use super::call::{self, Call};
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::session::{InChannel, InCloses, InDelivered, Session, SessionUse};
-use super::slab;
-use super::thread::{InFair, InQueue, Thread};
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::{Node, Tree};
-use abi::Error;
+use super::{
+    Account, Call, New, Object, ObjectType, Process, Ref, Session, SessionUse, Slot, Thread, Type, call,
+    session::InChannel, session::InCloses, session::InDelivered, slab, thread::InFair, thread::InQueue,
+};
+use crate::{Kernel, Link, List, Node, Tree};
 use core::cell::Cell;
 
 /// Keys of callers with an order: replays, by arrival, are below this; calls of real-time rank, the highest first, from here on.
@@ -20,7 +14,8 @@ const REAL_TIME: u64 = 1 << 63;
 pub struct Channel {
     /// The process whose threads may receive. `None` once it is closed for good.
     pub server: Slot<Process>,
-    closed: Cell<bool>,
+    /// Whether it is closed for good.
+    pub closed: Cell<bool>,
     /// Threads that wait in receive. While there are some, no caller waits, but for a suspect.
     pub receivers: List<Thread, InQueue>,
     /// Replays, and callers of real-time rank.
@@ -54,43 +49,30 @@ impl Channel {
     ///
     /// # Errors
     /// `AccountExhausted`.
-    pub fn create(kernel: &Kernel, account: &Object<Account>, server: &Object<Process>) -> Result<Ref<Channel>, Error> {
-        let channel = slab::create(
-            kernel,
-            account,
-            Channel {
-                server: Slot::with(server.to_ref()),
-                closed: Cell::new(false),
-                receivers: List::new(),
-                ordered: Tree::new(),
-                fair: List::new(),
-                signals: Cell::new(0),
-                sessions: Tree::new(),
-                closes: List::new(),
-                delivered_closes: Tree::new(),
-                kept: List::new(),
-                withdrawn: List::new(),
-                served: Link::new(),
-                all: Node::new(),
-                receive_handles: Cell::new(0),
-                is_watched: Cell::new(false),
-                delivered: Cell::new(0),
-            },
-        )?;
+    pub fn create(kernel: &Kernel, account: &Object<Account>, server: &Object<Process>) -> New<Channel> {
+        let new = Channel {
+            server: Slot::with(server.to_ref()),
+            closed: Cell::new(false),
+            receivers: List::new(),
+            ordered: Tree::new(),
+            fair: List::new(),
+            signals: Cell::new(0),
+            sessions: Tree::new(),
+            closes: List::new(),
+            delivered_closes: Tree::new(),
+            kept: List::new(),
+            withdrawn: List::new(),
+            served: Link::new(),
+            all: Node::new(),
+            receive_handles: Cell::new(0),
+            is_watched: Cell::new(false),
+            delivered: Cell::new(0),
+        };
+        let channel = slab::create(kernel, account, new)?;
         server.served.push_back(channel.clone());
         let number = channel.number();
         kernel.channels.insert(channel.clone(), number);
         Ok(channel)
-    }
-
-    /// Whether it is closed for good.
-    #[inline]
-    pub fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
-    pub(crate) fn set_closed(&self) {
-        self.closed.set(true);
     }
 
     /// Queues a caller: replays first, then real time by rank, then fair by arrival.
@@ -117,13 +99,11 @@ impl Channel {
     }
 
     /// The caller whose turn it is.
-    #[inline]
     pub fn first_caller<'k>(&self, kernel: &'k Kernel) -> Option<&'k Object<Thread>> {
         self.ordered.first(kernel).or_else(|| self.fair.front(kernel))
     }
 
     /// Whether callers wait.
-    #[inline]
     pub fn has_callers(&self) -> bool {
         !(self.ordered.is_empty() && self.fair.is_empty())
     }
@@ -134,7 +114,6 @@ impl Channel {
     }
 
     /// The best rank of its waiting callers.
-    #[inline]
     pub fn best_rank(&self, kernel: &Kernel) -> u8 {
         // Of replays, a few are looked at.
         let replays = self.ordered.from(kernel, 0).take(4);
@@ -143,7 +122,6 @@ impl Channel {
     }
 
     /// Whether anything but calls waits to be received.
-    #[inline]
     pub fn has_news(&self) -> bool {
         self.signals.get() != 0 || !self.closes.is_empty() || !self.withdrawn.is_empty()
     }
@@ -169,8 +147,6 @@ impl Channel {
 
 impl Type for Channel {
     const TYPE: ObjectType = ObjectType::Channel;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {

@@ -5,16 +5,8 @@
 //!
 //! There is no IOMMU yet: device addresses are physical ones, and a device is trusted.
 
-use super::account::Account;
-use super::channel::Channel;
-use super::memory::Memory;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use crate::ipc;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::tree::{Node, Tree};
+use super::{Account, Channel, Memory, New, Object, ObjectType, Process, Ref, Slot, Type, slab};
+use crate::{Kernel, Link, Node, Tree, ipc};
 use abi::boot::ResourceKind;
 use abi::memory::{AttachmentRecord, MemoryKind};
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES};
@@ -65,7 +57,7 @@ impl DmaDomain {
         channel: Option<&Object<Channel>>,
         bits: u64,
         process: u64,
-    ) -> Result<Ref<DmaDomain>, Error> {
+    ) -> New<DmaDomain> {
         kernel.ranges.claim(kernel, account, ResourceKind::Dma, requester, 1, process)?;
         let value = DmaDomain {
             requester,
@@ -97,18 +89,12 @@ impl DmaDomain {
         self.attachments.len()
     }
 
-    /// Tells of attachments from a number on, until `put` says that there is no room for one: gives that one's number, or 0 behind the last.
-    pub fn list(&self, kernel: &Kernel, first: u64, mut put: impl FnMut(&AttachmentRecord) -> bool) -> u64 {
-        let mut from = first;
-        while let Some(attachment) = self.attachments.first_from(kernel, from) {
-            let number = attachment.number();
+    /// What there is to say about attachments from a number on, with their numbers.
+    pub fn records<'k>(&'k self, kernel: &'k Kernel, first: u64) -> impl Iterator<Item = (u64, AttachmentRecord)> {
+        self.attachments.from(kernel, first).map(|attachment| {
             let process = attachment.process.get(kernel).map_or(0, Object::number);
-            if !put(&AttachmentRecord { attachment: number, process }) {
-                return number;
-            }
-            from = number + 1;
-        }
-        0
+            (attachment.number(), AttachmentRecord { attachment: attachment.number(), process })
+        })
     }
 
     fn detach(&self, kernel: &Kernel, attachment: &Object<Attachment>) {
@@ -119,7 +105,7 @@ impl DmaDomain {
     }
 
     /// Attaches Memory for a process: its pages stay where they are, and it cannot be sealed, until it is released. Gives
-    /// the attachment's number; `segment` is told each run of device addresses, with its bytes.
+    /// the attachment's number; `segment` is told each run of device addresses by its index, with its bytes, as often as it grows.
     ///
     /// Anonymous Memory has to be placed already, that is, touched: so no page is zeroed here; and be of at most
     /// [`MOST_PAGES`] pages.
@@ -134,36 +120,28 @@ impl DmaDomain {
         memory: &Object<Memory>,
         mut segment: impl FnMut(usize, u64, u64),
     ) -> Result<(u64, usize), Error> {
-        if memory.kind() == MemoryKind::Device || !memory.is_run() && memory.pages() > MOST_PAGES {
+        if memory.kind == MemoryKind::Device || !memory.is_run() && memory.pages > MOST_PAGES {
             return Err(Error::BadArgument);
         }
-        if !memory.is_prepared() || memory.resident_frames() < memory.pages() {
+        if !memory.is_prepared() || memory.resident.get() < memory.pages {
             return Err(Error::BadState);
         }
-        if memory.is_sealing() {
+        if memory.sealing.get() {
             return Err(Error::Sealed);
         }
-        let (mut count, mut run) = (0, None);
-        let steps = if memory.is_run() { 1 } else { memory.pages() };
+        let (steps, bytes) = if memory.is_run() { (1, memory.bytes()) } else { (memory.pages, PAGE) };
+        let (mut count, mut run) = (0, 0..0);
         for page in 0..steps {
             let frame = memory.frame(page).ok_or(Error::BadState)?.as_u64();
-            run = match run {
-                Some((start, bytes)) if start + bytes == frame => Some((start, bytes + PAGE)),
-                before => {
-                    if let Some((start, bytes)) = before {
-                        segment(count, start, bytes);
-                        count += 1;
-                    }
-                    Some((frame, if memory.is_run() { memory.bytes() } else { PAGE }))
+            if count == 0 || frame != run.end {
+                if count == MOST_SEGMENTS {
+                    return Err(Error::NoContiguousMemory);
                 }
-            };
-            if count == MOST_SEGMENTS {
-                return Err(Error::NoContiguousMemory);
+                count += 1;
+                run = frame..frame;
             }
-        }
-        if let Some((start, bytes)) = run {
-            segment(count, start, bytes);
-            count += 1;
+            run.end += bytes;
+            segment(count - 1, run.start, run.end - run.start);
         }
         let number = self.record(kernel, process, memory)?;
         Ok((number, count))

@@ -4,15 +4,10 @@
 //! without end. An edge or a message cannot be lost that way and is not masked, unless it strikes [`STORM`] times
 //! without being acknowledged. What strikes while it is masked is signalled when it is opened again.
 
-use super::account::Account;
-use super::channel::Channel;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
+use super::{Account, Channel, New, Object, ObjectType, Process, Ref, Type, slab};
 use crate::arch::interrupts::{DEVICE_VECTORS, msi};
 use crate::arch::{apic, clock, ioapic};
-use crate::ipc;
-use crate::kernel::Kernel;
+use crate::{Kernel, ipc};
 use abi::Error;
 use abi::inspect::InterruptRecord;
 use abi::ports::{MSI, Trigger};
@@ -71,15 +66,11 @@ impl Interrupt {
         trigger: Trigger,
         channel: &Object<Channel>,
         bits: u64,
-    ) -> Result<Ref<Interrupt>, Error> {
-        let line = if line == MSI { None } else { Some(u32::try_from(line).map_err(|_| Error::BadArgument)?) };
-        if let Some(line) = line {
-            if !ioapic::exists(line) {
-                return Err(Error::BadArgument);
-            }
-            if kernel.vectors.iter(kernel).any(|other| other.line == Some(line)) {
-                return Err(Error::Busy);
-            }
+    ) -> New<Interrupt> {
+        let known = u32::try_from(line).ok().filter(|line| ioapic::exists(*line));
+        let line = if line == MSI { None } else { Some(known.ok_or(Error::BadArgument)?) };
+        if line.is_some() && kernel.vectors.from(kernel, 0).any(|other| other.line == line) {
+            return Err(Error::Busy);
         }
         let vector = kernel.vectors.unused().ok_or(Error::Unsupported)?;
         let cpu = kernel.this_cpu().index();
@@ -106,10 +97,8 @@ impl Interrupt {
             value.is_level = ioapic::is_level(line);
         }
         let interrupt = slab::create(kernel, account, value)?;
-        kernel.vectors.bind(interrupt.get(kernel));
-        if let Some(line) = line {
-            ioapic::unmask(line);
-        }
+        kernel.vectors.set(vector, Some(NonNull::from(&*interrupt)));
+        interrupt.unmask_line();
         Ok(interrupt)
     }
 
@@ -192,12 +181,11 @@ impl Type for Interrupt {
         if let Some(line) = self.line {
             ioapic::mask(line);
         }
-        kernel.vectors.unbind(self);
+        kernel.vectors.set(self.vector, None);
     }
 }
 
 /// A device's vector struck on this CPU.
-#[inline]
 pub fn deliver(kernel: &Kernel, vector: u8) {
     let Some(interrupt) = kernel.vectors.get(kernel, vector) else {
         // It was on its way when its interrupt was unbound.
@@ -232,7 +220,7 @@ fn storm(interrupt: &Interrupt) {
 
 /// Masks all interrupts of a process that died, until its next incarnation acknowledges or unmasks them.
 pub fn mask_all_of(kernel: &Kernel, process: &Object<Process>) {
-    for interrupt in kernel.vectors.iter(kernel).filter(|interrupt| interrupt.channel.server.holds(process)) {
+    for interrupt in kernel.vectors.from(kernel, 0).filter(|interrupt| interrupt.channel.server.holds(process)) {
         interrupt.outstanding.set(0);
         interrupt.close(Gate::Held);
     }
@@ -252,16 +240,10 @@ impl Vectors {
     }
 
     /// The interrupt of a vector.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel, vector: u8) -> Option<&'k Object<Interrupt>> {
         let pointer = self.bound.get(vector.wrapping_sub(DEVICE_VECTORS.start) as usize)?.get()?;
         // SAFETY: `finalize` takes an interrupt out of here before it is freed, which needs the kernel exclusively.
         Some(unsafe { pointer.as_ref() })
-    }
-
-    /// All interrupts, by vector.
-    pub fn iter<'k>(&'k self, kernel: &'k Kernel) -> impl Iterator<Item = &'k Object<Interrupt>> {
-        self.from(kernel, 0)
     }
 
     /// Interrupts from a vector on.
@@ -292,13 +274,5 @@ impl Vectors {
         self.bound[index].set(interrupt);
         let (word, bit) = (&self.used[index / 64], 1 << (index % 64));
         word.set(if interrupt.is_some() { word.get() | bit } else { word.get() & !bit });
-    }
-
-    fn bind(&self, interrupt: &Object<Interrupt>) {
-        self.set(interrupt.vector, Some(NonNull::from(interrupt)));
-    }
-
-    fn unbind(&self, interrupt: &Interrupt) {
-        self.set(interrupt.vector, None);
     }
 }

@@ -1,12 +1,9 @@
 //! IoPorts: a range of x86 ports, used exclusively; and bulk moves between a port and a ring of bytes in Memory.
 
-use super::account::Account;
-use super::memory::Memory;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
+use super::{Account, Memory, New, Object, ObjectType, Type, slab};
+use crate::Kernel;
 use crate::arch::port;
 use crate::byte_ring::RingView;
-use crate::kernel::Kernel;
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::ports::{BURST, Gate};
@@ -22,13 +19,7 @@ impl IoPorts {
     ///
     /// # Errors
     /// `BadArgument` (no such ports), `Busy`, `AccountExhausted`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        first: u64,
-        count: u64,
-        process: u64,
-    ) -> Result<Ref<IoPorts>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, first: u64, count: u64, process: u64) -> New<IoPorts> {
         let end = first.checked_add(count).ok_or(Error::BadArgument)?;
         if count == 0 || end > 1 << 16 {
             return Err(Error::BadArgument);
@@ -74,7 +65,7 @@ impl IoPorts {
         let (data, status) = (self.port(gate.data.into(), 1)?, self.port(gate.status.into(), 1)?);
         let ring = RingView::open(kernel, memory, offset)?;
         let (head, used) = ring.indices_of_producer()?;
-        let most = (ring.capacity() - used).min(gate.count.into()).min(BURST);
+        let most = (ring.capacity - used).min(gate.count.into()).min(BURST);
         let mut seen = port::read(status, 1) as u8;
         let mut moved = 0;
         while moved < most && seen & gate.mask == gate.value {

@@ -1,12 +1,9 @@
 //! Mapping: a range of an address space that shows a range of Memory. The address space owns it and does the
 //! work ([`crate::address_space`]); the Memory knows those mappings through which it may be written.
 
-use super::memory::Memory;
-use super::reference::{ObjectType, Ref, Type};
+use super::{Memory, ObjectType, Ref, Type};
 use crate::address_space::AddressSpace;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::shootdown::Ticket;
+use crate::{Kernel, Link, Ticket};
 use abi::memory::Protection;
 use core::cell::Cell;
 use core::ops::Range;
@@ -61,13 +58,11 @@ impl Mapping {
     }
 
     /// What its pages may be used for.
-    #[inline]
     pub fn protection(&self) -> Protection {
         Protection::from_bits_truncate(self.word.get())
     }
 
     /// The page of the Memory that is at a page of the address space.
-    #[inline]
     pub(crate) fn memory_page(&self, page: u64) -> u64 {
         self.first + (page - self.start)
     }
@@ -82,8 +77,6 @@ impl Mapping {
 
 impl Type for Mapping {
     const TYPE: ObjectType = ObjectType::Mapping;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::links! {

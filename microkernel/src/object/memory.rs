@@ -7,15 +7,9 @@
 //! Sealing ends all writing for ever. The Memory lists the mappings through which it may be written; sealing
 //! takes the right from one after the other, and is complete when no TLB remembers it.
 
-use super::mapping::{AsWriter, Mapping};
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::{Account, Quantity, slab};
-use crate::arch;
-use crate::frames;
-use crate::kernel::Kernel;
-use crate::list::List;
+use super::{Account, Mapping, New, Object, ObjectType, Quantity, Ref, Type, mapping::AsWriter, slab};
 use crate::radix::{ADDRESS, Kept, PRESENT, Radix};
-use crate::shootdown::{Progress, Ticket};
+use crate::{Kernel, List, Progress, Ticket, arch, frames};
 use abi::boot::ResourceKind;
 use abi::memory::{Caching, LARGEST, MemoryKind, Protection};
 use abi::{Error, PAGE_BYTES};
@@ -33,15 +27,19 @@ const FEW: usize = 2;
 /// Pages.
 pub struct Memory {
     account: Ref<Account>,
-    pages: u64,
-    kind: MemoryKind,
-    caching: Caching,
+    /// How many.
+    pub pages: u64,
+    /// What was asked for.
+    pub kind: MemoryKind,
+    /// How it is cached.
+    pub caching: Caching,
     backing: Backing,
-    resident: Cell<u64>,
+    /// Frames that are placed.
+    pub resident: Cell<u64>,
     /// Pages from here on have no frame or, of a run, are not zeroed yet.
     ready: Cell<u64>,
-    /// No mapping may be made writable any more.
-    sealing: Cell<bool>,
+    /// No mapping may be made writable any more: sealed, or on the way there.
+    pub sealing: Cell<bool>,
     /// The last shoot-down of a writable translation.
     revoked: Cell<Ticket>,
     device_writers: Cell<u32>,
@@ -89,12 +87,7 @@ impl Memory {
     ///
     /// # Errors
     /// `BadArgument`, `AccountExhausted`, `NoContiguousMemory`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        bytes: u64,
-        kind: MemoryKind,
-    ) -> Result<Ref<Memory>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, bytes: u64, kind: MemoryKind) -> New<Memory> {
         let pages = bytes / PAGE;
         if !bytes.is_multiple_of(PAGE) || bytes == 0 || bytes > LARGEST || kind == MemoryKind::Device {
             return Err(Error::BadArgument);
@@ -118,8 +111,7 @@ impl Memory {
             Backing::Tree(tree) => Some((tree.root(), 1)),
             _ => None,
         };
-        let ready = if kind == MemoryKind::Dma { 0 } else { pages };
-        Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing, ready).inspect_err(|_| {
+        Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing).inspect_err(|_| {
             if let Some((start, count)) = undo {
                 kernel.frames.free_run(start, count);
             }
@@ -131,18 +123,13 @@ impl Memory {
     ///
     /// # Errors
     /// `BadArgument`, `AccountExhausted` (for the object alone).
-    pub fn device(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        range: Range<PhysAddr>,
-        caching: Caching,
-    ) -> Result<Ref<Memory>, Error> {
+    pub fn device(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>, caching: Caching) -> New<Memory> {
         let bytes = range.end.as_u64().saturating_sub(range.start.as_u64());
         if !range.start.is_aligned(PAGE) || !bytes.is_multiple_of(PAGE) || bytes == 0 || bytes > LARGEST {
             return Err(Error::BadArgument);
         }
         let (pages, backing) = (bytes / PAGE, Backing::Foreign(range.start));
-        Memory::with(kernel, account, pages, MemoryKind::Device, caching, backing, pages)
+        Memory::with(kernel, account, pages, MemoryKind::Device, caching, backing)
     }
 
     /// Makes sealed Memory of RAM that is not the allocator's and holds something: the boot archive. The range is rounded
@@ -150,11 +137,11 @@ impl Memory {
     ///
     /// # Errors
     /// `AccountExhausted` (for the object alone).
-    pub fn adopt(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>) -> Result<Ref<Memory>, Error> {
+    pub fn adopt(kernel: &Kernel, account: &Object<Account>, range: Range<PhysAddr>) -> New<Memory> {
         let start = range.start.align_down(PAGE);
         let pages = (range.end.align_up(PAGE) - start) / PAGE;
         let (kind, backing) = (MemoryKind::Anonymous, Backing::Foreign(start));
-        let memory = Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing, pages)?;
+        let memory = Memory::with(kernel, account, pages, kind, Caching::WriteBack, backing)?;
         memory.sealing.set(true);
         Ok(memory)
     }
@@ -166,8 +153,7 @@ impl Memory {
         kind: MemoryKind,
         caching: Caching,
         backing: Backing,
-        ready: u64,
-    ) -> Result<Ref<Memory>, Error> {
+    ) -> New<Memory> {
         let resident = if matches!(backing, Backing::Run(_) | Backing::Foreign(_)) { pages } else { 0 };
         let value = Memory {
             account: account.to_ref(),
@@ -176,7 +162,7 @@ impl Memory {
             caching,
             backing,
             resident: Cell::new(resident),
-            ready: Cell::new(ready),
+            ready: Cell::new(if kind == MemoryKind::Dma { 0 } else { pages }),
             sealing: Cell::new(false),
             revoked: Cell::new(Ticket::DONE),
             device_writers: Cell::new(0),
@@ -204,31 +190,8 @@ impl Memory {
     }
 
     /// Size.
-    #[inline]
     pub fn bytes(&self) -> u64 {
         self.pages * PAGE
-    }
-
-    /// Pages.
-    #[inline]
-    pub fn pages(&self) -> u64 {
-        self.pages
-    }
-
-    /// What was asked for.
-    pub fn kind(&self) -> MemoryKind {
-        self.kind
-    }
-
-    /// How it is cached.
-    #[inline]
-    pub fn caching(&self) -> Caching {
-        self.caching
-    }
-
-    /// Frames that are placed.
-    pub fn resident_frames(&self) -> u64 {
-        self.resident.get()
     }
 
     /// The physical range of device Memory.
@@ -241,7 +204,6 @@ impl Memory {
     }
 
     /// Whether its frames are adjacent, and so there from the start.
-    #[inline]
     pub fn is_run(&self) -> bool {
         matches!(self.backing, Backing::Run(_) | Backing::Foreign(_))
     }
@@ -308,15 +270,9 @@ impl Memory {
         Ok(if self.writers.is_empty() { Progress::Done(self.revoked.get()) } else { Progress::More })
     }
 
-    /// Whether no mapping may be made writable: sealed, or on the way there.
-    #[inline]
-    pub fn is_sealing(&self) -> bool {
-        self.sealing.get()
-    }
-
     /// Whether nobody can write it ever again.
     pub fn is_sealed(&self, kernel: &Kernel) -> bool {
-        self.sealing.get() && self.writers.is_empty() && kernel.shootdown.is_done(self.revoked.get())
+        self.sealing.get() && self.writers.is_empty() && kernel.shootdown.requests.is_done(self.revoked.get())
     }
 
     /// Notes that a device may write it from now on.

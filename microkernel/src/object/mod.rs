@@ -18,6 +18,7 @@ pub mod slab;
 pub mod thread;
 
 pub use account::{Account, Quantity};
+pub use any::AnyRef;
 pub use call::Call;
 pub use channel::Channel;
 pub use dma_domain::{Attachment, DmaDomain};
@@ -26,7 +27,8 @@ pub use io_ports::IoPorts;
 pub use mapping::Mapping;
 pub use memory::Memory;
 pub use process::Process;
-pub use reference::{Object, Peer, Ref, Slot};
+pub use reference::{Object, ObjectType, Peer, Ref, Slot, Type};
 pub use resource::Resource;
 pub use session::{Session, SessionUse};
+pub use slab::New;
 pub use thread::Thread;

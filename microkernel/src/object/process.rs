@@ -1,20 +1,15 @@
 //! Process: an identity that outlives its incarnations. The states are in `docs/states.md`.
 
-use super::account::{Account, Quantity};
-use super::call::{self, Call, InServer};
-use super::channel::{Channel, Served};
-use super::dma_domain::{Attachment, OfProcess};
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use super::thread::{self, InProcess, Thread};
+use super::{
+    Account, Attachment, Call, Channel, New, Object, ObjectType, Quantity, Ref, Slot, Thread, Type, call,
+    call::InServer, channel::Served, dma_domain::OfProcess, slab, thread, thread::InProcess,
+};
 use crate::address_space::AddressSpace;
 use crate::arch::clock;
 use crate::handle_table::HandleTable;
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::{Node, Tree};
-use abi::process::Registers;
-use abi::{Error, ExitReason, ExitRecord};
+use crate::{Kernel, Link, List, Node, Tree};
+use abi::ExitRecord;
+use abi::process::ProcessState;
 use core::cell::Cell;
 
 /// Most threads of one process: death stops them all at once.
@@ -22,7 +17,6 @@ pub const MOST_THREADS: u32 = 128;
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum State {
     /// Made or reset, not started.
     New,
@@ -39,27 +33,6 @@ pub enum State {
 /// Orders the calls that callers left: those that were made last come first.
 pub(crate) fn orphan_key(client: &Thread) -> u64 {
     !client.arrived.get()
-}
-
-/// How an incarnation ended.
-#[derive(Clone, Copy)]
-pub struct Exit {
-    /// Why.
-    pub reason: ExitReason,
-    /// See the reason.
-    pub code: u64,
-    /// See the reason.
-    pub address: u64,
-    /// The thread that died first; 0 for none.
-    pub thread: u64,
-    /// When.
-    pub time: u64,
-    /// Header of the call that was current in it.
-    pub call: u64,
-    /// Client of that call.
-    pub client: u64,
-    /// Its registers.
-    pub registers: Registers,
 }
 
 /// A process.
@@ -107,7 +80,7 @@ pub struct Process {
     /// Handles to it outside of its own table.
     pub outside_handles: Cell<u32>,
     /// How it ended last.
-    pub exit: Cell<Option<Exit>>,
+    pub exit: Cell<Option<ExitRecord>>,
     /// Whom to signal at its death.
     pub watcher: Slot<Channel>,
     /// With which bits.
@@ -142,56 +115,47 @@ impl Process {
     ///
     /// # Errors
     /// `AccountExhausted`.
-    pub fn create(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        parent: u64,
-        name: [u8; 16],
-    ) -> Result<Ref<Process>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, parent: u64, name: [u8; 16]) -> New<Process> {
         account.charge(Quantity::Processes, 1)?;
-        let process = slab::create(
-            kernel,
-            account,
-            Process {
-                account: account.to_ref(),
-                parent,
-                name,
-                state: Cell::new(State::New),
-                incarnation: Cell::new(1),
-                handles: HandleTable::new(),
-                space: AddressSpace::closed(account.to_ref()),
-                threads: List::new(),
-                alive: Cell::new(0),
-                served: List::new(),
-                closing: List::new(),
-                kept: List::new(),
-                kept_orphans: Tree::new(),
-                attached: List::new(),
-                active_calls: Cell::new(0),
-                alone: Slot::empty(),
-                has_suspect: Cell::new(false),
-                is_init: Cell::new(false),
-                orphan_threads: Tree::new(),
-                orphan_calls: Tree::new(),
-                outside_handles: Cell::new(0),
-                exit: Cell::new(None),
-                watcher: Slot::empty(),
-                watcher_bits: Cell::new(0),
-                reset_asked: Cell::new(false),
-                reset_channel: Slot::empty(),
-                reset_bits: Cell::new(0),
-                abandoned: Cell::new(false),
-                drain_slot: Cell::new(0),
-                drain_channels: Cell::new(0),
-                started: Cell::new(0),
-                downtime: Cell::new(0),
-                down_since: Cell::new(Some(clock::now())),
-                past_run_time: Cell::new(0),
-                all: Node::new(),
-                reaping: Link::new(),
-            },
-        )
-        .inspect_err(|_| account.uncharge(Quantity::Processes, 1))?;
+        let new = Process {
+            account: account.to_ref(),
+            parent,
+            name,
+            state: Cell::new(State::New),
+            incarnation: Cell::new(1),
+            handles: HandleTable::new(),
+            space: AddressSpace::closed(account.to_ref()),
+            threads: List::new(),
+            alive: Cell::new(0),
+            served: List::new(),
+            closing: List::new(),
+            kept: List::new(),
+            kept_orphans: Tree::new(),
+            attached: List::new(),
+            active_calls: Cell::new(0),
+            alone: Slot::empty(),
+            has_suspect: Cell::new(false),
+            is_init: Cell::new(false),
+            orphan_threads: Tree::new(),
+            orphan_calls: Tree::new(),
+            outside_handles: Cell::new(0),
+            exit: Cell::new(None),
+            watcher: Slot::empty(),
+            watcher_bits: Cell::new(0),
+            reset_asked: Cell::new(false),
+            reset_channel: Slot::empty(),
+            reset_bits: Cell::new(0),
+            abandoned: Cell::new(false),
+            drain_slot: Cell::new(0),
+            drain_channels: Cell::new(0),
+            started: Cell::new(0),
+            downtime: Cell::new(0),
+            down_since: Cell::new(Some(clock::now())),
+            past_run_time: Cell::new(0),
+            all: Node::new(),
+            reaping: Link::new(),
+        };
+        let process = slab::create(kernel, account, new).inspect_err(|_| account.uncharge(Quantity::Processes, 1))?;
         process.space.open(kernel)?;
         let number = process.number();
         kernel.processes.insert(process.clone(), number);
@@ -204,7 +168,6 @@ impl Process {
     }
 
     /// Whether its threads may run.
-    #[inline]
     pub fn is_running(&self) -> bool {
         self.state.get() == State::Running
     }
@@ -216,8 +179,8 @@ impl Process {
 
     /// [`orphan_key`] of the last of the calls that it left, and on which work goes on; `u64::MAX` when there is none.
     pub(crate) fn latest_orphan(&self, kernel: &Kernel) -> u64 {
-        let thread = self.orphan_threads.first(kernel).map_or(u64::MAX, |thread| thread.in_orphans.key());
-        let call = self.orphan_calls.first(kernel).map_or(u64::MAX, |call| call.in_orphans.key());
+        let thread = self.orphan_threads.first(kernel).map_or(u64::MAX, |thread| thread.in_orphans.key.get());
+        let call = self.orphan_calls.first(kernel).map_or(u64::MAX, |call| call.in_orphans.key.get());
         thread.min(call)
     }
 
@@ -233,6 +196,16 @@ impl Process {
         self.started.set(now);
     }
 
+    /// Where it is, as user space sees it.
+    pub fn shown_state(&self) -> ProcessState {
+        match self.state.get() {
+            State::New => ProcessState::New,
+            State::Running => ProcessState::Running,
+            State::Draining => ProcessState::Draining,
+            State::Dead | State::Resetting => ProcessState::Dead,
+        }
+    }
+
     /// Whether it died: nothing of it runs any more, or is being stopped.
     pub fn is_dead(&self) -> bool {
         matches!(self.state.get(), State::Draining | State::Dead | State::Resetting)
@@ -242,29 +215,12 @@ impl Process {
 impl Object<Process> {
     /// The exit record, or what there is of it while it lives.
     pub fn record(&self) -> ExitRecord {
-        let state = match self.state.get() {
-            State::New => abi::process::ProcessState::New,
-            State::Running => abi::process::ProcessState::Running,
-            State::Draining => abi::process::ProcessState::Draining,
-            State::Dead | State::Resetting => abi::process::ProcessState::Dead,
-        };
-        let mut record = ExitRecord {
+        ExitRecord {
             process: self.number(),
             incarnation: self.incarnation.get(),
-            state: state as u32,
-            ..ExitRecord::default()
-        };
-        if let Some(exit) = self.exit.get() {
-            record.reason = exit.reason as u32;
-            record.code = exit.code;
-            record.address = exit.address;
-            record.thread = exit.thread;
-            record.time = exit.time;
-            record.call = exit.call;
-            record.client = exit.client;
-            record.registers = exit.registers;
+            state: self.shown_state() as u32,
+            ..self.exit.get().unwrap_or_default()
         }
-        record
     }
 }
 

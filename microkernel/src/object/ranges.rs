@@ -4,20 +4,14 @@
 //! A range in use is a [`Claim`], charged to the account of the object that it is for, in a tree by its last number. As claims do
 //! not overlap, the first one that ends at or behind a number is the only one that can hold it.
 
-use super::account::Account;
-use super::reference::{Object, ObjectType, Type};
-use super::slab;
-use crate::kernel::Kernel;
-use crate::tree::{Node, Tree};
+use super::{Account, Object, ObjectType, Type, slab};
+use crate::{Kernel, Node, Tree};
 use abi::Error;
 use abi::boot::ResourceKind;
 use abi::inspect::RangeRecord;
 use core::cell::Cell;
 use core::ops::Range;
 use x86_64::PhysAddr;
-
-/// Most ranges of RAM: as many as the boot code finds.
-const MOST_RAM: usize = crate::arch::ranges::CAPACITY;
 
 /// A range in use. Its last number is the key of its node.
 pub struct Claim {
@@ -31,45 +25,25 @@ pub struct Ranges {
     physical: Tree<Claim, ByEnd>,
     ports: Tree<Claim, ByEnd>,
     requesters: Tree<Claim, ByEnd>,
-    ram: [Cell<(u64, u64)>; MOST_RAM],
-    ram_count: Cell<usize>,
+    /// Where RAM is: set at boot.
+    pub ram: Cell<&'static [Range<PhysAddr>]>,
 }
 
 impl Ranges {
     /// Nothing is in use, and no RAM known.
     pub const fn new() -> Ranges {
-        Ranges {
-            physical: Tree::new(),
-            ports: Tree::new(),
-            requesters: Tree::new(),
-            ram: [const { Cell::new((0, 0)) }; MOST_RAM],
-            ram_count: Cell::new(0),
-        }
-    }
-
-    /// Notes a range of RAM: at boot.
-    ///
-    /// # Panics
-    /// When there are more than the boot code can find.
-    pub fn add_ram(&self, range: Range<PhysAddr>) {
-        let count = self.ram_count.get();
-        self.ram[count].set((range.start.as_u64(), range.end.as_u64()));
-        self.ram_count.set(count + 1);
-    }
-
-    fn ram(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.ram[..self.ram_count.get()].iter().map(Cell::get)
+        Ranges { physical: Tree::new(), ports: Tree::new(), requesters: Tree::new(), ram: Cell::new(&[]) }
     }
 
     /// Whether a part of the range is RAM.
     pub fn is_ram(&self, start: u64, length: u64) -> bool {
         let end = start.saturating_add(length);
-        self.ram().any(|(ram_start, ram_end)| start < ram_end && ram_start < end)
+        self.ram.get().iter().any(|ram| start < ram.end.as_u64() && ram.start.as_u64() < end)
     }
 
     /// Bytes of RAM.
     pub fn ram_bytes(&self) -> u64 {
-        self.ram().map(|(start, end)| end - start).sum()
+        self.ram.get().iter().map(|ram| ram.end - ram.start).sum()
     }
 
     fn tree(&self, kind: ResourceKind) -> &Tree<Claim, ByEnd> {
@@ -116,7 +90,7 @@ impl Ranges {
         self.tree(kind).first_from(kernel, from).map(|claim| RangeRecord {
             kind: kind as u64,
             start: claim.start,
-            length: claim.node.key() - claim.start + 1,
+            length: claim.node.key.get() - claim.start + 1,
             process: claim.process,
         })
     }
@@ -124,8 +98,6 @@ impl Ranges {
 
 impl Type for Claim {
     const TYPE: ObjectType = ObjectType::Claim;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {

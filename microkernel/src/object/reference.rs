@@ -9,16 +9,14 @@
 //!   object whose count fell to zero is only put on a list ([`Doomed`]), and emptying the list
 //!   ([`Kernel::reap`]) takes the kernel exclusively: no such borrow is left then.
 
-use super::slab::{self, SlabPage};
-use crate::kernel::Kernel;
+use super::{slab, slab::SlabPage};
+use crate::Kernel;
 use core::cell::Cell;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
 /// Types of objects that live in slabs: those that handles name, and parts of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs)]
 pub enum ObjectType {
     Account,
     Process,
@@ -55,39 +53,34 @@ pub trait Type: Sized {
 
     /// Undoes what the object is part of, when nothing refers to it any more and before its fields are
     /// dropped. Runs under the kernel lock, in bounded time; it may make other objects doomed.
-    fn finalize(&self, kernel: &Kernel);
+    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 /// What stands before every object.
 #[repr(C, align(16))]
 pub struct Header {
     count: Cell<u32>,
-    object_type: Cell<ObjectType>,
+    /// What the object is.
+    pub(crate) object_type: Cell<ObjectType>,
     /// Whether it is on the list of objects to be freed.
     is_doomed: Cell<bool>,
+    /// [`free`] for its type.
+    free: unsafe fn(&Kernel, NonNull<Header>) -> bool,
     number: Cell<u64>,
     next_doomed: Cell<Option<NonNull<Header>>>,
 }
 
 impl Header {
-    /// What the object is.
-    #[inline]
-    pub(crate) fn object_type(&self) -> ObjectType {
-        self.object_type.get()
-    }
-
     pub(super) fn number(&self) -> u64 {
         self.number.get()
     }
 
     /// One reference more.
-    #[inline]
     pub(super) fn retain(&self) {
         self.count.set(self.count.get() + 1);
     }
 
     /// One reference less.
-    #[inline]
     pub(super) fn release(&self) {
         let count = self.count.get() - 1;
         self.count.set(count);
@@ -114,6 +107,7 @@ impl<T: Type> Object<T> {
             count: Cell::new(1),
             object_type: Cell::new(T::TYPE),
             is_doomed: Cell::new(false),
+            free: free::<T>,
             number: Cell::new(number),
             next_doomed: Cell::new(None),
         };
@@ -128,14 +122,12 @@ impl<T: Type> Object<T> {
     }
 
     /// A counted reference.
-    #[inline]
     pub fn to_ref(&self) -> Ref<T> {
         self.header.retain();
         Ref(NonNull::from(self))
     }
 
     /// Whether both are the same object.
-    #[inline]
     pub fn is(&self, other: &Object<T>) -> bool {
         core::ptr::eq(self, other)
     }
@@ -149,7 +141,6 @@ impl<T: Type> Object<T> {
 
 impl<T> Deref for Object<T> {
     type Target = T;
-    #[inline]
     fn deref(&self) -> &T {
         &self.value
     }
@@ -160,7 +151,6 @@ pub struct Ref<T: Type>(NonNull<Object<T>>);
 
 impl<T: Type> Ref<T> {
     /// Gives the reference up as a pointer, to be taken back by [`Ref::from_raw`].
-    #[inline]
     pub fn into_raw(self) -> NonNull<Object<T>> {
         let pointer = self.0;
         core::mem::forget(self);
@@ -171,13 +161,11 @@ impl<T: Type> Ref<T> {
     ///
     /// # Safety
     /// `pointer` is from `into_raw` of the same type, and taken back once.
-    #[inline]
     pub unsafe fn from_raw(pointer: NonNull<Object<T>>) -> Ref<T> {
         Ref(pointer)
     }
 
     /// The object, for as long as the kernel is borrowed.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel) -> &'k Object<T> {
         // SAFETY: this reference keeps the object now, and after the reference is gone it stays
         // until `reap`, which needs the kernel exclusively.
@@ -187,7 +175,6 @@ impl<T: Type> Ref<T> {
 
 impl<T: Type> Deref for Ref<T> {
     type Target = Object<T>;
-    #[inline]
     fn deref(&self) -> &Object<T> {
         // SAFETY: the reference keeps the object.
         unsafe { self.0.as_ref() }
@@ -195,14 +182,12 @@ impl<T: Type> Deref for Ref<T> {
 }
 
 impl<T: Type> Clone for Ref<T> {
-    #[inline]
     fn clone(&self) -> Ref<T> {
         self.to_ref()
     }
 }
 
 impl<T: Type> Drop for Ref<T> {
-    #[inline]
     fn drop(&mut self) {
         self.header.release();
     }
@@ -231,26 +216,22 @@ impl<T: Type> Slot<T> {
     }
 
     /// The object, for as long as the kernel is borrowed.
-    #[inline]
     pub fn get<'k>(&self, _kernel: &'k Kernel) -> Option<&'k Object<T>> {
         // SAFETY: as `Ref::get`: the slot's reference keeps it now, the borrow of the kernel later.
         self.0.get().map(|pointer| unsafe { pointer.as_ref() })
     }
 
     /// Whether it holds something.
-    #[inline]
     pub fn is_some(&self) -> bool {
         self.0.get().is_some()
     }
 
     /// Whether it holds this object.
-    #[inline]
     pub fn holds(&self, object: &Object<T>) -> bool {
         self.0.get() == Some(NonNull::from(object))
     }
 
     /// Takes the reference out.
-    #[inline]
     pub fn take(&self) -> Option<Ref<T>> {
         self.0.take().map(Ref)
     }
@@ -272,7 +253,6 @@ impl<T: Type> Slot<T> {
     }
 
     /// Puts a reference in; what was there is dropped.
-    #[inline]
     pub fn set(&self, reference: Option<Ref<T>>) {
         drop(self.0.replace(reference.map(Ref::into_raw)).map(Ref));
     }
@@ -336,7 +316,6 @@ impl Doomed {
     }
 
     /// Whether nothing waits.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.get().is_none()
     }
@@ -383,26 +362,8 @@ pub(crate) fn reap(kernel: &mut Kernel, most: usize) {
             continue;
         }
         // SAFETY: the count is zero and, as the kernel is ours alone, no borrow of the object is
-        // left; its slot holds a value of the type that its header says.
-        let done = unsafe {
-            match header.as_ref().object_type.get() {
-                ObjectType::Account => free::<super::Account>(kernel, header),
-                ObjectType::Process => free::<super::Process>(kernel, header),
-                ObjectType::Thread => free::<super::Thread>(kernel, header),
-                ObjectType::Memory => free::<super::Memory>(kernel, header),
-                ObjectType::Channel => free::<super::Channel>(kernel, header),
-                ObjectType::Session => free::<super::Session>(kernel, header),
-                ObjectType::SessionUse => free::<super::SessionUse>(kernel, header),
-                ObjectType::Call => free::<super::Call>(kernel, header),
-                ObjectType::Interrupt => free::<super::Interrupt>(kernel, header),
-                ObjectType::IoPorts => free::<super::IoPorts>(kernel, header),
-                ObjectType::DmaDomain => free::<super::DmaDomain>(kernel, header),
-                ObjectType::Attachment => free::<super::Attachment>(kernel, header),
-                ObjectType::Resource => free::<super::Resource>(kernel, header),
-                ObjectType::Mapping => free::<super::Mapping>(kernel, header),
-                ObjectType::Claim => free::<super::ranges::Claim>(kernel, header),
-            }
-        };
+        // left; its slot holds a value of the type that its header was made for.
+        let done = unsafe { (header.as_ref().free)(kernel, header) };
         left = left.saturating_sub(if done { 0 } else { STEP_COST });
     }
 }

@@ -1,9 +1,7 @@
 //! Resource: the right to make objects for a part of the machine, and to do what only the system's owner may.
 
-use super::account::Account;
-use super::reference::{Object, ObjectType, Ref, Type};
-use super::slab;
-use crate::kernel::Kernel;
+use super::{Account, New, Object, ObjectType, Type, slab};
+use crate::Kernel;
 use abi::Error;
 use abi::boot::ResourceKind;
 
@@ -34,7 +32,7 @@ impl Resource {
     ///
     /// # Errors
     /// `AccountExhausted`.
-    pub fn create(kernel: &Kernel, account: &Object<Account>, kind: ResourceKind) -> Result<Ref<Resource>, Error> {
+    pub fn create(kernel: &Kernel, account: &Object<Account>, kind: ResourceKind) -> New<Resource> {
         slab::create(kernel, account, Resource { kind, start: 0, length: whole(kind) })
     }
 
@@ -42,13 +40,7 @@ impl Resource {
     ///
     /// # Errors
     /// `BadArgument` for nothing, `Denied` outside of the range, `AccountExhausted`.
-    pub fn split(
-        &self,
-        kernel: &Kernel,
-        account: &Object<Account>,
-        start: u64,
-        length: u64,
-    ) -> Result<Ref<Resource>, Error> {
+    pub fn split(&self, kernel: &Kernel, account: &Object<Account>, start: u64, length: u64) -> New<Resource> {
         self.covers(self.kind, start, length)?;
         slab::create(kernel, account, Resource { kind: self.kind, start, length })
     }
@@ -89,6 +81,4 @@ impl Resource {
 
 impl Type for Resource {
     const TYPE: ObjectType = ObjectType::Resource;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }

@@ -2,15 +2,9 @@
 //!
 //! The states are in `docs/states.md`. Nobody's use: a session in flight, in a message.
 
-use super::account::{Account, Quantity};
-use super::channel::Channel;
-use super::process::Process;
-use super::reference::{Object, ObjectType, Ref, Slot, Type};
-use super::slab;
-use crate::ipc;
-use crate::kernel::Kernel;
-use crate::list::{Link, List};
-use crate::tree::Node;
+use super::{Account, Channel, New, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
+use crate::handle_table::Found;
+use crate::{Kernel, Link, List, Node, ipc};
 use abi::Error;
 use core::cell::Cell;
 
@@ -48,7 +42,8 @@ pub struct SessionUse {
     pub badge: u64,
     /// Handles that the process has.
     pub handles: Cell<u32>,
-    last: Cell<bool>,
+    /// With its close, no process has the session any more.
+    pub last: Cell<bool>,
     in_session: Link<SessionUse>,
     in_closes: Link<SessionUse>,
     in_delivered: Node<SessionUse>,
@@ -59,31 +54,22 @@ impl Session {
     ///
     /// # Errors
     /// `AccountExhausted`, `Closed`.
-    pub fn mint(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        channel: &Object<Channel>,
-        badge: u64,
-    ) -> Result<Ref<Session>, Error> {
-        if channel.is_closed() {
+    pub fn mint(kernel: &Kernel, account: &Object<Account>, channel: &Object<Channel>, badge: u64) -> New<Session> {
+        if channel.closed.get() {
             return Err(Error::Closed);
         }
         account.charge(Quantity::Sessions, 1)?;
-        let session = slab::create(
-            kernel,
-            account,
-            Session {
-                channel: channel.to_ref(),
-                badge,
-                account: Slot::with(account.to_ref()),
-                open: Cell::new(0),
-                flights: Cell::new(1),
-                closing: Slot::empty(),
-                uses: List::new(),
-                in_channel: Node::new(),
-            },
-        )
-        .inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
+        let new = Session {
+            channel: channel.to_ref(),
+            badge,
+            account: Slot::with(account.to_ref()),
+            open: Cell::new(0),
+            flights: Cell::new(1),
+            closing: Slot::empty(),
+            uses: List::new(),
+            in_channel: Node::new(),
+        };
+        let session = slab::create(kernel, account, new).inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
         let number = session.number();
         channel.sessions.insert(session.clone(), number);
         Ok(session)
@@ -148,7 +134,7 @@ impl Object<Session> {
     ///
     /// # Errors
     /// `AccountExhausted`, `NoSlot` (64 processes use it).
-    pub fn use_by(&self, kernel: &Kernel, process: &Object<Process>) -> Result<Ref<SessionUse>, Error> {
+    pub fn use_by(&self, kernel: &Kernel, process: &Object<Process>) -> New<SessionUse> {
         let open = self.uses.iter(kernel).find(|one| one.process.holds(process) && one.handles.get() > 0);
         if let Some(open) = open {
             open.handles.set(open.handles.get() + 1);
@@ -164,22 +150,19 @@ impl Object<Session> {
         if self.uses.len() >= MOST_USES {
             return Err(Error::NoSlot);
         }
-        let new = slab::create(
-            kernel,
-            &process.account,
-            SessionUse {
-                session: self.to_ref(),
-                channel: self.channel.clone(),
-                process: Slot::with(process.to_ref()),
-                client: process.number(),
-                badge: self.badge,
-                handles: Cell::new(1),
-                last: Cell::new(false),
-                in_session: Link::new(),
-                in_closes: Link::new(),
-                in_delivered: Node::new(),
-            },
-        )?;
+        let new = SessionUse {
+            session: self.to_ref(),
+            channel: self.channel.clone(),
+            process: Slot::with(process.to_ref()),
+            client: process.number(),
+            badge: self.badge,
+            handles: Cell::new(1),
+            last: Cell::new(false),
+            in_session: Link::new(),
+            in_closes: Link::new(),
+            in_delivered: Node::new(),
+        };
+        let new = slab::create(kernel, &process.account, new)?;
         self.uses.push_back(new.clone());
         self.open.set(self.open.get() + 1);
         if let Some(other) = self.closing.take() {
@@ -200,7 +183,7 @@ impl Object<SessionUse> {
         self.process.set(None);
         let session = &self.session;
         session.open.set(session.open.get() - 1);
-        if session.open.get() == 0 && session.flights.get() > 0 && !self.channel.is_closed() {
+        if session.open.get() == 0 && session.flights.get() > 0 && !self.channel.closed.get() {
             session.closing.set(Some(self.to_ref()));
             return;
         }
@@ -210,7 +193,7 @@ impl Object<SessionUse> {
     /// Tells the server.
     fn report(&self, kernel: &Kernel, last: bool) {
         self.last.set(last);
-        if self.channel.is_closed() {
+        if self.channel.closed.get() {
             self.forget();
         } else {
             self.channel.closes.push_back(self.to_ref());
@@ -221,11 +204,6 @@ impl Object<SessionUse> {
     /// Its close was delivered, and waits for the acknowledge.
     pub fn delivered(&self) {
         self.channel.delivered_closes.insert(self.to_ref(), close_key(self.badge, self.client));
-    }
-
-    /// Whether no process has the session any more.
-    pub fn is_last(&self) -> bool {
-        self.last.get()
     }
 
     /// The close is acknowledged, or nobody is left to tell: the use is gone.
@@ -249,8 +227,6 @@ impl Type for Session {
 
 impl Type for SessionUse {
     const TYPE: ObjectType = ObjectType::SessionUse;
-
-    fn finalize(&self, _kernel: &Kernel) {}
 }
 
 crate::nodes! {
@@ -269,17 +245,14 @@ fn close_key(badge: u64, client: u64) -> u64 {
 }
 
 /// The delivered close of a badge and a client.
-pub fn delivered_close<'k>(
-    kernel: &'k Kernel,
-    channel: &Channel,
-    badge: u64,
-    client: u64,
-) -> Option<&'k Object<SessionUse>> {
+///
+/// # Errors
+/// `BadState`: there is none.
+pub fn delivered_close<'k>(kernel: &'k Kernel, channel: &Channel, badge: u64, client: u64) -> Found<'k, SessionUse> {
     let key = close_key(badge, client);
-    let alike =
-        channel.delivered_closes.from(kernel, key).take(SAME_KEY).take_while(|close| close.in_delivered.key() == key);
-    let mut alike = alike.filter(|close| close.badge == badge && close.client == client);
-    alike.next()
+    let with_key = channel.delivered_closes.from(kernel, key).take_while(|close| close.in_delivered.key.get() == key);
+    let mut some = with_key.take(SAME_KEY);
+    some.find(|close| close.badge == badge && close.client == client).ok_or(Error::BadState)
 }
 
 crate::links! {

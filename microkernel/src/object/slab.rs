@@ -4,10 +4,8 @@
 //! A slab page is one frame: a [`SlabPage`] header, then as many objects as fit. Pages with a free slot are on
 //! the list of their [`Slab`]; a page without objects is given back at once.
 
-use super::account::Account;
-use super::reference::{Doomed, Header, Object, ObjectType, Ref, Type};
-use crate::arch;
-use crate::kernel::Kernel;
+use super::{Account, Object, ObjectType, Ref, Type, reference::Doomed, reference::Header};
+use crate::{Kernel, arch};
 use abi::{Error, PAGE_BYTES};
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -90,11 +88,14 @@ const fn slots<T>() -> usize {
     (PAGE_BYTES - size_of::<SlabPage>()) / size_of::<Object<T>>()
 }
 
+/// The first reference to a new object, or why there is none.
+pub type New<T> = Result<Ref<T>, Error>;
+
 /// Makes an object, charged to `account`.
 ///
 /// # Errors
 /// `AccountExhausted`. The value is dropped then.
-pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> Result<Ref<T>, Error> {
+pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> New<T> {
     let slab = account.slab(T::TYPE);
     let page = match slab.partial.get() {
         Some(page) => page,
@@ -113,7 +114,7 @@ pub fn create<T: Type>(kernel: &Kernel, account: &Object<Account>, value: T) -> 
     if head.free.get().is_none() {
         slab.unlink(page);
     }
-    kernel.counts.made(T::TYPE);
+    kernel.counts.add(T::TYPE, 1);
     // SAFETY: the slot was free, and is of the size of this page's type.
     Ok(unsafe { Object::emplace(slot.cast(), kernel.next_number(), value) })
 }
@@ -133,7 +134,7 @@ pub(super) fn create_root(kernel: &Kernel, root: Account) -> Ref<Account> {
         debug_assert_eq!(free.cast(), slot);
         Object::emplace(slot, kernel.next_number(), root)
     };
-    kernel.counts.made(ObjectType::Account);
+    kernel.counts.add(ObjectType::Account, 1);
     root.slab(ObjectType::Account).link(page);
     core::mem::forget(root.clone());
     root
@@ -180,7 +181,7 @@ unsafe fn format<T: Type>(kernel: &Kernel, page: NonNull<SlabPage>, account: Non
 /// # Safety
 /// The object lies in a slab page for `T`, and its value has been dropped.
 pub(super) unsafe fn release<T: Type>(kernel: &Kernel, object: NonNull<Object<T>>) {
-    kernel.counts.freed(T::TYPE);
+    kernel.counts.add(T::TYPE, -1);
     // SAFETY: the page is live as it holds this slot.
     let head = unsafe { SlabPage::of(object.cast()) };
     let page = NonNull::from(head);

@@ -1,19 +1,13 @@
 //! Thread: what is scheduled. It has two message pages, and at most one call under way.
 
-use super::account::{Account, Quantity};
-use super::call::Call;
-use super::channel::Channel;
-use super::memory::Memory;
-use super::process::{MOST_THREADS, Process};
-use super::reference::{Object, ObjectType, Peer, Ref, Slot, Type};
-use super::slab;
+use super::{
+    Account, Call, Channel, Memory, New, Object, ObjectType, Peer, Process, Quantity, Ref, Slot, Type,
+    process::MOST_THREADS, slab,
+};
 use crate::address_space::Placement;
 use crate::arch::{self, Context};
 use crate::ipc::Flight;
-use crate::kernel::Kernel;
-use crate::list::Link;
-use crate::shootdown::{Progress, Ticket};
-use crate::tree::Node;
+use crate::{Kernel, Link, Node, Progress, Ticket};
 use abi::memory::{MemoryKind, Protection};
 use abi::schedule::Parameters;
 use abi::{Error, Handle, Header, MessagePage, Policy, Rights};
@@ -22,7 +16,6 @@ use core::ptr::NonNull;
 
 /// What a thread does or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum State {
     /// Its process is not started.
     New,
@@ -151,7 +144,7 @@ impl Thread {
         account: &Object<Account>,
         context: Context,
         pages_address: u64,
-    ) -> Result<Ref<Thread>, Error> {
+    ) -> New<Thread> {
         if !process.can_be_changed() {
             return Err(Error::BadState);
         }
@@ -165,7 +158,6 @@ impl Thread {
         let uncharge = |_: &Error| account.uncharge(Quantity::Threads, 1);
         let pages = Memory::create(kernel, account, PAGES_BYTES, MemoryKind::Anonymous).inspect_err(uncharge)?;
         let at = |page| NonNull::new(arch::direct_map(pages.place(kernel, page))).expect("not at zero").cast();
-        let places = [at(0), at(1)];
         let placement = Placement {
             address: pages_address,
             offset: 0,
@@ -174,59 +166,13 @@ impl Thread {
             rights: Rights::READ | Rights::WRITE,
         };
         process.space.map(kernel, pages.get(kernel), placement).inspect_err(uncharge)?;
-        let new = Thread::new(process, account, context, pages, pages_address, u64::MAX, places);
-        let thread = match slab::create(kernel, account, new) {
-            Ok(thread) => thread,
-            Err(error) => {
-                uncharge(&error);
-                let _ = process.space.unmap(kernel, pages_address);
-                return Err(error);
-            }
-        };
-        process.space.populate(kernel, pages_address, PAGES_BYTES / abi::PAGE_BYTES as u64);
-        process.threads.push_back(thread.clone());
-        process.alive.set(process.alive.get() + 1);
-        Ok(thread)
-    }
-
-    /// Undoes [`Thread::create`] for a thread that has not run.
-    pub fn undo_create(kernel: &Kernel, thread: &Object<Thread>) {
-        let process = thread.process.get(kernel);
-        thread.state.set(State::Ended);
-        process.threads.remove(thread);
-        process.alive.set(process.alive.get() - 1);
-        let _ = Thread::unmap_pages(kernel, thread);
-    }
-
-    /// Takes a thread's message pages out of its address space. Returns what to wait for, until nothing of that is left on any CPU.
-    pub fn unmap_pages(kernel: &Kernel, thread: &Object<Thread>) -> Option<Ticket> {
-        if !thread.process.space.shows(kernel, thread.pages_address, thread.pages.get(kernel)) {
-            // User code took the mapping out itself.
-            return None;
-        }
-        match thread.process.space.unmap(kernel, thread.pages_address) {
-            Ok(Progress::Done(ticket)) if !kernel.shootdown.is_done(ticket) => Some(ticket),
-            // Two pages are one step.
-            _ => None,
-        }
-    }
-
-    fn new(
-        process: &Object<Process>,
-        account: &Object<Account>,
-        context: Context,
-        pages: Ref<Memory>,
-        pages_address: u64,
-        affinity: u64,
-        [call_page, serve_page]: [NonNull<MessagePage>; 2],
-    ) -> Thread {
-        Thread {
+        let new = Thread {
             context,
             process: process.to_ref(),
             account: account.to_ref(),
+            call_page: at(0),
+            serve_page: at(1),
             pages,
-            call_page,
-            serve_page,
             pages_address,
             state: Cell::new(State::New),
             queue: Link::new(),
@@ -257,23 +203,51 @@ impl Thread {
             rank: Cell::new(0),
             virtual_time: Cell::new(0),
             virtual_cpu: Cell::new(0),
-            affinity: Cell::new(affinity),
+            affinity: Cell::new(u64::MAX),
             cpu: Cell::new(0),
             run_time: Cell::new(0),
             is_exiting: Cell::new(false),
             on_exit: Slot::empty(),
             on_exit_bits: Cell::new(0),
+        };
+        let thread = slab::create(kernel, account, new).inspect_err(|error| {
+            uncharge(error);
+            let _ = process.space.unmap(kernel, pages_address);
+        })?;
+        process.space.populate(kernel, pages_address, PAGES_BYTES / abi::PAGE_BYTES as u64);
+        process.threads.push_back(thread.clone());
+        process.alive.set(process.alive.get() + 1);
+        Ok(thread)
+    }
+
+    /// Undoes [`Thread::create`] for a thread that has not run.
+    pub fn undo_create(kernel: &Kernel, thread: &Object<Thread>) {
+        let process = thread.process.get(kernel);
+        thread.state.set(State::Ended);
+        process.threads.remove(thread);
+        process.alive.set(process.alive.get() - 1);
+        let _ = Thread::unmap_pages(kernel, thread);
+    }
+
+    /// Takes a thread's message pages out of its address space. Returns what to wait for, until nothing of that is left on any CPU.
+    pub fn unmap_pages(kernel: &Kernel, thread: &Object<Thread>) -> Option<Ticket> {
+        if !thread.process.space.shows(kernel, thread.pages_address, thread.pages.get(kernel)) {
+            // User code took the mapping out itself.
+            return None;
+        }
+        match thread.process.space.unmap(kernel, thread.pages_address) {
+            Ok(Progress::Done(ticket)) if !kernel.shootdown.requests.is_done(ticket) => Some(ticket),
+            // Two pages are one step.
+            _ => None,
         }
     }
 
     /// The page of calls that it makes.
-    #[inline]
     pub fn call_page(&self) -> Page {
         Page(self.call_page)
     }
 
     /// The page of calls that it serves.
-    #[inline]
     pub fn serve_page(&self) -> Page {
         Page(self.serve_page)
     }
@@ -285,7 +259,6 @@ impl Thread {
     }
 
     /// Its own rank: what it has without inheritance.
-    #[inline]
     pub fn base_rank(&self) -> u8 {
         self.parameters.get().priority
     }
@@ -313,7 +286,6 @@ impl Thread {
     }
 
     /// Whether its call is one that struck a server before.
-    #[inline]
     pub fn is_suspect(&self) -> bool {
         self.faults.get() | self.hangs.get() != 0
     }
@@ -324,7 +296,6 @@ impl Thread {
     }
 
     /// Sets `rax`, the status of the system call that it is in.
-    #[inline]
     pub fn set_status(&self, status: u64) {
         self.context.frame.rax.set(status);
     }
@@ -363,14 +334,12 @@ macro_rules! fields {
     ($($read:ident $write:ident $field:ident: $type:ty;)*) => {
         $(
             /// The field as it stands now.
-            #[inline]
             pub fn $read(self) -> $type {
                 // SAFETY: the page is pinned as long as its thread is, and `Page`s do not outlive an entry.
                 unsafe { (&raw const (*self.0.as_ptr()).$field).read_volatile() }
             }
 
             /// Sets the field.
-            #[inline]
             pub fn $write(self, value: $type) {
                 // SAFETY: as for reading; the kernel holds no reference into the page.
                 unsafe { (&raw mut (*self.0.as_ptr()).$field).write_volatile(value) }
@@ -393,7 +362,6 @@ impl Page {
     }
 
     /// Copies the first `bytes` of the payload, at most all, to another page.
-    #[inline]
     pub fn copy_payload(self, to: Page, bytes: usize) {
         let words = bytes.min(abi::PAYLOAD_BYTES).div_ceil(8);
         // SAFETY: both payloads are pinned and at least this long, as PAYLOAD_BYTES is a multiple of 8; the

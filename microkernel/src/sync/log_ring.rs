@@ -1,7 +1,7 @@
 //! The log's ring of records (`abi::ring`): one CPU writes at a time, under the log's own lock, and user space reads at any time.
 
 use super::platform::{AtomicU64, Ordering::*, constructor, fence, zeros};
-use abi::ring::{LOG_MAGIC, LOG_RECORD_HEADER, LOG_SKIP, LogRecord};
+use abi::ring::{LOG_MAGIC, LOG_RECORD_HEADER, LOG_SKIP};
 
 /// `abi::ring::LogRing` and its data, with the fields that readers watch as atomics.
 #[repr(C)]
@@ -34,21 +34,12 @@ impl<const WORDS: usize> LogRing<WORDS> {
         if to_end < bytes {
             // No record wraps. The rest is at least a word, as records are multiples of one.
             self.make_room(at + to_end);
-            self.record(
-                at,
-                &LogRecord {
-                    time,
-                    bytes: to_end.saturating_sub(LOG_RECORD_HEADER) as u16,
-                    level: LOG_SKIP,
-                    ..LogRecord::default()
-                },
-                to_end,
-            );
+            self.record(at, to_end, time, to_end.saturating_sub(LOG_RECORD_HEADER), LOG_SKIP);
             self.head.store(at + to_end, Release);
         }
         let at = self.head.load(Relaxed);
         self.make_room(at + bytes);
-        self.record(at, &LogRecord { time, bytes: text.len() as u16, level, ..LogRecord::default() }, bytes);
+        self.record(at, bytes, time, text.len() as u64, level);
         for (n, chunk) in text.chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
@@ -62,12 +53,11 @@ impl<const WORDS: usize> LogRing<WORDS> {
         &self.data[at as usize % (WORDS * 8) / 8]
     }
 
-    /// Writes a record's header, as far as `bytes` allow: a skip can be shorter.
-    fn record(&self, at: u64, record: &LogRecord, bytes: u64) {
-        let (length, level, thread) = (u64::from(record.bytes), u64::from(record.level), u64::from(record.thread));
-        let second = length | level << 16 | thread << 32;
+    /// Writes a record's header (`abi::ring::LogRecord`, of no thread), as far as `bytes` allow: a skip can be shorter.
+    fn record(&self, at: u64, bytes: u64, time: u64, length: u64, level: u8) {
+        let second = length & 0xffff | u64::from(level) << 16;
         if bytes >= LOG_RECORD_HEADER {
-            self.word(at).store(record.time, Relaxed);
+            self.word(at).store(time, Relaxed);
             self.word(at + 8).store(second, Relaxed);
         } else {
             self.word(at).store(second, Relaxed);

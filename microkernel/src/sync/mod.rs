@@ -7,7 +7,7 @@
 //! | [`log_ring`] | the log, which user space reads |
 //! | [`tickets`] | which stacks are whose, for CPUs that start |
 //!
-//! The same files are compiled a second time for tests, over loom's atomics: `model` explores their interleavings.
+//! The same files are compiled a second time for tests, over loom's atomics: `tests::model` explores their interleavings.
 
 // All are statics, or in one.
 #![allow(clippy::new_without_default)]
@@ -16,10 +16,6 @@ pub mod log_ring;
 pub mod requests;
 pub mod spin_lock;
 pub mod tickets;
-
-#[cfg(test)]
-#[allow(clippy::duplicate_mod)]
-mod model;
 
 /// The processor's atomics.
 mod platform {

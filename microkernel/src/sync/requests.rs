@@ -12,25 +12,15 @@ pub struct Ticket(pub(crate) u64);
 impl Ticket {
     /// Nothing to wait for.
     pub const DONE: Ticket = Ticket(0);
-
-    /// As the key of what waits for it.
-    pub fn key(self) -> u64 {
-        self.0
-    }
-
-    /// Of a key.
-    pub fn from_key(key: u64) -> Ticket {
-        Ticket(key)
-    }
 }
 
 /// Who has to flush.
 pub struct Requests {
     last: Cell<Ticket>,
     /// CPUs that have to flush, as a bit set.
-    pending: Cell<u64>,
-    /// Of these, the ones to which no interrupt was sent yet.
-    kicks: Cell<u64>,
+    pub pending: Cell<u64>,
+    /// Of these, the ones to which no interrupt was sent yet. They are taken before the kernel lock is given up.
+    pub kicks: Cell<u64>,
     /// For each pending CPU, the first request that it has not answered.
     oldest: [Cell<Ticket>; CPUS],
     /// Every ticket below is done.
@@ -49,20 +39,7 @@ impl Requests {
         }
     }
 
-    /// The CPUs that have to flush.
-    #[inline]
-    pub fn pending(&self) -> u64 {
-        self.pending.get()
-    }
-
-    /// The CPUs to interrupt, once. To be called before the kernel lock is given up.
-    #[inline]
-    pub fn take_kicks(&self) -> u64 {
-        self.kicks.take()
-    }
-
     /// Whether a request is answered by all.
-    #[inline]
     pub fn is_done(&self, ticket: Ticket) -> bool {
         ticket < self.frontier.get()
     }
@@ -98,11 +75,5 @@ impl Requests {
             rest &= rest - 1;
         }
         frontier > self.frontier.replace(frontier)
-    }
-}
-
-impl Default for Requests {
-    fn default() -> Requests {
-        Requests::new()
     }
 }

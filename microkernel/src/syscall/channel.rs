@@ -1,11 +1,9 @@
 //! System calls of channels and sessions.
 
-use super::{Results, argument, charged_account, managed_process, object, one, signalled_channel};
-use crate::ipc::{self, flight};
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::session::delivered_close;
-use crate::object::{Channel, Object, Session, Thread};
+use super::{Results, argument, charged_account, land, managed_process, object, signalled_channel};
+use crate::Kernel;
+use crate::ipc;
+use crate::object::{Channel, Object, Session, Thread, session::delivered_close};
 use abi::{Error, Handle, Rights};
 
 /// [`abi::Syscall::ChannelCreate`].
@@ -19,13 +17,7 @@ pub fn create(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
         return Err(Error::BadState);
     }
     let channel = Channel::create(kernel, account, server)?;
-    match flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(channel.clone()), u64::MAX) {
-        Ok(handle) => Ok(one(handle.0)),
-        Err(error) => {
-            ipc::close_channel(kernel, channel.get(kernel));
-            Err(error)
-        }
-    }
+    land(kernel, thread, channel.clone(), u64::MAX).inspect_err(|_| ipc::close_channel(kernel, channel.get(kernel)))
 }
 
 /// [`abi::Syscall::ChannelClose`].
@@ -53,9 +45,7 @@ pub fn signal(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let channel: &Object<Channel> = object(kernel, thread, 0, Rights::MINT)?;
     let account = charged_account(kernel, thread, 2)?;
-    let session = Session::mint(kernel, account, channel, argument(thread, 1))?;
-    let handle = flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(session), 0)?;
-    Ok(one(handle.0))
+    land(kernel, thread, Session::mint(kernel, account, channel, argument(thread, 1))?, 0)
 }
 
 /// [`abi::Syscall::SessionAcknowledge`].
@@ -65,6 +55,6 @@ pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> 
 pub fn acknowledge(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let channel = ipc::receive::decode(kernel, thread, Handle(argument(thread, 0)))?;
     let (badge, client) = (argument(thread, 1), argument(thread, 2));
-    delivered_close(kernel, channel, badge, client).ok_or(Error::BadState)?.forget();
+    delivered_close(kernel, channel, badge, client)?.forget();
     Ok(())
 }

@@ -1,22 +1,14 @@
 //! System calls of devices: interrupts, ports, DMA, device Memory, Resources, power.
 
-use super::{NOTHING, Results, argument, charged_account, object, one, signalled_channel};
+use super::{NOTHING, Results, argument, charged_account, flag, land, object, one, signalled_channel};
+use crate::Kernel;
 use crate::arch::power as machine;
-use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::reference::Type;
-use crate::object::{DmaDomain, Interrupt, IoPorts, Memory, Object, Ref, Resource, Thread};
+use crate::object::{DmaDomain, Interrupt, IoPorts, Memory, Object, Resource, Thread};
 use abi::boot::{Power, ResourceKind};
 use abi::memory::Caching;
 use abi::ports::{Gate, MSI, Trigger};
 use abi::{Error, PAGE_BYTES, Rights};
 use x86_64::PhysAddr;
-
-/// Gives the caller the first handle to a new object.
-fn land<T: Type>(kernel: &Kernel, thread: &Object<Thread>, new: Ref<T>) -> Result<u64, Error> {
-    flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(new), 0).map(|handle| handle.0)
-}
 
 /// [`abi::Syscall::MemoryDevice`].
 ///
@@ -38,7 +30,7 @@ pub fn memory(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
     let range = PhysAddr::new_truncate(start)..PhysAddr::new_truncate(start + bytes);
     let memory = Memory::device(kernel, account, range, caching)
         .inspect_err(|_| kernel.ranges.release(kernel, ResourceKind::Physical, start))?;
-    land(kernel, thread, memory).map(one)
+    land(kernel, thread, memory, 0)
 }
 
 /// [`abi::Syscall::InterruptCreate`].
@@ -58,7 +50,7 @@ pub fn create_interrupt(kernel: &Kernel, thread: &Object<Thread>) -> Result<Resu
     }
     let interrupt = Interrupt::create(kernel, account, line, trigger, channel, bits)?;
     let (address, data) = interrupt.message().unwrap_or_default();
-    let handle = land(kernel, thread, interrupt)?;
+    let [handle, ..] = land(kernel, thread, interrupt, 0)?;
     Ok([handle, address, data.into(), 0, 0])
 }
 
@@ -78,12 +70,7 @@ pub fn acknowledge_interrupt(kernel: &Kernel, thread: &Object<Thread>) -> Result
 /// See there.
 pub fn mask_interrupt(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let interrupt: &Object<Interrupt> = object(kernel, thread, 0, Rights::MANAGE)?;
-    let masked = match argument(thread, 1) {
-        0 => false,
-        1 => true,
-        _ => return Err(Error::BadArgument),
-    };
-    interrupt.set_masked(kernel, masked);
+    interrupt.set_masked(kernel, flag(thread, 1)?);
     Ok(NOTHING)
 }
 
@@ -97,7 +84,7 @@ pub fn create_ports(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results,
     let account = charged_account(kernel, thread, 3)?;
     resource.covers(ResourceKind::Ports, first, count)?;
     let ports = IoPorts::create(kernel, account, first, count, thread.process.number())?;
-    land(kernel, thread, ports).map(one)
+    land(kernel, thread, ports, 0)
 }
 
 /// [`abi::Syscall::PortIn`].
@@ -154,7 +141,7 @@ pub fn create_dma_domain(kernel: &Kernel, thread: &Object<Thread>) -> Result<Res
     let channel = signalled_channel(kernel, thread, 3)?;
     resource.covers(ResourceKind::Dma, requester, 1)?;
     let (bits, process) = (argument(thread, 4), thread.process.number());
-    land(kernel, thread, DmaDomain::create(kernel, account, requester, channel, bits, process)?).map(one)
+    land(kernel, thread, DmaDomain::create(kernel, account, requester, channel, bits, process)?, 0)
 }
 
 /// [`abi::Syscall::DmaAttach`].
@@ -192,7 +179,7 @@ pub fn split_resource(kernel: &Kernel, thread: &Object<Thread>) -> Result<Result
     let resource: &Object<Resource> = object(kernel, thread, 0, Rights::MANAGE)?;
     let account = charged_account(kernel, thread, 3)?;
     let part = resource.split(kernel, account, argument(thread, 1), argument(thread, 2))?;
-    land(kernel, thread, part).map(one)
+    land(kernel, thread, part, 0)
 }
 
 /// [`abi::Syscall::SystemPower`].

@@ -1,11 +1,10 @@
 //! System calls of handles and accounts.
 
-use super::{Outcome, Results, argument, charged_account, memory, object, one};
+use super::{Outcome, Results, argument, charged_account, flag, land, memory, object, one};
+use crate::Kernel;
 use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::{Account, Object, Process, Thread};
-use abi::{Error, Handle, Limits, Rights};
+use crate::object::{Account, Object, Process, Thread, account::to_limits};
+use abi::{Error, Handle, Rights};
 
 /// [`abi::Syscall::HandleDuplicate`].
 ///
@@ -46,12 +45,7 @@ pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Erro
 /// # Errors
 /// See there.
 pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
-    let keep = match argument(thread, 1) {
-        0 => false,
-        1 => true,
-        _ => return Err(Error::BadArgument),
-    };
-    thread.process.get(kernel).handles.set_keep(Handle(argument(thread, 0)), keep)
+    thread.process.get(kernel).handles.set_keep(Handle(argument(thread, 0)), flag(thread, 1)?)
 }
 
 /// [`abi::Syscall::HandleGrant`].
@@ -61,17 +55,14 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn grant(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let target: &Object<Process> = object(kernel, thread, 0, Rights::MANAGE)?;
     let (handle, keep) = (Handle(argument(thread, 1)), rights(thread, 2)?);
-    let (mask, is_kept) = (argument(thread, 3), argument(thread, 4));
-    if is_kept > 1 {
-        return Err(Error::BadArgument);
-    }
+    let (mask, is_kept) = (argument(thread, 3), flag(thread, 4)?);
     if !target.can_be_changed() {
         return Err(Error::BadState);
     }
     let process = thread.process.get(kernel);
     let copy = flight::take_copy(kernel, process, handle, Rights::DUPLICATE, keep, mask)?;
     let landed = flight::land(kernel, target, copy)?;
-    target.handles.set_keep(landed, is_kept == 1)?;
+    target.handles.set_keep(landed, is_kept)?;
     Ok(one(landed.0))
 }
 
@@ -81,15 +72,8 @@ pub fn grant(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error>
 /// See there.
 pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let account = charged_account(kernel, thread, 0)?;
-    let limits = Limits {
-        frames: argument(thread, 1),
-        handles: argument(thread, 2),
-        threads: argument(thread, 3),
-        sessions: argument(thread, 4),
-        processes: argument(thread, 5),
-    };
-    let part = account.split(kernel, limits)?;
-    Ok(one(flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(part), 0)?.0))
+    let limits = to_limits(core::array::from_fn(|n| argument(thread, n + 1)));
+    land(kernel, thread, account.split(kernel, limits)?, 0)
 }
 
 /// [`abi::Syscall::AccountRevoke`].
@@ -98,9 +82,9 @@ pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results
 /// See there.
 pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let account: &Object<Account> = object(kernel, thread, 0, Rights::MANAGE)?;
-    if !account.is_revoked() {
-        account.set_revoked();
+    if !account.revoked.get() {
+        account.revoked.set(true);
         kernel.revoking.start();
     }
-    Ok(if kernel.revoking.is_under_way() { memory::again(thread) } else { Outcome::Success })
+    Ok(if kernel.revoking.parts.get() > 0 { memory::again(thread) } else { Outcome::Success })
 }

@@ -4,18 +4,17 @@
 //! between two calls: what exists all the while is listed, once. One call looks at a bounded number of objects.
 
 use super::{NOTHING, Results, argument, object};
+use crate::Kernel;
 use crate::arch::clock;
-use crate::kernel::Kernel;
-use crate::object::process::State;
-use crate::object::reference::ObjectType;
-use crate::object::thread::{Page, State as ThreadState};
-use crate::object::{Account, Channel, DmaDomain, Object, Process, Resource, SessionUse, Thread};
+use crate::object::{
+    Account, Channel, DmaDomain, Object, ObjectType, Process, Resource, SessionUse, Thread, thread::Page,
+    thread::State as ThreadState,
+};
 use abi::boot::ResourceKind;
 use abi::inspect::{
     CallRecord, CallState, ChannelRecord, CpuRecord, HandleRecord, ProcessRecord, SessionRecord, Subject, SystemRecord,
     ThreadRecord, ThreadState as ShownState,
 };
-use abi::process::ProcessState;
 use abi::{Error, PAGE_BYTES, PAYLOAD_BYTES, Rights};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -38,6 +37,11 @@ struct Writer {
 impl Writer {
     fn new(thread: &Thread) -> Writer {
         Writer { page: thread.call_page(), at: 0, count: 0 }
+    }
+
+    /// Writes records, each with its cursor, until one does not fit any more: gives that one's cursor, or 0.
+    fn put_all<R: IntoBytes + Immutable>(&mut self, mut records: impl Iterator<Item = (u64, R)>) -> u64 {
+        records.find_map(|(cursor, record)| (!self.put(&record)).then_some(cursor)).unwrap_or(0)
     }
 
     /// Writes a record. Returns false, with nothing written, where it does not fit any more.
@@ -117,7 +121,7 @@ pub fn sessions(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Err
 pub fn attachments(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let domain: &Object<DmaDomain> = object(kernel, thread, 0, Rights::MANAGE)?;
     let mut writer = Writer::new(thread);
-    let next = domain.list(kernel, argument(thread, 1), |record| writer.put(record));
+    let next = writer.put_all(domain.records(kernel, argument(thread, 1)));
     Ok([writer.count, next, 0, 0, 0])
 }
 
@@ -141,7 +145,9 @@ pub fn system(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
         Subject::Cpus => cpus(kernel, to, cursor),
         Subject::Processes => processes(kernel, to, cursor),
         Subject::Threads if number == 0 => nested(kernel, cursor, |process, index| threads(kernel, to, process, index)),
-        Subject::Threads => within(of_process()?, cursor, |process, index| threads(kernel, to, process, index)),
+        Subject::Threads => {
+            threads(kernel, to, of_process()?, cursor as usize & LAST_INDEX).map_or(0, |next| next as u64)
+        }
         Subject::Mappings => mappings(kernel, to, of_process()?, cursor),
         Subject::Handles => handles(kernel, to, of_process()?, cursor),
         Subject::Channels => channels(kernel, to, cursor),
@@ -159,11 +165,11 @@ fn nanoseconds(counts: u64) -> u64 {
 
 fn system_record(kernel: &Kernel) -> SystemRecord {
     let of = |object_type| kernel.counts.of(object_type);
-    let frames = kernel.frames.total_frames();
+    let frames = kernel.frames.total.get();
     SystemRecord {
         uptime: clock::now(),
         frames,
-        free_frames: kernel.frames.free_frames(),
+        free_frames: kernel.frames.free.get(),
         kernel_frames: (kernel.ranges.ram_bytes() / PAGE_BYTES as u64).saturating_sub(frames),
         processes: of(ObjectType::Process),
         threads: of(ObjectType::Thread),
@@ -177,14 +183,14 @@ fn system_record(kernel: &Kernel) -> SystemRecord {
         io_ports: of(ObjectType::IoPorts),
         dma_domains: of(ObjectType::DmaDomain),
         resources: of(ObjectType::Resource),
-        cpus: kernel.cpus().iter().filter(|cpu| cpu.online.get()).count() as u64,
+        cpus: kernel.cpus.get().iter().filter(|cpu| cpu.online.get()).count() as u64,
     }
 }
 
 fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     let first = usize::try_from(cursor).unwrap_or(usize::MAX);
     let mut shown = first;
-    for cpu in kernel.cpus().iter().skip(first).take(CPU_STEPS) {
+    for cpu in kernel.cpus.get().iter().skip(first).take(CPU_STEPS) {
         let record = CpuRecord {
             cpu: cpu.index().into(),
             busy: nanoseconds(cpu.counted_until.get().saturating_sub(cpu.idle_time.get())),
@@ -200,17 +206,12 @@ fn cpus(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
         }
         shown += 1;
     }
-    if shown < kernel.cpus().len() { shown as u64 } else { 0 }
-}
-
-/// Processes with this number or a later one.
-fn processes_from(kernel: &Kernel, number: u64) -> impl Iterator<Item = &Object<Process>> {
-    kernel.processes.from(kernel, number)
+    if shown < kernel.cpus.get().len() { shown as u64 } else { 0 }
 }
 
 /// The cursor is a process's number.
 fn processes(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
-    for (step, process) in processes_from(kernel, cursor).enumerate() {
+    for (step, process) in kernel.processes.from(kernel, cursor).enumerate() {
         if step == PROCESS_STEPS || !to.put(&process_record(kernel, process)) {
             return process.number();
         }
@@ -220,21 +221,15 @@ fn processes(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
 
 fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
     let ran: u64 = process.threads.iter(kernel).map(|thread| thread.run_time.get()).sum();
-    let state = match process.state.get() {
-        State::New => ProcessState::New,
-        State::Running => ProcessState::Running,
-        State::Draining => ProcessState::Draining,
-        State::Dead | State::Resetting => ProcessState::Dead,
-    };
     ProcessRecord {
         process: process.number(),
         parent: process.parent,
         name: process.name,
         incarnation: process.incarnation.get(),
-        state: state as u32,
+        state: process.shown_state() as u32,
         threads: process.alive.get(),
         handles: process.handles.len().into(),
-        resident_frames: process.space.resident_pages(),
+        resident_frames: process.space.resident.get(),
         run_time: nanoseconds(ran + process.past_run_time.get()),
         started: process.started.get(),
     }
@@ -244,54 +239,35 @@ fn process_record(kernel: &Kernel, process: &Object<Process>) -> ProcessRecord {
 const INDEX_BITS: u32 = 16;
 const LAST_INDEX: usize = (1 << INDEX_BITS) - 1;
 
-/// How a listing of parts of one process ended.
-enum Listing {
-    /// All are listed, or were looked at and are not shown.
-    Done,
-    /// The next is the one with this index.
-    Stopped(usize),
-}
-
 /// Lists parts of all processes. Those of one that does not fit any more wait for the next call, so that they are listed in one go
 /// where they fit in a payload at all.
-fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
+fn nested(kernel: &Kernel, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Option<usize>) -> u64 {
     let first = cursor >> INDEX_BITS;
     let mut looked = 0;
-    for process in processes_from(kernel, first) {
+    for process in kernel.processes.from(kernel, first) {
         if looked >= STEPS {
             return process.number() << INDEX_BITS;
         }
         looked += 1 + process.threads.len() as usize;
         let index = if process.number() == first { cursor as usize & LAST_INDEX } else { 0 };
-        if let Listing::Stopped(next) = list(process, index) {
+        if let Some(next) = list(process, index) {
             return process.number() << INDEX_BITS | next as u64;
         }
     }
     0
 }
 
-/// Lists parts of one process.
-fn within(process: &Object<Process>, cursor: u64, mut list: impl FnMut(&Object<Process>, usize) -> Listing) -> u64 {
-    match list(process, cursor as usize & LAST_INDEX) {
-        Listing::Done => 0,
-        Listing::Stopped(next) => next as u64,
-    }
+/// Lists parts from an index on, until `put` says that there was no room for one: gives that one's index, or `None` where all are listed, or were
+/// looked at and are not shown.
+fn parts<T>(items: impl Iterator<Item = T>, index: usize, mut put: impl FnMut(T) -> bool) -> Option<usize> {
+    let mut rest = items.enumerate().skip(index).take_while(|(index, _)| *index < LAST_INDEX);
+    rest.find_map(|(index, item)| (!put(item)).then_some(index))
 }
 
-/// Lists parts from an index on. `put` returns whether there was room.
-fn parts<T>(items: impl Iterator<Item = T>, index: usize, mut put: impl FnMut(T) -> bool) -> Listing {
-    for (index, item) in items.enumerate().skip(index).take_while(|(index, _)| *index < LAST_INDEX) {
-        if !put(item) {
-            return Listing::Stopped(index);
-        }
-    }
-    Listing::Done
-}
-
-fn threads(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+fn threads(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Option<usize> {
     let needed = process.threads.len() as usize * size_of::<ThreadRecord>();
     if index == 0 && to.count > 0 && to.at + needed > PAYLOAD_BYTES {
-        return Listing::Stopped(0);
+        return Some(0);
     }
     parts(process.threads.iter(kernel), index, |thread| to.put(&thread_record(kernel, thread)))
 }
@@ -308,6 +284,8 @@ fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
         ThreadState::Ended => ShownState::Ended,
     };
     let parameters = thread.parameters.get();
+    let is_receiving = state == ShownState::Receiving;
+    let waits_on = if is_receiving { thread.serving.get(kernel) } else { thread.called_channel(kernel) };
     ThreadRecord {
         thread: thread.number(),
         process: thread.process.number(),
@@ -320,7 +298,7 @@ fn thread_record(kernel: &Kernel, thread: &Object<Thread>) -> ThreadRecord {
         depth: thread.depth.get().into(),
         affinity: thread.affinity.get(),
         run_time: nanoseconds(thread.run_time.get()),
-        waits_on: waits_on(kernel, thread),
+        waits_on: waits_on.map_or(0, Object::number),
         call_age: if thread.is_calling() { age(thread) } else { 0 },
     }
 }
@@ -331,7 +309,7 @@ fn age(thread: &Thread) -> u64 {
 }
 
 /// Calls are found by the threads that wait for their answers.
-fn calls(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Listing {
+fn calls(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, index: usize) -> Option<usize> {
     parts(process.threads.iter(kernel), index, |thread| {
         call_record(kernel, thread).is_none_or(|record| to.put(&record))
     })
@@ -362,7 +340,7 @@ fn call_record(kernel: &Kernel, thread: &Object<Thread>) -> Option<CallRecord> {
 
 /// The cursor is a channel's number.
 fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
-    for channel in kernel.channels.from(kernel, cursor) {
+    to.put_all(kernel.channels.from(kernel, cursor).map(|channel| {
         let record = ChannelRecord {
             channel: channel.number(),
             server: channel.server.get(kernel).map_or(0, Object::number),
@@ -371,30 +349,21 @@ fn channels(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
             queued: channel.callers().into(),
             receivers: channel.receivers.len().into(),
             calls: channel.delivered.get(),
-            closed: channel.is_closed().into(),
+            closed: channel.closed.get().into(),
         };
-        if !to.put(&record) {
-            return channel.number();
-        }
-    }
-    0
+        (record.channel, record)
+    }))
 }
 
 /// The cursor is an address.
 fn mappings(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
-    let mut number = 0;
-    while let Some(record) = process.space.record(kernel, number) {
-        if record.address >= cursor && !to.put(&record) {
-            return record.address;
-        }
-        number += 1;
-    }
-    0
+    let records = (0..).map_while(|number| process.space.record(kernel, number));
+    to.put_all(records.filter(|record| record.address >= cursor).map(|record| (record.address, record)))
 }
 
 /// The cursor is a slot.
 fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: u64) -> u64 {
-    let (first, end) = (u32::try_from(cursor).unwrap_or(u32::MAX), process.handles.end());
+    let (first, end) = (u32::try_from(cursor).unwrap_or(u32::MAX), process.handles.end.get());
     let last = first.saturating_add(SLOT_STEPS).min(end);
     for slot in first..last {
         let Some(found) = process.handles.at(kernel, slot) else { continue };
@@ -418,13 +387,8 @@ fn handles(kernel: &Kernel, to: &mut Writer, process: &Object<Process>, cursor: 
 /// The cursor is a vector.
 fn interrupts(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
     let first = u8::try_from(cursor).unwrap_or(u8::MAX);
-    for interrupt in kernel.vectors.from(kernel, first) {
-        let record = interrupt.record(kernel);
-        if !to.put(&record) {
-            return record.vector;
-        }
-    }
-    0
+    let records = kernel.vectors.from(kernel, first).map(|interrupt| interrupt.record(kernel));
+    to.put_all(records.map(|record| (record.vector, record)))
 }
 
 /// In a cursor: the ports are done.
@@ -443,13 +407,4 @@ fn ranges(kernel: &Kernel, to: &mut Writer, cursor: u64) -> u64 {
             None => cursor = IN_MEMORY,
         }
     }
-}
-
-/// The channel that a thread waits on; 0 for none.
-fn waits_on(kernel: &Kernel, thread: &Thread) -> u64 {
-    let channel = match thread.state.get() {
-        crate::object::thread::State::Receiving => thread.serving.get(kernel),
-        _ => thread.called_channel(kernel),
-    };
-    channel.map_or(0, Object::number)
 }

@@ -1,16 +1,11 @@
 //! System calls of Memory and mappings. Long ones are done in steps: a thread whose call has more to do makes the same call
 //! again, as its registers are left as they were and its instruction pointer is set back.
 
-use super::{NOTHING, Outcome, Results, argument, charged_account, managed_process, object, one};
+use super::{NOTHING, Outcome, Results, argument, charged_account, land, managed_process, object, one};
 use crate::address_space::Placement;
-use crate::cpu::Cpu;
-use crate::ipc::flight;
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::thread::State;
-use crate::object::{Memory, Object, Process, Thread};
-use crate::schedule;
-use crate::shootdown::Progress;
+use crate::handle_table::Found;
+use crate::object::{Memory, Object, Process, Thread, thread::State};
+use crate::{Cpu, Kernel, Progress, schedule};
 use abi::memory::MemoryKind;
 use abi::{Error, Handle, OK, Rights};
 
@@ -25,7 +20,7 @@ pub fn create(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
     let account = charged_account(kernel, thread, 0)?;
     let kind = MemoryKind::from_number(argument(thread, 2)).ok_or(Error::BadArgument)?;
     let memory = Memory::create(kernel, account, argument(thread, 1), kind)?;
-    Ok(one(flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(memory), 0)?.0))
+    land(kernel, thread, memory, 0)
 }
 
 /// [`abi::Syscall::MemoryMap`].
@@ -84,11 +79,11 @@ pub fn seal(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<Outco
 /// See there.
 pub fn inspect(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let memory: &Object<Memory> = object(kernel, thread, 0, Rights::INSPECT)?;
-    Ok([memory.bytes(), memory.kind() as u64, memory.is_sealed(kernel) as u64, memory.resident_frames(), 0])
+    Ok([memory.bytes(), memory.kind as u64, memory.is_sealed(kernel) as u64, memory.resident.get(), 0])
 }
 
 /// The process of argument 0, alive.
-fn changeable<'k>(kernel: &'k Kernel, thread: &Object<Thread>) -> Result<&'k Object<Process>, Error> {
+fn changeable<'k>(kernel: &'k Kernel, thread: &Thread) -> Found<'k, Process> {
     let process = managed_process(kernel, thread, 0)?;
     if process.can_be_changed() { Ok(process) } else { Err(Error::BadState) }
 }
@@ -97,7 +92,7 @@ fn changeable<'k>(kernel: &'k Kernel, thread: &Object<Thread>) -> Result<&'k Obj
 fn go_on(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, progress: Progress) -> Outcome {
     match progress {
         Progress::More => again(thread),
-        Progress::Done(ticket) if kernel.shootdown.is_done(ticket) => Outcome::Results(NOTHING),
+        Progress::Done(ticket) if kernel.shootdown.requests.is_done(ticket) => Outcome::Results(NOTHING),
         Progress::Done(ticket) => {
             thread.set_status(OK);
             schedule::take_off_cpu(cpu, thread, State::Flushing);

@@ -18,12 +18,10 @@ pub mod inspect;
 pub mod memory;
 pub mod process;
 
-use crate::cpu::Cpu;
-use crate::ipc::{call, receive, reply};
-use crate::kernel::Kernel;
-use crate::object::reference::Type;
-use crate::object::{Account, Object, Process, Thread};
-use crate::{lock, schedule};
+use crate::handle_table::Found;
+use crate::ipc::{call, flight, receive, reply};
+use crate::object::{Account, AnyRef, Object, Process, Ref, Thread, Type};
+use crate::{Cpu, Kernel, lock, schedule};
 use abi::{Error, Handle, OK, Rights, Syscall};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -48,19 +46,8 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
     let Some(number) = Syscall::from_number(frame.rax.get()) else {
         return thread.set_status(Error::BadSyscall as u64);
     };
-    // Calls, replies and receives set registers themselves where they succeed: those of the thread that goes on.
-    let passed_on = match number {
-        Syscall::Call => Some(call::call(kernel, cpu, thread)),
-        Syscall::ReplyReceive => Some(reply::reply_receive(kernel, cpu, thread)),
-        Syscall::Receive => Some(receive::receive(kernel, cpu, thread)),
-        _ => None,
-    };
-    match passed_on {
-        Some(Ok(())) => return,
-        Some(Err(error)) => return thread.set_status(error as u64),
-        None => {}
-    }
-    let had_work = kernel.has_work();
+    let is_message = matches!(number, Syscall::Call | Syscall::ReplyReceive | Syscall::Receive);
+    let may_repeat = !is_message && kernel.has_work();
     match invoke(kernel, cpu, thread, number) {
         Ok(Outcome::Results(results)) => {
             for (index, result) in results.into_iter().enumerate() {
@@ -72,7 +59,7 @@ pub fn dispatch(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) {
         Ok(Outcome::Done) => {}
         // What was given up before may still be charged: the thread asks again once it is freed. (What the failed call itself made and
         // gave up does not count: it would ask for ever.)
-        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if had_work => {
+        Err(Error::AccountExhausted | Error::NoContiguousMemory | Error::Busy) if may_repeat => {
             memory::again(thread);
         }
         Err(error) => thread.set_status(error as u64),
@@ -101,11 +88,12 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
     let handle = Handle(thread.context.frame.rdi.get());
     match number {
         Syscall::Null => Ok(Outcome::Results(NOTHING)),
-        Syscall::Call | Syscall::ReplyReceive | Syscall::Receive => unreachable!("passed on by dispatch"),
-        Syscall::Reply => {
-            // The header is where other calls have argument 1, and this one's argument 0 is unused.
-            nothing(reply::reply(kernel, thread))
-        }
+        // These set registers themselves where they succeed: those of the thread that goes on.
+        Syscall::Call => call::call(kernel, cpu, thread).map(|()| Outcome::Done),
+        Syscall::ReplyReceive => reply::reply_receive(kernel, cpu, thread).map(|()| Outcome::Done),
+        Syscall::Receive => receive::receive(kernel, cpu, thread).map(|()| Outcome::Done),
+        // The header is where other calls have argument 1, and this one's argument 0 is unused.
+        Syscall::Reply => nothing(reply::reply(kernel, thread)),
         Syscall::CallKeep => reply::keep(kernel, thread).map(|handle| Outcome::Results(one(handle.0))),
         Syscall::CallReply => nothing(reply::call_reply(kernel, thread)),
         Syscall::CallResume => nothing(reply::resume(kernel, thread, handle)),
@@ -177,21 +165,32 @@ fn invoke(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, number: Syscall) 
 }
 
 /// Argument `n` of the system call that a thread is in.
-#[inline]
 pub fn argument(thread: &Thread, n: usize) -> u64 {
     thread.context.frame.argument(n).get()
+}
+
+/// Argument `n`, a truth value.
+///
+/// # Errors
+/// `BadArgument`.
+pub fn flag(thread: &Thread, n: usize) -> Result<bool, Error> {
+    let value = argument(thread, n);
+    if value > 1 { Err(Error::BadArgument) } else { Ok(value == 1) }
+}
+
+/// Gives the caller the first handle to a new object, with a mask of signal bits where it is a channel.
+///
+/// # Errors
+/// `AccountExhausted`, `NoSlot`: the object ends with its reference.
+pub fn land<T: Type>(kernel: &Kernel, thread: &Thread, new: Ref<T>, mask: u64) -> Result<Results, Error> {
+    flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(new), mask).map(|handle| one(handle.0))
 }
 
 /// The object that argument `n` names.
 ///
 /// # Errors
 /// `BadHandle`, `WrongKind`, `Denied`.
-pub fn object<'k, T: Type>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-    rights: Rights,
-) -> Result<&'k Object<T>, Error> {
+pub fn object<'k, T: Type>(kernel: &'k Kernel, thread: &Thread, n: usize, rights: Rights) -> Found<'k, T> {
     thread.process.handles.get(kernel, Handle(argument(thread, n)), rights)
 }
 
@@ -199,11 +198,7 @@ pub fn object<'k, T: Type>(
 ///
 /// # Errors
 /// As [`object`]; `AccountExhausted` where it, or one above it, was revoked.
-pub fn charged_account<'k>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Account>, Error> {
+pub fn charged_account<'k>(kernel: &'k Kernel, thread: &Thread, n: usize) -> Found<'k, Account> {
     let account: &Object<Account> = object(kernel, thread, n, Rights::CHARGE)?;
     if account.is_revoked_above(kernel) { Err(Error::AccountExhausted) } else { Ok(account) }
 }
@@ -212,11 +207,7 @@ pub fn charged_account<'k>(
 ///
 /// # Errors
 /// As [`object`].
-pub fn managed_process<'k>(
-    kernel: &'k Kernel,
-    thread: &Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Process>, Error> {
+pub fn managed_process<'k>(kernel: &'k Kernel, thread: &Thread, n: usize) -> Found<'k, Process> {
     if argument(thread, n) == Handle::NONE.0 {
         return Ok(thread.process.get(kernel));
     }
@@ -227,11 +218,7 @@ pub fn managed_process<'k>(
 ///
 /// # Errors
 /// As [`object`].
-pub fn managed_thread<'k>(
-    kernel: &'k Kernel,
-    thread: &'k Object<Thread>,
-    n: usize,
-) -> Result<&'k Object<Thread>, Error> {
+pub fn managed_thread<'k>(kernel: &'k Kernel, thread: &'k Object<Thread>, n: usize) -> Found<'k, Thread> {
     if argument(thread, n) == Handle::NONE.0 {
         return Ok(thread);
     }

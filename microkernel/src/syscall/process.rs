@@ -1,17 +1,12 @@
 //! System calls of processes and threads.
 
 use super::{
-    Outcome, Results, argument, charged_account, managed_process, managed_thread, object, one, signalled_channel,
+    Outcome, Results, argument, charged_account, land, managed_process, managed_thread, object, one, signalled_channel,
 };
 use crate::arch::{Context, clock};
-use crate::cpu::Cpu;
-use crate::ipc::{end, flight};
-use crate::kernel::Kernel;
-use crate::object::any::AnyRef;
-use crate::object::process::State;
-use crate::object::thread::State as ThreadState;
-use crate::object::{Object, Process, Resource, Thread};
-use crate::{death, schedule};
+use crate::ipc::end;
+use crate::object::{Object, Process, Resource, Thread, process::State, thread::State as ThreadState};
+use crate::{Cpu, Kernel, death, schedule};
 use abi::boot::ResourceKind;
 use abi::{Error, ExitReason, PAYLOAD_BYTES, Parameters, Policy, Rights};
 
@@ -27,14 +22,8 @@ pub fn create(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error
     let mut name = [0; 16];
     name[..8].copy_from_slice(&argument(thread, 1).to_le_bytes());
     name[8..].copy_from_slice(&argument(thread, 2).to_le_bytes());
-    let process = Process::create(kernel, account, thread.process.number(), name)?;
-    match flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(process.clone()), 0) {
-        Ok(handle) => Ok(one(handle.0)),
-        Err(error) => {
-            // Landing closed the only handle: it ends by itself.
-            Err(error)
-        }
-    }
+    // Where landing fails, it closes the only handle: the process ends by itself.
+    land(kernel, thread, Process::create(kernel, account, thread.process.number(), name)?, 0)
 }
 
 /// [`abi::Syscall::ProcessStart`].
@@ -151,17 +140,11 @@ pub fn create_thread(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results
         return Err(Error::BadAddress);
     }
     let new = Thread::create(kernel, process, account, Context::new(entry, stack, value, fs_base), pages)?;
-    let handle = match flight::land_new(kernel, thread.process.get(kernel), AnyRef::new(new.clone()), 0) {
-        Ok(handle) => handle,
-        Err(error) => {
-            Thread::undo_create(kernel, new.get(kernel));
-            return Err(error);
-        }
-    };
+    let landed = land(kernel, thread, new.clone(), 0).inspect_err(|_| Thread::undo_create(kernel, new.get(kernel)))?;
     if process.is_running() {
         schedule::make_ready(kernel, new.get(kernel));
     }
-    Ok(one(handle.0))
+    Ok(landed)
 }
 
 /// [`abi::Syscall::ThreadSchedule`]. The right to real time is the Resource in argument 4.
@@ -179,9 +162,7 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     }
     if policy != Policy::Fair {
         let resource: &Object<Resource> = object(kernel, thread, 4, Rights::MANAGE)?;
-        if resource.kind != ResourceKind::RealTime {
-            return Err(Error::WrongKind);
-        }
+        resource.must_be(ResourceKind::RealTime)?;
     }
     schedule::set_parameters(kernel, target, parameters);
     Ok(())
@@ -194,7 +175,7 @@ pub fn schedule(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn affinity(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
     let target = managed_thread(kernel, thread, 0)?;
     let set = argument(thread, 1);
-    let exists = kernel.cpus().iter().any(|cpu| cpu.online.get() && set >> cpu.index() & 1 != 0);
+    let exists = kernel.cpus.get().iter().any(|cpu| cpu.online.get() && set >> cpu.index() & 1 != 0);
     if !exists {
         return Err(Error::BadArgument);
     }

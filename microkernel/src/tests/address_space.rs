@@ -68,7 +68,7 @@ impl Fixture {
 
     /// The page table entry of an address, as the processor would find it.
     fn entry(&self, address: u64) -> u64 {
-        let mut word = self.space.root().as_u64() | PRESENT;
+        let mut word = self.space.root.get().as_u64() | PRESENT;
         for shift in [39, 30, 21, 12] {
             if word & PRESENT == 0 {
                 return 0;
@@ -87,7 +87,7 @@ impl Fixture {
     /// Clears the space, frees everything and checks that nothing is left.
     fn finish(mut self) {
         while self.space.clear(&self.machine.kernel) == Progress::More {}
-        assert_eq!(self.space.resident_pages(), 0);
+        assert_eq!(self.space.resident.get(), 0);
         self.space.close(&self.machine.kernel);
         self.machine.reap_all();
         assert_eq!(self.used(), 0);
@@ -96,7 +96,7 @@ impl Fixture {
         drop(space);
         drop(account);
         machine.reap_all();
-        assert_eq!(machine.kernel.frames.free_frames(), machine.kernel.frames.total_frames() - 1, "the root account's");
+        assert_eq!(machine.kernel.frames.free.get(), machine.kernel.frames.total.get() - 1, "the root account's");
     }
 }
 
@@ -272,7 +272,7 @@ fn protection_changes_within_what_the_handle_allows() {
     }
     assert_eq!(fixture.fault(address, FAULT_WRITE | 1), Err(FaultKind::Protection));
     fixture.protect(address, 0).unwrap();
-    assert_eq!((fixture.entry(address), fixture.space.resident_pages()), (0, 0));
+    assert_eq!((fixture.entry(address), fixture.space.resident.get()), (0, 0));
     assert_eq!(fixture.fault(address, FAULT_READ), Err(FaultKind::Protection));
     fixture.protect(address, READ | WRITE).unwrap();
     assert_eq!(fixture.fault(address, FAULT_WRITE), Ok(()));
@@ -367,7 +367,7 @@ fn programs_get_the_pages_around_at_once_and_readers_what_is_there() {
     fixture.seal(&memory);
     let address = fixture.map(&memory, Placement { offset: 2 * PAGE, ..at(0x10_4000, 38, READ | EXECUTE) }).unwrap();
     fixture.fault(address + PAGE, FAULT_FETCH).unwrap();
-    assert_eq!(fixture.space.resident_pages(), 12, "up to the next multiple of 16");
+    assert_eq!(fixture.space.resident.get(), 12, "up to the next multiple of 16");
     let mut bytes = [0; 4096];
     assert_eq!(fixture.space.read(kernel, address + 27 * PAGE + 4000, &mut bytes), 4096);
     assert!(bytes[..96].iter().all(|byte| *byte == 30) && bytes[96..].iter().all(|byte| *byte == 0));
@@ -550,7 +550,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert_eq!(fixture.space.resident_pages(), resident);
+            prop_assert_eq!(fixture.space.resident.get(), resident);
         }
         drop(memories);
         fixture.finish();

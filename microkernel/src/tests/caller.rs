@@ -30,7 +30,7 @@ impl Caller {
         let kernel = &machine.kernel;
         let cpu: &'static Cpu = Box::leak(Box::new(Cpu::new()));
         cpu.online.set(true);
-        kernel.set_cpus(Box::leak(Box::new([cpu])));
+        kernel.cpus.set(Box::leak(Box::new([cpu])));
         kernel.enter(cpu);
         let (process, thread) = Caller::process(&machine, *b"caller\0\0\0\0\0\0\0\0\0\0");
         let mut caller = Caller { process, thread, account: 0, machine };

@@ -67,7 +67,7 @@ fn the_last_thread_takes_the_process_along() {
     assert_eq!(world.sys(first + 1, Syscall::ThreadExit, &[0, 0, 42]), WAITS);
     assert_eq!(world.p(process).state.get(), State::Dead);
     let exit = world.p(process).exit.get().unwrap();
-    assert_eq!((exit.reason, exit.code), (ExitReason::Exit, 42));
+    assert_eq!((exit.reason, exit.code), (ExitReason::Exit as u32, 42));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_revoked_account_kills_all_below() {
     world.start(process);
     let handle = world.give(0, account.clone());
     revoke(&mut world, handle);
-    assert_eq!(world.p(process).exit.get().unwrap().reason, ExitReason::Revoked);
+    assert_eq!(world.p(process).exit.get().unwrap().reason, ExitReason::Revoked as u32);
     assert_eq!(world.reset(process), OK);
     let managed = world.managed[process];
     assert_eq!(world.sys(0, Syscall::ProcessStart, &[managed]), Error::BadState as u64);

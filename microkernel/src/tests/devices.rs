@@ -75,7 +75,8 @@ fn ends_of_ranges_do_not_wrap() {
 #[test]
 fn device_memory_is_exclusive_outside_of_ram_and_given_back() {
     let mut caller = Caller::new();
-    caller.kernel().ranges.add_ram(PhysAddr::new(0x10_0000)..PhysAddr::new(0x800_0000));
+    let ram = Box::leak(Box::new([PhysAddr::new(0x10_0000)..PhysAddr::new(0x800_0000)]));
+    caller.kernel().ranges.ram.set(ram);
     let (resource, account) = (caller.resource(ResourceKind::Physical), caller.account);
     let try_range = |caller: &Caller, start, bytes| caller.one(device::memory, &[resource, start, bytes, 0, account]);
     for (start, bytes) in [(0x10_0000, 0x1000), (0xf_f000, 0x2000), (0x7ff_f000, 0x10_0000), (0, 1 << 40)] {

@@ -33,15 +33,15 @@ fn a_run_is_one_segment_and_pinned() {
     assert_eq!((count, caller.records::<[u64; 2]>(1)), (1, vec![[start, 9 * 4096]]));
     assert_eq!(memory.seal(caller.kernel()).err(), Some(Error::Busy));
     caller.close(handle);
-    let free = caller.kernel().frames.free_frames();
+    let free = caller.kernel().frames.free.get();
     drop(memory);
     caller.machine.reap_all();
-    assert_eq!((caller.kernel().frames.free_frames(), caller.kernel().counts.of(ObjectType::Memory)), (free, 2));
+    assert_eq!((caller.kernel().frames.free.get(), caller.kernel().counts.of(ObjectType::Memory)), (free, 2));
     assert_eq!(caller.one(device::release_dma, &[domain, number + 1]), Err(Error::BadArgument));
     assert_eq!(caller.one(device::release_dma, &[domain, number]), Ok(0));
     assert_eq!(caller.one(device::release_dma, &[domain, number]), Err(Error::BadArgument));
     caller.machine.reap_all();
-    assert!(caller.kernel().frames.free_frames() >= free + 9);
+    assert!(caller.kernel().frames.free.get() >= free + 9);
     assert_eq!(caller.kernel().counts.of(ObjectType::Attachment), 0);
 }
 
@@ -120,8 +120,7 @@ fn attachments_are_listed_with_who_lives() {
     let domain = domain(&caller, 0, 0);
     let kernel = caller.kernel();
     let memory = caller.give(memory(&caller, 1, MemoryKind::Dma));
-    let attached: Vec<u64> =
-        (0..300).map(|_| caller.call(device::attach_dma, &[domain, memory]).unwrap()[1]).collect();
+    let attached: Vec<u64> = (0..300).map(|_| caller.call(device::attach_dma, &[domain, memory]).unwrap()[1]).collect();
     let list = || {
         let (mut all, mut from) = (Vec::new(), 0);
         loop {

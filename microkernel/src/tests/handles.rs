@@ -74,9 +74,9 @@ proptest! {
                     let handle = *live.keys().nth(which % live.len()).unwrap();
                     let (rights, mask, _) = live.remove(&handle).unwrap();
                     if !rights.contains(Rights::MANAGE) {
-                        prop_assert_eq!(table.remove(here, handle, Rights::MANAGE).err(), Some(Error::Denied));
+                        prop_assert_eq!(table.copy(handle, Rights::MANAGE).err(), Some(Error::Denied));
                     }
-                    let removed = table.remove(here, handle, Rights::empty()).unwrap();
+                    let removed = table.remove(here, handle).unwrap();
                     prop_assert_eq!((removed.rights, removed.mask), (rights, mask));
                     dead.push(handle);
                 }
@@ -84,7 +84,7 @@ proptest! {
                     let handle: Handle = dead[which % dead.len()];
                     prop_assert_eq!(table.rights(handle), Err(Error::BadHandle));
                     prop_assert!(table.copy(handle, Rights::empty()).is_err());
-                    prop_assert_eq!(table.remove(here, handle, Rights::empty()).err(), Some(Error::BadHandle));
+                    prop_assert_eq!(table.remove(here, handle).err(), Some(Error::BadHandle));
                     prop_assert_eq!(table.set_keep(handle, true), Err(Error::BadHandle));
                 }
                 Step::Reserve(count) => match table.reserve(kernel, here, count) {
@@ -131,7 +131,7 @@ proptest! {
                 prop_assert_eq!(found.err(), Some(Error::Denied));
             }
             prop_assert_eq!(table.get::<Channel>(kernel, handle, Rights::empty()).err(), Some(Error::WrongKind));
-            table.remove(here, handle, Rights::empty()).unwrap();
+            table.remove(here, handle).unwrap();
         }
         table.unreserve(here, reserved);
         table.free(kernel, here);
@@ -151,7 +151,7 @@ fn fill(machine: &Machine, account: &Object<Account>, table: &HandleTable, objec
 
 fn empty(machine: &Machine, account: &Object<Account>, table: &HandleTable) {
     while let Some(found) = table.next_from(&machine.kernel, 0) {
-        table.remove(account, found.handle, Rights::empty()).unwrap();
+        table.remove(account, found.handle).unwrap();
     }
     table.free(&machine.kernel, account);
 }
@@ -170,7 +170,7 @@ fn a_full_table_refuses_and_charges_nothing() {
     assert_eq!(table.reserve(kernel, account, 2), Err(Error::NoSlot));
     assert_eq!(handles_used(account), MOST_HANDLES as u64 - 1);
     let first = table.next_from(kernel, 0).unwrap().handle;
-    table.remove(account, first, Rights::empty()).unwrap();
+    table.remove(account, first).unwrap();
     let next = table.insert(kernel, account, capability(&object, Rights::all(), 0)).unwrap();
     assert_eq!((next.slot(), next.generation()), (first.slot(), first.generation() + 1));
     empty(&machine, account, &table);

@@ -51,7 +51,7 @@ impl Machine {
         // SAFETY: the arena is ours, and lives as long as the kernel is used.
         unsafe { kernel.frames.add(arena.range(0..frames)) };
         let everything = Limits { handles: 10_000, threads: 10_000, sessions: 10_000, processes: 10_000, frames: 0 };
-        let root = Account::root(&kernel, Limits { frames: kernel.frames.total_frames(), ..everything });
+        let root = Account::root(&kernel, Limits { frames: kernel.frames.total.get(), ..everything });
         Machine { kernel, root: ManuallyDrop::new(root), _arena: arena }
     }
 

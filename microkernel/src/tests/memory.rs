@@ -21,13 +21,13 @@ fn make(machine: &Machine, account: &Ref<Account>, pages: u64, kind: MemoryKind)
 #[test]
 fn charges_pages_and_nodes_at_once_and_gives_them_back() {
     let mut machine = Machine::new(4096);
-    let free = machine.kernel.frames.free_frames();
+    let free = machine.kernel.frames.free.get();
     // Nodes: none for a few, one, a root and two leaves.
     for (pages, nodes) in [(1, 0), (2, 0), (3, 1), (512, 1), (513, 3)] {
         let account = machine.account(pages + nodes + 1);
         let memory = make(&machine, &account, pages, MemoryKind::Anonymous).unwrap();
         assert_eq!(used(&account), pages + nodes + 1, "{pages} pages, and the object's slab page");
-        assert_eq!(memory.resident_frames(), 0);
+        assert_eq!(memory.resident.get(), 0);
         for page in (0..pages).rev() {
             assert_eq!(memory.frame(page), None);
             let frame = memory.place(&machine.kernel, page);
@@ -37,7 +37,7 @@ fn charges_pages_and_nodes_at_once_and_gives_them_back() {
             assert!(bytes.iter().all(|byte| *byte == 0));
             bytes.fill(0xff);
         }
-        assert_eq!(memory.resident_frames(), pages);
+        assert_eq!(memory.resident.get(), pages);
         assert_eq!(memory.frame(pages), None);
         assert_eq!(used(&account), pages + nodes + 1);
         drop(memory);
@@ -45,7 +45,7 @@ fn charges_pages_and_nodes_at_once_and_gives_them_back() {
         assert_eq!(used(&account), 0);
         drop(account);
         machine.reap_all();
-        assert_eq!(machine.kernel.frames.free_frames(), free);
+        assert_eq!(machine.kernel.frames.free.get(), free);
     }
 }
 
@@ -114,7 +114,7 @@ fn reads_and_writes_across_pages() {
     memory.read(0, &mut back).unwrap();
     assert!(back[..4000].iter().chain(&back[9000..]).all(|byte| *byte == 0));
     assert_eq!(back[4000..9000], bytes);
-    assert_eq!(memory.resident_frames(), 3);
+    assert_eq!(memory.resident.get(), 3);
     for offset in [3 * PAGE, 3 * PAGE - 7, u64::MAX - 3] {
         assert_eq!(memory.read(offset, &mut [0; 8]), Err(Error::BadArgument));
         assert_eq!(memory.write(kernel, offset, &[0; 8]), Err(Error::BadArgument));
@@ -154,10 +154,10 @@ fn adopted_memory_is_sealed_and_stays() {
     let mut bytes = [0; 3];
     memory.read(PAGE, &mut bytes).unwrap();
     assert_eq!(bytes, [7; 3]);
-    let free = machine.kernel.frames.free_frames();
+    let free = machine.kernel.frames.free.get();
     drop(memory);
     machine.reap_all();
-    assert_eq!(machine.kernel.frames.free_frames(), free + 1, "only the object's slab page");
+    assert_eq!(machine.kernel.frames.free.get(), free + 1, "only the object's slab page");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn sealing_waits_for_devices() {
     let memory = make(&machine, &account, 1, MemoryKind::Anonymous).unwrap();
     memory.add_device_writer().unwrap();
     assert_eq!(memory.seal(kernel), Err(Error::Busy));
-    assert!(!memory.is_sealing());
+    assert!(!memory.sealing.get());
     memory.remove_device_writer();
     assert_eq!(memory.seal(kernel), Ok(Progress::Done(Ticket::DONE)));
     assert_eq!(memory.add_device_writer(), Err(Error::Sealed));

@@ -13,6 +13,8 @@ mod inspect;
 mod interrupts;
 mod machine;
 mod memory;
+#[allow(clippy::duplicate_mod)]
+mod model;
 mod objects;
 mod ports;
 mod radix;

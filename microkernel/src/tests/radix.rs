@@ -47,7 +47,7 @@ proptest! {
         let frames = Frames::new();
         // SAFETY: the arena is ours.
         unsafe { frames.add(arena.range(0..1024)) };
-        let before = frames.free_frames();
+        let before = frames.free.get();
         // SAFETY: the root is ours until the end.
         let tree = unsafe { Radix::new(zeroed(&frames), 4) };
         let mut model: BTreeMap<u64, u64> = BTreeMap::new();
@@ -55,7 +55,7 @@ proptest! {
             tree.word_or_grow(page, 0, || zeroed(&frames)).store(value << 12 | PRESENT, Relaxed);
             model.insert(page, value);
         }
-        prop_assert_eq!(before - frames.free_frames() - 1, needed(4, model.keys().copied()).len() as u64);
+        prop_assert_eq!(before - frames.free.get() - 1, needed(4, model.keys().copied()).len() as u64);
 
         let (mut from, end) = (changed.0, changed.0 + changed.1);
         while from < end {
@@ -98,13 +98,13 @@ proptest! {
             values.sort();
             prop_assert_eq!(order, values);
             model.retain(|page, _| !(start..start + length).contains(page));
-            prop_assert_eq!(before - frames.free_frames() - 1, needed(4, model.keys().copied()).len() as u64);
+            prop_assert_eq!(before - frames.free.get() - 1, needed(4, model.keys().copied()).len() as u64);
         }
         for (page, value) in &model {
             prop_assert_eq!(tree.word(*page).unwrap().load(Relaxed), value << 12 | PRESENT);
         }
         tree.cut(0..1 << 36, Kept::NONE, u64::MAX / 2, |_| {}, |node| frames.free(node, 0));
         frames.free(tree.root(), 0);
-        prop_assert_eq!(frames.free_frames(), before);
+        prop_assert_eq!(frames.free.get(), before);
     }
 }

@@ -79,7 +79,7 @@ impl World {
     }
 
     fn entry(&self) -> u64 {
-        let mut word = self.space.root().as_u64() | PRESENT;
+        let mut word = self.space.root.get().as_u64() | PRESENT;
         for shift in [39, 30, 21, 12] {
             if word & PRESENT == 0 {
                 return 0;
@@ -185,7 +185,7 @@ impl World {
                 self.is_mapped = false;
             }
             Protect(cpu) => {
-                if !self.is_mapped || self.memory.as_ref().is_some_and(|memory| memory.is_sealing()) {
+                if !self.is_mapped || self.memory.as_ref().is_some_and(|memory| memory.sealing.get()) {
                     return false;
                 }
                 self.enter(cpu);
@@ -200,7 +200,7 @@ impl World {
             Seal(cpu) => {
                 let Some(memory) = self.memory.clone() else { return false };
                 self.enter(cpu);
-                if memory.is_sealing() {
+                if memory.sealing.get() {
                     return false;
                 }
                 let before = self.entry();
@@ -215,7 +215,7 @@ impl World {
 
     fn check(&mut self) {
         let (entry, kernel) = (self.entry(), &self.machine.kernel);
-        let pending = kernel.shootdown.pending();
+        let pending = kernel.shootdown.requests.pending.get();
         for cpu in 0..CPUS {
             for old in &self.tlb[cpu] {
                 assert!(
@@ -231,10 +231,10 @@ impl World {
             assert!(pending & 1 << cpu == 0 || self.loaded[cpu]);
         }
         for (ticket, waits) in &self.tickets {
-            assert!(!kernel.shootdown.is_done(*ticket) || *waits == [false; CPUS], "done too early");
-            assert!(kernel.shootdown.is_done(*ticket) || pending != 0, "never done");
+            assert!(!kernel.shootdown.requests.is_done(*ticket) || *waits == [false; CPUS], "done too early");
+            assert!(kernel.shootdown.requests.is_done(*ticket) || pending != 0, "never done");
         }
-        self.tickets.retain(|(ticket, _)| !kernel.shootdown.is_done(*ticket));
+        self.tickets.retain(|(ticket, _)| !kernel.shootdown.requests.is_done(*ticket));
         if pending == 0 {
             assert!(!kernel.has_work());
             assert_eq!(kernel.counts.of(ObjectType::Mapping), self.is_mapped as u64);
@@ -250,11 +250,11 @@ impl World {
                 let mut tlb: Vec<_> = tlb.collect();
                 tlb.sort();
                 let waits: Vec<bool> = self.tickets.iter().map(|(_, waits)| waits[cpu]).collect();
-                (self.loaded[cpu], kernel.shootdown.pending() >> cpu & 1, tlb, waits)
+                (self.loaded[cpu], kernel.shootdown.requests.pending.get() >> cpu & 1, tlb, waits)
             })
             .collect();
         cpus.sort();
-        let sealing = self.memory.as_ref().map(|memory| (memory.is_sealing(), memory.is_sealed(kernel)));
+        let sealing = self.memory.as_ref().map(|memory| (memory.sealing.get(), memory.is_sealed(kernel)));
         let protection = self.space.record(kernel, 0).map(|record| record.protection);
         let limbo = kernel.counts.of(ObjectType::Mapping);
         format!("{cpus:?} {:x} {limbo} {sealing:?} {protection:?}", entry & !ADDRESS)
@@ -285,7 +285,7 @@ fn every_state_of_three_cpus_is_safe() {
             for action in &path {
                 world.act(*action);
             }
-            world.tickets.retain(|(ticket, _)| !world.machine.kernel.shootdown.is_done(*ticket));
+            world.tickets.retain(|(ticket, _)| !world.machine.kernel.shootdown.requests.is_done(*ticket));
             if !world.act(action) {
                 continue;
             }
@@ -310,14 +310,14 @@ fn nobody_is_interrupted_for_what_nobody_has() {
     for action in [Action::Load(1), Action::Map(1), Action::Touch(1), Action::Unmap(1)] {
         assert!(world.act(action));
     }
-    assert_eq!(world.machine.kernel.shootdown.take_kicks(), 0);
+    assert_eq!(world.machine.kernel.shootdown.requests.kicks.take(), 0);
     for action in
         [Action::Load(2), Action::Map(1), Action::Touch(2), Action::Unmap(1), Action::Map(1), Action::Unmap(1)]
     {
         assert!(world.act(action));
     }
-    assert_eq!(world.machine.kernel.shootdown.take_kicks(), 1 << 2);
-    assert_eq!(world.machine.kernel.shootdown.take_kicks(), 0, "once");
+    assert_eq!(world.machine.kernel.shootdown.requests.kicks.take(), 1 << 2);
+    assert_eq!(world.machine.kernel.shootdown.requests.kicks.take(), 0, "once");
     assert!(world.act(Action::Interrupt(2)));
-    assert_eq!(world.machine.kernel.shootdown.pending(), 0);
+    assert_eq!(world.machine.kernel.shootdown.requests.pending.get(), 0);
 }

@@ -155,7 +155,7 @@ fn populate(world: &mut World, process: usize) {
     if world.p(process).handles.len() < 10 {
         let account = world.root().to_ref();
         world.give(process, account);
-        for channel in (0..channel).rev().take(6).filter(|channel| !world.c(*channel).is_closed()) {
+        for channel in (0..channel).rev().take(6).filter(|channel| !world.c(*channel).closed.get()) {
             world.session(channel, process, channel as u64);
         }
     }

@@ -45,7 +45,7 @@ proptest! {
                     if let Some(leaf) = place.and_then(|place| model.remove(&place)) {
                         prop_assert!(tree.remove(&leaf).is_some());
                         prop_assert!(tree.remove(&leaf).is_none());
-                        prop_assert!(!leaf.0.is_linked());
+                        prop_assert!(!leaf.0.linked.get());
                     }
                 }
                 6 => {

@@ -51,7 +51,7 @@ impl World {
             cpu.arch.install(index);
             cpu.online.set(true);
         }
-        machine.kernel.set_cpus(Box::leak(all.clone().into_boxed_slice()));
+        machine.kernel.cpus.set(Box::leak(all.clone().into_boxed_slice()));
         machine.kernel.enter(all[0]);
         processor::set_time(START);
         let mut world = World {
@@ -298,7 +298,7 @@ impl World {
             schedule::wake_flushed(kernel);
         }
         kernel.reap();
-        self.kicks |= kernel.shootdown.take_kicks();
+        self.kicks |= kernel.shootdown.requests.kicks.take();
     }
 
     /// An interrupt of a CPU.
@@ -423,7 +423,7 @@ impl World {
             assert!(alone.is_suspect() && matches!(alone.state.get(), State::Current | State::Kept));
         }
         for channel in process.served.iter(kernel) {
-            assert!(!channel.is_closed());
+            assert!(!channel.closed.get());
             if !channel.receivers.is_empty() {
                 assert!(process.is_running());
                 assert!(!channel.has_news(), "a lost wake-up");
@@ -469,8 +469,8 @@ impl World {
             State::Queued => {
                 let channel = thread.channel.get(kernel).expect("a channel");
                 assert!(channel.is_queued(kernel, thread) && process.is_running());
-                let is_told = channel.is_closed() && kernel.has_work();
-                assert!(!channel.is_closed() || is_told, "nobody tells a caller of a closed channel");
+                let is_told = channel.closed.get() && kernel.has_work();
+                assert!(!channel.closed.get() || is_told, "nobody tells a caller of a closed channel");
             }
             State::Current => {
                 let server = thread.server.get(kernel).expect("a server");
@@ -488,8 +488,8 @@ impl World {
         }
         let waits = matches!(state, State::Receiving | State::Queued);
         assert!(!in_queue || waits || state == State::Ready && thread.rank.get() > 0, "{state:?} in a list");
-        assert!(!thread.timer.is_linked() || thread.is_calling() || state == State::Receiving);
-        assert!(!thread.fair.is_linked() || matches!(state, State::Ready | State::Queued | State::Flushing));
+        assert!(!thread.timer.linked.get() || thread.is_calling() || state == State::Receiving);
+        assert!(!thread.fair.linked.get() || matches!(state, State::Ready | State::Queued | State::Flushing));
         assert_eq!(thread.server.get(kernel).is_some(), state == State::Current);
         assert_eq!(thread.kept.is_some(), state == State::Kept);
         if !thread.is_calling() {

@@ -14,6 +14,9 @@ use libsys::protocol::filesystem::{
 };
 use libsys::service::{Context, Reply};
 
+/// The directory, last name, and what that stands for; or what is to be looked up in place of the path.
+type Target<'a> = core::result::Result<(NodeId, &'a str, Option<Found>), String>;
+
 /// A walk that ended at a link ends the method.
 macro_rules! arrive {
     ($walk:expr, $link:ident => $answer:expr) => {
@@ -81,18 +84,13 @@ impl<V: Volume> FileServer<V> {
             kept |= OpenFlags::WRITE;
         }
         let size = if is_directory { 0 } else { self.volume.size(node)? };
-        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, position: 0 };
+        let open = Open { node, is_directory, flags: kept, read_only: start.read_only, is_root: false, position: 0 };
         let session = self.add_open(open)?;
         Ok((Opened { kind, id: node, size }, session))
     }
 
     /// The directory and last name of a path that a change is about; the link that the walk ended at; `Busy` for the session's own directory.
-    fn target<'a>(
-        &mut self,
-        start: NodeId,
-        path: &'a str,
-        avoid: Option<NodeId>,
-    ) -> Result<(core::result::Result<(NodeId, &'a str, Option<Found>), String>, bool)> {
+    fn target<'a>(&mut self, start: NodeId, path: &'a str, avoid: Option<NodeId>) -> Result<(Target<'a>, bool)> {
         let (end, has_met) = walk(&mut self.volume, start, path, false, avoid)?;
         match end {
             Walk::Start => Err(FileError::Busy),
@@ -244,7 +242,7 @@ impl<V: Volume> FileSystem for FileServer<V> {
     fn statistics(&mut self, cx: &Context) -> Result<FileSystemStatistics> {
         self.open_of(cx)?;
         let statistics = self.volume.statistics()?;
-        Ok(FileSystemStatistics { in_use: self.watched.len(), ..statistics })
+        Ok(FileSystemStatistics { in_use: self.in_use, ..statistics })
     }
 
     fn sync_all(&mut self, cx: &Context, reply: Reply<'_, Result<()>>) {

@@ -24,6 +24,8 @@ pub(crate) struct Open {
     pub(crate) flags: OpenFlags,
     /// Nothing is changed through it.
     pub(crate) read_only: bool,
+    /// It is the root of a subtree, of a mount above all: it does not count as in use.
+    pub(crate) is_root: bool,
     /// Where the next read or write is.
     pub(crate) position: u64,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Open {
 impl Open {
     /// A directory as the root of names.
     pub(crate) fn root(node: NodeId, read_only: bool) -> Open {
-        Open { node, is_directory: true, flags: OpenFlags::READ, read_only, position: 0 }
+        Open { node, is_directory: true, flags: OpenFlags::READ, read_only, is_root: true, position: 0 }
     }
 }
 

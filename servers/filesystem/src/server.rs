@@ -24,6 +24,8 @@ pub struct FileServer<V> {
     pub(crate) buffers: Buffers,
     pub(crate) watched: Watched,
     pub(crate) waiting: Vec<(Call, Wanted)>,
+    /// Open files and directories, without roots of subtrees.
+    pub(crate) in_use: u32,
     channel: &'static Channel,
     account: &'static Account,
 }
@@ -37,6 +39,7 @@ impl<V: Volume> FileServer<V> {
             buffers: Buffers::default(),
             watched: Watched::default(),
             waiting: Vec::new(),
+            in_use: 0,
             channel: env.channel(),
             account: env.account(),
         }
@@ -75,6 +78,7 @@ impl<V: Volume> FileServer<V> {
         match self.channel.mint(badge, self.account) {
             Ok(session) => {
                 self.watched.open(open.node);
+                self.in_use += u32::from(!open.is_root);
                 Ok(session)
             }
             Err(_) => {
@@ -169,6 +173,7 @@ impl<V: Volume> Server for FileServer<V> {
             return;
         }
         let Some(open) = self.opens.remove(badge) else { return };
+        self.in_use -= u32::from(!open.is_root);
         let (is_last, was_locked) = self.watched.close(open.node, badge);
         if is_last {
             self.volume.release(open.node);

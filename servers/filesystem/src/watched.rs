@@ -36,11 +36,6 @@ impl Watched {
         self.nodes.entry(node).or_default().opens += 1;
     }
 
-    /// How many nodes are in use.
-    pub(crate) fn len(&self) -> u32 {
-        self.nodes.len() as u32
-    }
-
     /// Whether somebody has it open.
     pub(crate) fn is_open(&self, node: NodeId) -> bool {
         self.nodes.contains_key(&node)

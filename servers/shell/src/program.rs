@@ -123,7 +123,8 @@ impl Archive {
         };
         let part = |limit: u64, used: u64, least: u64| {
             let left = limit.saturating_sub(used);
-            (left / SHARE).max(least.min(left))
+            // The shell needs some itself, for the program's log among others.
+            (left / SHARE).max(least.min(left - left / 4))
         };
         let (limits, used) = (usage.limits, usage.used);
         Limits {

@@ -1,5 +1,6 @@
 //! Namespaces: what a session of vfs sees. Sessions that init minted see everything; the others a subtree.
 
+use crate::mounts::below;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 
@@ -54,6 +55,11 @@ impl Namespaces {
             return Some(Root { path: "/".to_string(), read_only: badge & READ_ONLY != 0 });
         }
         self.roots.get(&badge).cloned()
+    }
+
+    /// Whether a namespace has its root at or below a path.
+    pub fn any_below(&self, path: &str) -> bool {
+        self.roots.values().any(|root| below(&root.path, path).is_some())
     }
 
     /// A session is closed for good.

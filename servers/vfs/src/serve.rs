@@ -7,21 +7,18 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use filesystem::FileError;
-use libsys::client::{self, CallError, Client};
+use libsys::client::{self, CallError};
 use libsys::protocol::filesystem::{NodeKind, Walked};
 use libsys::protocol::namespace::{Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions};
 use libsys::protocol::registry::{RegistryError, State};
 use libsys::protocol::{FileSystem, FileSystemClient};
 use libsys::service::{Context, Reply};
-use libsys::{Handle, Header, Memory, Object, Rights, Session, message, path};
+use libsys::{Handle, Header, Memory, Session, message, path};
 
 type Result<T> = core::result::Result<T, NamespaceError>;
 
 /// Signal bit: a service that is waited for has changed its state.
 pub const STATE: u64 = 1 << 2;
-
-/// What a client may do with a session of a file system.
-const SESSION: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
 
 /// Bytes of a message for the paths of mounts.
 const ROOM: usize = 3000;
@@ -83,14 +80,11 @@ impl Vfs {
         Context::new(0, Header(0), message::Stamp::default())
     }
 
-    /// A session of a directory of a mount.
+    /// A session of a directory of a mount: one of its own for each who asks, as 64 processes at most can share one.
     fn session(&mut self, path: &str, read_only: bool) -> Result<Session> {
         let (mounted, rest) = self.mounts.cover(path).ok_or(NamespaceError::NotFound)?;
         let read_only = read_only || mounted.what.read_only;
         let walked = match &mounted.root {
-            Some(root) if rest.trim_matches('/').is_empty() && !read_only => {
-                return Client::link(root).session().duplicate(SESSION).map_err(|_| NamespaceError::Exhausted);
-            }
             Some(root) => root.subtree(rest, read_only).map_err(refused)?,
             None => {
                 let rest = rest.to_string();
@@ -291,17 +285,15 @@ impl Namespace for Vfs {
         }
         let path = Self::whole(&self.seen(cx)?, target)?;
         let mounted = self.mounts.at(&path).ok_or(NamespaceError::NotFound)?;
-        if path == "/" || self.mounts.has_below(&path) {
+        if path == "/" || self.mounts.has_below(&path) || self.namespaces.any_below(&path) {
             return Err(NamespaceError::Busy);
         }
         if let Some(root) = &mounted.root
             && mounted.what.kind != BIND
         {
             let statistics = root.statistics().map_err(refused);
-            // vfs itself holds the mounted directory of those of the manifest.
-            let own = u32::from(!mounted.is_instance);
             match statistics {
-                Ok(statistics) if statistics.in_use > own && !options.force => return Err(NamespaceError::Busy),
+                Ok(statistics) if statistics.in_use > 0 && !options.force => return Err(NamespaceError::Busy),
                 Err(error) if !options.force => return Err(error),
                 _ => {}
             }

@@ -122,7 +122,6 @@ pub fn end_of_interrupt() {
 }
 
 /// Interrupts another CPU with [`KICK_VECTOR`].
-#[inline]
 pub fn kick(cpu: usize) {
     send(identity(cpu), FIXED | u32::from(KICK_VECTOR));
 }

@@ -1,7 +1,6 @@
 //! The monotonic clock: the time-stamp counter, scaled. All CPUs' counters run together from reset, as on every machine with an
 //! invariant one (Intel SDM vol. 3B §18.17.4).
 
-use super::processor;
 use super::{apic, features, pit, timer};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -14,10 +13,7 @@ static START: AtomicU64 = AtomicU64::new(0);
 const FASTEST: u64 = 100_000_000_000;
 
 /// The time-stamp counter.
-#[inline(always)]
-pub fn tsc() -> u64 {
-    processor::tsc()
-}
+pub use super::processor::tsc;
 
 /// Nanoseconds since boot.
 #[inline(always)]

@@ -22,7 +22,6 @@ pub const ENTRY_TRAP: u64 = 1;
 ///
 /// The kernel reads and writes a frame only while its thread does not run, under the kernel lock.
 #[repr(C, align(16))]
-#[allow(missing_docs)]
 #[derive(Default)]
 pub struct Frame {
     pub r15: Cell<u64>,
@@ -91,14 +90,7 @@ impl Frame {
     /// Copies the eight message words to another frame.
     #[inline(always)]
     pub fn copy_words(&self, to: &Frame) {
-        to.rdx.set(self.rdx.get());
-        to.r8.set(self.r8.get());
-        to.r9.set(self.r9.get());
-        to.r10.set(self.r10.get());
-        to.r12.set(self.r12.get());
-        to.r13.set(self.r13.get());
-        to.r14.set(self.r14.get());
-        to.r15.set(self.r15.get());
+        self.words().into_iter().zip(to.words()).for_each(|(from, to)| to.set(from.get()));
     }
 
     /// Argument or result `n` of a system call: `rdi`, `rsi`, then the words.

@@ -30,8 +30,10 @@ pub struct CpuLocal {
     this: Cell<*const CpuLocal>,
     /// Where the system call entry keeps the user's stack pointer for two instructions.
     scratch: Cell<u64>,
-    stack_top: Cell<u64>,
-    index: Cell<u32>,
+    /// Where this CPU's stack starts.
+    pub stack_top: Cell<u64>,
+    /// Which CPU this is; the boot CPU is 0.
+    pub index: Cell<u32>,
     /// At 4 modulo 8, so that RSP0, at its offset 4, is aligned.
     task_state: UnsafeCell<TaskStateSegment>,
     segments: UnsafeCell<GlobalDescriptorTable>,
@@ -54,18 +56,6 @@ impl CpuLocal {
             task_state: UnsafeCell::new(TaskStateSegment::new()),
             segments: UnsafeCell::new(GlobalDescriptorTable::new()),
         }
-    }
-
-    /// Which CPU this is; the boot CPU is 0.
-    #[inline(always)]
-    pub fn index(&self) -> usize {
-        self.index.get() as usize
-    }
-
-    /// Where this CPU's stack starts.
-    #[inline(always)]
-    pub fn stack_top(&self) -> u64 {
-        self.stack_top.get()
     }
 
     /// Sets where interrupts and system calls from user mode put the registers.

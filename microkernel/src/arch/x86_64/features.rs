@@ -15,10 +15,11 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 }
 
 /// A bit of CPUID: leaf, register, bit.
-struct Feature(u32, usize, u32);
+pub struct Feature(u32, usize, u32);
 
 impl Feature {
-    fn is_there(&self) -> bool {
+    /// Whether this processor has it.
+    pub fn is_there(&self) -> bool {
         cpuid(self.0, 0)[self.1] >> self.2 & 1 != 0
     }
 }
@@ -31,7 +32,8 @@ const XSAVE: Feature = Feature(1, ECX, 26);
 const SMEP: Feature = Feature(7, EBX, 7);
 const SMAP: Feature = Feature(7, EBX, 20);
 const UMIP: Feature = Feature(7, ECX, 2);
-const GIGABYTE_PAGES: Feature = Feature(0x8000_0001, EDX, 26);
+/// Page tables can have pages of 1 GiB.
+pub const GIGABYTE_PAGES: Feature = Feature(0x8000_0001, EDX, 26);
 
 /// What the kernel cannot do without, and what to say where it is missing.
 const REQUIRED: [(Feature, &str); 8] = [
@@ -48,11 +50,6 @@ const REQUIRED: [(Feature, &str); 8] = [
 /// What is missing, if anything is.
 pub fn missing() -> Option<&'static str> {
     REQUIRED.iter().find(|(feature, _)| !feature.is_there()).map(|(_, text)| *text)
-}
-
-/// Whether page tables can have pages of 1 GiB.
-pub fn gigabyte_pages() -> bool {
-    GIGABYTE_PAGES.is_there()
 }
 
 /// Protections that this processor lacks and that the kernel does without.
@@ -104,11 +101,7 @@ pub fn enable() {
             XCr0::write_raw(u64::from(cpuid(13, 0)[0]) & 0xe7);
         }
     }
-    set_page_attributes();
-}
-
-/// The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.
-fn set_page_attributes() {
+    // The page attribute table (Intel SDM vol. 3A §12.12.4): as at reset, but what `PWT` alone selects is write-combining, not write-through.
     const PAT: u32 = 0x277;
     const ATTRIBUTES: u64 = 0x0007_0406_0007_0106;
     // SAFETY: no mapping has had PWT alone so far, so no page changes its type.

@@ -41,7 +41,7 @@ pub struct Image {
 
 /// There is too little memory for the tables and stacks.
 #[derive(Debug)]
-pub struct TooLittleMemory;
+pub struct OutOfMemory;
 
 /// Makes the tables; what they and the stacks take is removed from `usable`, which must still hold the kernel's image, if
 /// that is RAM, as it must be in `ram`. `devices` are pages of the device window and physical addresses.
@@ -51,9 +51,9 @@ pub fn build(
     image: Image,
     cpus: usize,
     devices: impl Iterator<Item = (u64, u64)>,
-) -> Result<(), TooLittleMemory> {
+) -> Result<(), OutOfMemory> {
     let root = zeroed(usable)?;
-    let mut tables = Tables { root, frames: usable, gigabytes: features::gigabyte_pages() };
+    let mut tables = Tables { root, frames: usable, gigabytes: features::GIGABYTE_PAGES.is_there() };
     let fixed = image.text.start - KERNEL_BASE..image.data.start - KERNEL_BASE;
     for range in ram.as_slice() {
         let (start, end) = (range.start.as_u64(), range.end.as_u64());
@@ -97,13 +97,7 @@ struct Tables<'a> {
 
 impl Tables<'_> {
     /// Maps a range with the largest pages that fit; all of it is a multiple of 4 KiB.
-    fn map(
-        &mut self,
-        mut address: u64,
-        mut physical: u64,
-        mut bytes: u64,
-        flags: Flags,
-    ) -> Result<(), TooLittleMemory> {
+    fn map(&mut self, mut address: u64, mut physical: u64, mut bytes: u64, flags: Flags) -> Result<(), OutOfMemory> {
         while bytes > 0 {
             let fits = |size: u64| (address | physical).is_multiple_of(size) && bytes >= size;
             let (level, size) = match () {
@@ -122,7 +116,7 @@ impl Tables<'_> {
     }
 
     /// The table of a level (1 is the last) in which `address` has its entry.
-    fn table(&mut self, address: u64, level: u32) -> Result<PhysAddr, TooLittleMemory> {
+    fn table(&mut self, address: u64, level: u32) -> Result<PhysAddr, OutOfMemory> {
         let mut table = self.root;
         for above in (level + 1..=4).rev() {
             // SAFETY: as in `map`.
@@ -142,8 +136,8 @@ fn index(address: u64, level: u32) -> usize {
 }
 
 /// A zeroed frame out of `frames`, from below [`BOOT_END`] as it has to be written now.
-fn zeroed(frames: &mut Ranges) -> Result<PhysAddr, TooLittleMemory> {
-    let frame = frames.take(4096, BOOT_END).ok_or(TooLittleMemory)?;
+fn zeroed(frames: &mut Ranges) -> Result<PhysAddr, OutOfMemory> {
+    let frame = frames.take(4096, BOOT_END).ok_or(OutOfMemory)?;
     // SAFETY: the boot tables map it, and as it was in the set of usable memory nothing else is in it.
     unsafe { direct_map(frame).write_bytes(0, 4096) };
     Ok(frame)

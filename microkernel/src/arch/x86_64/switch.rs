@@ -17,9 +17,8 @@ pub fn switch(local: &CpuLocal, to: &Context) {
 /// [`leave`] and [`switch`] in one, for the shortest way from one thread to another.
 #[inline(always)]
 pub fn exchange(local: &CpuLocal, from: &Context, to: &Context) {
-    from.fs_base.set(processor::fs_base());
-    processor::set_fs_base(to.fs_base.get());
-    local.set_frame(&to.frame);
+    leave(from);
+    switch(local, to);
 }
 
 /// Loads an address space, and clears the user's GS base, so that nothing of the last one's is left.
@@ -41,11 +40,8 @@ pub fn leave(from: &Context) {
 
 /// Waits for an interrupt, which is then handled as if it had come from user mode. Nothing on the stack is kept.
 pub fn idle(local: &CpuLocal) -> ! {
-    processor::idle(local.stack_top())
+    processor::idle(local.stack_top.get())
 }
 
 /// Returns to user mode, to the thread that [`switch`] chose. Nothing on the stack is kept.
-#[inline(always)]
-pub fn resume() -> ! {
-    processor::return_to_user()
-}
+pub use super::processor::return_to_user as resume;

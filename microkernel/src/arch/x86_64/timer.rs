@@ -14,14 +14,12 @@ pub fn set_hertz(hertz: u64) {
 
 /// Interrupts with `TIMER_VECTOR` at a time of the monotonic clock, or at once if it is past. It may come early, by
 /// rounding or as the timer is too narrow for the time: who handles it looks at the clock and arms it again.
-#[inline]
 pub fn arm(deadline: u64) {
     let ticks = scaled(deadline.saturating_sub(now()), SCALE.load(Relaxed));
     apic::start_timer(ticks.clamp(1, u32::MAX.into()) as u32);
 }
 
 /// Forgets the time. An interrupt that is already on its way still comes.
-#[inline]
 #[cfg(test)]
 pub fn disarm() {
     apic::start_timer(0);

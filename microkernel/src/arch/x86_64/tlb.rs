@@ -3,7 +3,6 @@
 use x86_64::VirtAddr;
 
 /// Forgets the translation of a page of the loaded address space, and of the tables on the way to it.
-#[inline]
 pub fn flush_page(page: VirtAddr) {
     #[cfg(target_os = "none")]
     x86_64::instructions::tlb::flush(page);
@@ -13,7 +12,6 @@ pub fn flush_page(page: VirtAddr) {
 }
 
 /// Forgets all translations of user pages.
-#[inline]
 pub fn flush_all() {
     #[cfg(target_os = "none")]
     x86_64::instructions::tlb::flush_all();

@@ -103,7 +103,7 @@ fn sessions_may_do_what_they_were_opened_for() {
         root.open("../x", options(OpenFlags::READ)).map(|(walked, _)| walked),
         Ok(Walked::Link((), "../x".into()))
     );
-    assert_eq!(root.statistics().expect("no error").in_use, 2, "the file, and the root as a subtree");
+    assert_eq!(root.statistics().expect("no error").in_use, 2, "the file twice; a subtree's root does not count");
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn all(directory: &str, wanted: &[String]) -> ExitStatus {
 
 /// Bytes that tell their place.
 fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|at| (at / 7 ^ at >> 9) as u8).collect()
+    (0..bytes).map(|at| ((at / 7) ^ (at >> 9)) as u8).collect()
 }
 
 fn write_read(place: &str) -> Outcome {
@@ -360,7 +360,8 @@ fn names(place: &str) -> Outcome {
         listed.push(entry.tried("list")?.file_name().to_string());
     }
     let mut expected: Vec<String> = all.iter().map(|name| name.to_string()).collect();
-    (listed.sort(), expected.sort());
+    listed.sort();
+    expected.sort();
     same("the names", listed, expected)?;
     fails("256 bytes", File::create(&path::join(place, &"n".repeat(256))), FileError::NameTooLong)?;
     fails("a NUL", File::create(&path::join(place, "a\0b")), FileError::BadName)

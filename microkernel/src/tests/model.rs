@@ -5,13 +5,13 @@
 
 #![allow(dead_code)]
 
-#[path = "log_ring.rs"]
+#[path = "../sync/log_ring.rs"]
 mod log_ring;
-#[path = "requests.rs"]
+#[path = "../sync/requests.rs"]
 mod requests;
-#[path = "spin_lock.rs"]
+#[path = "../sync/spin_lock.rs"]
 mod spin_lock;
-#[path = "tickets.rs"]
+#[path = "../sync/tickets.rs"]
 mod tickets;
 
 /// Loom's atomics.
@@ -145,7 +145,7 @@ fn uses_the_page(cpu: u32, space: &Locked<Space>, processor: &Processor) {
     // An interrupt comes, or a system call, or neither.
     if processor.interrupts.load(Relaxed) >> cpu & 1 != 0 {
         let _ = space.enter(true, |space| {
-            if space.requests.pending() >> cpu & 1 != 0 {
+            if space.requests.pending.get() >> cpu & 1 != 0 {
                 tlb = None;
                 space.requests.acknowledge(cpu as usize);
             }
@@ -158,7 +158,7 @@ fn uses_the_page(cpu: u32, space: &Locked<Space>, processor: &Processor) {
 
 fn leave(cpu: u32, space: &mut Space) {
     space.loaded &= !(1 << cpu);
-    if space.requests.pending() >> cpu & 1 != 0 {
+    if space.requests.pending.get() >> cpu & 1 != 0 {
         space.requests.acknowledge(cpu as usize);
     }
 }
@@ -177,7 +177,7 @@ fn a_frame_is_reused_when_no_tlb_has_it() {
         let ticket = space.enter(false, |space| {
             processor.entry.store(0, Relaxed);
             let ticket = space.requests.announce(space.loaded & !1);
-            processor.interrupts.fetch_or(space.requests.take_kicks(), Relaxed);
+            processor.interrupts.fetch_or(space.requests.kicks.take(), Relaxed);
             ticket
         });
         let is_done = |space: &mut Space| ticket.is_some_and(|ticket| space.requests.is_done(ticket));
