@@ -2,7 +2,7 @@
 
 use crate::events::THREAD;
 use crate::failure::{Failure, error};
-use crate::line::{History, Outcome};
+use crate::line::Outcome;
 use crate::script::{Redirection, RedirectionKind, expand};
 use crate::shell::Shell;
 use crate::status;
@@ -161,7 +161,7 @@ impl Shell {
             return Ok(None);
         }
         // What is an answer here is no command to come back to.
-        let history = core::mem::replace(&mut self.history, History::default());
+        let history = core::mem::take(&mut self.history);
         let outcome = self.edit_line("");
         self.history = history;
         self.terminal.run();
