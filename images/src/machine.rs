@@ -207,6 +207,8 @@ impl Machine {
             SerialEnd::Program => list.add(["-chardev", "stdio,id=serial,signal=off"]),
         }
         list.add(["-serial", "chardev:serial"]);
+        // The firmware leaves the disks alone: for each one it would take memory below the top, where QEMU puts the boot archive.
+        list.add(["-boot", "strict=on"]);
         list.add(["-kernel", &self.image.kernel.to_string_lossy()]);
         list.add(["-initrd", &self.image.archive.to_string_lossy()]);
         list.add(["-append", &self.append.join(" ")]);
@@ -274,6 +276,7 @@ mod tests {
             kernel: "/k/skink".into(),
             archive: "/k/boot.tar".into(),
             programs: BTreeMap::new(),
+            links: BTreeMap::new(),
             warnings: String::new(),
         })
     }

@@ -91,8 +91,8 @@ fn there_and_back(layout: Layout, arguments: &[&str], cpus: u32) {
         &format!("storage mount {device} /mnt"),
         "storage tree /mnt/tree",
         "storage copy /mnt/tree /mnt/copy",
-        "storage copy /bin/echo /mnt/program",
-        "/mnt/program a program of the disk",
+        "storage copy /bin/echo /mnt/echo",
+        "/mnt/echo a program of the disk",
         "storage remove /mnt/tree",
         "storage write /mnt/pattern 9 77",
         "storage umount /mnt",
@@ -197,7 +197,8 @@ fn what_is_not_to_be_written_is_not() {
 
 #[test]
 fn the_machine_goes_down_with_everything_on_its_disks() {
-    let image = DiskImage::ext(32, Layout::Mbr, &["-t", "ext4"], None).unwrap();
+    // A copy of each of the programs' many names.
+    let image = DiskImage::ext(128, Layout::Mbr, &["-t", "ext4"], None).unwrap();
     let commands = "storage mount /dev/vda1 /mnt && storage copy /bin/files /mnt/files && storage copy /bin /mnt/bin";
     exec(&on(&image), commands).unwrap();
     image.check().unwrap();

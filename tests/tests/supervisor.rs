@@ -7,8 +7,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use images::archive::BootArchive;
-use images::strip::strip;
 use images::{Image, Machine};
 use tempfile::TempDir;
 use tests::{PROMPT, Shell, image};
@@ -78,14 +76,7 @@ service chaos                   # kills others
 
 /// The boot archive of the system with those services.
 fn archive() -> Result<Vec<u8>> {
-    let mut archive = BootArchive::default();
-    for (name, elf) in &image().programs {
-        let elf = strip(&fs::read(elf)?)?;
-        match name.as_str() {
-            "init" => archive.init(elf),
-            name => archive.program(name, elf)?,
-        }
-    }
+    let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
     archive.manifest(format!("{manifest}{SERVICES}").into_bytes());
     archive.bytes()

@@ -15,6 +15,9 @@ pub const CONSOLE: u64 = 1 << 3;
 /// There is something new in the log.
 pub const LOG: u64 = 1 << 4;
 
+/// A thread of the shell's own has done what it was to do.
+pub const THREAD: u64 = 1 << 5;
+
 /// The channel, and the signals that arrived and that nobody has looked at.
 #[derive(Debug)]
 pub struct Events {

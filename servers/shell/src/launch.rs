@@ -2,11 +2,13 @@
 //! plays it.
 
 use crate::events::Events;
+use crate::streams::Streams;
 use crate::terminal::Terminal;
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt;
 use libsys::abi::Parameters;
+use libsys::pipe::PipeWriter;
 use libsys::process::ExitRecord;
 use libsys::{Account, Error};
 
@@ -17,7 +19,9 @@ pub struct Launch<'a> {
     pub words: &'a [String],
     /// Its variables.
     pub environment: &'a [(String, String)],
-    /// Whether it gets what is typed.
+    /// Where it reads and writes.
+    pub streams: &'a Streams,
+    /// Whether it gets what is typed, where its input is the terminal.
     pub is_foreground: bool,
     /// How its first thread is scheduled.
     pub scheduling: Scheduling,
@@ -35,12 +39,15 @@ pub struct Scheduling {
 /// Starts programs.
 pub trait Launcher {
     /// Starts a program. Its end is signalled as [`crate::events::CHILD`].
-    fn launch(
-        &mut self,
-        launch: &Launch<'_>,
-        terminal: &Terminal,
-        events: &Events,
-    ) -> Result<Box<dyn Child>, LaunchError>;
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError>;
+}
+
+/// A program that was just started.
+pub struct Started {
+    /// The program.
+    pub child: Rc<dyn Child>,
+    /// The writing end of its input, if that is a pipe of its own.
+    pub input: Option<PipeWriter>,
 }
 
 /// A program that was started. Dropping it ends it, and whatever it has started itself.

@@ -3,7 +3,8 @@
 //! | file | part |
 //! |---|---|
 //! | [`line`] | editing of a line: no system calls, tested on the host |
-//! | [`script`] | command lines: the same |
+//! | [`script`] | the language: the same |
+//! | `run`, `state`, [`streams`] | what runs it, what it can change, where it reads and writes |
 //! | [`shell`] | reads lines, runs commands and programs |
 //! | [`exec`] | commands of the kernel's command line, for the host tool |
 //! | [`commands`] | what is built in |
@@ -26,9 +27,12 @@ pub mod jobs;
 pub mod launch;
 pub mod line;
 pub mod program;
+mod run;
 pub mod script;
 pub mod shell;
+mod state;
 pub mod status;
+pub mod streams;
 pub mod terminal;
 pub mod text;
 

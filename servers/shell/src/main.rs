@@ -9,12 +9,20 @@ use alloc::rc::Rc;
 use libsys::client;
 use libsys::env::{self, names};
 use libsys::service::{Result, StartError};
+use libsys::thread;
 use shell::events::Events;
 use shell::exec;
 use shell::inspect::Kernel;
 use shell::program::{self, Archive};
 use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
+
+/// Stack of the thread that runs scripts, in bytes: commands can be within each other.
+const STACK: usize = 1024 * 1024;
+
+fn start() -> Result<()> {
+    thread::Builder::new().stack_bytes(STACK).spawn(run)?.join()
+}
 
 fn run() -> Result<()> {
     let env = env::get();
@@ -47,4 +55,4 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-libsys::main!(run);
+libsys::main!(start);

@@ -3,9 +3,9 @@
 
 use crate::events::{CHILD, Events};
 use crate::inspect::{Inspect, Kernel};
-use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
+use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
+use crate::streams::{Input, Output};
 use crate::terminal::Terminal;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
@@ -21,7 +21,7 @@ use libsys::process::ExitRecord;
 use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
+use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys, time};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -34,6 +34,9 @@ const LEAST: Limits = program::DEFAULT_LIMITS;
 
 /// Programs are promised a part of what the shell has left: one of this many.
 const SHARE: u64 = 2;
+
+/// How long a start waits at most for what ended programs give back, in nanoseconds.
+const DRAINED: u64 = 500_000_000;
 
 /// Most programs that stay prepared.
 const PREPARED: usize = 16;
@@ -102,6 +105,24 @@ impl Archive {
         self.namespace.as_ref()
     }
 
+    /// What a program is promised, once programs that ended have given back theirs. The kernel takes them apart in steps behind their end, and tells nobody
+    /// when that is done; a loop that starts many is faster.
+    fn limits_when_drained(&self) -> Limits {
+        let deadline = time::now().saturating_add(DRAINED);
+        loop {
+            let limits = self.limits();
+            let is_enough = limits.frames >= LEAST.frames
+                && limits.handles >= LEAST.handles
+                && limits.threads >= LEAST.threads
+                && limits.sessions >= LEAST.sessions
+                && limits.processes >= LEAST.processes;
+            if is_enough || time::now() >= deadline {
+                return limits;
+            }
+            time::sleep(time::Duration::from_millis(1));
+        }
+    }
+
     /// What a program is promised: a part of what is left of each thing.
     fn limits(&self) -> Limits {
         let Ok(usage) = self.account.usage() else {
@@ -161,30 +182,34 @@ fn open(name: &str, account: &Account) -> Option<Result<Program, LaunchError>> {
 }
 
 impl Launcher for Archive {
-    fn launch(
-        &mut self,
-        launch: &Launch<'_>,
-        terminal: &Terminal,
-        events: &Events,
-    ) -> Result<Box<dyn Child>, LaunchError> {
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError> {
         let Some((name, arguments)) = launch.words.split_first() else {
             return Err(LaunchError::NoSuchProgram);
         };
         let program = self.program(name)?;
         let (registry, console) = self.sessions(terminal)?;
-        let limits = self.limits();
+        let limits = self.limits_when_drained();
         let account = self.account;
         let real_time = self.real_time.clone();
         let mut request = program::Launch::new(&program, name)
             .arguments(arguments)
             .grant(names::REGISTRY, registry.link().session(), SESSION)
-            .grant(names::STDOUT, &console, SESSION)
-            .grant(names::STDERR, &console, SESSION)
             .log(&registry, account)
             .watch(events.channel(), CHILD);
-        if launch.is_foreground {
-            request = request.grant(names::STDIN, &console, SESSION);
+        let streams = launch.streams;
+        for (name, output) in [(names::STDOUT, &streams.output), (names::STDERR, &streams.errors)] {
+            request = match output {
+                Output::Terminal => request.grant(name, &console, SESSION),
+                Output::Open(open) => request.stream(name, open.kind, &open.session),
+                Output::Pipe(pipe) => request.output(name, &pipe.writer),
+            };
         }
+        request = match &streams.input {
+            Input::Terminal if launch.is_foreground => request.grant(names::STDIN, &console, SESSION),
+            Input::Terminal => request,
+            Input::Open(open) => request.stream(names::STDIN, open.kind, &open.session),
+            Input::Pipe(_) | Input::Piped => request.piped(names::STDIN),
+        };
         let current = fs::current_directory();
         if let (Some(namespace), Ok(current)) = (self.namespace(name), &current) {
             request = request.namespace(namespace, current);
@@ -196,13 +221,15 @@ impl Launcher for Archive {
         let account = account.split(limits).map_err(|error| refused(error.into()))?;
         // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
         account.set_kept(true).map_err(|error| refused(error.into()))?;
-        let child = request.spawn_in(account).map_err(refused)?;
+        let mut child = request.spawn_in(account).map_err(refused)?;
+        // Dropped, it ends the input.
+        let input = child.pipes.pop().filter(|_| matches!(streams.input, Input::Piped));
         let running = Running { child, real_time };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
-        Ok(Box::new(running))
+        Ok(Started { child: Rc::new(running), input })
     }
 }
 
