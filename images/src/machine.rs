@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::accelerator::Accelerator;
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::image::Image;
 use crate::percent;
 use crate::progress::Progress;
@@ -223,9 +223,7 @@ impl Machine {
         for device in &self.devices {
             list.add(["-device", device]);
         }
-        for (index, disk) in self.disks.iter().enumerate() {
-            list.0.extend(disk.arguments(index, self.kind.has_pci())?);
-        }
+        list.0.extend(disk::arguments(&self.disks, self.kind.has_pci())?);
         Ok(list.0)
     }
 }

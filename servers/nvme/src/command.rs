@@ -194,7 +194,13 @@ mod tests {
     #[test]
     fn statuses_are_told_apart() {
         let status = |field: u16| Status::of_field(field).to_block_status();
-        assert_eq!((status(0), status(0x4080), status(0x0001)), (BlockStatus::Done, BlockStatus::OutOfRange, BlockStatus::Unsupported));
-        assert_eq!((status(0x0182), status(0x0281), status(0x07ff)), (BlockStatus::ReadOnly, BlockStatus::Device, BlockStatus::Device));
+        assert_eq!(
+            (status(0), status(0x4080), status(0x0001)),
+            (BlockStatus::Done, BlockStatus::OutOfRange, BlockStatus::Unsupported)
+        );
+        assert_eq!(
+            (status(0x0182), status(0x0281), status(0x07ff)),
+            (BlockStatus::ReadOnly, BlockStatus::Device, BlockStatus::Device)
+        );
     }
 }

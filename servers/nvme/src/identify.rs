@@ -145,7 +145,10 @@ mod tests {
 
     #[test]
     fn texts_lose_their_blanks() {
-        assert_eq!((text(b"  a b  "), text(b"x\xff\n\0\0"), text(b"    "), text(b"\0\0")), ("a b".into(), "x??".into(), String::new(), String::new()));
+        assert_eq!(
+            (text(b"  a b  "), text(b"x\xff\n\0\0"), text(b"    "), text(b"\0\0")),
+            ("a b".into(), "x??".into(), String::new(), String::new())
+        );
     }
 
     proptest! {

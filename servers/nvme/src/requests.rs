@@ -190,12 +190,16 @@ impl Requests {
         run: Option<(u16, Run)>,
     ) -> Result<u64, Submitted> {
         let Some((number, run)) = run else { return Ok(block) };
-        let blocks = run.bytes / u64::from(namespace.block_bytes);
+        let block_bytes = u64::from(namespace.block_bytes);
+        let blocks = run.bytes / block_bytes;
+        if !run.bytes.is_multiple_of(block_bytes) || !(1..=MOST_BLOCKS).contains(&blocks) {
+            // A block of the disk in pieces of memory that no command can name.
+            self.free.push(number);
+            return Err(Submitted::Ended(BlockStatus::BadBuffer));
+        }
         let data = run.pointer(&self.lists);
         self.commands.push((number, Command::transfer(opcode, namespace.number, block, blocks as u32, fua, data)));
-        let is_whole = run.bytes.is_multiple_of(namespace.block_bytes.into()) && (1..=MOST_BLOCKS).contains(&blocks);
-        // A block of the disk in pieces of memory that no command can name.
-        if is_whole { Ok(block + blocks) } else { Err(Submitted::Ended(BlockStatus::BadBuffer)) }
+        Ok(block + blocks)
     }
 
     /// Makes one command.
