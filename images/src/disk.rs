@@ -60,30 +60,25 @@ impl Disk {
         let path = path.to_str().with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
         let format = if path.ends_with(".qcow2") { "qcow2" } else { "raw" };
         let read_only = if self.read_only { "on" } else { "off" };
-        let namespace = |controller| format!("nvme-ns,bus=nvme{controller},drive=disk{index}");
-        let devices = match (self.bus, pci) {
-            (DiskBus::Virtio, true) => vec![format!("virtio-blk-pci,drive=disk{index}")],
-            (DiskBus::Virtio, false) => vec![format!("virtio-blk-device,drive=disk{index}")],
-            (DiskBus::Nvme, true) => vec![format!("nvme,id=nvme{index},serial=skink{index}"), namespace(index)],
+        let mut device = match (self.bus, pci) {
+            (DiskBus::Virtio, true) => format!("virtio-blk-pci,drive=disk{index}"),
+            (DiskBus::Virtio, false) => format!("virtio-blk-device,drive=disk{index}"),
+            (DiskBus::Nvme, true) => format!("nvme,id=nvme{index},drive=disk{index},serial=skink{index}"),
             (DiskBus::Namespace, true) => {
-                vec![namespace(controller.context("there is no NVMe disk before this namespace")?)]
+                let controller = controller.context("there is no NVMe disk before this namespace")?;
+                format!("nvme-ns,bus=nvme{controller},drive=disk{index}")
             }
             (DiskBus::Nvme | DiskBus::Namespace, false) => {
                 bail!("the machine microvm has no PCI bus for an NVMe disk: use virtio or q35")
             }
         };
-        let mut arguments = vec![
+        self.properties.iter().for_each(|property| device += &format!(",{property}"));
+        Ok(vec![
             "-drive".to_string(),
             format!("if=none,id=disk{index},format={format},readonly={read_only},file={}", path.replace(',', ",,")),
-        ];
-        let last = devices.len() - 1;
-        for (place, mut device) in devices.into_iter().enumerate() {
-            if place == last {
-                self.properties.iter().for_each(|property| device += &format!(",{property}"));
-            }
-            arguments.extend(["-device".to_string(), device]);
-        }
-        Ok(arguments)
+            "-device".to_string(),
+            device,
+        ])
     }
 }
 
@@ -191,13 +186,8 @@ mod tests {
         std::fs::write(&file, b"").unwrap();
         let disk = Disk::new(&file).bus(DiskBus::Nvme).property("logical_block_size=4096");
         let arguments = disk.arguments(1, None, true).unwrap();
-        let expected = [
-            "-device",
-            "nvme,id=nvme1,serial=skink1",
-            "-device",
-            "nvme-ns,bus=nvme1,drive=disk1,logical_block_size=4096",
-        ];
-        assert_eq!(arguments[2..], expected);
+        let expected = "nvme,id=nvme1,drive=disk1,serial=skink1,logical_block_size=4096";
+        assert_eq!(arguments[2..], ["-device", expected]);
         let more = Disk::new(&file).bus(DiskBus::Namespace);
         assert_eq!(more.arguments(2, Some(1), true).unwrap()[2..], ["-device", "nvme-ns,bus=nvme1,drive=disk2"]);
         assert!(more.arguments(0, None, true).is_err());
