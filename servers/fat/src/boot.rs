@@ -76,10 +76,9 @@ fn u32_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
 }
 
-/// Whether these are the first bytes of a FAT file system, as far as a look tells.
-pub fn is_fat(boot: &[u8; BOOT_BYTES]) -> bool {
-    let jumps = matches!(boot[..3], [0xeb, _, 0x90] | [0xe9, ..]);
-    jumps && boot[510..] == [0x55, 0xaa] && Layout::of(boot, u64::MAX).is_ok()
+/// Whether these are the first bytes of something that a PC could boot, as every FAT file system pretends to be. What is not is none, whatever else it says.
+pub fn is_bootable(boot: &[u8; BOOT_BYTES]) -> bool {
+    matches!(boot[..3], [0xeb, _, 0x90] | [0xe9, ..]) && boot[510..] == [0x55, 0xaa]
 }
 
 impl Layout {

@@ -49,7 +49,13 @@ impl Chain {
     }
 
     /// The cluster with this index; `None`: the chain ends before. Errors: `Corrupt`, `Device`.
-    pub fn at(&mut self, layout: &Layout, table: &mut Table, overlay: &mut Overlay, index: u32) -> Result<Option<u32>, FileError> {
+    pub fn at(
+        &mut self,
+        layout: &Layout,
+        table: &mut Table,
+        overlay: &mut Overlay,
+        index: u32,
+    ) -> Result<Option<u32>, FileError> {
         if self.length.is_some_and(|length| index >= length) {
             return Ok(None);
         }

@@ -369,7 +369,9 @@ impl Backing for Format {
 
     fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError> {
         match self.nodes.get(file) {
-            Some(node) if node.recorded < end || node.recorded_first != node.chain.first() => Ok(self.record(file, end)?),
+            Some(node) if node.recorded < end || node.recorded_first != node.chain.first() => {
+                Ok(self.record(file, end)?)
+            }
             _ => Ok(()),
         }
     }

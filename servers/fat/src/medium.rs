@@ -67,6 +67,7 @@ impl Medium {
         let zeros = vec![0; self.layout.sector_bytes];
         let first = self.layout.sector_of(cluster);
         for sector in first..first + self.layout.cluster_sectors {
+            self.overlay.forget(sector);
             self.overlay.write(sector, &zeros)?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Names are changed at once, each change one record; data goes through the page cache and gets its clusters when it is written back.
 
-use crate::boot::{BOOT_BYTES, Layout, Refusal};
+use crate::boot::{self, BOOT_BYTES, Layout, Refusal};
 use crate::directory::Directory;
 use crate::entry::{self, ARCHIVE, DIRECTORY, Entry, READ_ONLY};
 use crate::format::{Format, LARGEST};
@@ -87,6 +87,9 @@ impl Volume {
         })?;
         let mut boot = [0; BOOT_BYTES];
         boot.copy_from_slice(&bytes[..BOOT_BYTES]);
+        if !boot::is_bootable(&boot) {
+            return Err(FileError::Unsupported);
+        }
         let layout = Layout::of(&boot, geometry.sectors * SECTOR_BYTES).map_err(|refusal| match refusal {
             Refusal::Foreign => FileError::Unsupported,
             Refusal::Corrupt => FileError::Corrupt,
@@ -139,7 +142,9 @@ impl Volume {
         let is_nameless = node.is_some_and(|node| node.position.is_none());
         let mut entry = match number {
             ROOT => Entry::new([0; 11], DIRECTORY, 0),
-            _ if is_nameless => Entry::new([0; 11], if node.is_some_and(|node| node.is_directory) { DIRECTORY } else { 0 }, 0),
+            _ if is_nameless => {
+                Entry::new([0; 11], if node.is_some_and(|node| node.is_directory) { DIRECTORY } else { 0 }, 0)
+            }
             _ => self.format.entry(number)?.1,
         };
         let mut size = u64::from(entry.size());
@@ -232,7 +237,8 @@ impl Volume {
                 format.put_dots(cluster, parent, &entry)?;
                 entry.set_cluster(cluster, format.medium.layout.width);
             }
-            let position = format.with_directory(directory, |medium, directory| directory.insert(medium, name, entry))?;
+            let position =
+                format.with_directory(directory, |medium, directory| directory.insert(medium, name, entry))?;
             // What is promised to files is theirs.
             if u64::from(free - format.medium.table.free()) > available {
                 return Err(FileError::NoSpace);
@@ -249,8 +255,9 @@ impl Volume {
         let number = self.format.nodes.number_of(found.position);
         self.check_empty(number, &found.entry)?;
         self.format.node(number)?;
-        self.format
-            .change(0, |format| format.with_directory(directory, |medium, directory| directory.remove(medium, &found)))?;
+        self.format.change(0, |format| {
+            format.with_directory(directory, |medium, directory| directory.remove(medium, &found))
+        })?;
         self.format.nodes.move_entry(number, None);
         Ok(number)
     }
@@ -621,7 +628,8 @@ impl Format {
         let width = self.medium.layout.width;
         let parent = if parent == self.medium.layout.root_cluster() { 0 } else { parent };
         let first = self.medium.layout.sector_of(cluster) * (self.medium.layout.sector_bytes / entry::BYTES) as u64;
-        for (index, (name, cluster)) in [(*b".          ", cluster), (*b"..         ", parent)].into_iter().enumerate() {
+        for (index, (name, cluster)) in [(*b".          ", cluster), (*b"..         ", parent)].into_iter().enumerate()
+        {
             let mut entry = *like;
             entry.set_short(name);
             entry.set_cluster(cluster, width);

@@ -190,4 +190,3 @@ impl filesystem::Volume for Served {
         false
     }
 }
-

@@ -226,7 +226,8 @@ fn step(volume: &mut Volume, model: &mut Model, dice: &mut Dice) {
             }
         },
         _ => {
-            let mut expected: Vec<String> = model.directories[&directory].values().map(|(name, _)| name.clone()).collect();
+            let mut expected: Vec<String> =
+                model.directories[&directory].values().map(|(name, _)| name.clone()).collect();
             expected.sort();
             assert_eq!(names(volume, directory).unwrap(), expected);
             for (name, number) in model.directories[&directory].values() {

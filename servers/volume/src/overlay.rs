@@ -299,7 +299,11 @@ impl Overlay {
             self.log.write_frame(*frame, from);
             return Ok(());
         }
-        if self.map.get(&block).is_some_and(|image| image.asked && self.same(image.frame, from)) {
+        if self.map.get(&block).is_some_and(|image| !image.asked) {
+            self.forget_clean(block);
+            self.load(block)?;
+        }
+        if self.map.get(&block).is_some_and(|image| self.same(image.frame, from)) {
             self.pending_drops.remove(&block);
             return Ok(());
         }

@@ -45,7 +45,8 @@ pub fn mebibytes(env: &Env, name: &str, default: u64) -> service::Result<u64> {
 /// The disk that the session `device` is of. Without it the server ends, and says why.
 pub fn open_disk(env: &Env) -> service::Result<SharedRequests> {
     let disk = Disk::open(env.take_session("device")?, BLOCK, env.account());
-    let disk = disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
+    let disk =
+        disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
     Ok(Requests::new(Box::new(MachineDisk::new(disk))))
 }
 

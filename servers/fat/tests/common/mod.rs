@@ -50,7 +50,12 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
 /// All files of an image by path, as another implementation reads them; directories have no content.
 pub fn read_by_others(bytes: &[u8]) -> BTreeMap<String, Option<Vec<u8>>> {
     type Fs = lamfat::FileSystem<lamfat::StdIoWrapper<Cursor<Vec<u8>>>>;
-    type Folder<'a> = lamfat::Dir<'a, lamfat::StdIoWrapper<Cursor<Vec<u8>>>, lamfat::DefaultTimeProvider, lamfat::LossyOemCpConverter>;
+    type Folder<'a> = lamfat::Dir<
+        'a,
+        lamfat::StdIoWrapper<Cursor<Vec<u8>>>,
+        lamfat::DefaultTimeProvider,
+        lamfat::LossyOemCpConverter,
+    >;
     fn add(folder: &Folder<'_>, below: &str, all: &mut BTreeMap<String, Option<Vec<u8>>>) {
         for entry in folder.iter() {
             let entry = entry.unwrap();
@@ -155,7 +160,7 @@ pub struct Flavour {
     pub is_standard: bool,
 }
 
-const fn flavour(name: &'static str, kib: usize, arguments: &'static [&'static str], is_standard: bool) -> Flavour {
+pub const fn flavour(name: &'static str, kib: usize, arguments: &'static [&'static str], is_standard: bool) -> Flavour {
     Flavour { name, kib, arguments, is_standard }
 }
 
