@@ -204,6 +204,6 @@ fn a_mount_survives_the_death_of_its_server() {
     shell.check("storage mount /dev/vda /mnt && storage write /mnt/file 3 9", 0, &["written"]).unwrap();
     shell.check("service kill fat-0", 0, &[]).unwrap();
     shell.check("storage verify /mnt/file 3 9 && storage write /mnt/more 1", 0, &["verified", "written"]).unwrap();
-    shell.check("log", 0, &["it was not unmounted"]).unwrap();
+    shell.check("dmesg", 0, &["it was not unmounted"]).unwrap();
     shell.check("storage umount /mnt", 0, &[]).unwrap();
 }
