@@ -3,8 +3,6 @@
 use std::fs;
 
 use anyhow::Result;
-use images::archive::BootArchive;
-use images::strip::strip;
 use images::{Image, Machine};
 use tempfile::TempDir;
 
