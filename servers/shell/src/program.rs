@@ -98,7 +98,8 @@ impl Archive {
     /// The namespace for a program; none where the shell has none. Those that are to mount file systems get the shell's own, which may.
     fn namespace(&mut self, name: &str) -> Option<&Session> {
         let mut mounters = env::parameter(MOUNTERS).unwrap_or_default().split_whitespace();
-        if mounters.any(|mounter| mounter == name) {
+        let program = name.strip_prefix(PROGRAMS).and_then(|name| name.strip_prefix('/')).unwrap_or(name);
+        if mounters.any(|mounter| mounter == program) {
             return fs::namespace().ok().map(|namespace| namespace.link().session());
         }
         if self.namespace.is_none() {

@@ -21,7 +21,10 @@ use libsys::pipe::{self, PipeReader, PipeWriter};
 use libsys::{env, fs, thread};
 
 /// Most that `$(…)` collects, in bytes.
-const COLLECTED: usize = 4 * 1024 * 1024;
+const COLLECTED: usize = 256 * 1024;
+
+/// Most of them within each other: each has a thread that collects.
+const CAPTURES: u32 = 8;
 
 /// A command of a pipeline, with its words expanded.
 struct Stage<'a> {
@@ -256,6 +259,9 @@ impl Shell {
 
     /// Runs something in a subshell: what it writes. Its status is the shell's then.
     pub(super) fn capture(&mut self, run: impl FnOnce(&mut Shell) -> Flow) -> Result<Vec<u8>, Failure> {
+        if self.captures >= CAPTURES {
+            return error("too many commands within each other");
+        }
         let (reader, writer) = new_pipe()?;
         let collector = thread::spawn(move || collect(reader))?;
         let streams = Streams { output: piped_to(writer, None), ..self.streams.clone() };
