@@ -179,6 +179,9 @@ impl Volume {
             superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
         }
         let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
+        if (layout.block_bytes as u64) < u64::from(geometry.block_bytes) {
+            return Err(FileError::Unsupported);
+        }
         let memory = Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?;
         let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).map_err(FileError::from)?;
         let journal = match superblock.has_journal() {

@@ -14,8 +14,9 @@ use libsys::time::{self, Duration};
 
 /// Entries of the admin queues: one command at a time is on its way.
 const ADMIN_QUEUE_ENTRIES: u16 = 4;
-/// How often the controller is asked whether it is ready, or has done an admin command.
-const POLL: Duration = Duration::from_micros(100);
+/// How long it is at first, and at last, until the controller is asked again whether it is ready, or has done an admin command.
+const SHORTEST_POLL: Duration = Duration::from_micros(100);
+const LONGEST_POLL: Duration = Duration::from_millis(4);
 /// How long an admin command may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Most namespaces that are looked at.
@@ -72,7 +73,7 @@ impl<B: Bus> Controller<B> {
             return Err(fault(Fault::Overdue));
         }
         self.ring(|queue| queue.publish());
-        let deadline = time::deadline_after(PATIENCE);
+        let mut polling = Polling::until(PATIENCE);
         loop {
             if let Some(completion) = self.admin.next_completed().map_err(fault)? {
                 self.ring(|queue| queue.acknowledge());
@@ -80,10 +81,9 @@ impl<B: Bus> Controller<B> {
                 return if is_done { Ok(()) } else { Err(StartError::Device("it refuses an admin command")) };
             }
             check(&mut self.bus).map_err(fault)?;
-            if time::now() >= deadline {
+            if !polling.pause() {
                 return Err(fault(Fault::Overdue));
             }
-            time::sleep(POLL);
         }
     }
 
@@ -163,7 +163,7 @@ fn reset(bus: &mut impl Bus, capabilities: Capabilities) -> Result<()> {
 }
 
 fn wait_until(bus: &mut impl Bus, capabilities: Capabilities, ready: bool) -> Result<()> {
-    let deadline = time::deadline_after(capabilities.timeout());
+    let mut polling = Polling::until(capabilities.timeout());
     loop {
         let state = bus.read(STATUS);
         if state == status::GONE {
@@ -175,10 +175,31 @@ fn wait_until(bus: &mut impl Bus, capabilities: Capabilities, ready: bool) -> Re
         if (state & status::READY != 0) == ready {
             return Ok(());
         }
-        if time::now() >= deadline {
+        if !polling.pause() {
             return Err(StartError::Device(if ready { "it does not become ready" } else { "it does not reset" }));
         }
-        time::sleep(POLL);
+    }
+}
+
+/// Waiting for something that the controller does not tell of, less and less often.
+struct Polling {
+    deadline: u64,
+    pause: Duration,
+}
+
+impl Polling {
+    fn until(timeout: Duration) -> Polling {
+        Polling { deadline: time::deadline_after(timeout), pause: SHORTEST_POLL }
+    }
+
+    /// Waits a while; `false`: it took too long.
+    fn pause(&mut self) -> bool {
+        if time::now() >= self.deadline {
+            return false;
+        }
+        time::sleep(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_POLL);
+        true
     }
 }
 

@@ -30,19 +30,28 @@ impl RawDisk {
     }
 
     /// Reads bytes, whole sectors.
-    pub fn read_at(&self, sector: u64, into: &mut [u8]) -> Result<(), DiskError> {
-        for (index, piece) in into.chunks_mut(BUFFER_BYTES as usize).enumerate() {
-            self.run(Operation::Read, sector + index as u64 * (BUFFER_BYTES / SECTOR_BYTES), piece.len())?;
-            self.mapping.copy_out(0, piece);
+    pub fn read_at(&self, mut sector: u64, mut into: &mut [u8]) -> Result<(), DiskError> {
+        while !into.is_empty() {
+            let window = self.window(sector, into.len());
+            let (piece, rest) = into.split_at_mut(window.bytes);
+            self.run(Operation::Read, window.first, window.span)?;
+            self.mapping.copy_out(window.skipped, piece);
+            (sector, into) = (sector + window.bytes as u64 / SECTOR_BYTES, rest);
         }
         Ok(())
     }
 
     /// Writes bytes, whole sectors.
-    pub fn write_at(&self, sector: u64, from: &[u8]) -> Result<(), DiskError> {
-        for (index, piece) in from.chunks(BUFFER_BYTES as usize).enumerate() {
-            self.mapping.copy_in(0, piece);
-            self.run(Operation::Write, sector + index as u64 * (BUFFER_BYTES / SECTOR_BYTES), piece.len())?;
+    pub fn write_at(&self, mut sector: u64, mut from: &[u8]) -> Result<(), DiskError> {
+        while !from.is_empty() {
+            let window = self.window(sector, from.len());
+            let (piece, rest) = from.split_at(window.bytes);
+            if window.bytes < window.span {
+                self.run(Operation::Read, window.first, window.span)?;
+            }
+            self.mapping.copy_in(window.skipped, piece);
+            self.run(Operation::Write, window.first, window.span)?;
+            (sector, from) = (sector + window.bytes as u64 / SECTOR_BYTES, rest);
         }
         Ok(())
     }
@@ -56,4 +65,24 @@ impl RawDisk {
         let segments = vec![Segment { buffer: self.buffer, offset: 0, bytes: bytes as u32 }];
         self.requests.borrow_mut().run(Owner::Overlay, Request { operation, sector, segments })
     }
+
+    /// The whole blocks of the device in which bytes from a sector on lie, as many of both as the buffer holds.
+    fn window(&self, sector: u64, bytes: usize) -> Window {
+        let block = u64::from(self.geometry().block_bytes).max(SECTOR_BYTES);
+        let first = sector - sector % (block / SECTOR_BYTES);
+        let skipped = ((sector - first) * SECTOR_BYTES) as usize;
+        let span = (skipped + bytes).next_multiple_of(block as usize).min(BUFFER_BYTES as usize);
+        Window { first, span, skipped, bytes: bytes.min(span - skipped) }
+    }
+}
+
+/// A part of the disk that is read or written at once.
+struct Window {
+    /// Its first sector.
+    first: u64,
+    /// Its bytes.
+    span: usize,
+    /// Bytes before those that are meant, and how many those are.
+    skipped: usize,
+    bytes: usize,
 }
