@@ -88,7 +88,7 @@ pub struct MachineOptions {
     /// Add to the kernel's command line
     #[arg(long, value_name = "TEXT")]
     pub append: Vec<String>,
-    /// Add a disk: FILE[,virtio|nvme][,ro]
+    /// Add a disk: FILE[,virtio|nvme|namespace][,ro][,PROPERTY=VALUE…]
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<Disk>,
     /// Add a device, as QEMU names them: virtio-rng-pci

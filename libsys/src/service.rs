@@ -10,9 +10,11 @@
 //! | [`Subscribers`] | channels to signal when something is ready |
 //! | [`Reply`], [`Kept`], [`Parked`] | calls that are answered later |
 //! | [`Timers`] | timers, lent to the loop by [`Server::timers`] |
+//! | [`Records`] | what outlives the process, lent to the loop by [`Server::records`] |
 //!
 //! Whatever a client sends, the loop goes on: what does not decode is refused and counted ([`Statistics`]).
 
+mod commit;
 mod context;
 mod entry;
 mod outbox;
@@ -38,6 +40,7 @@ pub(crate) use outbox::Outbox;
 
 use crate::env::{self, Env};
 use crate::protocol::registry::State;
+use crate::state::Records;
 use crate::time::{TimerId, Timers};
 use crate::wire::{Answer, Method, Request};
 use crate::{Channel, Handle};
@@ -64,6 +67,12 @@ pub trait Server: Sized {
 
     /// The server's timers, if it has any: the loop wakes up for them.
     fn timers(&mut self) -> Option<&mut Timers> {
+        None
+    }
+
+    /// What the server keeps from one incarnation to the next, if it does: the loop commits what is staged after every event, and before an answer is sent,
+    /// with the reply to a `once` request. Without it such requests end with an error when the server dies.
+    fn records(&mut self) -> Option<&mut Records> {
         None
     }
 

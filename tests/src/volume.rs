@@ -99,9 +99,10 @@ impl DiskImage {
         self.folder.path().join("disk.img")
     }
 
-    /// What Skink calls the disk with the file system, if it is the first virtio disk.
-    pub fn device(&self) -> &'static str {
-        if self.layout == Layout::Whole { "/dev/vda" } else { "/dev/vda1" }
+    /// What Skink calls the file system, on the disk with a name.
+    pub fn device(&self, disk: &str) -> String {
+        let separator = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+        if self.layout == Layout::Whole { format!("/dev/{disk}") } else { format!("/dev/{disk}{separator}1") }
     }
 
     /// The file system alone, as a file.

@@ -2,16 +2,13 @@
 //!
 //! Besides the services of the system there are some of `tests/guest/src/bin/trouble.rs`, which do to themselves what they are asked to.
 
-use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use images::archive::BootArchive;
-use images::strip::strip;
-use images::{Image, Machine};
+use images::Machine;
 use tempfile::TempDir;
-use tests::{PROMPT, Shell, image};
+use tests::{PROMPT, Shell, archive_with_services, machine_with_archive};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -76,28 +73,10 @@ service chaos                   # kills others
     control
 ";
 
-/// The boot archive of the system with those services.
-fn archive() -> Result<Vec<u8>> {
-    let mut archive = BootArchive::default();
-    for (name, elf) in &image().programs {
-        let elf = strip(&fs::read(elf)?)?;
-        match name.as_str() {
-            "init" => archive.init(elf),
-            name => archive.program(name, elf)?,
-        }
-    }
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
-    archive.manifest(format!("{manifest}{SERVICES}").into_bytes());
-    archive.bytes()
-}
-
 /// The system with those services; the archive lives as long as the folder.
 fn system() -> Result<(Machine, TempDir)> {
-    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive().expect("an archive"));
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("boot.tar");
-    fs::write(&path, &*ARCHIVE)?;
-    Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    machine_with_archive(&ARCHIVE)
 }
 
 /// What `service info` says of one thing.
@@ -276,7 +255,6 @@ fn persist(shell: &mut Shell, typed: &str, answer: &str) -> Result<()> {
 const SYSTEM: [&str; 8] = ["uart", "console", "log", "rtc", "random", "null", "zero", "full"];
 
 #[test]
-#[ignore = "fails since the file servers are there: the job that kills does not end; see docs/testing.md"]
 fn a_storm_of_kills_is_survived() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine.smp(2))?;

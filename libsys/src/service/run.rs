@@ -1,7 +1,7 @@
 //! The loop itself.
 
 use super::statistics::Counters;
-use super::{Serve, outbox};
+use super::{Serve, commit, outbox};
 use crate::message::ServePage;
 use crate::sys::{Event, Served, Words};
 use crate::time::now;
@@ -54,6 +54,7 @@ impl<S: Serve> Service<S> {
                 Ok(Served::Stopped(answer)) => answer,
                 Ok(Served::Event(event)) => {
                     self.happen(channel, event);
+                    self.settle();
                     None
                 }
                 Err(Error::TimedOut) => None,
@@ -88,13 +89,41 @@ impl<S: Serve> Service<S> {
     #[inline(always)]
     pub fn answer(&mut self, request: &Request) -> Option<(Header, Words)> {
         if request.header().is_replayed()
-            && let Some(refusal) = refusal_of_replayed(request)
+            && let Some(refusal) = self.refusal_of_replayed(request)
         {
             return Some(self.refuse(request, refusal));
+        }
+        if self.server.records().is_some() {
+            return self.answer_and_commit(request);
         }
         match self.server.dispatch(request) {
             Answer::Reply(header, words) => Some((header, words)),
             other => self.answer_slowly(request, other),
+        }
+    }
+
+    /// The same in a server with records: an answer leaves when what it tells of is committed.
+    fn answer_and_commit(&mut self, request: &Request) -> Option<(Header, Words)> {
+        let key = commit::key_of(request);
+        if let Some(key) = &key
+            && let Some(known) = self.server.records().and_then(|records| commit::answered(records, key))
+        {
+            request.close_handles();
+            return Some(match known {
+                Ok(reply) => commit::put(reply),
+                Err(refusal) => self.refuse(request, refusal),
+            });
+        }
+        outbox::set_current(key);
+        let answer = match self.server.dispatch(request) {
+            Answer::Reply(header, words) => Some((header, words)),
+            other => self.answer_slowly(request, other),
+        };
+        outbox::set_current(None);
+        let records = self.server.records()?;
+        match commit::commit(records, key.zip(answer)) {
+            Ok(()) => answer,
+            Err(refusal) => Some(self.refuse(request, refusal)),
         }
     }
 
@@ -117,6 +146,18 @@ impl<S: Serve> Service<S> {
                 None
             }
         }
+    }
+
+    /// Why a request that an earlier incarnation had received is not tried again, if it is not.
+    #[cold]
+    fn refusal_of_replayed(&mut self, request: &Request) -> Option<Refusal> {
+        let stamp = ServePage::take().stamp();
+        if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
+            return Some(Refusal::Deadly);
+        }
+        // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
+        let is_once = request.header().class() == Some(Class::Once);
+        (is_once && self.server.records().is_none()).then_some(Refusal::Interrupted)
     }
 
     fn refuse(&self, request: &Request, refusal: Refusal) -> (Header, Words) {
@@ -150,10 +191,23 @@ impl<S: Serve> Service<S> {
             Event::Signals(bits) => self.server.signal(bits),
             Event::Close { badge, client, last } => {
                 self.server.close(badge, client, last);
+                if let Some(records) = self.server.records() {
+                    records.forget_replies(badge, client);
+                }
+                // Before it is acknowledged: else it would come again.
+                self.settle();
                 // A close that is acknowledged already (by another thread of the service) needs nothing more.
                 let _ = channel.acknowledge_close(badge, client);
             }
             Event::Withdrawn(call) => self.server.withdrawn(call),
+        }
+    }
+
+    /// Commits what is staged.
+    fn settle(&mut self) {
+        if let Some(records) = self.server.records() {
+            // Without a reply there is nothing that could be refused.
+            let _ = commit::commit(records, None);
         }
     }
 
@@ -167,8 +221,10 @@ impl<S: Serve> Service<S> {
             self.counters.gone();
         }
         self.run_timers();
+        self.settle();
         while outbox::is_waiting() {
             outbox::send();
+            self.settle();
         }
     }
 
@@ -187,17 +243,6 @@ impl<S: Serve> Service<S> {
     fn deadline(&mut self) -> Option<u64> {
         self.server.timers().and_then(|timers| timers.next_deadline())
     }
-}
-
-/// Why a request that an earlier incarnation had received is not tried again, if it is not.
-#[cold]
-fn refusal_of_replayed(request: &Request) -> Option<Refusal> {
-    let stamp = ServePage::take().stamp();
-    if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
-        return Some(Refusal::Deadly);
-    }
-    // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
-    (request.header().class() == Some(Class::Once)).then_some(Refusal::Interrupted)
 }
 
 /// Whether a server has a method of this identity.

@@ -6,8 +6,10 @@ use libsys::protocol::CharacterClient;
 use libsys::protocol::character::CharacterError;
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::Result;
+use libsys::state::{Keepsake, State};
 use libsys::wire::Shared;
-use libsys::{Account, Channel};
+use libsys::{Account, Channel, Memory, Object};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of each ring.
 const CAPACITY: u64 = 64 << 10;
@@ -25,10 +27,45 @@ pub struct Device {
     wake: (Channel, u64),
 }
 
+/// The rings, for the next incarnation: what was typed and not read, and what was written and not shown, outlives a console.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct KeptRings([Keepsake; 2]);
+
+impl KeptRings {
+    /// The rings, if they make sense: a device that has gone mad may have written anything.
+    fn take(self) -> Option<[Memory; 2]> {
+        let memory = [self.0[0].take::<Memory>().ok()?, self.0[1].take::<Memory>().ok()?];
+        let is_sound = |memory: &Memory| {
+            let mapping = Arc::new(memory.map_writable().ok()?);
+            Consumer::attach(mapping, 0).ok()
+        };
+        if memory.iter().all(|memory| is_sound(memory).is_some()) {
+            return Some(memory);
+        }
+        for memory in &memory {
+            let _ = memory.set_kept(false);
+        }
+        None
+    }
+}
+
 impl Device {
-    /// Attaches new rings; `bits` of `channel` are signalled when they change.
-    pub fn attach(client: CharacterClient, account: &Account, channel: Channel, bits: u64) -> Result<Device> {
-        let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
+    /// Attaches the rings of the incarnation before, or new ones; `bits` of `channel` are signalled when they change.
+    pub fn attach(
+        client: CharacterClient,
+        account: &Account,
+        state: &mut State<KeptRings>,
+        before: Option<KeptRings>,
+        (channel, bits): (Channel, u64),
+    ) -> Result<Device> {
+        let memory = match before.and_then(KeptRings::take) {
+            Some(memory) => memory,
+            None => {
+                let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
+                state.update(&KeptRings([Keepsake::of(&memory[0])?, Keepsake::of(&memory[1])?]))?;
+                memory
+            }
+        };
         let bad = |ring::BadRing| libsys::Error::BadState;
         let input = Consumer::attach(Arc::new(memory[0].map_writable()?), 0).map_err(bad)?;
         let output = Producer::attach(Arc::new(memory[1].map_writable()?), 0).map_err(bad)?;

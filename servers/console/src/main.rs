@@ -18,8 +18,9 @@ use discipline::{Discipline, Effect, LONGEST_LINE};
 use libsys::driver::{Context, Env, Result};
 use libsys::protocol::CharacterClient;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
-use libsys::protocol::registry::State;
+use libsys::protocol::registry;
 use libsys::service::{Parked, Reply, Server, Sessions, Subscribers};
+use libsys::state::State;
 use libsys::{Channel, Handle};
 
 /// Signal bits: the device's rings changed; its service changed its state.
@@ -54,7 +55,9 @@ struct Terminal {
 impl Server for Terminal {
     fn start(env: &Env) -> Result<Terminal> {
         let client: CharacterClient = env.client("device")?;
-        let device = Device::attach(client, env.account(), env.channel().signaller(RINGS)?, RINGS)?;
+        let (mut state, before) = State::open(env)?;
+        let signal = (env.channel().signaller(RINGS)?, RINGS);
+        let device = Device::attach(client, env.account(), &mut state, before, signal)?;
         let service = String::from(env.parameter("device").unwrap_or("uart"));
         let mut terminal = Terminal::new(device, service);
         // Without init's help a device that restarts is not noticed.
@@ -225,7 +228,7 @@ impl Terminal {
     /// The incarnation of the device's service, if it serves.
     fn running_incarnation(&self) -> Option<u64> {
         let service = libsys::env::get().registry().info(&self.service).ok()?;
-        (service.state == State::Ready).then_some(service.incarnation)
+        (service.state == registry::State::Ready).then_some(service.incarnation)
     }
 
     /// Attaches the rings to a device that has restarted.

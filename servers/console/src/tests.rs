@@ -7,7 +7,7 @@ use libsys::driver::{Done, Received, Stream, StreamDevice, StreamRing, WAKE};
 use libsys::fake::{self, FakeProcess};
 use libsys::protocol::ConsoleClient;
 use libsys::service::{self, CONTROL, Serve};
-use libsys::{Object, Rights, Session};
+use libsys::{Memory, Object, Rights, Session};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
@@ -105,11 +105,11 @@ impl Desk {
     fn serve_console(&self, device: Handle) {
         self.console.run(move |channel| {
             let client = client::open(Session::from_handle(device)).expect("a device");
-            let signaller = channel.signaller(RINGS).expect("a handle");
-            Terminal::new(
-                Device::attach(client, &fake::account(), signaller, RINGS).expect("attached"),
-                "played".into(),
-            )
+            let signal = (channel.signaller(RINGS).expect("a handle"), RINGS);
+            let memory = Memory::create(&fake::account(), 4096).expect("memory");
+            let (mut state, before) = State::of(memory.map_writable().expect("mapped")).expect("room");
+            let device = Device::attach(client, &fake::account(), &mut state, before, signal);
+            Terminal::new(device.expect("attached"), "played".into())
         });
     }
 

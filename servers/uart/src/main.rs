@@ -1,12 +1,15 @@
 //! 16550 serial port (National Semiconductor PC16550D), interrupt driven both ways. Serves `character`; needs the ports
 //! `registers` and the interrupt `irq`. Parameters: `baud` (115200), `fifo` (16; 0 for a part without one), `clock` (1843200 Hz).
-//!
 //! A restart neither drops what the FIFOs hold nor changes a line that is set up already.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+mod fifo;
 
 use libsys::driver::{Done, Env, Ports, Received, Result, StartError, Stream, StreamDevice, StreamRing, divisor};
 use libsys::ports::Gate;
 use libsys::protocol::character::{CharacterError, Line, Parity};
+
+use fifo::{Switched, switch};
 
 // Registers (data sheet, table II), and bits of theirs.
 const DATA: u16 = 0;
@@ -36,32 +39,36 @@ struct Uart {
     clock: u32,
     /// Bytes that the transmitter takes when it is empty.
     fifo: u8,
+    /// What was received before the FIFOs were turned on.
+    early: Option<u8>,
 }
 
 impl StreamDevice for Uart {
     const INTERRUPT: Option<&str> = Some("irq");
 
     fn start(env: &Env) -> Result<Uart> {
-        let (registers, clock) = (env.ports("registers")?, env.parse("clock")?.unwrap_or(1_843_200));
-        let mut uart = Uart { registers, clock, fifo: env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64) };
-        if uart.registers.read_u8(LINE_STATUS)? == 0xff {
+        let registers = env.ports("registers")?;
+        if registers.read_u8(LINE_STATUS)? == 0xff {
             return Err(StartError::Device("there is no serial port"));
         }
-        // Without the bits that empty them.
-        uart.registers.write_u8(FIFO_CONTROL, if uart.fifo > 1 { FIFO_AT_8 } else { 0 })?;
-        if uart.registers.read_u8(INTERRUPT_IDENTITY)? & FIFOS_ON != FIFOS_ON {
-            uart.fifo = 1;
-        }
-        uart.registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
-        Ok(uart)
+        let depth = env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64);
+        let Switched { are_on, early } = switch(&registers, depth > 1)?;
+        registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
+        Ok(Uart {
+            registers,
+            clock: env.parse("clock")?.unwrap_or(1_843_200),
+            fifo: if are_on { depth } else { 1 },
+            early,
+        })
     }
 
     fn receive(&mut self, input: &StreamRing) -> Done<Received> {
         // The gate closes at an overrun too, as reading the status forgets it.
         let mask = DATA_READY | OVERRUN;
         let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask, value: DATA_READY, count: 64 };
+        let early = self.early.take_if(|byte| input.put(&[*byte]) > 0).is_some();
         let burst = self.registers.drain(input.memory(), input.offset(), gate)?;
-        Ok(Received { bytes: burst.bytes, has_overrun: burst.status & OVERRUN != 0 })
+        Ok(Received { bytes: burst.bytes + u64::from(early), has_overrun: burst.status & OVERRUN != 0 })
     }
 
     fn send(&mut self, output: &StreamRing) -> Done<u64> {

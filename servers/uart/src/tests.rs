@@ -18,6 +18,8 @@ struct Chip {
     has_fifo: bool,
     fifo_on: bool,
     received: VecDeque<u8>,
+    /// What an emulator holds back until something is read and there is room.
+    held_back: VecDeque<u8>,
     sending: VecDeque<u8>,
     sent: Vec<u8>,
     overrun: bool,
@@ -72,7 +74,15 @@ impl PortDevice for Model {
         let has_divisor = chip.line_control & DIVISOR_ACCESS != 0;
         let value = match offset {
             0 | 1 if has_divisor => chip.divisor[usize::from(offset)],
-            0 => chip.received.pop_front().expect("nothing is read that is not there"),
+            0 => {
+                let byte = chip.received.pop_front();
+                assert!(byte.is_some() || chip.enable == 0, "nothing is read that is not there");
+                while chip.modem & 0x10 == 0 && chip.received.len() < chip.depth() && !chip.held_back.is_empty() {
+                    let next = chip.held_back.pop_front();
+                    chip.received.extend(next);
+                }
+                byte.unwrap_or(0)
+            }
             1 => chip.enable,
             2 => {
                 let identity = chip.identity();
@@ -108,7 +118,11 @@ impl PortDevice for Model {
             }
             2 => {
                 assert_eq!(value & 0x06, 0, "the FIFOs are not emptied");
-                chip.fifo_on = chip.has_fifo && value & 1 != 0;
+                let is_on = chip.has_fifo && value & 1 != 0;
+                if is_on != chip.fifo_on {
+                    chip.received.clear();
+                }
+                chip.fifo_on = is_on;
             }
             3 => chip.line_control = value,
             4 => chip.modem = value,
@@ -381,6 +395,19 @@ fn a_part_without_fifos_works_too() {
     machine.stream.write(&context(1), b"slow").expect("written");
     assert!(machine.arrive(1) && machine.arrive(2));
     assert_eq!((machine.read(), machine.send_all()), (vec![1, 2], b"slow".to_vec()));
+}
+
+#[test]
+fn what_was_typed_before_the_driver_is_there() {
+    for has_fifo in [true, false] {
+        let model = Arc::new(Model::default());
+        model.chip(|chip| chip.has_fifo = has_fifo);
+        assert!(model.arrive(b'e'));
+        model.chip(|chip| chip.held_back.extend(b"cho typed ahead, and more than a FIFO holds"));
+        let mut machine = start(model, &[]).expect("a driver");
+        machine.deliver();
+        assert_eq!(machine.read(), b"echo typed ahead, and more than a FIFO holds");
+    }
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Words with a few variables and files.
+
+use super::super::{Action, parse};
+use super::*;
+use alloc::vec;
+use proptest::prelude::*;
+
+struct Example;
+
+impl Surroundings for Example {
+    type Error = String;
+
+    fn parameter(&self, parameter: &Parameter) -> Option<String> {
+        match parameter {
+            Parameter::Status => Some("7".into()),
+            Parameter::Position(1) => Some("one two".into()),
+            Parameter::Count => Some("2".into()),
+            Parameter::Variable(name) if name == "x" => Some("X  Y".into()),
+            Parameter::Variable(name) if name == "star" => Some("*.rs".into()),
+            Parameter::Default(_, text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn positions(&self) -> Vec<String> {
+        vec!["one two".into(), "three".into()]
+    }
+
+    fn output(&mut self, script: &Script) -> Result<String, String> {
+        match script.statements.len() {
+            0 => Err("nothing to run".into()),
+            _ => Ok("a\nb\n\n".into()),
+        }
+    }
+
+    fn names(&mut self, directory: &str) -> Vec<String> {
+        let names: &[&str] = match directory {
+            "" => &["src", "b.rs", "a.rs", ".hidden.rs", "t[1]"],
+            "src/" => &["lib.rs", "run"],
+            "src/run/" => &["x.rs"],
+            _ => &[],
+        };
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    fn error(&self, text: String) -> String {
+        text
+    }
+}
+
+fn expand(text: &str) -> Result<String, String> {
+    let script = parse(text).map_err(|error| error.to_string())?;
+    let Some(statement) = script.statements.first() else {
+        return Ok(String::new());
+    };
+    let Action::Simple { words: all, .. } = &statement.pipelines[0].1.stages[0].action else {
+        return Err("not simple".into());
+    };
+    Ok(words(all, &mut Example)?.iter().map(|word| alloc::format!("[{word}]")).collect())
+}
+
+#[test]
+fn values_are_split_where_they_are_not_quoted() {
+    for (text, expected) in [
+        ("$x", "[X][Y]"),
+        ("\"$x\"", "[X  Y]"),
+        ("a${x}b", "[aX][Yb]"),
+        ("$nothing \"$nothing\" '' x$nothing", "[][][x]"),
+        ("$? \"$?\" '$?' ${?} $#", "[7][7][$?][7][2]"),
+        ("$1 \"$1\" $9", "[one][two][one two]"),
+        ("$@", "[one][two][three]"),
+        ("\"$@\"", "[one two][three]"),
+        ("\"a$@b\"", "[aone two][threeb]"),
+        ("\"$*\"", "[one two three]"),
+        ("$(a)", "[a][b]"),
+        ("\"$(a)\"", "[a\nb]"),
+        ("$((1 + x)) ${y:-other text}", ""),
+        ("${y:-other}-$((2*3))", "[other-6]"),
+    ] {
+        match expected {
+            "" => assert_eq!(expand(text), Err("`X  Y` is not a number".into())),
+            expected => assert_eq!(expand(text).as_deref(), Ok(expected), "{text}"),
+        }
+    }
+}
+
+#[test]
+fn patterns_become_names() {
+    for (text, expected) in [
+        ("*.rs", "[a.rs][b.rs]"),
+        (".*.rs", "[.hidden.rs]"),
+        ("'*'.rs \\*.rs \"*.rs\"", "[*.rs][*.rs][*.rs]"),
+        ("$star", "[a.rs][b.rs]"),
+        ("\"$star\"", "[*.rs]"),
+        ("[ab].rs [!a].rs ?.rs", "[a.rs][b.rs][b.rs][a.rs][b.rs]"),
+        ("*.c", "[*.c]"),
+        ("*/lib.rs", "[src/lib.rs]"),
+        ("*/*/*", "[src/run/x.rs]"),
+        ("src/*.rs /*", "[src/lib.rs][/*]"),
+        ("t'['1]", "[t[1]]"),
+        ("[ a ]", "[[][a][]]"),
+    ] {
+        assert_eq!(expand(text).as_deref(), Ok(expected), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn anything_is_expanded_or_refused(text in "(\\PC|[ '\"$*?\\[\\]/x@#{}()])*") {
+        let _ = expand(&text);
+    }
+}
