@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use ext4::superblock::Superblock;
 use ext4::Volume;
+use ext4::superblock::Superblock;
 use std::collections::BTreeMap;
 use volume::testing::{Dice, Event, SharedImage, cut};
 
