@@ -77,18 +77,18 @@ fn there_and_back(mebibytes: u64, layout: Layout, arguments: &[&str], cpus: u32)
     let host = tree();
     let image = DiskImage::fat(mebibytes, layout, arguments, Some(host.path())).unwrap();
     image.check_fat().unwrap();
-    let device = image.device();
+    let device = image.device("vda");
     let commands = [
         &format!("storage mount {device} /mnt"),
         "storage tree /mnt/tree",
         "storage copy /mnt/tree /mnt/copy",
-        "storage copy /bin/echo /mnt/program",
-        "/mnt/PROGRAM a program of the disk",
+        "storage copy /bin/echo /mnt/echo",
+        "/mnt/echo a program of the disk",
         "storage remove /mnt/tree",
         "storage write /mnt/pattern 2 77",
         "storage umount /mnt",
         &format!("storage mount {device} /mnt"),
-        "storage verify /mnt/pattern 2 77",
+        "storage verify /mnt/PATTERN 2 77",
         "storage umount /mnt",
     ];
     let text = exec(&on(&image).smp(cpus), &commands.join(" && ")).unwrap();
