@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::state::{Full, Keepsake, RecordKey, Records, Retained, Storage};
-use crate::{Channel, Error};
+use crate::{Channel, Error, Object};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -73,7 +73,7 @@ impl KeptSubscribers {
         KeptSubscribers { kind, by_badge: by_badge.collect() }
     }
 
-    /// As [`Subscribers::subscribe`], staged. Error: `Full`; what the session named before is in force then.
+    /// As [`Subscribers::subscribe`], staged. Error: `Full`: it is in force, but ends with this incarnation.
     pub fn subscribe<S: Storage>(
         &mut self,
         records: &mut Records<S>,
@@ -81,19 +81,19 @@ impl KeptSubscribers {
         channel: Channel,
         bits: u64,
     ) -> Result<(), Full> {
+        self.forget(records, cx.badge());
         if bits == 0 {
-            self.forget(records, cx.badge());
             return Ok(());
         }
-        let channel = Retained::keep(channel, records).map_err(|_| Full)?;
-        if let Err(full) = records.put(RecordKey::new(self.kind, cx.badge()), &(channel.keepsake(), bits)) {
-            channel.release(records);
-            return Err(full);
+        let key = RecordKey::new(self.kind, cx.badge());
+        let kept = records.keep(&channel).map_err(|_| Full);
+        let kept = kept.and_then(|channel| records.put(key, &(channel, bits)));
+        if kept.is_err() {
+            // Nothing names it: it goes with the process.
+            let _ = channel.set_kept(false);
         }
-        if let Some((former, _)) = self.by_badge.insert(cx.badge(), (channel, bits)) {
-            former.release(records);
-        }
-        Ok(())
+        self.by_badge.insert(cx.badge(), (Retained::of(channel), bits));
+        kept
     }
 
     /// As [`Subscribers::notify`].

@@ -13,12 +13,17 @@ impl<O: Object> Retained<O> {
     /// Keeps an object from the next commit on, which is to hold a record with [`Retained::keepsake`]. Errors: those of [`Records::keep`]; the object is closed then.
     pub fn keep<S: Storage>(object: O, records: &mut Records<S>) -> Result<Retained<O>, Error> {
         records.keep(&object)?;
-        Ok(Retained(ManuallyDrop::new(object)))
+        Ok(Retained::of(object))
+    }
+
+    /// An object that is to be closed as if it were kept.
+    pub(crate) fn of(object: O) -> Retained<O> {
+        Retained(ManuallyDrop::new(object))
     }
 
     /// The object that an earlier incarnation has kept. Errors: those of [`Keepsake::take`].
     pub fn recover(keepsake: Keepsake) -> Result<Retained<O>, Error> {
-        Ok(Retained(ManuallyDrop::new(keepsake.take()?)))
+        Ok(Retained::of(keepsake.take()?))
     }
 
     /// What a record names it by.
