@@ -114,7 +114,8 @@ impl Kept {
             [(LINE, &mut self.line, discipline.line()), (READY, &mut self.ready, &ready), (ECHO, &mut self.echo, echo)];
         for (key, before, now) in parts {
             if before != now {
-                now.clone_into(before);
+                before.clear();
+                before.extend_from_slice(now);
                 fits &= self.records.put_bytes(key, now).is_ok();
             }
         }
