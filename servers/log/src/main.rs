@@ -16,7 +16,6 @@ mod store;
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::str::FromStr;
 use libsys::driver::{Context, Env, Result};
 use libsys::protocol::ConsoleClient;

@@ -5,7 +5,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec;
-use alloc::vec::Vec;
 use libsys::WritableMapping;
 use libsys::protocol::log::{Cursor, Level, Record, Records};
 use serde::{Deserialize, Serialize};
@@ -164,5 +163,5 @@ impl Store {
 /// Bytes that the records take, for tests.
 #[cfg(test)]
 pub fn encoded_bytes(record: &Record) -> usize {
-    LENGTH + postcard::to_allocvec(record).map_or(0, |bytes: Vec<u8>| bytes.len())
+    LENGTH + postcard::to_allocvec(record).map_or(0, |bytes| bytes.len())
 }

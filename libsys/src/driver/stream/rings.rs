@@ -113,9 +113,7 @@ impl Rings {
 
     /// Forgets output rings of before that are empty.
     pub(super) fn drop_empty_outputs(&mut self, records: &mut Records) {
-        while let Some(empty) = self.left_outputs.pop_front_if(|ring| ring.available() == 0) {
-            empty.release(records);
-        }
+        drop_empty(&mut self.left_outputs, records);
     }
 
     /// Drops all output.
@@ -151,9 +149,7 @@ impl Rings {
 
     /// Stages that input of before goes where input goes now: whether some does.
     pub(super) fn forward(&mut self, records: &mut Records) -> bool {
-        while let Some(empty) = self.left_inputs.pop_front_if(|ring| ring.available() == 0) {
-            empty.release(records);
-        }
+        drop_empty(&mut self.left_inputs, records);
         let Some(from) = self.left_input() else { return false };
         let bytes = from.stage_taken(PART.min(self.input().room()));
         self.input().stage(&bytes);
@@ -239,6 +235,15 @@ impl Rings {
             self.staged = Some(kept);
         }
         Ok(())
+    }
+}
+
+/// Releases rings from the front on that have nothing left.
+fn drop_empty(left: &mut VecDeque<StreamRing>, records: &mut Records) {
+    while left.front().is_some_and(|ring| ring.available() == 0)
+        && let Some(empty) = left.pop_front()
+    {
+        empty.release(records);
     }
 }
 
