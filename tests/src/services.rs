@@ -1,38 +1,29 @@
-//! The system with services besides those of its manifest.
+//! The system with more services than it has.
 
 use std::fs;
 
 use anyhow::Result;
-use images::archive::BootArchive;
-use images::strip::strip;
 use images::{Image, Machine};
 use tempfile::TempDir;
 
-use crate::image;
+use super::image;
 
-/// The boot archive of the system, with lines for its manifest: `docs/manifest.md` says what each means.
+/// The boot archive of the system, in whose manifest `services` are behind the others; `docs/manifest.md` says what each line means.
 ///
 /// # Errors
 /// A program cannot be read.
-pub fn archive_with(services: &str) -> Result<Vec<u8>> {
-    let mut archive = BootArchive::default();
-    for (name, elf) in &image().programs {
-        let elf = strip(&fs::read(elf)?)?;
-        match name.as_str() {
-            "init" => archive.init(elf),
-            name => archive.program(name, elf)?,
-        }
-    }
+pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
+    let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
     archive.manifest(format!("{manifest}{services}").into_bytes());
     archive.bytes()
 }
 
-/// A machine for such an archive, which is in the folder.
+/// A machine with such an archive, which lives as long as the folder.
 ///
 /// # Errors
-/// The folder cannot be made.
-pub fn machine_of(archive: &[u8]) -> Result<(Machine, TempDir)> {
+/// The archive cannot be written.
+pub fn machine_with_archive(archive: &[u8]) -> Result<(Machine, TempDir)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("boot.tar");
     fs::write(&path, archive)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use images::Machine;
 use tempfile::TempDir;
-use tests::{Shell, archive_with, machine_of};
+use tests::{Shell, archive_with_services, machine_with_archive};
 
 /// One that kills others.
 const SERVICES: &str = "
@@ -34,8 +34,8 @@ const CASES: &str =
 const TIMEOUT: Duration = Duration::from_secs(280);
 
 fn system() -> Result<(Machine, TempDir)> {
-    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with(SERVICES).expect("an archive"));
-    let (machine, folder) = machine_of(&ARCHIVE)?;
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    let (machine, folder) = machine_with_archive(&ARCHIVE)?;
     Ok((machine.timeout(TIMEOUT), folder))
 }
 

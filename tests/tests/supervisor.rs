@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use images::Machine;
 use tempfile::TempDir;
-use tests::{PROMPT, Shell, archive_with, machine_of};
+use tests::{PROMPT, Shell, archive_with_services, machine_with_archive};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -75,8 +75,8 @@ service chaos                   # kills others
 
 /// The system with those services; the archive lives as long as the folder.
 fn system() -> Result<(Machine, TempDir)> {
-    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with(SERVICES).expect("an archive"));
-    machine_of(&ARCHIVE)
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    machine_with_archive(&ARCHIVE)
 }
 
 /// What `service info` says of one thing.

@@ -18,23 +18,23 @@ pub(super) fn key_of(request: &Request) -> Option<ReplyKey> {
     Some(ReplyKey { badge: context.badge(), client: context.client(), key: context.key()? })
 }
 
-/// What was answered to a request already, if it was.
+/// What was answered to a request already, if it was; or why its answer could not be kept.
 pub(super) fn answered<S: Storage>(records: &Records<S>, key: &ReplyKey) -> Option<Result<KeptReply, Refusal>> {
     match records.reply_to(key) {
-        Known::New => None,
+        Known::New => (!records.has_reserve()).then_some(Err(Refusal::Exhausted)),
         Known::Answered(reply) => Some(Ok(reply)),
         Known::Stale => Some(Err(Refusal::Malformed)),
     }
 }
 
-/// Commits what is staged, with the reply in the serve page to the request of a key, and with the answers to kept calls that wait in the outbox. Whether anything was. Error: `Unencodable`
+/// Commits what is staged, with the reply in the serve page to the request of a key, and with the answers to kept calls that wait in the outbox. Error: `Unencodable`
 /// (a handle of the reply cannot be kept); nothing is committed then.
 pub(super) fn commit<S: Storage>(
     records: &mut Records<S>,
     own: Option<(ReplyKey, (Header, Words))>,
-) -> Result<bool, Refusal> {
+) -> Result<(), Refusal> {
     if records.is_clean() {
-        return Ok(false);
+        return Ok(());
     }
     let own = own.map(|(key, (header, words))| (key, take(header, words)));
     let mut staged = own.as_ref().map_or(Ok(()), |(key, reply)| records.stage_reply(key, reply));
@@ -50,7 +50,7 @@ pub(super) fn commit<S: Storage>(
         return Err(Refusal::Unencodable);
     }
     records.commit();
-    Ok(true)
+    Ok(())
 }
 
 /// The reply in the serve page.

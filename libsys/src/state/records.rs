@@ -196,12 +196,13 @@ impl<S: Storage> Records<S> {
         self.finish(start, RESERVE / 2)
     }
 
-    /// Stages a reply. There is room for it unless too many clients wait for theirs: then it is not kept, and its request is carried out again if the server dies before it is sent.
+    /// Stages a reply, for which there is room behind [`Records::has_reserve`].
     pub(super) fn put_reply(&mut self, key: RecordKey, value: &[u8]) {
         let start = begin(&mut self.staged, key);
         self.staged.extend_from_slice(value);
         if self.finish(start, 0).is_err() {
-            crate::warn!("a reply is not kept: the Memory for the service's state is full");
+            // The reserve is as long as two messages; many deferred answers in one commit may be longer.
+            crate::warn!("a reply is not kept: {Full}");
         }
     }
 
@@ -211,6 +212,11 @@ impl<S: Storage> Records<S> {
         let Some(change) = Changes::of(&self.staged).filter(is_it).last() else { return false };
         self.staged[change.value].copy_from_slice(value);
         true
+    }
+
+    /// Whether there is room for the reply to a request that stages what it likes.
+    pub(crate) fn has_reserve(&self) -> bool {
+        COMMIT_HEADER + self.live + RESERVE <= self.half_bytes()
     }
 
     /// Stages that there is no record under a key any more.

@@ -69,7 +69,15 @@ impl<V: Volume> FileServer<V> {
 
     /// An open file or directory, and its session.
     pub(crate) fn add_open(&mut self, open: Open) -> Result<Session> {
-        let badge = self.opens.add(&open)?;
+        self.volume.hold(open.node)?;
+        let minted = self.opens.add(&open).and_then(|badge| self.mint(&open, badge));
+        if minted.is_err() {
+            self.lost_name(open.node);
+        }
+        minted
+    }
+
+    fn mint(&mut self, open: &Open, badge: u64) -> Result<Session> {
         let minted = self.note_node(badge, open.node).and_then(|()| {
             let minted = self.channel.mint(badge, self.account);
             minted.map_err(|_| FileError::Exhausted)

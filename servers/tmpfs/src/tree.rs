@@ -439,6 +439,9 @@ impl Volume for Tree {
     }
 
     fn release(&mut self, number: NodeId) {
+        if self.left.is_empty() && !self.is_unnamed(number) {
+            return;
+        }
         let mut left = core::mem::take(&mut self.left);
         left.push(number);
         for number in left {
