@@ -13,7 +13,7 @@
 //!
 //! # Death of the server
 //!
-//! See [`super::filesystem`]. Buffers have to be lent again (`NotLent` says so), and locks and notifications asked for again.
+//! See [`super::filesystem`]. Where open files outlive the server, so do their positions, locks and notifications. Buffers have to be lent again (`NotLent` says so; nothing was done then).
 
 use super::filesystem::{FileError, NodeKind, Status, StatusChange};
 use crate::service::{Context, Reply};
@@ -143,8 +143,8 @@ pub trait File {
 
     /// Lends Memory for [`File::read`] and [`File::write`]; returns its number. At most [`BUFFERS`] a process and server.
     ///
-    /// Rights: any session; the Memory, not sealed, with `READ`, `WRITE` and `INSPECT`, of at most [`BUFFER_BYTES`]. Errors: `OutOfRange`, `Exhausted`. *replay*: one that was lent and
-    /// whose number never arrived goes with the session.
+    /// Rights: any session; the Memory, not sealed, with `READ`, `WRITE` and `INSPECT`, of at most [`BUFFER_BYTES`]. Errors: `OutOfRange`, `Exhausted`. *replay*: what an
+    /// incarnation was lent goes with it.
     #[replay]
     fn lend(&mut self, cx: &Context, memory: Memory) -> Result<u32, FileError>;
 }

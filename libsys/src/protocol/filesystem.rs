@@ -15,8 +15,8 @@
 //!
 //! # Death of the server
 //!
-//! Until open files are a part of what a server keeps, a session to a file that was opened before its death answers `BadSession`;
-//! sessions that init or vfs handed out (the roots of mounts) stay what they are.
+//! Sessions stay what they are, roots of mounts, directories and open files, and each request is carried out once, where the file system keeps what it promised: those in memory do. Of the others a
+//! session to a file that was opened before the death answers `BadSession`, and only roots that init or vfs handed out stay.
 
 use crate::service::{Context, Reply};
 use crate::{ExitStatus, Session};

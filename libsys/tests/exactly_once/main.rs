@@ -208,3 +208,31 @@ fn an_error_is_an_answer() {
     let served = Served::start();
     assert_eq!(served.client(7).pay_in(1), Err(CallError::Failed(BankError::NoAccount)));
 }
+
+#[test]
+fn a_session_that_nobody_fetches_is_given_up() {
+    let served = Served::start();
+    let root = served.client(1);
+    assert_eq!(root.total(), Ok((0, 0)));
+    let before = served.process.open_handles();
+    // Wherever the server dies in the middle of the request: before the commit, between commit and reply, behind it.
+    for calls in 0..24 {
+        let client = FakeProcess::new();
+        let session = client.grant(client::Client::link(&root).session(), Rights::all(), false);
+        served.process.kill_after(Some(calls));
+        let opening = client.spawn(move || {
+            let bank: BankClient = client::unchecked(Session::from_handle(session));
+            bank.open().map(drop)
+        });
+        while !opening.is_finished() && served.process.exit_record().state != ProcessState::Dead as u32 {
+            thread::yield_now();
+        }
+        client.kill(ExitReason::Killed);
+        served.process.kill_after(None);
+        served.restart_dead();
+        let _ = opening.join();
+        while root.total() != Ok((0, 0)) || served.process.open_handles() > before {
+            thread::yield_now();
+        }
+    }
+}
