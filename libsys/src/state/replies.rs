@@ -104,7 +104,8 @@ impl<S: Storage> Records<S> {
     /// Notes which handles of replies were not sent by the incarnation before.
     pub(super) fn recover_replies(&mut self) {
         let (first, last) = (lanes_of(0).0, lanes_of(u64::MAX).1);
-        let has_handles = |key: &RecordKey| self.word_of(*key, HEADER).is_some_and(|header| Header(header).handles() > 0);
+        let has_handles =
+            |key: &RecordKey| self.word_of(*key, HEADER).is_some_and(|header| Header(header).handles() > 0);
         let with_handles: Vec<RecordKey> = self.keys(first, last).filter(has_handles).collect();
         self.unsent.extend(with_handles);
     }
