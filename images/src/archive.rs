@@ -5,6 +5,7 @@
 //! | `init` | the supervisor's ELF |
 //! | `manifest` | the services, as text |
 //! | `bin/NAME` | every other program's ELF |
+//! | `bin/NAME`, a hard link | another name of one of them |
 //!
 //! The same contents give the same bytes: no times, owners or modes of the host get in.
 
@@ -19,11 +20,13 @@ use tar::{Builder, EntryType, Header};
 #[derive(Debug, Clone, Default)]
 pub struct BootArchive {
     /// By path in the archive. `init` and `manifest` come first: the kernel looks for `init`.
-    entries: BTreeMap<(u8, String), Entry>,
+    files: BTreeMap<(u8, String), File>,
+    /// The path that each link is another name of, by its own. They stand behind all files.
+    links: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct File {
     mode: u32,
     data: Vec<u8>,
 }
@@ -31,12 +34,12 @@ struct Entry {
 impl BootArchive {
     /// Adds the supervisor's ELF file.
     pub fn init(&mut self, elf: Vec<u8>) {
-        self.entries.insert((0, "init".to_string()), Entry { mode: 0o755, data: elf });
+        self.files.insert((0, "init".to_string()), File { mode: 0o755, data: elf });
     }
 
     /// Adds the text that says which services there are.
     pub fn manifest(&mut self, text: Vec<u8>) {
-        self.entries.insert((1, "manifest".to_string()), Entry { mode: 0o644, data: text });
+        self.files.insert((1, "manifest".to_string()), File { mode: 0o644, data: text });
     }
 
     /// Adds a program's ELF file.
@@ -44,11 +47,23 @@ impl BootArchive {
     /// # Errors
     /// There is a program of that name already, or the name is too long for the format.
     pub fn program(&mut self, name: &str, elf: Vec<u8>) -> Result<()> {
-        let path = format!("bin/{name}");
-        let entry = Entry { mode: 0o755, data: elf };
-        if self.entries.insert((2, path), entry).is_some() {
+        let path = program_path(name);
+        if self.links.contains_key(&path) || self.files.insert((2, path), File { mode: 0o755, data: elf }).is_some() {
             bail!("two programs are called {name}: rename the binary of one of the packages");
         }
+        Ok(())
+    }
+
+    /// Adds another name of a program.
+    ///
+    /// # Errors
+    /// There is a program of that name already.
+    pub fn link(&mut self, name: &str, program: &str) -> Result<()> {
+        let path = program_path(name);
+        if self.files.contains_key(&(2, path.clone())) || self.links.contains_key(&path) {
+            bail!("{program} wants the name {name} as well, and another program has it");
+        }
+        self.links.insert(path, program_path(program));
         Ok(())
     }
 
@@ -58,18 +73,19 @@ impl BootArchive {
     /// A name that ustar cannot hold.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let mut builder = Builder::new(Vec::new());
-        for ((_, path), entry) in &self.entries {
+        for ((_, path), file) in &self.files {
             align(&mut builder)?;
-            let mut header = Header::new_ustar();
-            header.set_path(path).with_context(|| format!("{path} does not fit into the archive"))?;
-            header.set_entry_type(EntryType::Regular);
-            header.set_size(entry.data.len() as u64);
-            header.set_mode(entry.mode);
-            header.set_mtime(0);
-            header.set_uid(0);
-            header.set_gid(0);
+            let mut header = header(path, EntryType::Regular, file.data.len())?;
+            header.set_mode(file.mode);
             header.set_cksum();
-            builder.append(&header, entry.data.as_slice())?;
+            builder.append(&header, file.data.as_slice())?;
+        }
+        for (path, target) in &self.links {
+            let mut header = header(path, EntryType::Link, 0)?;
+            header.set_link_name(target).with_context(|| format!("{target} does not fit into the archive"))?;
+            header.set_mode(0o755);
+            header.set_cksum();
+            builder.append(&header, [].as_slice())?;
         }
         Ok(builder.into_inner()?)
     }
@@ -91,6 +107,23 @@ impl BootArchive {
     }
 }
 
+/// Where a program is in the archive.
+fn program_path(name: &str) -> String {
+    format!("bin/{name}")
+}
+
+/// A header that has nothing of the host; its checksum is still to be set.
+fn header(path: &str, kind: EntryType, bytes: usize) -> Result<Header> {
+    let mut header = Header::new_ustar();
+    header.set_path(path).with_context(|| format!("{path} does not fit into the archive"))?;
+    header.set_entry_type(kind);
+    header.set_size(bytes as u64);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    Ok(header)
+}
+
 /// Bytes of a header, and the unit of everything in the format.
 const BLOCK: usize = 512;
 
@@ -102,14 +135,8 @@ fn align(builder: &mut Builder<Vec<u8>>) -> Result<()> {
     let contents = builder.get_ref().len() + BLOCK;
     let gap = contents.next_multiple_of(PAGE) - contents;
     let Some(bytes) = gap.checked_sub(BLOCK) else { return Ok(()) };
-    let mut header = Header::new_ustar();
-    header.set_path("align")?;
-    header.set_entry_type(EntryType::XHeader);
-    header.set_size(bytes as u64);
+    let mut header = header("align", EntryType::XHeader, bytes)?;
     header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
     header.set_cksum();
     // «%d comment=%s\n» with the length of all of it (IEEE Std 1003.1, «pax Extended Header»).
     let mut text = format!("{bytes} comment=").into_bytes();
@@ -167,6 +194,21 @@ mod tests {
     fn refuses_two_of_a_name() {
         let mut archive = sample(&["uart"]);
         assert!(archive.program("uart", Vec::new()).is_err());
+    }
+
+    #[test]
+    fn links_stand_behind_all_files() {
+        let mut archive = sample(&["tools", "uart"]);
+        archive.link("cat", "tools").unwrap();
+        assert!(archive.link("uart", "tools").is_err());
+        assert!(archive.link("cat", "uart").is_err());
+        assert!(archive.program("cat", Vec::new()).is_err());
+        let bytes = archive.bytes().unwrap();
+        let mut read = tar::Archive::new(bytes.as_slice());
+        let entry = read.entries().unwrap().last().unwrap().unwrap();
+        assert_eq!(entry.path().unwrap(), Path::new("bin/cat"));
+        assert_eq!(entry.link_name().unwrap().unwrap(), Path::new("bin/tools"));
+        assert_eq!(entry.header().entry_type(), EntryType::Link);
     }
 
     #[test]

@@ -126,6 +126,7 @@ mod tests {
             kernel: "/nowhere".into(),
             archive: "/nowhere".into(),
             programs: BTreeMap::new(),
+            links: BTreeMap::new(),
             warnings: String::new(),
         };
         End::judge(ExitStatus::from_raw(code << 8), log, complaint, commands, &image)

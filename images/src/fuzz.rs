@@ -51,8 +51,13 @@ mod tests {
 
     #[test]
     fn the_guest_gets_calls_and_seed() {
-        let image =
-            Image { kernel: "/k".into(), archive: "/a".into(), programs: BTreeMap::new(), warnings: String::new() };
+        let image = Image {
+            kernel: "/k".into(),
+            archive: "/a".into(),
+            programs: BTreeMap::new(),
+            links: BTreeMap::new(),
+            warnings: String::new(),
+        };
         let mut fuzzing = Fuzzing { calls: 100_000_000, seed: u64::MAX, cpus: 1 };
         let line = |fuzzing: &Fuzzing| {
             let machine = fuzzing.machine(&image, None);

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::archive::BootArchive;
 use crate::compile::{Artifacts, compile};
 use crate::lock::FileLock;
 use crate::manifest;
+use crate::names::names;
 use crate::progress::Progress;
 use crate::strip::strip;
 use crate::symbols::Symbols;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Role, Workspace};
+
+/// The supervisor's name in the archive.
+const INIT: &str = "init";
 
 /// A system that is ready to boot.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Image {
     /// The ELF file with symbols of each program, by its name in the archive; the supervisor
     /// is `init`.
     pub programs: BTreeMap<String, PathBuf>,
+    /// The program that each further name in the archive stands for.
+    pub links: BTreeMap<String, String>,
     /// The compiler's warnings, empty when there are none.
     pub warnings: String,
 }
@@ -36,8 +42,17 @@ impl Image {
     /// # Errors
     /// There is no such program.
     pub fn symbols(&self, name: &str) -> Result<Symbols> {
+        let name = self.links.get(name).map_or(name, String::as_str);
         let elf = self.programs.get(name).with_context(|| format!("the boot archive has no program {name}"))?;
         Symbols::open(elf)
+    }
+
+    /// A boot archive with the programs, under all their names, and without a manifest.
+    ///
+    /// # Errors
+    /// A program cannot be read any more.
+    pub fn programs_archive(&self) -> Result<BootArchive> {
+        Ok(pack(&self.programs)?.0)
     }
 }
 
@@ -63,26 +78,24 @@ pub fn build_with(workspace: &Workspace, progress: &Progress) -> Result<Image> {
     assemble(workspace, artifacts)
 }
 
-/// Packs the boot archive.
+/// Makes the boot archive's file.
 fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
-    let mut archive = BootArchive::default();
     let mut programs = BTreeMap::new();
     let mut kernel = None;
     for program in artifacts.programs {
-        if program.role == Role::Kernel {
-            kernel = Some(program.elf);
-            continue;
+        let name = match program.role {
+            Role::Kernel => {
+                kernel = Some(program.elf);
+                continue;
+            }
+            Role::Init => INIT.to_string(),
+            Role::Program => program.name,
+        };
+        if programs.insert(name.clone(), program.elf).is_some() {
+            bail!("two programs are called {name}: rename the binary of one of the packages");
         }
-        let stripped = fs::read(&program.elf)
-            .map_err(anyhow::Error::from)
-            .and_then(|elf| strip(&elf))
-            .with_context(|| format!("cannot pack {}", program.elf.display()))?;
-        match program.role {
-            Role::Init => archive.init(stripped),
-            _ => archive.program(&program.name, stripped)?,
-        }
-        programs.insert(program.name, program.elf);
     }
+    let (mut archive, links) = pack(&programs)?;
     let path = workspace.root().join(manifest::PATH);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     manifest::check(Path::new(manifest::PATH), &text, |name| programs.contains_key(name))?;
@@ -93,6 +106,28 @@ fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
         kernel: kernel.context("the package in microkernel/ has no program: it needs [[bin]] name = \"skink\"")?,
         archive: path,
         programs,
+        links,
         warnings: artifacts.warnings,
     })
+}
+
+/// An archive of programs, and the links in it.
+fn pack(programs: &BTreeMap<String, PathBuf>) -> Result<(BootArchive, BTreeMap<String, String>)> {
+    let mut archive = BootArchive::default();
+    let mut links = BTreeMap::new();
+    for (program, path) in programs {
+        let (stripped, names) = fs::read(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|elf| Ok((strip(&elf)?, names(&elf)?)))
+            .with_context(|| format!("cannot pack {}", path.display()))?;
+        match program.as_str() {
+            INIT => archive.init(stripped),
+            name => archive.program(name, stripped)?,
+        }
+        for name in names {
+            archive.link(&name, program)?;
+            links.insert(name, program.clone());
+        }
+    }
+    Ok((archive, links))
 }

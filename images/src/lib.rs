@@ -5,7 +5,7 @@
 //! | [`workspace`] | `Workspace` | where things are, which packages run on the target |
 //! | [`toolchain`] | `Toolchain` | a compiler and linker for `x86_64-unknown-none`, found or made |
 //! | [`compile`] | `Artifacts` | the one cargo build of everything that runs on the target |
-//! | [`archive`], [`strip`], [`manifest`] | `BootArchive` | the boot archive, and the check of what it says |
+//! | [`archive`], [`strip`], [`names`], [`manifest`] | `BootArchive` | the boot archive, and the check of what it says |
 //! | [`image`] | `Image` | the result of a build: kernel, archive, programs with symbols |
 //! | [`machine`], [`disk`], [`accelerator`], [`command_line`] | `Machine` | which machine QEMU makes |
 //! | [`qemu`], [`emulator`] | `Emulator` | QEMU found or installed; one running QEMU |
@@ -40,6 +40,7 @@ pub mod linker;
 pub mod lock;
 pub mod machine;
 pub mod manifest;
+pub mod names;
 pub mod percent;
 pub mod progress;
 pub mod qemu;

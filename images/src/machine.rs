@@ -275,6 +275,7 @@ mod tests {
             kernel: "/k/skink".into(),
             archive: "/k/boot.tar".into(),
             programs: BTreeMap::new(),
+            links: BTreeMap::new(),
             warnings: String::new(),
         })
     }

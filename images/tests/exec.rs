@@ -14,7 +14,13 @@ const BEGIN: &str = r"printf '\033]skink;begin\007'";
 const QEMU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripted/qemu");
 
 fn image() -> Image {
-    Image { kernel: "/nowhere".into(), archive: "/nowhere".into(), programs: BTreeMap::new(), warnings: String::new() }
+    Image {
+        kernel: "/nowhere".into(),
+        archive: "/nowhere".into(),
+        programs: BTreeMap::new(),
+        links: BTreeMap::new(),
+        warnings: String::new(),
+    }
 }
 
 /// Runs commands on a machine that does what the shell script says.

@@ -12,7 +12,8 @@ use libsys::{Error, Memory, Object, Rights};
 #[derive(Debug, Default)]
 pub struct Programs {
     prepared: Vec<(String, Rc<Program>)>,
-    files: Vec<(String, Memory, u64)>,
+    /// By where they are in the archive: a program may have several names.
+    files: Vec<(usize, Memory, u64)>,
 }
 
 impl Supervisor {
@@ -36,20 +37,20 @@ impl Supervisor {
     /// A program's ELF file in sealed Memory, and its length. `None`: there is no such program.
     pub(crate) fn file(&mut self, name: &str) -> Option<Result<(Memory, u64), Error>> {
         let range = self.archive.program(name)?;
-        Some(self.sealed_file(name, range))
+        Some(self.sealed_file(range))
     }
 
-    fn sealed_file(&mut self, name: &str, range: core::ops::Range<usize>) -> Result<(Memory, u64), Error> {
+    fn sealed_file(&mut self, range: core::ops::Range<usize>) -> Result<(Memory, u64), Error> {
         let rights = Rights::READ | Rights::EXECUTE | Rights::INSPECT | Rights::DUPLICATE;
-        if let Some((_, memory, bytes)) = self.programs.files.iter().find(|(known, ..)| known == name) {
+        if let Some((_, memory, bytes)) = self.programs.files.iter().find(|(start, ..)| *start == range.start) {
             return Ok((memory.duplicate(rights)?, *bytes));
         }
-        let bytes = range.len() as u64;
+        let (start, bytes) = (range.start, range.len() as u64);
         let memory = Memory::create(&self.machine.account, bytes.max(1))?;
         memory.map_writable()?.copy_in(0, &self.archive_bytes[range]);
         memory.seal()?;
         let copy = memory.duplicate(rights)?;
-        self.programs.files.push((name.to_string(), memory, bytes));
+        self.programs.files.push((start, memory, bytes));
         Ok((copy, bytes))
     }
 }

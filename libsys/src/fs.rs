@@ -176,13 +176,20 @@ pub fn read_link(path: &str) -> Result<String> {
 
 /// Copies a file's contents and permission bits; how many bytes.
 pub fn copy(from: &str, to: &str) -> Result<u64> {
-    let mut source = File::open(from)?;
+    let source = File::open(from)?;
     let metadata = source.metadata()?;
     if metadata.is_dir() {
         return Err(FileError::IsDirectory.into());
     }
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(metadata.status().mode);
-    io::copy(&mut source, &mut options.open(to)?)
+    let target = options.open(to)?;
+    let mut total = 0;
+    loop {
+        match source.send_to(&target, usize::MAX)? {
+            0 => return Ok(total),
+            count => total += count as u64,
+        }
+    }
 }
 
 /// All of a file.

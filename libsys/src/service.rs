@@ -7,12 +7,14 @@
 //! | type | for |
 //! |---|---|
 //! | [`Sessions`] | something for each session, gone with its close |
-//! | [`Subscribers`] | channels to signal when something is ready |
+//! | [`Subscribers`], [`KeptSubscribers`] | channels to signal when something is ready; such that outlive the process |
 //! | [`Reply`], [`Kept`], [`Parked`] | calls that are answered later |
 //! | [`Timers`] | timers, lent to the loop by [`Server::timers`] |
+//! | [`Records`] | what outlives the process, lent to the loop by [`Server::records`] |
 //!
 //! Whatever a client sends, the loop goes on: what does not decode is refused and counted ([`Statistics`]).
 
+mod commit;
 mod context;
 mod entry;
 mod outbox;
@@ -32,12 +34,13 @@ pub use run::Service;
 pub use sessions::Sessions;
 pub use start::{Result, StartError};
 pub use statistics::Statistics;
-pub use subscribers::Subscribers;
+pub use subscribers::{KeptSubscribers, Subscribers};
 
 pub(crate) use outbox::Outbox;
 
 use crate::env::{self, Env};
 use crate::protocol::registry::State;
+use crate::state::Records;
 use crate::time::{TimerId, Timers};
 use crate::wire::{Answer, Method, Request};
 use crate::{Channel, Handle};
@@ -66,6 +69,22 @@ pub trait Server: Sized {
     fn timers(&mut self) -> Option<&mut Timers> {
         None
     }
+
+    /// What the server keeps from one incarnation to the next, if it does: the loop commits what is staged after every event, and before an answer is sent,
+    /// with the reply to a `once` request. Without it such requests end with an error when the server dies, or are repeated: [`Server::is_stateless`].
+    fn records(&mut self) -> Option<&mut Records> {
+        None
+    }
+
+    /// Whether nothing that a request changes outlives it: then a `once` request that comes again after a death is carried out again.
+    /// Without [`Server::records`] it ends with an error otherwise.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
+    /// What was staged is true from now on: what others see at once may follow it, such as the index of a ring or a signal that is sent once. What is
+    /// staged here is committed next, so it has to come to an end. A server that was restarted does the same at its start, for it may have died in between.
+    fn committed(&mut self) {}
 
     /// A timer has expired.
     fn timer(&mut self, timer: TimerId) {

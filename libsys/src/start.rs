@@ -96,3 +96,19 @@ macro_rules! main {
         }
     };
 }
+
+/// Names under which a program is in `/bin` besides its own: `libsys::names!("cat", "ls");`. The host tool reads them from the program
+/// ([`abi::note::NamesNote`]), and makes links in the boot archive. The program sees in its first argument under which it was called.
+#[macro_export]
+macro_rules! names {
+    ($($name:literal),+) => {
+        #[cfg(target_os = "none")]
+        const _: () = {
+            const NAMES: &str = concat!($($name, "\n"),+);
+
+            #[used]
+            #[unsafe(link_section = ".note.skink.names")]
+            static NOTE: $crate::abi::note::NamesNote<{ NAMES.len() }> = $crate::abi::note::NamesNote::new(NAMES);
+        };
+    };
+}

@@ -1,11 +1,26 @@
-//! What a service keeps from one incarnation to the next, in its simplest form: one value, small enough to be written as a whole
-//! whenever it changes.
+//! What a service keeps from one incarnation to the next.
+//!
+//! | module | for |
+//! |---|---|
+//! | [`records`] | records that change together, and with the reply to the request that changed them: exactly once |
+//! | [`replies`] | those replies |
+//! | [`Retained`] | an object that outlives the process, while it is used |
+//! | here | one value, small enough to be written as a whole whenever it changes |
 //!
 //! It lies in Memory that init made for the service and gives every incarnation under the name `state` (the line `state BYTES` of
 //! the manifest). There are two copies; the one that is not valid is written, and then counts: so whatever the instruction at which the
 //! service dies, the next incarnation finds the last value that [`State::update`] has finished, or the one before.
 //!
 //! Larger things are objects of their own, [kept](crate::Object::set_kept), whose handles are in the value: see [`Keepsake`].
+
+pub mod records;
+pub mod replies;
+mod retained;
+mod storage;
+
+pub use records::{Full, RecordKey, Records};
+pub use retained::Retained;
+pub use storage::Storage;
 
 use crate::driver::Env;
 use crate::service::{Result, StartError};

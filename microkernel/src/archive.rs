@@ -1,5 +1,7 @@
 //! The boot archive ([`abi::archive`]), as far as the kernel reads it: to find init.
 
+use abi::archive::EntryKind;
+
 /// The contents of a file of the archive.
 ///
 /// # Errors
@@ -10,7 +12,7 @@ pub fn find<'a>(archive: &'a [u8], name: &[u8]) -> Result<&'a [u8], &'static str
     }
     let mut at = 0;
     while let Some((entry, next)) = abi::archive::entry(archive, at)? {
-        if entry.is_file && entry.name == name {
+        if entry.kind == EntryKind::File && entry.name == name {
             return Ok(&archive[entry.range]);
         }
         at = next;

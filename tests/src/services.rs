@@ -3,8 +3,6 @@
 use std::fs;
 
 use anyhow::Result;
-use images::archive::BootArchive;
-use images::strip::strip;
 use images::{Image, Machine};
 use tempfile::TempDir;
 
@@ -15,14 +13,7 @@ use super::image;
 /// # Errors
 /// A program cannot be read.
 pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
-    let mut archive = BootArchive::default();
-    for (name, elf) in &image().programs {
-        let elf = strip(&fs::read(elf)?)?;
-        match name.as_str() {
-            "init" => archive.init(elf),
-            name => archive.program(name, elf)?,
-        }
-    }
+    let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
     archive.manifest(format!("{manifest}{services}").into_bytes());
     archive.bytes()

@@ -1,6 +1,6 @@
 //! Commands at the shell, as `cargo run -- run --exec` runs them: their output and their status.
 
-use images::{Machine, MachineKind};
+use images::{Disk, Machine, MachineKind};
 
 fn run(machine: &Machine, commands: &str) -> (String, u8) {
     let result = machine.run_exec(commands).expect("QEMU runs");
@@ -28,7 +28,24 @@ fn every_kind_of_machine_boots() {
 
 #[test]
 fn little_memory_is_enough() {
-    check_boot(&tests::machine().memory(32));
+    let machine = tests::machine().memory(32);
+    check_boot(&machine);
+    let commands = "mkdir /tmp/d; cp /bin/ls /tmp/d/a; mv /tmp/d/a /tmp/d/b; cmp /tmp/d/b /bin/ls && grep -c usage /tmp/d/b; \
+                    dd if=/dev/zero of=/dev/ram0 count=64 status=none; sha256sum /bin/tools; find /tmp -type f; sort /sys/version; \
+                    du -s /tmp; rm -r /tmp/d && tree /tmp";
+    let (text, status) = run(&machine, commands);
+    assert!(status == 0 && text.contains("/tmp/d/b\n") && text.ends_with("0 directories, 0 files\n"), "{text}");
+}
+
+#[test]
+fn many_disks_are_no_reason_not_to_boot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let machine = (0..6).fold(tests::machine(), |machine, number| {
+        let file = folder.path().join(number.to_string());
+        std::fs::File::create(&file).and_then(|file| file.set_len(1 << 20)).expect("a disk");
+        machine.disk(Disk::new(file))
+    });
+    check_boot(&machine);
 }
 
 #[test]

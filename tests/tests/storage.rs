@@ -105,8 +105,8 @@ fn there_and_back(bus: Bus, properties: &[&str], layout: Layout, arguments: &[&s
         &format!("storage mount {device} /mnt"),
         "storage tree /mnt/tree",
         "storage copy /mnt/tree /mnt/copy",
-        "storage copy /bin/echo /mnt/program",
-        "/mnt/program a program of the disk",
+        "storage copy /bin/echo /mnt/echo",
+        "/mnt/echo a program of the disk",
         "storage remove /mnt/tree",
         "storage write /mnt/pattern 9 77",
         "storage umount /mnt",
@@ -244,7 +244,8 @@ fn a_disk_that_refuses_writes_without_saying_so_fails_them() {
 
 #[test]
 fn the_machine_goes_down_with_everything_on_its_disks() {
-    let image = DiskImage::ext(32, Layout::Mbr, &["-t", "ext4"], None).unwrap();
+    // A copy of each of the programs' many names.
+    let image = DiskImage::ext(128, Layout::Mbr, &["-t", "ext4"], None).unwrap();
     let commands = "storage mount /dev/vda1 /mnt && storage copy /bin/files /mnt/files && storage copy /bin /mnt/bin";
     exec(&on(&image), commands).unwrap();
     image.check().unwrap();

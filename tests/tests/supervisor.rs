@@ -255,7 +255,6 @@ fn persist(shell: &mut Shell, typed: &str, answer: &str) -> Result<()> {
 const SYSTEM: [&str; 8] = ["uart", "console", "log", "rtc", "random", "null", "zero", "full"];
 
 #[test]
-#[ignore = "fails since the file servers are there: the job that kills does not end; see docs/testing.md"]
 fn a_storm_of_kills_is_survived() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine.smp(2))?;

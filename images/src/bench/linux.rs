@@ -85,7 +85,7 @@ impl Linux {
         let path = folder.join("linux.cpio");
         fs::write(&path, archive.finish()).with_context(|| format!("cannot write {}", path.display()))?;
         let (programs, warnings) = (BTreeMap::new(), String::new());
-        Ok(Image { kernel: self.kernel.clone(), archive: path, programs, warnings })
+        Ok(Image { kernel: self.kernel.clone(), archive: path, programs, links: BTreeMap::new(), warnings })
     }
 
     /// The kernel's command line, with words for the program.

@@ -8,14 +8,26 @@ const NAME: Range<usize> = 0..100;
 const SIZE: Range<usize> = 124..136;
 const MAGIC: Range<usize> = 257..262;
 const TYPE: usize = 156;
+const LINK: Range<usize> = 157..257;
+
+/// What an entry of the archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind<'a> {
+    /// A file.
+    File,
+    /// Another name of the file of this path, which stands before it: a hard link.
+    Link(&'a [u8]),
+    /// Something else: a header by which the host tool aligns files.
+    Other,
+}
 
 /// An entry of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Its path.
     pub name: &'a [u8],
-    /// Whether it is a file, and not one of the headers by which the host tool aligns programs.
-    pub is_file: bool,
+    /// What it is.
+    pub kind: EntryKind<'a>,
     /// Where its contents are in the archive.
     pub range: Range<usize>,
 }
@@ -36,9 +48,18 @@ pub fn entry(archive: &[u8], at: usize) -> Result<Option<(Entry<'_>, usize)>, &'
     let size = octal(&header[SIZE]).ok_or("a size in the boot archive is not a number")?;
     let start = at + BLOCK;
     let end = start.checked_add(size).filter(|end| *end <= archive.len()).ok_or(CUT_OFF)?;
-    let name = header[NAME].split(|byte| *byte == 0).next().unwrap_or_default();
-    let is_file = matches!(header[TYPE], b'0' | 0);
-    Ok(Some((Entry { name, is_file, range: start..end }, start + size.next_multiple_of(BLOCK))))
+    let kind = match header[TYPE] {
+        b'0' | 0 => EntryKind::File,
+        b'1' => EntryKind::Link(text(&header[LINK])),
+        _ => EntryKind::Other,
+    };
+    let name = text(&header[NAME]);
+    Ok(Some((Entry { name, kind, range: start..end }, start + size.next_multiple_of(BLOCK))))
+}
+
+/// A text, ended by a zero where it is shorter than its field.
+fn text(field: &[u8]) -> &[u8] {
+    field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// A number in octal digits, ended by a blank or zero.

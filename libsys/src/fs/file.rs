@@ -116,6 +116,65 @@ impl File {
         self.put(offset, from)
     }
 
+    /// Moves at most `bytes` from where this file stands to where another stands, or to its end: how many; 0 at the end of this one. Data goes through the buffer that both file
+    /// systems were lent, and is not touched on its way.
+    pub fn send_to(&self, to: &File, bytes: usize) -> Result<usize> {
+        let held = crate::env::get().files.buffer();
+        let Some(buffer) = held.as_ref().and_then(|held| held.get()) else {
+            let mut part = [0; INLINE_BYTES];
+            let count = self.fetch_next_inline(&mut part[..bytes.min(INLINE_BYTES)])?;
+            to.put_all(count, |position, done| Ok(to.client.write_inline(position, &part[done..count])?))?;
+            return Ok(count);
+        };
+        let bytes = bytes.min(BUFFER_BYTES) as u32;
+        let position = self.position.load(Ordering::Relaxed);
+        let count = self.with_lent(buffer, |number| match position {
+            SHARED => self.client.read_next(bytes, number, 0),
+            position => self.client.read(position, bytes, number, 0),
+        })?;
+        let count = count.min(bytes) as usize;
+        self.advance(count);
+        to.put_all(count, |position, done| {
+            let (left, at) = ((count - done) as u32, done as u32);
+            to.with_lent(buffer, |number| to.client.write(position, left, number, at))
+        })?;
+        Ok(count)
+    }
+
+    /// Writes `count` bytes where the file stands, in as many calls as that takes: `write` gets the offset, and how many are written already.
+    fn put_all(&self, count: usize, write: impl Fn(u64, usize) -> Result<u32>) -> Result<()> {
+        let mut done = 0;
+        while done < count {
+            let position = match self.position.load(Ordering::Relaxed) {
+                SHARED => NEXT,
+                position => position,
+            };
+            let written = (write(position, done)? as usize).min(count - done);
+            if written == 0 {
+                return Err(FileError::NoSpace.into());
+            }
+            self.advance(written);
+            done += written;
+        }
+        Ok(())
+    }
+
+    /// Reads where the file stands, without the buffer.
+    fn fetch_next_inline(&self, into: &mut [u8]) -> Result<usize> {
+        let position = self.position.load(Ordering::Relaxed);
+        let count = self.fetch_inline((position != SHARED).then_some(position), into)?;
+        self.advance(count);
+        Ok(count)
+    }
+
+    /// Moves a position that is this process's own.
+    fn advance(&self, bytes: usize) {
+        let position = self.position.load(Ordering::Relaxed);
+        if position != SHARED {
+            self.position.store(position + bytes as u64, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     fn fetch(&self, offset: Option<u64>, into: &mut [u8]) -> Result<usize> {
         let bytes = into.len().min(BUFFER_BYTES);

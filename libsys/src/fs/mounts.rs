@@ -14,7 +14,7 @@ use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of the buffer that is lent to file systems, and so the most that one call moves.
-pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 128 * 1024;
 
 /// The buffer is not lent.
 const NOT_LENT: u32 = u32::MAX;

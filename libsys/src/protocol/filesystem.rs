@@ -18,8 +18,8 @@
 //! Until open files are a part of what a server keeps, a session to a file that was opened before its death answers `BadSession`;
 //! sessions that init or vfs handed out (the roots of mounts) stay what they are.
 
-use crate::{ExitStatus, Session};
 use crate::service::{Context, Reply};
+use crate::{ExitStatus, Session};
 use alloc::string::String;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};

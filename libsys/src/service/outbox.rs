@@ -1,26 +1,47 @@
-//! Answers to kept calls that wait until the serve page is free.
+//! Answers to kept calls that wait until they can be sent: until the serve page is free, and, in a server with records, until they are committed.
 //!
 //! A method that borrows from its request holds the thread's serve page; an answer to another call would overwrite what
-//! it borrows. Such answers wait in the thread's block until the loop has sent the method's own.
+//! it borrows. Such answers wait in the thread's block until the loop has sent the method's own. So do those to `once` requests, until what they tell
+//! of is committed with them.
 
+use super::commit;
 use crate::message::{self, Page};
+use crate::state::replies::{KeptReply, ReplyKey};
+use crate::state::{Records, Storage};
 use crate::thread::block;
+use crate::{Error, KeptCall};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 
-type Answer = Box<dyn FnOnce()>;
+/// Encodes an answer into the serve page.
+type Encode = Box<dyn FnOnce() -> KeptReply>;
+
+/// What an answer is, so far.
+enum Answer {
+    Value(Encode),
+    Reply(KeptReply),
+}
+
+/// An answer that was put off.
+struct PutOff {
+    call: KeptCall,
+    key: Option<ReplyKey>,
+    answer: Answer,
+}
 
 /// The answers that one thread has put off.
 pub(crate) struct Outbox {
     is_waiting: Cell<bool>,
-    answers: Cell<Vec<Answer>>,
+    answers: Cell<Vec<PutOff>>,
+    /// Key of the request that is being carried out, in a server with records.
+    current: Cell<Option<ReplyKey>>,
 }
 
 impl Outbox {
     pub(crate) const fn new() -> Outbox {
-        Outbox { is_waiting: Cell::new(false), answers: Cell::new(Vec::new()) }
+        Outbox { is_waiting: Cell::new(false), answers: Cell::new(Vec::new()), current: Cell::new(None) }
     }
 }
 
@@ -30,16 +51,26 @@ impl fmt::Debug for Outbox {
     }
 }
 
+/// Says which request is being carried out.
+pub(super) fn set_current(key: Option<ReplyKey>) {
+    block::current().outbox.current.set(key);
+}
+
+/// The key of the request that is being carried out.
+pub(super) fn current() -> Option<ReplyKey> {
+    block::current().outbox.current.get()
+}
+
 /// Whether the thread can send an answer right now.
 pub(super) fn can_send() -> bool {
     message::is_free(Page::Serve)
 }
 
 /// Puts an answer off.
-pub(super) fn put(answer: impl FnOnce() + 'static) {
+pub(super) fn put(call: KeptCall, key: Option<ReplyKey>, encode: impl FnOnce() -> KeptReply + 'static) {
     let outbox = &block::current().outbox;
     let mut answers = outbox.answers.take();
-    answers.push(Box::new(answer));
+    answers.push(PutOff { call, key, answer: Answer::Value(Box::new(encode)) });
     outbox.answers.set(answers);
     outbox.is_waiting.set(true);
 }
@@ -50,12 +81,44 @@ pub(super) fn is_waiting() -> bool {
     block::current().outbox.is_waiting.get()
 }
 
+/// Stages what waits and has a key. It overwrites the serve page. Errors: those of [`Records::stage_reply`].
+#[cold]
+pub(super) fn stage<S: Storage>(records: &mut Records<S>) -> Result<(), Error> {
+    let outbox = &block::current().outbox;
+    let mut result = Ok(());
+    let stage = |PutOff { call, key, answer }: PutOff| {
+        let answer = match (key, answer) {
+            (Some(key), Answer::Value(encode)) => {
+                let reply = encode();
+                result = result.and_then(|()| records.stage_reply(&key, &reply));
+                Answer::Reply(reply)
+            }
+            (_, answer) => answer,
+        };
+        PutOff { call, key, answer }
+    };
+    let answers = outbox.answers.take().into_iter().map(stage).collect();
+    outbox.answers.set(answers);
+    result
+}
+
 /// Sends what waits. It overwrites the serve page, so the thread's own answer must have been sent.
 #[cold]
 pub(super) fn send() {
     let outbox = &block::current().outbox;
     outbox.is_waiting.set(false);
-    for answer in outbox.answers.take() {
-        answer();
+    for PutOff { call, answer, .. } in outbox.answers.take() {
+        let (header, words) = commit::put(answer.encode());
+        // The caller may be gone meanwhile; there is nobody left to tell.
+        let _ = call.reply(header, words);
+    }
+}
+
+impl Answer {
+    fn encode(self) -> KeptReply {
+        match self {
+            Answer::Value(encode) => encode(),
+            Answer::Reply(reply) => reply,
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! [`Reply::send`], or after [`Reply::keep`] with [`Kept::reply`], from wherever. A token that is dropped lets
 //! the call go: its caller gets `Abandoned`.
 
-use super::outbox;
+use super::{commit, outbox};
 use crate::message::ServePage;
+use crate::state::replies::ReplyKey;
+use crate::sys::Words;
 use crate::wire::{Answer, Header, Outgoing, Refusal, Request, Unencodable};
 use crate::{Error, Handle, KeptCall, Object};
 
@@ -67,7 +69,7 @@ impl<'a, T> Reply<'a, T> {
     pub fn keep(self) -> Result<Kept<T>, Error> {
         let call = KeptCall::keep()?;
         self.slot.state = State::Kept;
-        Ok(Kept { call, encode: self.slot.encode })
+        Ok(Kept { call, encode: self.slot.encode, key: outbox::current() })
     }
 }
 
@@ -76,6 +78,8 @@ impl<'a, T> Reply<'a, T> {
 pub struct Kept<T> {
     call: KeptCall,
     encode: Encode<T>,
+    /// Of a `once` request, in a server with records.
+    key: Option<ReplyKey>,
 }
 
 impl<T> Kept<T> {
@@ -97,27 +101,29 @@ impl<T> Kept<T> {
 }
 
 impl<T: 'static> Kept<T> {
-    /// Answers the call. Error: `CallerGone`. Inside a method that borrows from its request the answer is
-    /// sent when the method returns, as both use the thread's serve page; then the result is always `Ok`.
+    /// Answers the call. Error: `CallerGone`. The answer is put off where it cannot leave yet, and counts as given then: inside a method that borrows from its
+    /// request, as both use the thread's serve page; and to a `once` request, in a server with records, until it is committed.
     pub fn reply(self, value: T) -> Result<(), Error> {
-        if outbox::can_send() {
-            return self.send(value);
+        let Kept { call, encode, key } = self;
+        if key.is_none() && outbox::can_send() {
+            let (header, words) = encoded(encode, value);
+            return call.reply(header, words);
         }
-        outbox::put(move || {
-            // The caller may be gone meanwhile; there is nobody left to tell.
-            let _ = self.send(value);
+        // So that nothing is given to who is gone.
+        call.progress()?;
+        outbox::put(call, key, move || {
+            let (header, words) = encoded(encode, value);
+            commit::take(header, words)
         });
         Ok(())
     }
+}
 
-    fn send(self, value: T) -> Result<(), Error> {
-        let mut outgoing = Outgoing::new(Header(0));
-        match (self.encode)(value, &mut outgoing) {
-            Ok(()) => self.call.reply(outgoing.header, outgoing.words),
-            Err(Unencodable) => {
-                let (header, words) = Answer::refusal(Refusal::Unencodable);
-                self.call.reply(header, words)
-            }
-        }
+/// Encodes a value into the serve page.
+fn encoded<T>(encode: Encode<T>, value: T) -> (Header, Words) {
+    let mut outgoing = Outgoing::new(Header(0));
+    match encode(value, &mut outgoing) {
+        Ok(()) => (outgoing.header, outgoing.words),
+        Err(Unencodable) => Answer::refusal(Refusal::Unencodable),
     }
 }

@@ -1,7 +1,7 @@
 //! The loop itself.
 
 use super::statistics::Counters;
-use super::{Serve, outbox};
+use super::{Serve, commit, outbox};
 use crate::message::ServePage;
 use crate::sys::{Event, Served, Words};
 use crate::time::now;
@@ -44,7 +44,7 @@ impl<S: Serve> Service<S> {
                 let deadline = self.deadline();
                 let is_due = deadline.is_some_and(|deadline| deadline <= now());
                 match answer {
-                    Some((header, words)) if !is_due && !outbox::is_waiting() => {
+                    Some((header, words)) if !is_due && !outbox::is_waiting() && self.is_settled() => {
                         ControlFlow::Continue((header, words, deadline))
                     }
                     answer => ControlFlow::Break(answer),
@@ -54,6 +54,7 @@ impl<S: Serve> Service<S> {
                 Ok(Served::Stopped(answer)) => answer,
                 Ok(Served::Event(event)) => {
                     self.happen(channel, event);
+                    self.settle();
                     None
                 }
                 Err(Error::TimedOut) => None,
@@ -88,13 +89,50 @@ impl<S: Serve> Service<S> {
     #[inline(always)]
     pub fn answer(&mut self, request: &Request) -> Option<(Header, Words)> {
         if request.header().is_replayed()
-            && let Some(refusal) = refusal_of_replayed(request)
+            && let Some(refusal) = self.refusal_of_replayed(request)
         {
             return Some(self.refuse(request, refusal));
+        }
+        if self.server.records().is_some() {
+            return self.answer_and_commit(request);
         }
         match self.server.dispatch(request) {
             Answer::Reply(header, words) => Some((header, words)),
             other => self.answer_slowly(request, other),
+        }
+    }
+
+    /// The same in a server with records: an answer leaves when what it tells of is committed.
+    fn answer_and_commit(&mut self, request: &Request) -> Option<(Header, Words)> {
+        let key = commit::key_of(request);
+        if let Some(key) = &key
+            && let Some(known) = self.server.records().and_then(|records| commit::answered(records, key))
+        {
+            return Some(match known {
+                Ok(reply) => {
+                    request.close_handles();
+                    commit::put(reply)
+                }
+                Err(refusal) => self.refuse(request, refusal),
+            });
+        }
+        outbox::set_current(key);
+        let answer = match self.server.dispatch(request) {
+            Answer::Reply(header, words) => Some((header, words)),
+            other => self.answer_slowly(request, other),
+        };
+        outbox::set_current(None);
+        if self.is_settled() {
+            return answer;
+        }
+        match commit::commit(self.server.records()?, key.zip(answer)) {
+            Ok(()) => {
+                // The reply lies in the serve page: answers to others wait until it has left.
+                let _reply = ServePage::take();
+                self.server.committed();
+                answer
+            }
+            Err(refusal) => Some(self.refuse(request, refusal)),
         }
     }
 
@@ -117,6 +155,19 @@ impl<S: Serve> Service<S> {
                 None
             }
         }
+    }
+
+    /// Why a request that an earlier incarnation had received is not tried again, if it is not.
+    #[cold]
+    fn refusal_of_replayed(&mut self, request: &Request) -> Option<Refusal> {
+        let stamp = ServePage::take().stamp();
+        if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
+            return Some(Refusal::Deadly);
+        }
+        // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
+        let is_once = request.header().class() == Some(Class::Once);
+        let is_known = self.server.records().is_some() || self.server.is_stateless();
+        (is_once && !is_known).then_some(Refusal::Interrupted)
     }
 
     fn refuse(&self, request: &Request, refusal: Refusal) -> (Header, Words) {
@@ -150,11 +201,31 @@ impl<S: Serve> Service<S> {
             Event::Signals(bits) => self.server.signal(bits),
             Event::Close { badge, client, last } => {
                 self.server.close(badge, client, last);
+                if let Some(records) = self.server.records() {
+                    records.forget_replies(badge, client);
+                }
+                // Before it is acknowledged: else it would come again.
+                self.settle();
                 // A close that is acknowledged already (by another thread of the service) needs nothing more.
                 let _ = channel.acknowledge_close(badge, client);
             }
             Event::Withdrawn(call) => self.server.withdrawn(call),
         }
+    }
+
+    /// Commits what is staged, and what follows from that.
+    fn settle(&mut self) {
+        while let Some(records) = self.server.records().filter(|records| !records.is_clean()) {
+            if commit::commit(records, None).is_ok() {
+                self.server.committed();
+            }
+        }
+    }
+
+    /// Whether nothing is staged.
+    #[inline(always)]
+    fn is_settled(&mut self) -> bool {
+        self.server.records().is_none_or(|records| records.is_clean())
     }
 
     /// Sends a reply, and does what waited for that.
@@ -167,8 +238,10 @@ impl<S: Serve> Service<S> {
             self.counters.gone();
         }
         self.run_timers();
+        self.settle();
         while outbox::is_waiting() {
             outbox::send();
+            self.settle();
         }
     }
 
@@ -187,17 +260,6 @@ impl<S: Serve> Service<S> {
     fn deadline(&mut self) -> Option<u64> {
         self.server.timers().and_then(|timers| timers.next_deadline())
     }
-}
-
-/// Why a request that an earlier incarnation had received is not tried again, if it is not.
-#[cold]
-fn refusal_of_replayed(request: &Request) -> Option<Refusal> {
-    let stamp = ServePage::take().stamp();
-    if stamp.faults.saturating_add(stamp.hangs) >= DEADLY {
-        return Some(Refusal::Deadly);
-    }
-    // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
-    (request.header().class() == Some(Class::Once)).then_some(Refusal::Interrupted)
 }
 
 /// Whether a server has a method of this identity.

@@ -33,7 +33,11 @@ struct Boot {
 
 enum Node {
     Directory(Listing),
-    File(Range<usize>),
+    /// Where it is in the archive, and how many names it has.
+    File {
+        range: Range<usize>,
+        links: u32,
+    },
 }
 
 impl Boot {
@@ -41,8 +45,10 @@ impl Boot {
         let bytes = memory.map_sealed()?;
         let archive = Archive::read(&bytes).map_err(StartError::Device)?;
         let mut nodes = alloc::vec![Node::Directory(Listing::default())];
-        for (file, range) in archive.files() {
-            add(&mut nodes, file, range.clone());
+        let files = archive.files().iter().map(|range| Node::File { range: range.clone(), links: 0 });
+        nodes.extend(files);
+        for (name, file) in archive.names() {
+            add(&mut nodes, name, ROOT as usize + 1 + file);
         }
         Ok(Boot { memory, bytes, nodes })
     }
@@ -53,7 +59,7 @@ impl Boot {
 
     fn range(&self, node: NodeId) -> Result<Range<usize>> {
         match self.node(node)? {
-            Node::File(range) => Ok(range.clone()),
+            Node::File { range, .. } => Ok(range.clone()),
             Node::Directory(_) => Err(FileError::IsDirectory),
         }
     }
@@ -61,15 +67,15 @@ impl Boot {
     fn names(&self, node: NodeId) -> Result<&Listing> {
         match self.node(node)? {
             Node::Directory(names) => Ok(names),
-            Node::File(_) => Err(FileError::NotDirectory),
+            Node::File { .. } => Err(FileError::NotDirectory),
         }
     }
 }
 
-/// Adds a file, and the directories above it. A file that another one's name uses as a directory is left out.
-fn add(nodes: &mut Vec<Node>, file: &str, range: Range<usize>) {
+/// Gives a file a name, and makes the directories above it. A name that another one uses as a directory, or that is there already, is left out.
+fn add(nodes: &mut Vec<Node>, name: &str, file: usize) {
     let mut directory = ROOT as usize;
-    let mut names = path::names(file).peekable();
+    let mut names = path::names(name).peekable();
     while let Some(name) = names.next() {
         let is_last = names.peek().is_none();
         let next = nodes.len();
@@ -77,11 +83,16 @@ fn add(nodes: &mut Vec<Node>, file: &str, range: Range<usize>) {
         match (listing.get(name), is_last) {
             (Some(found), false) => directory = found.node as usize,
             (Some(_), true) => return,
-            (None, is_last) => {
-                let kind = if is_last { NodeKind::File } else { NodeKind::Directory };
-                listing.insert(name, Found { node: next as NodeId, kind });
-                nodes.push(if is_last { Node::File(range.clone()) } else { Node::Directory(Listing::default()) });
+            (None, false) => {
+                listing.insert(name, Found { node: next as NodeId, kind: NodeKind::Directory });
+                nodes.push(Node::Directory(Listing::default()));
                 directory = next;
+            }
+            (None, true) => {
+                listing.insert(name, Found { node: file as NodeId, kind: NodeKind::File });
+                if let Some(Node::File { links, .. }) = nodes.get_mut(file) {
+                    *links += 1;
+                }
             }
         }
     }
@@ -101,9 +112,9 @@ impl Volume for Boot {
     }
 
     fn status(&mut self, node: NodeId) -> Result<Status> {
-        let (kind, size, mode) = match self.node(node)? {
-            Node::Directory(names) => (NodeKind::Directory, names.len() as u64, 0o555),
-            Node::File(range) => (NodeKind::File, range.len() as u64, 0o555),
+        let (kind, size, links) = match self.node(node)? {
+            Node::Directory(names) => (NodeKind::Directory, names.len() as u64, 1),
+            Node::File { range, links } => (NodeKind::File, range.len() as u64, *links),
         };
         let time = Timestamp::default();
         Ok(Status {
@@ -111,8 +122,8 @@ impl Volume for Boot {
             id: node,
             size,
             allocated: size,
-            links: 1,
-            mode,
+            links,
+            mode: 0o555,
             accessed: time,
             modified: time,
             changed: time,
@@ -191,6 +202,10 @@ mod tests {
         for (name, contents) in [("bin/echo", &b"echo!"[..]), ("bin/true", b""), ("bin/echo/x", b"")] {
             bytes.extend(entry(name, contents));
         }
+        let mut link = entry("bin/say", b"");
+        link[156] = b'1';
+        link[157..165].copy_from_slice(b"bin/echo");
+        bytes.extend(link);
         bytes.extend([0; 1024]);
         let memory = Memory::create(&fake::account(), bytes.len() as u64).expect("memory");
         memory.map_writable().expect("mapped").copy_in(0, &bytes);
@@ -212,6 +227,8 @@ mod tests {
             true
         })
         .expect("read");
-        assert_eq!(names, ["echo", "true"]);
+        assert_eq!(names, ["echo", "true", "say"]);
+        assert_eq!(boot.lookup(bin.node, "say"), Ok(Some(echo)));
+        assert_eq!(boot.status(echo.node).map(|status| (status.links, status.size)), Ok((2, 5)));
     }
 }

@@ -10,20 +10,29 @@
 //! | `system` | `free`, `uptime`, `channels`, `interrupts` and what only `sys` shows |
 //! | `log` | `dmesg` |
 //! | `power` | `reboot`, `poweroff` |
-//! | `words` | `export`, `history`, `clear` |
+//! | `words` | `history`, `clear` |
+//! | `variables` | `export`, `unset`, `set`, `shift`, `read` |
+//! | `flow` | `:`, `break`, `continue`, `return`, `exit`, `sh`, `source` |
+//! | `directory` | `cd` |
+//! | `test` | `test`, `[` |
 
 mod about;
 mod arguments;
 mod control;
+mod directory;
+mod flow;
 mod job;
 mod log;
 mod power;
 mod process;
 mod service;
 mod system;
+mod test;
+mod variables;
 mod words;
 
 pub use arguments::Arguments;
+pub(crate) use flow::SCRIPT;
 
 use crate::failure::Failure;
 use crate::shell::Shell;
@@ -66,6 +75,8 @@ pub enum Topic {
     Targets,
     /// Another command.
     Commands,
+    /// Files.
+    Files,
 }
 
 impl Command {
@@ -79,11 +90,16 @@ impl Command {
 
 /// The commands of all files, in alphabetical order.
 pub static COMMANDS: &[&Command] = &[
+    &flow::COLON,
     &process::ACCOUNTS,
+    &flow::BREAK,
+    &directory::CD,
     &system::CHANNELS,
     &words::CLEAR,
+    &flow::CONTINUE,
     &log::DMESG,
-    &words::EXPORT,
+    &flow::EXIT,
+    &variables::EXPORT,
     &job::FG,
     &system::FREE,
     &process::HANDLES,
@@ -96,12 +112,20 @@ pub static COMMANDS: &[&Command] = &[
     &control::NICE,
     &power::POWEROFF,
     &process::PS,
+    &variables::READ,
     &power::REBOOT,
+    &flow::RETURN,
     &service::SERVICE,
+    &variables::SET,
+    &flow::SH,
+    &variables::SHIFT,
+    &flow::SOURCE,
     &about::SYS,
     &control::TASKSET,
+    &test::TEST,
     &control::TIME,
     &process::TOP,
+    &variables::UNSET,
     &system::UPTIME,
     &job::WAIT,
 ];
@@ -123,6 +147,11 @@ fn each(shell: &mut Shell, name: &str, words: &[String], mut run: impl FnMut(&mu
 
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Command> {
+    let name = match name {
+        "." => "source",
+        "[" => "test",
+        name => name,
+    };
     COMMANDS.iter().copied().find(|command| command.name == name)
 }
 

@@ -1,10 +1,11 @@
-//! What Tab finds: commands, programs, services, jobs.
+//! What Tab finds: commands, programs, files, services, jobs.
 
 use crate::commands::{self, Topic};
 use crate::jobs::Jobs;
 use crate::line::Candidates;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use libsys::fs::{self, NodeKind};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::Service;
 
@@ -24,6 +25,8 @@ impl<'a> Completer<'a> {
         let commands = commands::COMMANDS.iter();
         let mut all: Vec<String> = commands.map(|command| command.name.to_string()).collect();
         all.extend(programs(self.registry).unwrap_or_default());
+        let in_directory = fs::read_dir(PROGRAMS).into_iter().flatten().flatten();
+        all.extend(in_directory.map(|entry| entry.file_name().to_string()));
         all
     }
 
@@ -34,15 +37,17 @@ impl<'a> Completer<'a> {
 }
 
 impl Candidates for Completer<'_> {
-    fn after(&mut self, words: &[&str]) -> Vec<String> {
+    fn after(&mut self, words: &[&str], begun: &str) -> Vec<String> {
+        let is_file = words.last().is_some_and(|word| word.ends_with(['<', '>']));
         let [name, rest @ ..] = words else {
-            return self.commands_and_programs();
+            return if begun.contains('/') { files(begun) } else { self.commands_and_programs() };
         };
-        let Some(command) = commands::find(name) else {
-            return Vec::new();
+        let Some(command) = commands::find(name).filter(|_| !is_file) else {
+            return files(begun);
         };
         match command.topic {
             Topic::Nothing => Vec::new(),
+            Topic::Files => files(begun),
             Topic::Words(all) if rest.is_empty() => all.iter().map(|word| word.to_string()).collect(),
             Topic::Words(_) => Vec::new(),
             Topic::Services => self.services(),
@@ -57,6 +62,23 @@ impl Candidates for Completer<'_> {
             Topic::Commands => self.commands_and_programs(),
         }
     }
+}
+
+/// Where programs are.
+const PROGRAMS: &str = "/bin";
+
+/// Paths in the directory of the one that was begun. What begins with a dot is only there if that is typed.
+fn files(begun: &str) -> Vec<String> {
+    let (directory, name) =
+        begun.rsplit_once('/').map_or(("", begun), |(directory, _)| begun.split_at(directory.len() + 1));
+    let entries = fs::read_dir(if directory.is_empty() { "." } else { directory });
+    let entries = entries.into_iter().flatten().flatten();
+    let shown = entries.filter(|entry| name.starts_with('.') || !entry.file_name().starts_with('.'));
+    let path = |entry: fs::DirEntry| {
+        let end = if entry.kind() == NodeKind::Directory { "/" } else { "" };
+        alloc::format!("{directory}{}{end}", entry.file_name())
+    };
+    shown.map(path).collect()
 }
 
 /// All services that the registry knows.

@@ -3,12 +3,13 @@
 //! | file | part |
 //! |---|---|
 //! | [`line`] | editing of a line: no system calls, tested on the host |
-//! | [`script`] | command lines: the same |
+//! | [`script`] | the language: the same |
+//! | `run`, `state`, [`streams`] | what runs it, what it can change, where it reads and writes |
 //! | [`shell`] | reads lines, runs commands and programs |
 //! | [`exec`] | commands of the kernel's command line, for the host tool |
 //! | [`commands`] | what is built in |
 //! | [`terminal`], [`events`] | the console, and what wakes the shell |
-//! | [`launch`], [`program`], [`jobs`], [`status`] | programs: start, background, end |
+//! | [`launch`], [`program`], `ending`, [`jobs`], [`status`] | programs: start, background, end |
 //! | [`inspect`], [`complete`], [`text`], [`failure`] | what commands have in common |
 #![no_std]
 
@@ -18,6 +19,7 @@ extern crate std;
 
 pub mod commands;
 pub mod complete;
+mod ending;
 pub mod events;
 pub mod exec;
 pub mod failure;
@@ -26,9 +28,12 @@ pub mod jobs;
 pub mod launch;
 pub mod line;
 pub mod program;
+mod run;
 pub mod script;
 pub mod shell;
+mod state;
 pub mod status;
+pub mod streams;
 pub mod terminal;
 pub mod text;
 

@@ -9,12 +9,20 @@ use alloc::rc::Rc;
 use libsys::client;
 use libsys::env::{self, names};
 use libsys::service::{Result, StartError};
+use libsys::thread;
 use shell::events::Events;
 use shell::exec;
 use shell::inspect::Kernel;
 use shell::program::{self, Archive};
 use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
+
+/// Stack of the thread that runs scripts, in bytes: commands can be within each other.
+const STACK: usize = 256 * 1024;
+
+fn start() -> Result<()> {
+    thread::Builder::new().stack_bytes(STACK).spawn(run)?.join()
+}
 
 fn run() -> Result<()> {
     let env = env::get();
@@ -26,10 +34,10 @@ fn run() -> Result<()> {
     program::end_left_behind(&inspect);
     let mut shell = Shell::new(Parts {
         terminal: Terminal::new(console, events.clone(), registry),
-        events,
         registry,
         inspect: Box::new(inspect),
-        launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok())),
+        launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok(), events.clone())),
+        events,
     });
     // A shell that init does not know as a service works as well.
     let _ = registry.ready();
@@ -47,4 +55,4 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-libsys::main!(run);
+libsys::main!(start);

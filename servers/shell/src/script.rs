@@ -1,44 +1,46 @@
-//! Command lines: what they say, before anything is run.
+//! The language: what a text says, before anything is run. `docs/shell.md` describes it.
 //!
-//! A line is a list of commands with what connects them:
-//!
-//! | written | means |
+//! | file | part |
 //! |---|---|
-//! | `a; b` | `a`, then `b` |
-//! | `a && b` | `b` only if `a` succeeded |
-//! | `a \|\| b` | `b` only if `a` failed |
-//! | `a &` | `a` in the background |
-//! | `'…'` | the text as it stands |
-//! | `"…"` | the same, but `$…` is replaced, and `\` takes their meaning from `"`, `\` and `$` |
-//! | `\c` | the character `c` without its meaning |
-//! | `$?`, `$NAME`, `${NAME}` | the last status; a variable |
-//! | `# …` | a comment, to the end of the line |
+//! | [`parse`] | from text to the tree below |
+//! | `words` | the words of it, with their quotes and `$…` |
+//! | [`expand`] | from words to what a command gets |
+//! | [`pattern`] | `*`, `?`, `[…]` |
+//! | [`arithmetic`] | `$((…))` |
+//!
+//! Nothing here makes system calls: it is all tested on the host.
 
+pub mod arithmetic;
+mod error;
+pub mod expand;
 mod parse;
+pub mod pattern;
+mod words;
 
+pub use error::{SyntaxError, SyntaxErrorKind};
 pub use parse::parse;
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-/// A command line.
+/// Statements, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// One after the other.
+    /// In order.
     pub statements: Vec<Statement>,
 }
 
-/// Commands that are connected with `&&` and `||`.
+/// Pipelines that are connected with `&&` and `||`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The commands; the first is always run.
-    pub commands: Vec<(Condition, Command)>,
-    /// It ended with `&`. There is only one command then.
+    /// The pipelines; the first is always run.
+    pub pipelines: Vec<(Condition, Pipeline)>,
+    /// It ended with `&`. There is only one pipeline then.
     pub background: bool,
 }
 
-/// When a command is run.
+/// When a pipeline is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// It is the first.
@@ -50,7 +52,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether a command of this condition is run after this status.
+    /// Whether a pipeline of this condition is run after this status.
     pub fn holds(self, status: u8) -> bool {
         match self {
             Condition::Always => true,
@@ -60,14 +62,104 @@ impl Condition {
     }
 }
 
-/// One command.
+/// Commands, each of which writes what the next one reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// Its name and arguments; at least one.
-    pub words: Vec<Word>,
+pub struct Pipeline {
+    /// `!`: success is failure, and the other way round.
+    pub is_negated: bool,
+    /// The commands; at least one.
+    pub stages: Vec<Command>,
 }
 
-/// One word.
+/// A command with where it reads and writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The line that it begins on; 1 is the first.
+    pub line: u32,
+    /// What it does.
+    pub action: Action,
+    /// In order.
+    pub redirections: Vec<Redirection>,
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `A=b name arguments`; assignments, words or redirections are there.
+    Simple {
+        /// Variables and their values.
+        assignments: Vec<(String, Word)>,
+        /// Name and arguments.
+        words: Vec<Word>,
+    },
+    /// `{ …; }`
+    Group(Script),
+    /// `( … )`: what it changes in the shell is forgotten.
+    Subshell(Script),
+    /// `if …; then …; elif …; then …; else …; fi`
+    If {
+        /// Conditions and what is done where they hold.
+        branches: Vec<(Script, Script)>,
+        /// Where none holds.
+        otherwise: Option<Script>,
+    },
+    /// `while …; do …; done`, `until …; do …; done`
+    Loop {
+        /// `until`.
+        until: bool,
+        /// Run before each turn.
+        condition: Script,
+        /// A turn.
+        body: Script,
+    },
+    /// `for NAME in …; do …; done`
+    For {
+        /// The variable.
+        name: String,
+        /// Its values; without `in`, the positional parameters.
+        words: Option<Vec<Word>>,
+        /// A turn.
+        body: Script,
+    },
+    /// `case … in …) …;; esac`
+    Case {
+        /// What is compared.
+        word: Word,
+        /// Patterns, and what is done for the first that fits.
+        arms: Vec<(Vec<Word>, Script)>,
+    },
+    /// `name() …`
+    Function {
+        /// Its name.
+        name: String,
+        /// What it does.
+        body: Rc<Command>,
+    },
+}
+
+/// Where a command reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirection {
+    /// 0: input, 1: output, 2: errors.
+    pub stream: u8,
+    /// What becomes of it.
+    pub kind: RedirectionKind,
+}
+
+/// What a stream becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectionKind {
+    /// `< FILE`
+    Read(Word),
+    /// `> FILE`
+    Write(Word),
+    /// `>> FILE`
+    Append(Word),
+    /// `>&1`, `>&2`: what that one is now.
+    Same(u8),
+}
+
+/// One word, before anything in it is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
     /// What it is put together from.
@@ -76,91 +168,54 @@ pub struct Word {
     pub is_quoted: bool,
 }
 
-/// A piece of a word.
+impl Word {
+    /// Whether not a single character is there.
+    pub fn is_nothing(&self) -> bool {
+        self.parts.is_empty() && !self.is_quoted
+    }
+}
+
+/// A piece of a word. What is quoted is not split, and means itself in patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Itself.
-    Text(String),
-    /// `$?`.
+    Text(String, bool),
+    /// `$NAME`, …
+    Parameter(Parameter, bool),
+    /// `$(…)`
+    Output(Rc<Script>, bool),
+    /// `$((…))`
+    Arithmetic(String, bool),
+    /// `${NAME:-WORD}`: the word where the parameter is empty or not there.
+    Default(Parameter, Rc<Word>, bool),
+}
+
+/// What a `$` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// `$?`: the last status.
     Status,
+    /// `$#`: how many positional parameters there are.
+    Count,
+    /// `$@`, `$*`: all positional parameters; whether they become one word in quotes.
+    All(bool),
+    /// `$$`: the number of the shell's process.
+    Process,
+    /// `$1`, …; `$0` is the script.
+    Position(usize),
     /// `$NAME`.
     Variable(String),
 }
 
-impl Word {
-    /// The word with `variable`'s values in it. A word that comes to nothing, without having been quoted, is none.
-    pub fn expand<'a>(&self, status: u8, variable: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
-        let mut text = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Status => text.push_str(&alloc::format!("{status}")),
-                Part::Variable(name) => text.push_str(variable(name).unwrap_or("")),
-            }
-        }
-        (self.is_quoted || !text.is_empty()).then_some(text)
-    }
+/// Whether a text is a name of a variable or function.
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(is_name_start) && name.chars().all(is_name_char)
 }
 
-/// Why a line cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// Where: characters before it.
-    pub at: usize,
-    /// What is wrong.
-    pub kind: SyntaxErrorKind,
+fn is_name_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
 }
 
-/// What is wrong with a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SyntaxErrorKind {
-    /// A quote is not closed; `at` is where it was opened.
-    OpenQuote(char),
-    /// A backslash is the last character.
-    LastBackslash,
-    /// There is no command before this operator.
-    NothingBefore(&'static str),
-    /// There is no command after this operator.
-    NothingAfter(&'static str),
-    /// More than one command would go to the background.
-    BackgroundOfSeveral,
-    /// `${` without a name and `}`.
-    BadVariable,
-    /// The shell cannot do this.
-    Unsupported(char),
+fn is_name_char(c: char) -> bool {
+    is_name_start(c) || c.is_ascii_digit()
 }
-
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let column = self.at + 1;
-        match &self.kind {
-            SyntaxErrorKind::OpenQuote(quote) => {
-                write!(f, "the {quote} in column {column} is not closed")
-            }
-            SyntaxErrorKind::LastBackslash => {
-                f.write_str("the line ends with a backslash: there is nothing that it could quote")
-            }
-            SyntaxErrorKind::NothingBefore(operator) => {
-                write!(f, "no command before `{operator}` in column {column}")
-            }
-            SyntaxErrorKind::NothingAfter(operator) => {
-                write!(f, "no command after `{operator}` in column {column}")
-            }
-            SyntaxErrorKind::BackgroundOfSeveral => {
-                write!(f, "`&` in column {column}: only a single command goes to the background")
-            }
-            SyntaxErrorKind::BadVariable => {
-                write!(f, "`${{` in column {column} lacks a name and `}}`")
-            }
-            SyntaxErrorKind::Unsupported(operator) => {
-                write!(
-                    f,
-                    "`{operator}` in column {column}: there are no pipes and redirections yet; \
-                     quote it to mean the character"
-                )
-            }
-        }
-    }
-}
-
-impl core::error::Error for SyntaxError {}

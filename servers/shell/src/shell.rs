@@ -1,20 +1,20 @@
 //! The shell itself: it reads command lines and runs them.
 
-use crate::commands::{self, Arguments};
 use crate::events::{CHILD, Events};
-use crate::failure::Failure;
 use crate::inspect::Inspect;
 use crate::jobs::Jobs;
-use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
+use crate::launch::{Child, Launcher, Scheduling};
 use crate::line::{Decoder, Editor, History, Key, Outcome};
-use crate::script::{self, Command, Script};
+use crate::run::Flow;
+use crate::script;
+use crate::state::State;
+use crate::streams::Streams;
 use crate::terminal::Terminal;
 use crate::{complete, status};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
 use libsys::abi::ExitReason;
 use libsys::protocol::RegistryClient;
 use libsys::time::Instant;
@@ -63,25 +63,42 @@ pub struct Shell {
     pub jobs: Jobs,
     /// Lines of before.
     pub history: History,
-    /// Variables, which programs get as well.
-    pub variables: Vec<(String, String)>,
+    /// What commands can change in it.
+    pub(crate) state: State,
+    /// Where commands read and write at the moment.
+    pub(crate) streams: Streams,
+    /// Output that is held back; never the terminal's.
+    pub(crate) held: Vec<u8>,
+    /// Programs of the pipelines that run.
+    pub(crate) running: Vec<Rc<dyn Child>>,
+    /// How it goes on behind what is built in and runs.
+    pub(crate) flow: Flow,
+    /// The line of the command that runs.
+    pub(crate) line: u32,
+    /// Conditions that run within each other: `set -e` is not for them.
+    pub(crate) conditions: u32,
+    /// Commands that run within each other.
+    pub(crate) depth: u32,
+    /// How many `$(…)` run within each other.
+    pub(crate) captures: u32,
+    /// The status of the last `$(…)` of the command.
+    pub(crate) substituted: Option<u8>,
     /// Set when the machine is to go down: nothing more is run then.
     pub shut_down: Option<ShutDown>,
     /// Whether a person is there.
     pub is_interactive: bool,
     /// When it was ready for the first command.
     pub ready: Instant,
-    launcher: Box<dyn Launcher>,
+    pub(crate) launcher: Box<dyn Launcher>,
     editor: Editor,
     decoder: Decoder,
-    status: u8,
+    /// The status of the last command.
+    pub(crate) status: u8,
 }
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct How {
-    /// In the background.
-    pub background: bool,
     /// Scheduled in this way.
     pub scheduling: Scheduling,
 }
@@ -97,7 +114,16 @@ impl Shell {
             launcher: parts.launcher,
             jobs: Jobs::default(),
             history: History::default(),
-            variables: Vec::new(),
+            state: State::default(),
+            streams: Streams::terminal(),
+            held: Vec::new(),
+            running: Vec::new(),
+            flow: Flow::Next,
+            line: 1,
+            conditions: 0,
+            depth: 0,
+            captures: 0,
+            substituted: None,
             shut_down: None,
             is_interactive: true,
             ready: Instant::now(),
@@ -116,7 +142,7 @@ impl Shell {
         self.ready = Instant::now();
         while self.shut_down.is_none() && !self.terminal.is_lost() {
             self.tell_of_jobs();
-            match self.read_line() {
+            match self.edit_line(PROMPT) {
                 Some(Outcome::Line(line)) => drop(self.run_text(&line)),
                 Some(Outcome::EndOfInput) => self.say("Ctrl-D ends nothing here: `poweroff` does\n"),
                 Some(Outcome::Cancelled) => self.status = status::INTERRUPTED,
@@ -128,10 +154,10 @@ impl Shell {
     }
 
     /// Reads a line; `None` when the terminal is gone.
-    fn read_line(&mut self) -> Option<Outcome> {
+    pub(crate) fn edit_line(&mut self, prompt: &str) -> Option<Outcome> {
         self.terminal.edit();
         let mut out = String::new();
-        self.editor.begin(PROMPT, &mut out);
+        self.editor.begin(prompt, &mut out);
         loop {
             self.say(&out);
             out.clear();
@@ -163,116 +189,86 @@ impl Shell {
     pub fn run_text(&mut self, text: &str) -> u8 {
         self.terminal.run();
         match script::parse(text) {
-            Ok(script) => self.run_script(&script),
+            Ok(script) => {
+                let flow = self.run_script(&script);
+                if self.terminal.is_interrupted() {
+                    self.say("^C\n");
+                    self.status = status::INTERRUPTED;
+                } else if flow == Flow::Exit && self.is_interactive && !self.state.ends_on_failure {
+                    self.say("`exit` ends nothing here: `poweroff` does\n");
+                }
+            }
             Err(error) => {
                 self.say(&alloc::format!("shell: {error}\n"));
                 self.status = status::USAGE;
             }
         }
+        let _ = self.flush();
         self.terminal.flush();
         self.status
     }
 
-    fn run_script(&mut self, script: &Script) {
-        for statement in &script.statements {
-            let how = How { background: statement.background, ..How::default() };
-            for (condition, command) in &statement.commands {
-                if condition.holds(self.status) {
-                    self.status = self.run_command(command, how);
-                }
-                if self.terminal.is_interrupted() {
-                    self.say("^C\n");
-                    self.status = status::INTERRUPTED;
-                    return;
-                }
-                if self.shut_down.is_some() || self.terminal.is_lost() {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn run_command(&mut self, command: &Command, how: How) -> u8 {
-        let status = self.status;
-        let words: Vec<String> =
-            command.words.iter().filter_map(|word| word.expand(status, |name| self.variable(name))).collect();
-        self.run_words(&words, how)
-    }
-
-    /// Runs a command of these words; its status.
-    pub fn run_words(&mut self, words: &[String], how: How) -> u8 {
-        let Some(name) = words.first() else {
-            return status::SUCCESS;
-        };
-        let Some(command) = commands::find(name) else {
-            return self.run_program(words, how);
-        };
-        let mut arguments = Arguments::new(&words[1..]);
-        let result = if arguments.asks_for_help() {
-            command.write_help(&mut self.terminal).map_err(Failure::from)
-        } else if how.background {
-            Err(Failure::Usage("it is a part of the shell, and cannot run in the background".into()))
-        } else {
-            (command.run)(self, &mut arguments)
-        };
-        match result {
-            Ok(()) => status::SUCCESS,
-            Err(Failure::Status(status)) => status,
-            Err(Failure::Output) => status::FAILURE,
-            Err(Failure::Error(text)) => {
-                self.say(&alloc::format!("{name}: {text}\n"));
-                status::FAILURE
-            }
-            Err(Failure::Usage(text)) => {
-                let usage = command.usage;
-                self.say(&alloc::format!("{name}: {text}\nusage: {name} {usage}\n"));
-                status::USAGE
-            }
-        }
-    }
-
-    fn run_program(&mut self, words: &[String], how: How) -> u8 {
-        let launch =
-            Launch { words, environment: &self.variables, is_foreground: !how.background, scheduling: how.scheduling };
-        self.terminal.flush();
-        let name = words.first().map_or("", String::as_str);
-        match self.launcher.launch(&launch, &self.terminal, &self.events) {
-            Ok(child) if how.background => {
-                let process = child.process();
-                let number = self.jobs.add(words.join(" "), child);
-                self.say(&alloc::format!("[{number}] {process}\n"));
-                status::SUCCESS
-            }
-            Ok(child) => self.wait_for(name, child),
+    /// Runs the text of a file; `arguments` are its positional parameters, or stay as they are.
+    pub(crate) fn run_file(&mut self, name: &str, text: &str, arguments: Option<&[String]>) -> Flow {
+        // The first line may name who runs it, which is a comment here.
+        let script = match script::parse(text) {
+            Ok(script) => script,
             Err(error) => {
-                self.say(&alloc::format!("{name}: {error}\n"));
-                if error == LaunchError::NoSuchProgram && name.contains('=') {
-                    self.say(&alloc::format!("to give a variable a value: export {name}\n"));
-                }
-                match error {
-                    LaunchError::NoSuchProgram => status::NOT_FOUND,
-                    LaunchError::Refused(_) => status::NOT_STARTED,
-                }
+                let line = error.line;
+                self.say(&alloc::format!("{name}:{line}: {error}\n"));
+                self.status = status::USAGE;
+                return Flow::Next;
             }
+        };
+        let source = self.state.source.replace(name.to_string());
+        let positions = arguments.map(|all| core::mem::replace(&mut self.state.positions, all.to_vec()));
+        self.state.calls += 1;
+        self.status = status::SUCCESS;
+        let flow = self.run_script(&script);
+        self.state.calls = self.state.calls.saturating_sub(1);
+        self.state.source = source;
+        if let Some(positions) = positions {
+            self.state.positions = positions;
+        }
+        if flow == Flow::Return { Flow::Next } else { flow }
+    }
+
+    /// Waits for the programs of a pipeline to end; Ctrl-C kills them. The status of the last one.
+    pub fn wait_for_all(&mut self, name: &str, others: &[Rc<dyn Child>], last: &Rc<dyn Child>) -> u8 {
+        let before = self.running.len();
+        self.running.extend(others.iter().cloned());
+        self.running.push(last.clone());
+        for child in others {
+            self.wait_for(name, child);
+        }
+        let status = self.wait_for(name, last);
+        self.running.truncate(before);
+        status
+    }
+
+    /// Kills the programs that are waited for.
+    pub(crate) fn kill_running(&self) {
+        for child in &self.running {
+            // It may have ended at this moment; its record says so.
+            let _ = child.kill(status::INTERRUPTED.into());
         }
     }
 
-    /// Waits for a program to end; Ctrl-C kills it.
-    pub fn wait_for(&mut self, name: &str, child: Box<dyn Child>) -> u8 {
+    /// Waits for a program to end; Ctrl-C kills it, and the others of its pipeline.
+    fn wait_for(&mut self, name: &str, child: &Rc<dyn Child>) -> u8 {
         let mut is_killed = false;
         let record = loop {
             match child.ended() {
                 Ok(Some(record)) => break record,
                 Ok(None) => {}
                 Err(error) => {
-                    self.say(&alloc::format!("{name}: {error}\n"));
+                    self.complain(name, &alloc::format!("{error}"));
                     return status::FAILURE;
                 }
             }
             if self.terminal.is_interrupted() && !is_killed {
                 is_killed = true;
-                // It may have ended at this moment; its record says so.
-                let _ = child.kill(status::INTERRUPTED.into());
+                self.kill_running();
             }
             if is_killed {
                 self.terminal.wait_regardless(CHILD);
@@ -282,7 +278,7 @@ impl Shell {
         };
         let (status, said) = status::of_program(&record);
         if let Some(said) = said {
-            self.say(&alloc::format!("{name}: {said}\n"));
+            self.complain(name, &said);
         }
         if record.reason == ExitReason::Panic as u32
             && let Some(words) = child.last_words(&record)
@@ -297,38 +293,11 @@ impl Shell {
         while let Some((job, _, said)) = self.jobs.next_ended() {
             self.say(&alloc::format!("[{}] {}: {said}\n", job.number, job.command));
         }
+        self.launcher.settle(&mut self.terminal);
     }
 
     /// The status of the last command.
     pub fn status(&self) -> u8 {
         self.status
-    }
-
-    /// The value of a variable.
-    pub fn variable(&self, name: &str) -> Option<&str> {
-        let mut variables = self.variables.iter();
-        let found = variables.find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// Gives a variable a value.
-    pub fn set_variable(&mut self, name: &str, value: &str) {
-        match self.variables.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value.to_string(),
-            None => self.variables.push((name.to_string(), value.to_string())),
-        }
-    }
-
-    /// Writes to the terminal, whatever becomes of it.
-    fn say(&mut self, text: &str) {
-        // Who does not want to read on, by Ctrl-C, still gets messages; a terminal that is gone gets none.
-        let _ = self.terminal.write_str(text);
-    }
-}
-
-/// Commands write to the shell.
-impl fmt::Write for Shell {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.terminal.write_str(text)
     }
 }

@@ -15,6 +15,8 @@ pub const USAGE: u8 = 2;
 pub const NOT_STARTED: u8 = 126;
 /// There is no such command or program.
 pub const NOT_FOUND: u8 = 127;
+/// Nobody reads what it writes.
+pub const BROKEN_PIPE: u8 = 141;
 /// Ctrl-C. As a code of a kill: it was the user's.
 pub const INTERRUPTED: u8 = 130;
 

@@ -104,6 +104,11 @@ impl Terminal {
         self.interrupted
     }
 
+    /// As if Ctrl-C were typed.
+    pub fn interrupt(&mut self) {
+        self.interrupted = true;
+    }
+
     /// Waits for one of `bits`, or for Ctrl-C: returns 0 for that, and when the deadline passed.
     pub fn wait(&mut self, bits: u64, deadline: Option<u64>) -> u64 {
         self.flush();

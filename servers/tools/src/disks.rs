@@ -1,9 +1,7 @@
 //! The disks, for programs that show or control them.
 
-use crate::Failure;
-use alloc::format;
+use crate::{Failure, failed};
 use alloc::vec::Vec;
-use core::fmt;
 use libsys::client::{self, CallError};
 use libsys::env;
 use libsys::protocol::DisksClient;
@@ -37,9 +35,4 @@ pub fn refused(name: &str, error: CallError<BlockError>) -> Failure {
         CallError::Failed(error) => failed(name, error),
         other => failed(name, other),
     }
-}
-
-/// A failure with the name that it is about.
-pub fn failed(name: &str, error: impl fmt::Display) -> Failure {
-    Failure::Error(format!("{name}: {error}"))
 }

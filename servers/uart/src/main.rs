@@ -1,12 +1,15 @@
 //! 16550 serial port (National Semiconductor PC16550D), interrupt driven both ways. Serves `character`; needs the ports
 //! `registers` and the interrupt `irq`. Parameters: `baud` (115200), `fifo` (16; 0 for a part without one), `clock` (1843200 Hz).
-//!
-//! A restart neither drops what the FIFOs hold nor changes a line that is set up already.
+//! A restart neither drops what the FIFOs hold nor changes a line that is set up already. Bytes go between device and rings by the kernel's hand.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+mod fifo;
 
 use libsys::driver::{Done, Env, Ports, Received, Result, StartError, Stream, StreamDevice, StreamRing, divisor};
 use libsys::ports::Gate;
 use libsys::protocol::character::{CharacterError, Line, Parity};
+
+use fifo::{Switched, receive_gate, switch};
 
 // Registers (data sheet, table II), and bits of theirs.
 const DATA: u16 = 0;
@@ -34,38 +37,40 @@ struct Uart {
     registers: Ports,
     /// Hz, before the 16 samples a bit.
     clock: u32,
+    /// Bytes of the FIFOs, 1 for a part without them, and whether they were turned on or off already.
+    depth: u8,
+    is_switched: bool,
     /// Bytes that the transmitter takes when it is empty.
-    fifo: u8,
+    takes: u8,
 }
 
 impl StreamDevice for Uart {
     const INTERRUPT: Option<&str> = Some("irq");
 
     fn start(env: &Env) -> Result<Uart> {
-        let (registers, clock) = (env.ports("registers")?, env.parse("clock")?.unwrap_or(1_843_200));
-        let mut uart = Uart { registers, clock, fifo: env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64) };
-        if uart.registers.read_u8(LINE_STATUS)? == 0xff {
+        let registers = env.ports("registers")?;
+        if registers.read_u8(LINE_STATUS)? == 0xff {
             return Err(StartError::Device("there is no serial port"));
         }
-        // Without the bits that empty them.
-        uart.registers.write_u8(FIFO_CONTROL, if uart.fifo > 1 { FIFO_AT_8 } else { 0 })?;
-        if uart.registers.read_u8(INTERRUPT_IDENTITY)? & FIFOS_ON != FIFOS_ON {
-            uart.fifo = 1;
-        }
-        uart.registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
-        Ok(uart)
+        registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
+        let clock = env.parse("clock")?.unwrap_or(1_843_200);
+        let depth = env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64);
+        Ok(Uart { registers, clock, depth, is_switched: false, takes: 1 })
     }
 
     fn receive(&mut self, input: &StreamRing) -> Done<Received> {
-        // The gate closes at an overrun too, as reading the status forgets it.
-        let mask = DATA_READY | OVERRUN;
-        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask, value: DATA_READY, count: 64 };
-        let burst = self.registers.drain(input.memory(), input.offset(), gate)?;
-        Ok(Received { bytes: burst.bytes, has_overrun: burst.status & OVERRUN != 0 })
+        let mut before = 0;
+        if !self.is_switched {
+            let Switched { are_on, early } = switch(&self.registers, self.depth > 1, input)?;
+            (self.is_switched, before) = (are_on.is_some(), early);
+            self.takes = if are_on == Some(true) { self.depth } else { 1 };
+        }
+        let burst = self.registers.drain(input.memory(), input.offset(), receive_gate())?;
+        Ok(Received { bytes: before + burst.bytes, has_overrun: burst.status & OVERRUN != 0 })
     }
 
     fn send(&mut self, output: &StreamRing) -> Done<u64> {
-        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask: ROOM, value: ROOM, count: self.fifo };
+        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask: ROOM, value: ROOM, count: self.takes };
         Ok(self.registers.fill(output.memory(), output.offset(), gate)?.bytes)
     }
 
@@ -98,7 +103,7 @@ impl StreamDevice for Uart {
                 self.registers.write_u8(register, byte)?;
             }
         }
-        let format = (line.data_bits - 5) | (line.stop_bits - 1) << 2 | parity;
+        let format = (line.data_bits - 5) | (line.stop_bits - 1) << 2 | parity | before & BREAK;
         Ok(self.registers.write_u8(LINE_CONTROL, format)?)
     }
 

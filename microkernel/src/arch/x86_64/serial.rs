@@ -6,7 +6,6 @@ use core::fmt;
 
 const DATA: u16 = 0x3f8;
 const INTERRUPTS: u16 = DATA + 1;
-const FIFO: u16 = DATA + 2;
 const LINE: u16 = DATA + 3;
 const MODEM: u16 = DATA + 4;
 const STATUS: u16 = DATA + 5;
@@ -15,9 +14,9 @@ const EMPTY: u32 = 1 << 5;
 /// Readings of the status before a byte is given up; a byte takes 87 µs.
 const PATIENCE: usize = 100_000;
 
-/// 115200 baud, 8 bits, no parity, one stop bit, no interrupts.
+/// 115200 baud, 8 bits, no parity, one stop bit, no interrupts. The FIFOs stay as they are: to turn them on or off would drop what was typed.
 pub fn initialize() {
-    for (port, value) in [(INTERRUPTS, 0), (LINE, 0x80), (DATA, 1), (INTERRUPTS, 0), (LINE, 3), (FIFO, 7), (MODEM, 3)] {
+    for (port, value) in [(INTERRUPTS, 0), (LINE, 0x80), (DATA, 1), (INTERRUPTS, 0), (LINE, 3), (MODEM, 3)] {
         port_write(port, 1, value);
     }
 }

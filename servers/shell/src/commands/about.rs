@@ -15,7 +15,9 @@ pub(super) static HELP: Command = Command {
     summary: "Lists the commands and programs, or tells about one.",
     details: "Tab completes words, Up and Ctrl-R find earlier lines, Ctrl-C ends what runs.\n\
               `a; b`, `a && b`, `a || b` run one after the other; `a &` runs a program in the background.\n\
-              '…' \"…\" and \\ quote; $? is the last status, $NAME a variable.\n",
+              `a | b` joins them, `< FILE`, `> FILE`, `>> FILE`, `2>&1` say where they read and write.\n\
+              '…' \"…\" and \\ quote; $? is the last status, $NAME a variable, $(…) what commands write.\n\
+              if, while, until, for, case, { }, ( ) and name() are as in other shells; `sh FILE` runs a script.\n",
     topic: Topic::Commands,
     run: help,
 };

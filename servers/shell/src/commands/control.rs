@@ -44,13 +44,13 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
     if let Some(job) = target.strip_prefix('%') {
         let number: usize = parse(job, "the number of a job")?;
         return match shell.jobs.iter().find(|job| job.number == number) {
-            Some(job) => Ok(job.child.kill(0)?),
+            Some(job) => Ok(job.kill()?),
             None => error(format!("there is no job {target}")),
         };
     }
     let number = target.parse::<u64>().ok();
     if let Some(job) = number.and_then(|number| shell.jobs.of_process(number)) {
-        return Ok(job.child.kill(0)?);
+        return Ok(job.kill()?);
     }
     // The shell has no handles to services: init has.
     let services = complete::services(shell.registry)?;
@@ -63,7 +63,7 @@ fn kill_one(shell: &mut Shell, target: &str) -> Outcome {
     }
     let mut jobs = shell.jobs.iter();
     if let Some(job) = jobs.find(|job| job.command.split(' ').next() == Some(target)) {
-        return Ok(job.child.kill(0)?);
+        return Ok(job.kill()?);
     }
     // init is no service, and nobody's child. It serves the registry, and lets itself be killed through it.
     let is_init =
@@ -193,7 +193,7 @@ fn apply(shell: &mut Shell, scheduling: Scheduling, process: Option<u64>, argume
     if super::find(name).is_some() {
         return error(format!("`{name}` is a part of the shell: only programs can be scheduled"));
     }
-    done(shell.run_words(words, How { background: false, scheduling }))
+    done(shell.run_words(words, How { scheduling }))
 }
 
 pub(super) static TIME: Command = Command {

@@ -50,7 +50,7 @@ fn fg(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         return error(format!("there is no job %{number}"));
     };
     writeln!(shell, "{}", job.command)?;
-    match shell.wait_for(&job.command, job.child) {
+    match shell.wait_for_all(&job.command, &job.others, &job.child) {
         0 => Ok(()),
         status => Err(Failure::Status(status)),
     }

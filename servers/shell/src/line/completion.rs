@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 /// Knows what may stand at a place.
 pub trait Candidates {
-    /// All words that may stand behind `words` (empty: a command), whether they fit what was begun or not.
-    fn after(&mut self, words: &[&str]) -> Vec<String>;
+    /// All words that may stand behind `words` (empty: a command), whether they fit what was `begun` or not. One that ends
+    /// with `/` goes on.
+    fn after(&mut self, words: &[&str], begun: &str) -> Vec<String>;
 }
 
 /// What Tab does.
@@ -26,13 +27,13 @@ pub fn complete(before: &str, candidates: &mut dyn Candidates) -> (usize, Comple
     let start = before.len() - (command.len() - last_word(command));
     let begun = &before[start..];
     let words: Vec<&str> = command[..last_word(command)].split_whitespace().collect();
-    let mut fitting = candidates.after(&words);
+    let mut fitting = candidates.after(&words, begun);
     fitting.retain(|candidate| candidate.starts_with(begun));
     fitting.sort();
     fitting.dedup();
     let completion = match fitting.as_slice() {
         [] => Completion::Nothing,
-        [only] => Completion::Word(only.clone() + " "),
+        [only] => Completion::Word(only.clone() + if only.ends_with('/') { "" } else { " " }),
         [first, .., last] => {
             // Sorted, so what the outer two share all of them share.
             let same = common(first, last);
@@ -44,7 +45,7 @@ pub fn complete(before: &str, candidates: &mut dyn Candidates) -> (usize, Comple
 
 /// The text of the last command of a line: commands are told apart without a look at quotes.
 fn last_command(line: &str) -> &str {
-    let start = line.rfind([';', '&', '|']).map_or(0, |at| at + 1);
+    let start = line.rfind([';', '&', '|', '(']).map_or(0, |at| at + 1);
     line[start..].trim_start()
 }
 
@@ -69,7 +70,7 @@ mod tests {
     struct Example;
 
     impl Candidates for Example {
-        fn after(&mut self, words: &[&str]) -> Vec<String> {
+        fn after(&mut self, words: &[&str], _: &str) -> Vec<String> {
             let all: &[&str] = match words {
                 [] => &["service", "sleep", "sys", "ps"],
                 ["service"] => &["list", "start", "stop", "é1", "é2"],

@@ -1,5 +1,6 @@
-//! The shell in a played world: a person at its prompt, and commands from the kernel's command line.
+//! The shell in a played world: a person at its prompt, and commands from the kernel's command line. Scripts are in [`language`].
 
+mod language;
 mod world;
 
 use libsys::abi::Policy;
@@ -87,7 +88,7 @@ fn tab_knows_commands_programs_and_services() {
     world.expect("service info uart \nuart\n");
     world.expect("skink> ");
     world.type_keys("s\t");
-    assert_eq!(world.expect("> s"), "s\nservice  sleep    sys\nskink> s");
+    assert_eq!(world.expect("> s"), "s\nservice  set      sh       shift    sleep    source   sys\nskink> s");
 }
 
 #[test]

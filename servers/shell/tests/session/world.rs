@@ -3,6 +3,8 @@
 use libsys::abi::inspect::*;
 use libsys::abi::{ExitReason, Parameters};
 use libsys::fake::{self, FakeProcess};
+use libsys::io::{Read, Write};
+use libsys::pipe::{self, PipeReader, PipeWriter};
 use libsys::process::ExitRecord;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
 use libsys::protocol::log::{Cursor, Level, Log, LogError, Record, Records};
@@ -14,8 +16,9 @@ use libsys::{Account, Channel, Error, Handle, Memory, Object, Rights, Session, c
 use shell::events::{CHILD, Events};
 use shell::exec;
 use shell::inspect::Inspect;
-use shell::launch::{Child, Launch, LaunchError, Launcher, Scheduling};
+use shell::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
 use shell::shell::{Parts, Shell, ShutDown};
+use shell::streams::{Input, Output};
 use shell::terminal::Terminal;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -361,19 +364,15 @@ struct Programs {
 }
 
 impl Launcher for Programs {
-    fn launch(
-        &mut self,
-        launch: &Launch<'_>,
-        terminal: &Terminal,
-        events: &Events,
-    ) -> Result<Box<dyn Child>, LaunchError> {
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError> {
         assert!(terminal.console().inspect_handle().is_ok());
         let end = |reason: ExitReason, code| {
             let (reason, address) = (reason as u32, 0x10);
             Some(ExitRecord { reason, code, address, ..ExitRecord::default() })
         };
         let end = match launch.words[0].as_str() {
-            "true" | "echo" => end(ExitReason::Exit, 0),
+            "true" => end(ExitReason::Exit, 0),
+            "echo" | "cat" | "seq" | "yes" | "count" | "complain" => None,
             "false" => end(ExitReason::Exit, 1),
             "crash" => end(ExitReason::PageFault, 6),
             "panic" => end(ExitReason::Panic, 0x1000),
@@ -384,10 +383,6 @@ impl Launcher for Programs {
             _ => return Err(LaunchError::NoSuchProgram),
         };
         let mut stage = self.stage.lock().expect("a stage");
-        if launch.words[0] == "echo" {
-            let line = launch.words[1..].join(" ") + "\n";
-            stage.output.extend_from_slice(line.as_bytes());
-        }
         let number = stage.launches.len();
         stage.launches.push(Launched {
             words: launch.words.to_vec(),
@@ -398,7 +393,73 @@ impl Launcher for Programs {
         });
         let channel = events.signaller(CHILD).expect("a channel");
         channel.signal(CHILD).expect("signalled");
-        Ok(Box::new(Played { stage: self.stage.clone(), number, channel }))
+        drop(stage);
+        let (source, input) = match launch.streams.input {
+            Input::Piped => {
+                let (reader, writer) = pipe::create(libsys::env::account()).expect("a pipe");
+                (Some(reader), Some(writer))
+            }
+            _ => (None, None),
+        };
+        let sink = |output: &Output| match output {
+            Output::Terminal => Sink::Screen(self.stage.clone()),
+            Output::Pipe(pipe) => Sink::Pipe(pipe.writer.clone()),
+            Output::Open(_) => unreachable!("there are no files"),
+        };
+        let words = launch.words.to_vec();
+        if end.is_none() && words[0] != "forever" {
+            let (out, errors) = (sink(&launch.streams.output), sink(&launch.streams.errors));
+            let stage = self.stage.clone();
+            let ended = events.signaller(CHILD).expect("a channel");
+            let run = libsys::thread::spawn(move || {
+                let code = u64::from(play(&words, source, out, errors).is_none());
+                let record = ExitRecord { reason: ExitReason::Exit as u32, code, ..ExitRecord::default() };
+                let mut stage = stage.lock().expect("a stage");
+                stage.launches[number].end.get_or_insert(record);
+                drop(stage);
+                ended.signal(CHILD).expect("signalled");
+            });
+            drop(run.expect("a thread"));
+        }
+        let child = Rc::new(Played { stage: self.stage.clone(), number, channel });
+        Ok(Started { child, input })
+    }
+}
+
+/// Where a program writes.
+enum Sink {
+    Screen(Shared),
+    Pipe(Arc<PipeWriter>),
+}
+
+impl Sink {
+    fn write(&self, text: &[u8]) -> Option<()> {
+        match self {
+            Sink::Screen(stage) => stage.lock().expect("a stage").output.extend_from_slice(text),
+            Sink::Pipe(writer) => (&**writer).write_all(text).ok()?,
+        }
+        Some(())
+    }
+}
+
+/// What a program does; `None`: it fails.
+fn play(words: &[String], source: Option<PipeReader>, out: Sink, errors: Sink) -> Option<()> {
+    match words[0].as_str() {
+        "echo" => out.write((words[1..].join(" ") + "\n").as_bytes()),
+        "complain" => {
+            errors.write((words[1..].join(" ") + "\n").as_bytes())?;
+            None
+        }
+        "seq" => (1..=words[1].parse().ok()?).try_for_each(|n: u32| out.write(format!("{n}\n").as_bytes())),
+        "yes" => loop {
+            out.write(b"y\n")?;
+        },
+        name => {
+            let (mut source, mut all) = (source?, Vec::new());
+            source.read_to_end(&mut all).ok()?;
+            let text = if name == "count" { format!("{}\n", all.len()).into_bytes() } else { all };
+            out.write(&text)
+        }
     }
 }
 

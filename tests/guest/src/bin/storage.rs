@@ -2,7 +2,7 @@
 //!
 //! | work | what |
 //! |---|---|
-//! | `mount DISK DIRECTORY [ro]`, `umount DIRECTORY [force]` | by the namespace of vfs, as ext4 |
+//! | `mount DISK DIRECTORY [ro]`, `umount DIRECTORY [force]` | by the namespace of vfs, whatever is on the disk |
 //! | `tree DIRECTORY` | a line for each name below: kind, path, size, and a hash of the content or the target |
 //! | `copy FROM TO`, `remove PATH` | trees |
 //! | `write FILE MIB [SEED]`, `verify FILE MIB [SEED]` | a pattern, in pieces of 128 KiB; `write` ends with `fsync` |
@@ -133,7 +133,7 @@ fn wait_for(disk: &str) -> Outcome {
 fn mount(disk: &str, directory: &str, read_only: bool) -> Outcome {
     wait_for(disk)?;
     let options = MountOptions { read_only, parameters: Vec::new() };
-    namespace()?.mount(disk, directory, "ext4", options).map_err(refused(disk))
+    namespace()?.mount(disk, directory, "auto", options).map_err(refused(disk))
 }
 
 fn unmount(directory: &str, force: bool) -> Outcome {

@@ -99,7 +99,7 @@ impl Terminal {
 struct Words;
 
 impl Candidates for Words {
-    fn after(&mut self, words: &[&str]) -> Vec<String> {
+    fn after(&mut self, words: &[&str], _: &str) -> Vec<String> {
         let all: &[&str] = if words.is_empty() { &["help", "echo", "echoes"] } else { &["grün", "grau"] };
         all.iter().map(|word| word.to_string()).collect()
     }

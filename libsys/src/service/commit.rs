@@ -1,0 +1,71 @@
+//! Exactly once: what the loop of a server with [`Records`] does around a request.
+//!
+//! The effect of a `once` request and its reply are one commit, before the reply leaves. Where the server dies before it, nothing was done, and the kernel delivers
+//! the request again; where it dies after it, the request is known by its key, and answered with the reply that was kept.
+
+use super::outbox;
+use crate::message::ServePage;
+use crate::state::replies::{KeptReply, Known, ReplyKey};
+use crate::state::{Records, Storage};
+use crate::sys::Words;
+use crate::wire::{Class, Header, Refusal, Request};
+use abi::message::HANDLES;
+
+/// The key of a `once` request.
+pub(super) fn key_of(request: &Request) -> Option<ReplyKey> {
+    request.header().class().filter(|class| *class == Class::Once)?;
+    let context = request.context();
+    Some(ReplyKey { badge: context.badge(), client: context.client(), key: context.key()? })
+}
+
+/// What was answered to a request already, if it was; or why its answer could not be kept.
+pub(super) fn answered<S: Storage>(records: &Records<S>, key: &ReplyKey) -> Option<Result<KeptReply, Refusal>> {
+    match records.reply_to(key) {
+        Known::New => (!records.has_reserve()).then_some(Err(Refusal::Exhausted)),
+        Known::Answered(reply) => Some(Ok(reply)),
+        Known::Stale => Some(Err(Refusal::Malformed)),
+    }
+}
+
+/// Commits what is staged, with the reply in the serve page to the request of a key, and with the answers to kept calls that wait in the outbox. Error: `Unencodable`
+/// (a handle of the reply cannot be kept); nothing is committed then.
+pub(super) fn commit<S: Storage>(
+    records: &mut Records<S>,
+    own: Option<(ReplyKey, (Header, Words))>,
+) -> Result<(), Refusal> {
+    if records.is_clean() {
+        return Ok(());
+    }
+    let own = own.map(|(key, (header, words))| (key, take(header, words)));
+    let mut staged = own.as_ref().map_or(Ok(()), |(key, reply)| records.stage_reply(key, reply));
+    if outbox::is_waiting() {
+        staged = staged.and_then(|()| outbox::stage(records));
+        // The others were encoded where the own one was.
+        if let Some((_, reply)) = own {
+            put(reply);
+        }
+    }
+    if staged.is_err() {
+        records.roll_back();
+        return Err(Refusal::Unencodable);
+    }
+    records.commit();
+    Ok(())
+}
+
+/// The reply in the serve page.
+pub(super) fn take(header: Header, words: Words) -> KeptReply {
+    let page = ServePage::take();
+    let mut handles = [crate::Handle::NONE; HANDLES];
+    let count = header.handles().min(HANDLES);
+    handles[..count].copy_from_slice(&page.handles()[..count]);
+    KeptReply { header, words, handles, payload: page.received(header.payload_bytes()).to_vec() }
+}
+
+/// Puts a reply into the serve page.
+pub(super) fn put(reply: KeptReply) -> (Header, Words) {
+    let mut page = ServePage::take();
+    *page.handles_mut() = reply.handles;
+    page.payload_mut()[..reply.payload.len()].copy_from_slice(&reply.payload);
+    (reply.header, reply.words)
+}

@@ -1,0 +1,64 @@
+//! `mv`: gives files and directories other names, or moves them to other file systems.
+
+use libsys::ExitStatus;
+use libsys::fs::{self, FileError};
+use libsys::io::Write;
+use libsys::protocol::filesystem::RenameOptions;
+use tools::transfer::{self, Manner};
+use tools::{About, Arguments, Failure, Options, Output, failed};
+
+const HELP: &str = "usage: mv [-fnv] FILE… TARGET
+Gives something another name, in place of what has that name, or moves things into a directory.
+  -n  nothing is replaced
+  -v  tells each
+";
+
+pub fn run(arguments: &Arguments) -> ExitStatus {
+    tools::run(arguments, HELP, |arguments, out| {
+        let options = Options::parse("fnv", arguments)?;
+        let (originals, target) = transfer::operands(&options.operands)?;
+        let keep = options.last("fn") == Some('n');
+        out.each(originals, |out, from| {
+            let to = transfer::into_directory(from, target);
+            let is_moved = rename(out, from, &to, keep)?;
+            if is_moved && options.has('v') {
+                writeln!(out, "renamed '{from}' -> '{to}'")?;
+            }
+            Ok(())
+        })?;
+        Ok(ExitStatus::SUCCESS)
+    })
+}
+
+/// Whether it was moved, or left because something is there.
+fn rename(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Failure> {
+    let options = if keep { RenameOptions::NO_REPLACE } else { RenameOptions::empty() };
+    match fs::rename_with(from, to, options) {
+        Ok(()) => Ok(true),
+        Err(error) if keep && error.file() == Some(FileError::Exists) => Ok(false),
+        Err(error) if error.file() == Some(FileError::CrossDevice) => copy(out, from, to, keep),
+        Err(error) => Err(failed(&alloc::format!("{from} to {to}"), error)),
+    }
+}
+
+/// From one file system to another. The original stays where the copy is not whole.
+fn copy(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Failure> {
+    let original = fs::symlink_metadata(from).about(from)?;
+    if let Ok(there) = fs::symlink_metadata(to) {
+        match (keep, original.is_dir(), there.is_dir()) {
+            (true, ..) => return Ok(false),
+            (false, true, true) => fs::remove_dir(to).about(to)?,
+            (false, false, false) => fs::remove_file(to).about(to)?,
+            (false, true, false) => return Err(failed(to, FileError::NotDirectory)),
+            (false, false, true) => return Err(failed(to, FileError::IsDirectory)),
+        }
+    }
+    let manner = Manner { recursive: true, preserve: true, verbose: false };
+    let complaints = out.complaints();
+    transfer::copy(out, from, to, manner)?;
+    if out.complaints() > complaints {
+        return Err(failed(from, "it was not copied whole, and stays"));
+    }
+    if original.is_dir() { fs::remove_dir_all(from) } else { fs::remove_file(from) }.about(from)?;
+    Ok(true)
+}

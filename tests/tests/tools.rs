@@ -1,0 +1,293 @@
+//! The file commands on a machine: good and bad arguments, on files, directories, links, devices and a disk. What they do with data is tested beside their code.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::{PROMPT, Shell, exec, machine};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A command, its status, and what it prints.
+type Case<'a> = (&'a str, u8, &'a [&'a str]);
+
+/// Checks commands one after the other, and tells of all that are wrong.
+fn check_all(shell: &mut Shell, cases: &[Case<'_>]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (command, status, texts) in cases {
+        if let Err(error) = shell.check(command, *status, texts) {
+            wrong.push(format!("{error:#}"));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Runs a command that reads `lines`, typed, to their end; returns what it prints, with the echo.
+fn typed(shell: &mut Shell, command: &str, lines: &str) -> Result<String> {
+    shell.session().type_line(command);
+    shell.session().send(lines.replace('\n', "\r").as_bytes());
+    shell.session().send(b"\x04");
+    Ok(shell.session().expect(PROMPT, LONG)?.replace("\r\n", "\n"))
+}
+
+#[test]
+fn every_command_is_there_and_helps() -> Result<()> {
+    let machine = machine();
+    let names = exec(&machine, "tools")?;
+    let wanted = "ls cat cp mv rm mkdir rmdir ln touch stat find grep wc head tail hexdump sha256sum dd df du mount umount sync lsblk lspci tree edit";
+    for name in wanted.split(' ') {
+        ensure!(names.lines().any(|line| line == name), "{name} is missing:\n{names}");
+    }
+    let mut shell = Shell::boot(&machine)?;
+    for name in names.lines().filter(|name| *name != "false") {
+        shell.check(&format!("{name} --help"), 0, &[&format!("usage: {name}")])?;
+    }
+    check_all(
+        &mut shell,
+        &[
+            ("false --help", 1, &["usage: false"]),
+            ("/bin/echo by its path", 0, &["by its path\n"]),
+            ("tools echo by name", 0, &["by name\n"]),
+            ("tools cat /none", 1, &["cat: /none: no such file"]),
+            ("tools nothing", 2, &["tools: there is no command `nothing`", "usage: tools"]),
+            ("tools --help", 0, &["usage: tools"]),
+            ("cp /bin/true /tmp/any && /tmp/any echo under another name", 0, &["under another name\n"]),
+            ("stat /bin/ls", 0, &["regular file"]),
+        ],
+    )?;
+    // One file with many names.
+    let listed = shell.run("ls -i1 /bin/ls /bin/cat /bin/uart")?;
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.trim().split(' ').next()).collect();
+    ensure!(numbers.len() == 3 && numbers[0] == numbers[1] && numbers[1] != numbers[2], "{listed}");
+    Ok(())
+}
+
+#[test]
+fn names_are_made_moved_and_removed() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    typed(&mut shell, "tee /tmp/text", "one\ntwo\nthree\n")?;
+    check_all(
+        &mut shell,
+        &[
+            ("cat /tmp/text", 0, &["one\ntwo\nthree\n"]),
+            (
+                "cat -n /tmp/text /bin /tmp/none",
+                1,
+                &["     3\tthree\n", "cat: /bin: is a directory", "cat: /tmp/none: no such file"],
+            ),
+            ("cat -q", 2, &["cat: there is no option -q", "usage: cat"]),
+            ("cat /dev/null", 0, &[]),
+            ("mkdir /tmp/a /tmp/a", 1, &["mkdir: /tmp/a: it exists already"]),
+            ("mkdir -pv /tmp/a/b/c", 0, &["created directory '/tmp/a/b/c'"]),
+            ("mkdir", 2, &["an operand is missing"]),
+            ("mkdir /tmp/none/x", 1, &["no such file"]),
+            ("cp -v /tmp/text /tmp/a", 0, &["'/tmp/text' -> '/tmp/a/text'"]),
+            ("cp /tmp/text /tmp/text", 1, &["is the same file"]),
+            ("cat /tmp/text", 0, &["three"]),
+            ("cp /tmp/a /tmp/z", 1, &["-r copies directories"]),
+            ("cp -r /tmp/a /tmp/a/b", 1, &["cannot be copied into itself"]),
+            ("cp /tmp/none /tmp/text /tmp/a/b", 1, &["cp: /tmp/none: no such file"]),
+            ("cp /tmp/text /tmp/a /tmp/text", 1, &["cp: /tmp/text: not a directory"]),
+            ("cp /tmp/text", 2, &["a target behind `/tmp/text` is missing"]),
+            ("ln -s text /tmp/link && cat /tmp/link", 0, &["three"]),
+            ("ln /tmp/text /tmp/hard && stat /tmp/hard", 0, &["Links: 2", "regular file", "(0644/-rw-r--r--)"]),
+            ("ln /tmp/a /tmp/b", 1, &["is a directory"]),
+            ("ln -s x /tmp/link", 1, &["it exists already"]),
+            ("ln -sf gone /tmp/link && stat /tmp/link", 0, &["/tmp/link -> gone", "symbolic link"]),
+            ("stat -L /tmp/link", 1, &["stat: /tmp/link: no such file"]),
+            ("stat -f /tmp", 0, &["Block size", "writable"]),
+            (
+                "cp -rp /tmp/a /tmp/copy && ls -R1 /tmp/copy",
+                0,
+                &["/tmp/copy:\nb\ntext\n\n/tmp/copy/b:\nc\ntext\n\n/tmp/copy/b/c:\n"],
+            ),
+            ("mv -v /tmp/copy /tmp/moved && ls -d /tmp/moved/", 0, &["renamed '/tmp/copy' -> '/tmp/moved'"]),
+            ("mv /tmp/copy /tmp/x", 1, &["mv: /tmp/copy"]),
+            ("mv -n /tmp/text /tmp/hard && cat /tmp/text", 0, &["three"]),
+            ("touch /tmp/new && wc -c /tmp/new", 0, &["0 /tmp/new"]),
+            ("touch -c /tmp/never && ls /tmp/never", 1, &["ls: /tmp/never: no such file"]),
+            ("touch -r /tmp/text /tmp/new && find /tmp/new -newer /tmp/text", 0, &[]),
+            ("touch /tmp/none/x", 1, &["touch: /tmp/none/x"]),
+            ("rmdir /tmp/a", 1, &["rmdir: /tmp/a: the directory is not empty"]),
+            ("rmdir /tmp/a/b/c && ls /tmp/a/b", 0, &["text\n"]),
+            ("rm /tmp/a", 1, &["rm: /tmp/a: is a directory"]),
+            ("rm /tmp/none /tmp/hard", 1, &["rm: /tmp/none: no such file"]),
+            ("ls /tmp/hard", 1, &["no such file"]),
+            ("rm -f /tmp/none", 0, &[]),
+            ("rm", 2, &["an operand is missing"]),
+            ("rm -rf / .", 1, &["rm: /: it is not removed"]),
+            ("rm -rv /tmp/a", 0, &["removed '/tmp/a/text'", "removed directory '/tmp/a'"]),
+            ("rm /bin/cat", 1, &["rm: /bin/cat: read-only"]),
+            ("sync && sync /tmp/text && sync -f /tmp", 0, &[]),
+            ("sync /tmp/none", 1, &["sync: /tmp/none"]),
+        ],
+    )
+}
+
+#[test]
+fn files_are_listed_and_found() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    shell.check("mkdir -p /tmp/t/sub/deep && touch /tmp/t/b.txt /tmp/t/.hidden && dd if=/dev/zero of=/tmp/t/sub/big bs=1k count=3 status=none && ln -s sub /tmp/t/link", 0, &[])?;
+    check_all(
+        &mut shell,
+        &[
+            ("ls /tmp/t", 0, &["b.txt  link  sub\n"]),
+            ("ls -1a /tmp/t", 0, &[".\n..\n.hidden\nb.txt\nlink\nsub\n"]),
+            ("ls -1AF /tmp/t", 0, &[".hidden\nb.txt\nlink@\nsub/\n"]),
+            (
+                "ls -l /tmp/t",
+                0,
+                &["total ", "-rw-r--r-- ", " root root ", "lrwxrwxrwx", " link -> sub\n", "drwxr-xr-x"],
+            ),
+            ("ls -lhi /tmp/t/sub", 0, &[" 3.0K "]),
+            ("ls -d /tmp/t /tmp/none", 1, &["/tmp/t\n", "ls: /tmp/none: no such file"]),
+            ("ls -l /dev/null /dev/ram0", 0, &["c", "b"]),
+            ("ls -Z", 2, &["there is no option -Z"]),
+            (
+                "tree -a /tmp/t",
+                0,
+                &[
+                    "├── .hidden\n",
+                    "├── link -> sub\n",
+                    "└── sub\n    ├── big\n    └── deep\n",
+                    "2 directories, 4 files",
+                ],
+            ),
+            ("tree /tmp/none", 1, &["tree: /tmp/none: no such file"]),
+            ("find /tmp/t -name '*.txt'", 0, &["/tmp/t/b.txt\n"]),
+            ("find /tmp/t -type d", 0, &["/tmp/t\n/tmp/t/sub\n/tmp/t/sub/deep\n"]),
+            ("find /tmp/t -type f -size +2k", 0, &["/tmp/t/sub/big\n"]),
+            ("find /tmp/t /tmp/none -type l", 1, &["/tmp/t/link\n", "find: /tmp/none: no such file"]),
+            ("find /tmp/t -mindepth 1 -maxdepth 1 ! -type f", 0, &["/tmp/t/link\n/tmp/t/sub\n"]),
+            ("find -size x", 2, &["`x` is not a size", "usage: find"]),
+            ("find /tmp/t -type z", 2, &["there is no type `z`"]),
+            ("du -s /tmp/t", 0, &["\t/tmp/t\n"]),
+            ("du -ab /tmp/t/sub", 0, &["3072\t/tmp/t/sub/big\n"]),
+            ("du /tmp/none", 1, &["du: /tmp/none"]),
+            ("df", 0, &["Filesystem", "1K-blocks", "Mounted on", " /\n"]),
+            ("df -h /tmp", 0, &["Size", "%", " /\n"]),
+            ("df /tmp/none", 1, &["df: /tmp/none"]),
+            ("mount", 0, &[" on / type tmpfs (rw)", " on /bin type "]),
+            ("mount -t ext4 /dev/none /tmp/t", 1, &["mount: /dev/none on /tmp/t: "]),
+            ("mount x", 2, &["SOURCE and TARGET"]),
+            ("mount x /tmp", 2, &["the type is missing"]),
+            ("umount /tmp/t", 1, &["umount: /tmp/t: "]),
+            ("umount", 2, &["an operand is missing"]),
+            ("pwd", 0, &["/\n"]),
+            ("basename /a/b.c .c; basename /; basename -a x/y z", 0, &["b\n/\ny\nz\n"]),
+            ("dirname /a/b c / a/b/", 0, &["/a\n.\n/\na\n"]),
+            ("basename", 2, &["an operand is missing"]),
+            ("dirname", 2, &["an operand is missing"]),
+            ("env -i A=1 B=2 A=3", 0, &["B=2\nA=3\n"]),
+            ("env x", 2, &["unexpected `x`"]),
+            ("find /tmp/t -delete && ls -A /tmp/t", 1, &["ls: /tmp/t"]),
+        ],
+    )
+}
+
+#[test]
+fn data_is_copied_shown_and_sorted() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    typed(&mut shell, "tee /tmp/w", "pear 10\napple 9\nPear 10\napple 9\n")?;
+    typed(&mut shell, "tee -a /tmp/w /tmp/none/x", "fig 100\n")?;
+    check_all(
+        &mut shell,
+        &[
+            ("cat /tmp/w", 0, &["apple 9\nfig 100\n"]),
+            ("wc /tmp/w", 0, &[" 5 10 40 /tmp/w\n"]),
+            ("wc -l /tmp/w /tmp/w", 0, &[" 5 /tmp/w\n", "10 total\n"]),
+            ("wc /tmp/none", 1, &["wc: /tmp/none"]),
+            ("head -n 1 /tmp/w", 0, &["pear 10\n"]),
+            ("head -2 /tmp/w /bin", 1, &["==> /tmp/w <==\npear 10\napple 9\n", "head: /bin: is a directory"]),
+            ("head -c 4 /tmp/w", 0, &["pear"]),
+            ("head -n x /tmp/w", 2, &["`x` is not a number"]),
+            ("tail -n 1 /tmp/w", 0, &["fig 100\n"]),
+            ("tail -n +4 /tmp/w", 0, &["apple 9\nfig 100\n"]),
+            ("tail -c 4 /tmp/w", 0, &["100\n"]),
+            ("tail /tmp/none", 1, &["tail: /tmp/none"]),
+            ("sort /tmp/w", 0, &["Pear 10\napple 9\napple 9\nfig 100\npear 10\n"]),
+            ("sort -k2,2n -u /tmp/w", 0, &["apple 9\npear 10\nfig 100\n"]),
+            ("sort -k 0 /tmp/w", 2, &["`0` is not a key"]),
+            ("sort -o /tmp/w /tmp/w && uniq -c /tmp/w", 0, &["      2 apple 9\n      1 fig 100\n"]),
+            ("uniq -di /tmp/w", 0, &["apple 9\n"]),
+            ("uniq /tmp/none", 1, &["uniq: /tmp/none"]),
+            ("cut -d ' ' -f 2 /tmp/w", 0, &["10\n9\n9\n100\n10\n"]),
+            ("cut -c 1-2 /tmp/w", 0, &["Pe\nap\n"]),
+            ("cut /tmp/w", 2, &["one of -f, -b and -c"]),
+            ("grep -n ^a.*9 /tmp/w", 0, &["2:apple 9\n3:apple 9\n"]),
+            ("grep -ic pear /tmp/w", 0, &["2\n"]),
+            ("grep -vE 'a|f' /tmp/w", 1, &[]),
+            ("grep -r fig /tmp", 0, &["/tmp/w:fig 100\n"]),
+            ("grep x /tmp/none", 2, &["grep: /tmp/none: no such file"]),
+            ("grep '[a' /tmp/w", 2, &["bad pattern: a `[` has no end"]),
+            ("grep", 2, &["a pattern is missing"]),
+            ("hexdump -C -n 5 /tmp/w", 0, &["00000000  50 65 61 72 20  "]),
+            ("hexdump /tmp/none", 1, &["hexdump: /tmp/none"]),
+            ("seq 3; seq -s , 1 0.5 2; seq -w 8 11", 0, &["1\n2\n3\n1.0,1.5,2.0\n08\n09\n10\n11\n"]),
+            ("seq 1 0 2", 2, &["the step is 0"]),
+            ("seq x", 2, &["`x` is not a number"]),
+            (
+                "sha256sum /dev/null",
+                0,
+                &["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  /dev/null\n"],
+            ),
+            ("sha256sum /tmp/none", 1, &["sha256sum: /tmp/none"]),
+            ("tr a-z", 2, &["an operand is missing"]),
+            ("tr z-a x", 2, &["a range is the wrong way round"]),
+            ("cmp /tmp/w /tmp/w", 0, &[]),
+            ("cmp /tmp/w /tmp/none", 2, &["cmp: /tmp/none"]),
+            // Copies of more than a buffer, and their parts.
+            (
+                "dd if=/dev/zero of=/tmp/z bs=1M count=3",
+                0,
+                &["3+0 records in\n3+0 records out\n3145728 bytes (3.1 MB, 3.0 MiB) copied, "],
+            ),
+            ("cp /tmp/z /tmp/y && cmp /tmp/z /tmp/y && wc -c /tmp/y", 0, &["3145728 /tmp/y\n"]),
+            (
+                "dd if=/tmp/w of=/tmp/y bs=1 count=3 seek=2M conv=notrunc,fsync status=none && cmp /tmp/z /tmp/y",
+                1,
+                &["/tmp/z /tmp/y differ: byte 2097153, line 1"],
+            ),
+            ("hexdump -C /tmp/y", 0, &["*\n00200000  50 65 61 00", "00300000\n"]),
+            ("dd if=/tmp/y bs=1M skip=2 count=1 of=/tmp/x && wc -c /tmp/x", 0, &["1+0 records out", "1048576 /tmp/x"]),
+            ("dd bs=0", 2, &["`0` is nothing for bs"]),
+            ("dd if=/tmp/none", 1, &["dd: /tmp/none", "0+0 records in"]),
+            ("cp /dev/zero /dev/full", 1, &["no space left"]),
+            (
+                "dd if=/tmp/w of=/dev/ram0 seek=1 status=none && dd if=/dev/ram0 skip=1 count=1 of=/tmp/back && cmp -n 40 /tmp/w /tmp/back",
+                0,
+                &["1+0 records out"],
+            ),
+        ],
+    )?;
+    let text = typed(&mut shell, "tr a-z A-Z", "made large\n")?;
+    ensure!(text.contains("MADE LARGE\n"), "{text}");
+    let sum = shell.run("sha256sum /tmp/w")?;
+    typed(&mut shell, "tee /tmp/sums", &sum)?;
+    shell.check("sha256sum -c /tmp/sums", 0, &["/tmp/w: OK\n"])?;
+    shell.check(
+        "cp /tmp/z /tmp/w && sha256sum -c /tmp/sums",
+        1,
+        &["/tmp/w: FAILED\n", "1 computed checksums did NOT match"],
+    )?;
+    Ok(())
+}
+
+#[test]
+fn a_text_is_edited_on_the_screen() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    shell.check("edit", 2, &["an operand is missing"])?;
+    shell.check("edit /bin", 1, &["edit: /bin: is a directory"])?;
+    shell.session().type_line("edit /tmp/e");
+    shell.session().expect("Ctrl-Q quit", LONG)?;
+    shell.session().send("first\rsécond\x1b[A\x1b[HX".as_bytes());
+    shell.session().expect("(changed)", LONG)?;
+    shell.session().send(b"\x11");
+    shell.session().expect("not saved", LONG)?;
+    shell.session().send(b"\x13");
+    shell.session().expect("/tmp/e: saved", LONG)?;
+    shell.session().send(b"\x11");
+    shell.session().expect(PROMPT, LONG)?;
+    ensure!(shell.run("cat /tmp/e; echo; wc -c /tmp/e")? == "Xfirst\nsécond\n14 /tmp/e\n");
+    Ok(())
+}
