@@ -1,4 +1,4 @@
-//! A disk of the machine: `FILE[,virtio|nvme][,ro]`.
+//! A disk of the machine: `FILE[,virtio|nvme|namespace][,ro][,PROPERTY=VALUE…]`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,9 +11,14 @@ pub enum DiskBus {
     /// virtio-blk.
     #[default]
     Virtio,
-    /// An NVMe controller with one namespace.
+    /// An NVMe controller, of which it is a namespace.
     Nvme,
+    /// A further namespace of the NVMe controller that came last.
+    Namespace,
 }
+
+/// How a disk is written on the command line.
+const SYNTAX: &str = "FILE[,virtio|nvme|namespace][,ro][,PROPERTY=VALUE…]";
 
 /// A disk image file as a disk of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +29,30 @@ pub struct Disk {
     pub bus: DiskBus,
     /// Whether the machine cannot write to it.
     pub read_only: bool,
+    /// Properties of QEMU's device, such as `logical_block_size=4096`.
+    pub properties: Vec<String>,
 }
 
 impl Disk {
     /// A writable virtio disk.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), bus: DiskBus::default(), read_only: false }
+        Self { file: file.into(), bus: DiskBus::default(), read_only: false, properties: Vec::new() }
     }
 
-    /// QEMU's arguments for this disk as number `index`. `pci` says whether the machine has
-    /// a PCI bus.
-    ///
-    /// # Errors
-    /// The file is not there, its path is not UTF-8, or the machine has no bus for it.
-    pub fn arguments(&self, index: usize, pci: bool) -> Result<Vec<String>> {
+    /// The same disk, connected otherwise.
+    pub fn bus(mut self, bus: DiskBus) -> Self {
+        self.bus = bus;
+        self
+    }
+
+    /// The same disk with a property of QEMU's device, such as `logical_block_size=4096`.
+    pub fn property(mut self, property: &str) -> Self {
+        self.properties.push(property.to_string());
+        self
+    }
+
+    /// QEMU's arguments for this disk as number `index`; `controller` is the number of the NVMe disk before it, if there is one.
+    fn arguments(&self, index: usize, controller: Option<usize>, pci: bool) -> Result<Vec<String>> {
         let path = self
             .file
             .canonicalize()
@@ -45,14 +60,19 @@ impl Disk {
         let path = path.to_str().with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
         let format = if path.ends_with(".qcow2") { "qcow2" } else { "raw" };
         let read_only = if self.read_only { "on" } else { "off" };
-        let device = match (self.bus, pci) {
+        let mut device = match (self.bus, pci) {
             (DiskBus::Virtio, true) => format!("virtio-blk-pci,drive=disk{index}"),
             (DiskBus::Virtio, false) => format!("virtio-blk-device,drive=disk{index}"),
-            (DiskBus::Nvme, true) => format!("nvme,drive=disk{index},serial=skink{index}"),
-            (DiskBus::Nvme, false) => {
+            (DiskBus::Nvme, true) => format!("nvme,id=nvme{index},drive=disk{index},serial=skink{index}"),
+            (DiskBus::Namespace, true) => {
+                let controller = controller.context("there is no NVMe disk before this namespace")?;
+                format!("nvme-ns,bus=nvme{controller},drive=disk{index}")
+            }
+            (DiskBus::Nvme | DiskBus::Namespace, false) => {
                 bail!("the machine microvm has no PCI bus for an NVMe disk: use virtio or q35")
             }
         };
+        self.properties.iter().for_each(|property| device += &format!(",{property}"));
         Ok(vec![
             "-drive".to_string(),
             format!("if=none,id=disk{index},format={format},readonly={read_only},file={}", path.replace(',', ",,")),
@@ -60,6 +80,19 @@ impl Disk {
             device,
         ])
     }
+}
+
+/// QEMU's arguments for all disks of a machine; `pci` says whether it has a PCI bus.
+///
+/// # Errors
+/// A file is not there, its path is not UTF-8, or the machine has no bus or no controller for it.
+pub fn arguments(disks: &[Disk], pci: bool) -> Result<Vec<String>> {
+    let (mut all, mut controller) = (Vec::new(), None);
+    for (index, disk) in disks.iter().enumerate() {
+        all.extend(disk.arguments(index, controller, pci)?);
+        controller = if disk.bus == DiskBus::Nvme { Some(index) } else { controller };
+    }
+    Ok(all)
 }
 
 impl FromStr for Disk {
@@ -74,18 +107,28 @@ impl FromStr for Disk {
             match option {
                 "virtio" => disk.bus = DiskBus::Virtio,
                 "nvme" => disk.bus = DiskBus::Nvme,
+                "namespace" => disk.bus = DiskBus::Namespace,
                 "ro" => disk.read_only = true,
+                property if is_property(property) => disk.properties.insert(0, property.to_string()),
                 _ if std::path::Path::new(file).exists() => break,
-                _ => bail!("unknown disk option `{option}`: write FILE[,virtio|nvme][,ro]"),
+                _ => bail!("unknown disk option `{option}`: write {SYNTAX}"),
             }
             file = rest;
         }
         if file.is_empty() {
-            bail!("a disk needs a file: write FILE[,virtio|nvme][,ro]");
+            bail!("a disk needs a file: write {SYNTAX}");
         }
         disk.file = file.into();
         Ok(disk)
     }
+}
+
+/// Whether this has the form of a property.
+fn is_property(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    text.split_once('=').is_some_and(|(name, value)| {
+        !name.is_empty() && !value.is_empty() && name.bytes().chain(value.bytes()).all(is_letter)
+    })
 }
 
 #[cfg(test)]
@@ -98,8 +141,10 @@ mod tests {
         assert_eq!(plain, Disk::new("a.img"));
         for text in ["a.img,nvme,ro", "a.img,ro,nvme"] {
             let disk: Disk = text.parse().unwrap();
-            assert_eq!(disk, Disk { file: "a.img".into(), bus: DiskBus::Nvme, read_only: true }, "{text}");
+            assert_eq!(disk, Disk { read_only: true, ..Disk::new("a.img").bus(DiskBus::Nvme) }, "{text}");
         }
+        let disk: Disk = "a.img,vectors=0,virtio,logical_block_size=4096".parse().unwrap();
+        assert_eq!(disk, Disk::new("a.img").property("vectors=0").property("logical_block_size=4096"));
     }
 
     #[test]
@@ -108,6 +153,7 @@ mod tests {
         assert!(error.contains("`scsi`"), "{error}");
         assert!("".parse::<Disk>().is_err());
         assert!(",ro".parse::<Disk>().is_err());
+        assert!("a.img,=4".parse::<Disk>().is_err() && "a.img,x=".parse::<Disk>().is_err());
     }
 
     #[test]
@@ -117,7 +163,7 @@ mod tests {
         std::fs::write(&file, b"").unwrap();
         let disk: Disk = format!("{},ro", file.display()).parse().unwrap();
         assert_eq!(disk.file, file);
-        let arguments = disk.arguments(3, true).unwrap();
+        let arguments = disk.arguments(3, None, true).unwrap();
         assert!(arguments[1].ends_with("a,,b.img"), "{}", arguments[1]);
         assert!(arguments[1].contains("id=disk3") && arguments[1].contains("readonly=on"));
         assert_eq!(arguments[3], "virtio-blk-pci,drive=disk3");
@@ -128,8 +174,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.img");
         std::fs::write(&file, b"").unwrap();
-        let disk = Disk { bus: DiskBus::Nvme, ..Disk::new(&file) };
-        assert!(disk.arguments(0, false).is_err());
-        assert!(Disk::new(file.with_extension("none")).arguments(0, true).is_err());
+        let disk = Disk::new(&file).bus(DiskBus::Nvme);
+        assert!(disk.arguments(0, None, false).is_err());
+        assert!(Disk::new(file.with_extension("none")).arguments(0, None, true).is_err());
+    }
+
+    #[test]
+    fn namespaces_belong_to_the_controller_before_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.img");
+        std::fs::write(&file, b"").unwrap();
+        let disk = Disk::new(&file).bus(DiskBus::Nvme).property("logical_block_size=4096");
+        let arguments = disk.arguments(1, None, true).unwrap();
+        let expected = "nvme,id=nvme1,drive=disk1,serial=skink1,logical_block_size=4096";
+        assert_eq!(arguments[2..], ["-device", expected]);
+        let more = Disk::new(&file).bus(DiskBus::Namespace);
+        assert_eq!(more.arguments(2, Some(1), true).unwrap()[2..], ["-device", "nvme-ns,bus=nvme1,drive=disk2"]);
+        assert!(more.arguments(0, None, true).is_err());
     }
 }

@@ -17,7 +17,7 @@ use images::image::build_with;
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
 use images::workspace::Workspace;
-use images::{End, Image, Machine, command_line, manifest, qemu};
+use images::{End, Image, Machine, command_line, disk, manifest, qemu};
 
 /// The exit status of an option that means nothing: the same as the parser's.
 const USAGE: u8 = 2;
@@ -61,9 +61,7 @@ fn run(options: &Run) -> Result<u8> {
         eprintln!("skink: {error}");
         return Ok(USAGE);
     }
-    for disk in &options.machine.disk {
-        disk.arguments(0, options.machine.machine.has_pci())?;
-    }
+    disk::arguments(&options.machine.disk, options.machine.machine.has_pci())?;
     let image = prepare()?;
     let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
     if let Some(timeout) = options.timeout {
@@ -94,10 +92,14 @@ fn build() -> Result<u8> {
 }
 
 fn bench(options: &Bench) -> Result<u8> {
+    if options.vs_linux && options.what != Subject::Storage {
+        eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
+        return Ok(USAGE);
+    }
     let image = prepare()?;
     let progress = Progress::for_stderr();
     if options.what == Subject::Storage {
-        let throughput = storage::measure(&image, options.timeout, &progress)?;
+        let throughput = storage::measure(&image, options.timeout, options.vs_linux, &progress)?;
         progress.finish();
         print!("{}", if options.json { throughput.json() + "\n" } else { throughput.table() });
         return Ok(0);

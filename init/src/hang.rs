@@ -27,7 +27,10 @@ impl Supervisor {
         self.next_sweep = now + SWEEP;
         let calls: Result<Vec<CallRecord>, _> = inspect::calls(&self.machine.inspect).collect();
         let Ok(calls) = calls else { return };
-        let limit = |process: u64| self.by_process(process).and_then(|index| self.manifest.services[index].hang);
+        let limit = |process: u64| {
+            let index = self.by_process(process)?;
+            limit_of(self.manifest.services[index].hang?, self.services[index].record.started, now)
+        };
         let mut hung = blame(&calls, limit);
         hung.extend(self.late_starters(&calls, now));
         hung.extend(self.holders(&calls, now));
@@ -73,6 +76,12 @@ impl Supervisor {
     }
 }
 
+/// The age that a call of a service may reach which was started at a time: as many nanoseconds as its manifest entry says. A service that has been there for less than that
+/// is not to blame for a call that waits since an earlier incarnation.
+fn limit_of(hang: u64, started: u64, now: u64) -> Option<u64> {
+    (now.saturating_sub(started) > hang).then_some(hang)
+}
+
 /// The processes to be replaced: each has had a call for longer than its limit, and waits for no other itself.
 fn blame(calls: &[CallRecord], limit: impl Fn(u64) -> Option<u64>) -> Vec<u64> {
     let mut hung = Vec::new();
@@ -100,6 +109,13 @@ mod tests {
 
     fn call(client: u64, server: u64, age: u64, state: CallState) -> CallRecord {
         CallRecord { client, server, age, state: state as u32, ..CallRecord::default() }
+    }
+
+    #[test]
+    fn who_has_just_started_is_not_to_blame_for_old_calls() {
+        let calls = [call(9, 1, 5000, CallState::Queued)];
+        assert_eq!(blame(&calls, |_| limit_of(2000, 4500, 6000)), []);
+        assert_eq!(blame(&calls, |_| limit_of(2000, 3000, 6000)), [1]);
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl Account {
         sys::account_read(self.0)
     }
 
-    /// Refuses further charges to it and all below it, and kills the processes charged to it. Needs `MANAGE`.
+    /// Refuses further charges to it and all below it, and kills the processes charged to it. What was promised and is not used goes back
+    /// at once; called again, what came free since. Needs `MANAGE`.
     pub fn revoke(&self) -> Result<(), Error> {
         sys::account_revoke(self.0)
     }

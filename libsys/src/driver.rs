@@ -26,7 +26,7 @@ pub use crate::service::{Context, Result, Server as Driver, StartError};
 pub use crate::{Interrupt, Ports};
 pub use always::{Always, AlwaysReady};
 pub use block::{BlockDevice, BlockServer};
-pub use dma::DmaBuffer;
+pub use dma::{AttachedMemory, DmaBuffer};
 pub use registers::{Register, Registers, Width};
 pub use stream::{Done, Received, Stream, StreamDevice, StreamRing, WAKE, divisor};
 

@@ -9,8 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use images::host_program;
 use images::progress::Progress;
 
-/// Debian's package of the tools for ext2, ext3 and ext4.
-const PACKAGE: &str = "e2fsprogs";
+/// Debian's packages of the tools: for ext2, ext3 and ext4, for FAT, and for files on FAT.
+const EXT_TOOLS: &str = "e2fsprogs";
+const FAT_TOOLS: &str = "dosfstools";
+const FAT_FILES: &str = "mtools";
 
 /// Where a partition begins, in bytes.
 const PARTITION: u64 = 1 << 20;
@@ -42,16 +44,36 @@ impl DiskImage {
     pub fn ext(mebibytes: u64, layout: Layout, arguments: &[&str], tree: Option<&Path>) -> Result<DiskImage> {
         let folder = tempfile::tempdir()?;
         let volume = folder.path().join("volume.img");
-        let mut command = tool("mke2fs")?;
+        let mut command = tool("mke2fs", EXT_TOOLS)?;
         command.args(["-q", "-F"]).args(arguments);
         if let Some(tree) = tree {
             command.arg("-d").arg(tree);
         }
         run(command.arg(&volume).arg(format!("{mebibytes}m")))?;
-        let image = DiskImage { folder, layout, bytes: mebibytes << 20 };
+        DiskImage::with(folder, &volume, layout, mebibytes << 20)
+    }
+
+    /// A FAT file system of so many MiB, as `mkfs.fat` makes it with these arguments; with what is in the directory `tree`, if there is one.
+    ///
+    /// # Errors
+    /// The tools are not there and cannot be installed, or fail.
+    pub fn fat(mebibytes: u64, layout: Layout, arguments: &[&str], tree: Option<&Path>) -> Result<DiskImage> {
+        let folder = tempfile::tempdir()?;
+        let volume = folder.path().join("volume.img");
+        fs::File::create(&volume)?.set_len(mebibytes << 20)?;
+        run(tool("mkfs.fat", FAT_TOOLS)?.args(arguments).arg(&volume))?;
+        if let Some(tree) = tree {
+            let names = fs::read_dir(tree)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+            run(mtool("mcopy")?.args(["-s", "-i"]).arg(&volume).args(names).arg("::"))?;
+        }
+        DiskImage::with(folder, &volume, layout, mebibytes << 20)
+    }
+
+    fn with(folder: tempfile::TempDir, volume: &Path, layout: Layout, bytes: u64) -> Result<DiskImage> {
+        let image = DiskImage { folder, layout, bytes };
         match layout {
-            Layout::Whole => fs::rename(&volume, image.file())?,
-            Layout::Mbr | Layout::Gpt => image.wrap(&volume)?,
+            Layout::Whole => fs::rename(volume, image.file())?,
+            Layout::Mbr | Layout::Gpt => image.wrap(volume)?,
         }
         Ok(image)
     }
@@ -77,9 +99,10 @@ impl DiskImage {
         self.folder.path().join("disk.img")
     }
 
-    /// What Skink calls the disk with the file system, if it is the first virtio disk.
-    pub fn device(&self) -> &'static str {
-        if self.layout == Layout::Whole { "/dev/vda" } else { "/dev/vda1" }
+    /// What Skink calls the file system, on the disk with a name.
+    pub fn device(&self, disk: &str) -> String {
+        let separator = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+        if self.layout == Layout::Whole { format!("/dev/{disk}") } else { format!("/dev/{disk}{separator}1") }
     }
 
     /// The file system alone, as a file.
@@ -100,7 +123,27 @@ impl DiskImage {
     /// # Errors
     /// What it finds.
     pub fn check(&self) -> Result<()> {
-        run(tool("e2fsck")?.arg("-fn").arg(self.volume()?)).map(drop)
+        run(tool("e2fsck", EXT_TOOLS)?.arg("-fn").arg(self.volume()?)).map(drop)
+    }
+
+    /// Whether `fsck.fat -n` finds nothing.
+    ///
+    /// # Errors
+    /// What it finds.
+    pub fn check_fat(&self) -> Result<()> {
+        run(tool("fsck.fat", FAT_TOOLS)?.arg("-nv").arg(self.volume()?)).map(drop)
+    }
+
+    /// Copies a file or directory of a FAT file system to the host, as `mcopy` reads it, and returns where it is.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn copy_from_fat(&self, path: &str) -> Result<PathBuf> {
+        let to = self.folder.path().join("tree");
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir(&to)?;
+        run(mtool("mcopy")?.args(["-s", "-n", "-i"]).arg(self.volume()?).arg(format!("::{path}")).arg(&to))?;
+        Ok(to.join(path.trim_matches('/')))
     }
 
     /// The content of a file of the file system, as `debugfs` reads it.
@@ -132,16 +175,23 @@ impl DiskImage {
     /// `debugfs` fails, or the disk has partitions.
     pub fn change(&self, command: &str) -> Result<()> {
         ensure!(self.layout == Layout::Whole, "a file system in a partition is not changed");
-        run(tool("debugfs")?.args(["-w", "-R", command]).arg(self.file())).map(drop)
+        run(tool("debugfs", EXT_TOOLS)?.args(["-w", "-R", command]).arg(self.file())).map(drop)
     }
 
     fn debugfs(&self, command: &str) -> Result<()> {
-        run(tool("debugfs")?.args(["-R", command]).arg(self.volume()?)).map(drop)
+        run(tool("debugfs", EXT_TOOLS)?.args(["-R", command]).arg(self.volume()?)).map(drop)
     }
 }
 
-fn tool(name: &str) -> Result<Command> {
-    Ok(Command::new(host_program::find(name, PACKAGE, &Progress::Lines)?))
+fn tool(name: &str, package: &str) -> Result<Command> {
+    Ok(Command::new(host_program::find(name, package, &Progress::Lines)?))
+}
+
+/// A program of mtools, which takes names for what they are here: UTF-8.
+fn mtool(name: &str) -> Result<Command> {
+    let mut command = tool(name, FAT_FILES)?;
+    command.env("LC_ALL", "C.UTF-8").env("MTOOLS_SKIP_CHECK", "1");
+    Ok(command)
 }
 
 /// Runs a program to its end. Returns what it printed.

@@ -1,9 +1,9 @@
 //! PCI on machines: what is found, drivers that die, the bus server that dies under them, cards that come and go.
 
 use anyhow::Result;
-use images::{Disk, Machine, MachineKind};
+use images::{Disk, DiskBus, Machine, MachineKind};
 use std::path::Path;
-use tests::{Shell, exec, machine};
+use tests::{Shell, archive_with_services, exec, machine, machine_with_archive};
 
 const RNG: &str = "virtio-rng-pci";
 
@@ -84,8 +84,9 @@ fn init_dies_and_instances_stay() -> Result<()> {
     Ok(())
 }
 
-fn disk_of(folder: &Path) -> Result<Disk> {
-    let file = folder.join("disk.img");
+/// A disk with zeros on it.
+fn disk_of(folder: &Path, name: &str) -> Result<Disk> {
+    let file = folder.join(name);
     std::fs::File::create(&file)?.set_len(16 << 20)?;
     Ok(Disk::new(file))
 }
@@ -93,7 +94,7 @@ fn disk_of(folder: &Path) -> Result<Disk> {
 #[test]
 fn a_virtio_disk_keeps_what_was_written() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let machine: Machine = machine().smp(2).disk(disk_of(folder.path())?);
+    let machine: Machine = machine().smp(2).disk(disk_of(folder.path(), "disk.img")?);
     exec(&machine, "rawdisk virtio-blk-0 200 1")?;
     let kills = "sleep 0.2; service kill virtio-blk-0; ".repeat(3);
     exec(&machine, &format!("rawdisk virtio-blk-0 400 2 & {kills} service kill pci; wait; rawdisk virtio-blk-0 50 3"))?;
@@ -123,4 +124,82 @@ fn a_card_is_put_in_and_taken_out() -> Result<()> {
         }
     }
     panic!("it is there still: {text}")
+}
+
+/// The driver of the device `edu`, which is no part of the system.
+const EDU: &str = "
+service edu
+    device pci 1234:11e8
+    optional
+";
+
+#[test]
+fn a_device_interrupts_by_msi_and_by_its_line() -> Result<()> {
+    let archive = archive_with_services(EDU)?;
+    for (best, kind) in [("msi-x", "MSI, 1"), ("line", "pin A, line")] {
+        let (machine, _folder) = machine_with_archive(&archive)?;
+        let machine = machine.device("edu,addr=5").append(&format!("pci.interrupts={best}"));
+        let mut shell = Shell::boot(&machine)?;
+        // Each step follows from an interrupt.
+        let mut text = String::new();
+        for _ in 0..100 {
+            text = shell.run("dmesg edu-0")?;
+            if text.contains("there and") {
+                break;
+            }
+            shell.run("sleep 0.1")?;
+        }
+        assert!(text.contains("12! is 479001600") && text.contains("there and back"), "{best}: {text}");
+        let text = shell.run("lspci -v")?;
+        let (_, edu) = text.split_once("0000:00:05.0 ").unwrap_or_else(|| panic!("{text}"));
+        assert!(edu.lines().take(5).any(|line| line.contains(&format!("interrupts: {kind}"))), "{text}");
+    }
+    Ok(())
+}
+
+/// Works on disks at the same time, and kills services meanwhile.
+fn churn_through_deaths(machine: &Machine, disks: &[&str], victims: &[&str]) -> Result<String> {
+    const REQUESTS: u32 = 12_000;
+    let mut shell = Shell::boot(machine)?;
+    let mut text = String::new();
+    for disk in disks {
+        text += &shell.run(&format!("diskio {disk} churn random 4K 16 {REQUESTS} &"))?;
+    }
+    for victim in victims {
+        text += &shell.run(&format!("sleep 0.3; service kill {victim}"))?;
+    }
+    text += &shell.run("wait")?;
+    assert_eq!(text.matches(&format!("churn: {REQUESTS} requests")).count(), disks.len(), "{text}");
+    shell.run("lspci -v")
+}
+
+#[test]
+fn disks_share_an_interrupt_line() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // Slots whose pins A are wired to the same line.
+    let disk = |name, slot: &str| {
+        disk_of(folder.path(), name).map(|disk| disk.property("vectors=0").property(&format!("addr={slot}")))
+    };
+    for (kind, cpus) in [(MachineKind::Q35, 1), (MachineKind::Pc, 2)] {
+        let machine = machine().kind(kind).smp(cpus).disk(disk("one", "4")?).disk(disk("other", "8")?);
+        let victims = ["virtio-blk-0", "virtio-blk-1", "pci", "virtio-blk-0"];
+        let text = churn_through_deaths(&machine, &["vda", "vdb"], &victims)?;
+        let lines: Vec<Option<&str>> = ["0000:00:04.0 ", "0000:00:08.0 "]
+            .into_iter()
+            .map(|slot| text.split_once(slot)?.1.lines().find(|line| line.contains("interrupts: ")))
+            .collect();
+        assert!(lines[0].is_some_and(|line| line.contains("pin A, line ")) && lines[0] == lines[1], "{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn disks_of_two_kinds_share_an_interrupt_line() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let nvme = disk_of(folder.path(), "one")?.bus(DiskBus::Nvme).property("addr=4");
+    let virtio = disk_of(folder.path(), "other")?.property("addr=8");
+    let machine = machine().smp(2).append("pci.interrupts=line").disk(nvme).disk(virtio);
+    let text = churn_through_deaths(&machine, &["nvme0n1", "vda"], &["nvme-0", "virtio-blk-0", "pci", "nvme-0"])?;
+    assert!(!text.contains("interrupts: MSI"), "{text}");
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use images::{Disk, Machine};
+use images::{Disk, DiskBus, Machine};
 use tests::{DiskImage, Layout, Shell, exec, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
@@ -16,6 +16,20 @@ const DEATHS: u32 = 10;
 
 /// MiB of the file that is written and read meanwhile.
 const LARGE: u32 = 64;
+
+/// How a disk is connected: to what, what Skink calls it if it is the first one, and who drives it.
+#[derive(Clone, Copy)]
+struct Bus {
+    bus: DiskBus,
+    disk: &'static str,
+    driver: &'static str,
+}
+
+const VIRTIO: Bus = Bus { bus: DiskBus::Virtio, disk: "vda", driver: "virtio-blk-0" };
+const NVME: Bus = Bus { bus: DiskBus::Nvme, disk: "nvme0n1", driver: "nvme-0" };
+
+/// Properties of an NVMe disk with blocks of 4 KiB.
+const LARGE_BLOCKS: [&str; 2] = ["logical_block_size=4096", "physical_block_size=4096"];
 
 fn on(image: &DiskImage) -> Machine {
     machine().timeout(TIMEOUT).disk(Disk::new(image.file()))
@@ -82,11 +96,11 @@ fn listing(folder: &Path) -> Vec<String> {
 }
 
 /// The main job: files of the host in Skink, and back.
-fn there_and_back(layout: Layout, arguments: &[&str], cpus: u32) {
+fn there_and_back(bus: Bus, properties: &[&str], layout: Layout, arguments: &[&str], cpus: u32) {
     let host = tree();
     let image = DiskImage::ext(64, layout, arguments, Some(host.path())).unwrap();
     image.check().unwrap();
-    let device = image.device();
+    let device = image.device(bus.disk);
     let commands = [
         &format!("storage mount {device} /mnt"),
         "storage tree /mnt/tree",
@@ -100,7 +114,8 @@ fn there_and_back(layout: Layout, arguments: &[&str], cpus: u32) {
         "storage verify /mnt/pattern 9 77",
         "storage umount /mnt",
     ];
-    let text = exec(&on(&image).smp(cpus), &commands.join(" && ")).unwrap();
+    let disk = properties.iter().fold(Disk::new(image.file()).bus(bus.bus), |disk, property| disk.property(property));
+    let text = exec(&machine().timeout(TIMEOUT).disk(disk).smp(cpus), &commands.join(" && ")).unwrap();
     let wanted = listing(&host.path().join("tree"));
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..wanted.len()], wanted, "{text}");
@@ -114,17 +129,32 @@ fn there_and_back(layout: Layout, arguments: &[&str], cpus: u32) {
 
 #[test]
 fn files_of_ext4_in_a_partition_there_and_back() {
-    there_and_back(Layout::Mbr, &["-t", "ext4", "-b", "4096"], 2);
+    there_and_back(VIRTIO, &[], Layout::Mbr, &["-t", "ext4", "-b", "4096"], 2);
 }
 
 #[test]
 fn files_of_ext4_with_small_blocks_there_and_back() {
-    there_and_back(Layout::Gpt, &["-t", "ext4", "-b", "1024"], 1);
+    there_and_back(VIRTIO, &[], Layout::Gpt, &["-t", "ext4", "-b", "1024"], 1);
 }
 
 #[test]
 fn files_of_ext2_there_and_back() {
-    there_and_back(Layout::Whole, &["-t", "ext2", "-b", "1024"], 4);
+    there_and_back(VIRTIO, &[], Layout::Whole, &["-t", "ext2", "-b", "1024"], 4);
+}
+
+#[test]
+fn files_of_ext4_in_a_partition_of_an_nvme_disk_there_and_back() {
+    there_and_back(NVME, &[], Layout::Gpt, &["-t", "ext4", "-b", "4096"], 2);
+}
+
+#[test]
+fn files_of_ext4_with_small_blocks_on_an_nvme_disk_there_and_back() {
+    there_and_back(NVME, &[], Layout::Whole, &["-t", "ext4", "-b", "1024"], 1);
+}
+
+#[test]
+fn files_on_a_disk_with_large_blocks_there_and_back() {
+    there_and_back(NVME, &LARGE_BLOCKS, Layout::Whole, &["-t", "ext4", "-b", "4096"], 1);
 }
 
 #[test]
@@ -196,6 +226,23 @@ fn what_is_not_to_be_written_is_not() {
 }
 
 #[test]
+fn a_disk_that_refuses_writes_without_saying_so_fails_them() {
+    // QEMU's NVMe disks do not tell that they are for reading only.
+    let host = tree();
+    let image = DiskImage::ext(32, Layout::Whole, &["-t", "ext4"], Some(host.path())).unwrap();
+    let before = fs::read(image.file()).unwrap();
+    let disk = Disk { read_only: true, ..Disk::new(image.file()).bus(NVME.bus) };
+    let mut shell = Shell::boot(&machine().timeout(TIMEOUT).disk(disk)).unwrap();
+    shell.check("storage mount /dev/nvme0n1 /mnt", 1, &["the device failed"]).unwrap();
+    shell.check("storage mount /dev/nvme0n1 /mnt ro", 0, &[]).unwrap();
+    shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+    shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    assert!(fs::read(image.file()).unwrap() == before, "something was written");
+}
+
+#[test]
 fn the_machine_goes_down_with_everything_on_its_disks() {
     // A copy of each of the programs' many names.
     let image = DiskImage::ext(128, Layout::Mbr, &["-t", "ext4"], None).unwrap();
@@ -206,10 +253,11 @@ fn the_machine_goes_down_with_everything_on_its_disks() {
 }
 
 /// Writes and reads a large file while servers are killed.
-fn through_deaths(victim: &str) {
+fn through_deaths(bus: Bus, victim: &str) {
     let image = DiskImage::ext(160, Layout::Whole, &["-t", "ext4"], None).unwrap();
-    let mut shell = Shell::boot(&on(&image).smp(2)).unwrap();
-    shell.check("storage mount /dev/vda /mnt", 0, &[]).unwrap();
+    let machine = machine().timeout(TIMEOUT).smp(2).disk(Disk::new(image.file()).bus(bus.bus));
+    let mut shell = Shell::boot(&machine).unwrap();
+    shell.check(&format!("storage mount {} /mnt", image.device(bus.disk)), 0, &[]).unwrap();
     let works = [format!("write /mnt/large {LARGE} 5"), format!("verify /mnt/large {LARGE} 5")];
     for (work, result) in works.iter().zip(["written", "verified"]) {
         let mut text = shell.run(&format!("storage {work} &")).unwrap();
@@ -226,10 +274,15 @@ fn through_deaths(victim: &str) {
 
 #[test]
 fn a_file_is_written_and_read_while_the_driver_dies() {
-    through_deaths("virtio-blk-0");
+    through_deaths(VIRTIO, VIRTIO.driver);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_the_driver_of_an_nvme_disk_dies() {
+    through_deaths(NVME, NVME.driver);
 }
 
 #[test]
 fn a_file_is_written_and_read_while_block_dies() {
-    through_deaths("block");
+    through_deaths(VIRTIO, "block");
 }

@@ -2,14 +2,13 @@
 //!
 //! Besides the services of the system there are some of `tests/guest/src/bin/trouble.rs`, which do to themselves what they are asked to.
 
-use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use images::{Image, Machine};
+use images::Machine;
 use tempfile::TempDir;
-use tests::{PROMPT, Shell, image};
+use tests::{PROMPT, Shell, archive_with_services, machine_with_archive};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -74,21 +73,10 @@ service chaos                   # kills others
     control
 ";
 
-/// The boot archive of the system with those services.
-fn archive() -> Result<Vec<u8>> {
-    let mut archive = image().programs_archive()?;
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
-    archive.manifest(format!("{manifest}{SERVICES}").into_bytes());
-    archive.bytes()
-}
-
 /// The system with those services; the archive lives as long as the folder.
 fn system() -> Result<(Machine, TempDir)> {
-    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive().expect("an archive"));
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("boot.tar");
-    fs::write(&path, &*ARCHIVE)?;
-    Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    machine_with_archive(&ARCHIVE)
 }
 
 /// What `service info` says of one thing.

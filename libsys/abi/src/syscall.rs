@@ -117,7 +117,8 @@ syscalls! {
     /// Reads an account. a0: Account (`INSPECT`). Payload: [`crate::Usage`].
     AccountRead = 23;
     /// Revokes an account and all below it: further charges are refused and every process charged to it is
-    /// killed (`Revoked`) and gives up all its handles, kept ones too; the promise goes back as charges end. a0: Account (`MANAGE`).
+    /// killed (`Revoked`) and gives up all its handles, kept ones too. What was promised and is not used goes back at once, at a
+    /// second call what came free since, and the rest when the last charge ends. a0: Account (`MANAGE`).
     AccountRevoke = 24;
 
     // Processes and threads -------------------------------------------------------------------

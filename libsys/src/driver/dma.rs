@@ -1,5 +1,6 @@
 //! Memory that a device reaches.
 
+use crate::dma::{Attachment, DmaSegment};
 use crate::{Account, DmaDomain, Error, Memory, WritableMapping};
 use core::ops::Deref;
 
@@ -53,5 +54,60 @@ impl Deref for DmaBuffer {
 
     fn deref(&self) -> &WritableMapping {
         &self.mapping
+    }
+}
+
+/// Memory of somebody else that a device reaches: what a client lent to a driver. It stays attached when this is dropped, until it is released by its
+/// number: see [`super::pci::Function::release`].
+#[derive(Debug)]
+pub struct AttachedMemory {
+    attachment: Attachment,
+    _memory: Memory,
+}
+
+impl AttachedMemory {
+    /// Attaches Memory. Errors: those of [`DmaDomain::attach`].
+    pub fn new(domain: &DmaDomain, memory: Memory) -> Result<AttachedMemory, Error> {
+        Ok(AttachedMemory { attachment: domain.attach(&memory)?, _memory: memory })
+    }
+
+    /// Number of the attachment.
+    pub fn attachment(&self) -> u64 {
+        self.attachment.number
+    }
+
+    /// Where the device sees `bytes` of it from `offset` on: pieces, in order.
+    pub fn pieces(&self, offset: u64, bytes: u32) -> impl Iterator<Item = DmaSegment> {
+        pieces(&self.attachment.segments, offset, bytes)
+    }
+}
+
+fn pieces(segments: &[DmaSegment], offset: u64, bytes: u32) -> impl Iterator<Item = DmaSegment> {
+    let end = offset.saturating_add(bytes.into());
+    let starts = segments.iter().scan(0, |next, segment| {
+        let start = *next;
+        *next += segment.bytes;
+        Some((start, segment))
+    });
+    starts.filter_map(move |(start, segment)| {
+        let (from, to) = (offset.max(start), end.min(start + segment.bytes));
+        (from < to).then(|| DmaSegment { address: segment.address + (from - start), bytes: to - from })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_cut_where_the_memory_is() {
+        let segment = |address, bytes| DmaSegment { address, bytes };
+        let memory = [segment(0x1000, 0x1000), segment(0x8000, 0x2000)];
+        let found = |offset, bytes| pieces(&memory, offset, bytes).collect::<std::vec::Vec<_>>();
+        assert_eq!(found(0, 0x3000), memory);
+        assert_eq!(found(0xe00, 0x400), [segment(0x1e00, 0x200), segment(0x8000, 0x200)]);
+        assert_eq!(found(0x1000, 0x200), [segment(0x8000, 0x200)]);
+        assert_eq!(found(0x2fff, 9), [segment(0x9fff, 1)]);
+        assert_eq!(found(u64::MAX, 9), []);
     }
 }

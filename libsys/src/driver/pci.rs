@@ -18,7 +18,7 @@
 //! # }
 //! ```
 
-use super::{DmaBuffer, Env, Registers, Result, StartError};
+use super::{AttachedMemory, DmaBuffer, Env, Registers, Result, StartError};
 use crate::client::CallError;
 use crate::protocol::PciFunctionClient;
 use crate::protocol::pci::{BarKind, FunctionInfo, PciError};
@@ -99,6 +99,18 @@ impl Function {
     /// Zeroed memory that the device reaches, contiguous for it.
     pub fn dma_buffer(&self, bytes: u64) -> Result<DmaBuffer> {
         Ok(DmaBuffer::new(self.domain()?, env::account(), bytes)?)
+    }
+
+    /// Lets the device reach Memory that a client lent. Errors: those of [`AttachedMemory::new`].
+    pub fn attach(&self, memory: Memory) -> Result<AttachedMemory> {
+        Ok(AttachedMemory::new(self.domain()?, memory)?)
+    }
+
+    /// Takes such Memory from the device, when nothing that the device was told names it any more.
+    pub fn detach(&self, memory: AttachedMemory) {
+        if let Err(error) = self.release(memory.attachment()) {
+            crate::warn!("memory stays attached: {error}");
+        }
     }
 
     /// The device was reset, and confirmed it: what a driver before this one had set up is in use no more, and its memory is freed.

@@ -34,7 +34,7 @@ pub trait Namespace {
     #[replay]
     fn mounts(&mut self, cx: &Context, first: u32) -> Vec<Mount>;
 
-    /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
+    /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `auto`: the first of those that vfs's parameter `kinds` names that knows what is on the disk; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
     ///
     /// A disk that cannot be written is mounted to be read only, and so is a file system that is known to have errors.
     ///

@@ -56,8 +56,8 @@ pub trait PciFunction {
     fn ports(&mut self, cx: &Context, index: u8) -> Result<Ports, PciError>;
 
     /// An interrupt of the function that signals `bits` of `channel`, in place of what this index had before: the MSI-X vector with this index; for index 0
-    /// the MSI of a function without MSI-X, or the line of one with neither. A line may be shared: it strikes for all its
-    /// functions, and each driver acknowledges when its own device is satisfied.
+    /// the MSI of a function without MSI-X, or the line of one with neither. A line may be shared: each of its drivers is told in its
+    /// turn, and acknowledges always, when its own device is satisfied: the others wait for that.
     ///
     /// Rights: the channel with `SIGNAL` for the bits. Errors: `NoSuchInterrupt`, `Exhausted`, `NotOwner`. *replay*: the
     /// interrupt that was not delivered is closed.

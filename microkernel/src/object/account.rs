@@ -40,9 +40,9 @@ pub struct Account {
     parent: Slot<Account>,
     /// Accounts above it: at most [`MOST_DEPTH`].
     depth: u32,
-    limits: [u64; QUANTITIES.len()],
+    limits: [Cell<u64>; QUANTITIES.len()],
     used: [Cell<u64>; QUANTITIES.len()],
-    /// Further charges are refused. Killing what is charged to it is [`crate::death::Revoking`]'s work.
+    /// Further charges are refused.
     pub revoked: Cell<bool>,
     slabs: [Slab; ObjectType::COUNT],
 }
@@ -59,7 +59,7 @@ impl Account {
         Account {
             parent,
             depth,
-            limits: to_array(limits),
+            limits: to_array(limits).map(Cell::new),
             used: [const { Cell::new(0) }; QUANTITIES.len()],
             revoked: Cell::new(false),
             slabs: [const { Slab::new() }; ObjectType::COUNT],
@@ -76,7 +76,7 @@ impl Account {
     /// `AccountExhausted` when that is over the limit, or the account was revoked.
     #[inline]
     pub fn charge(&self, quantity: Quantity, amount: u64) -> Result<(), Error> {
-        let (used, limit) = (&self.used[quantity as usize], self.limits[quantity as usize]);
+        let (used, limit) = (&self.used[quantity as usize], self.limits[quantity as usize].get());
         match used.get().checked_add(amount) {
             Some(total) if total <= limit && !self.revoked.get() => {
                 used.set(total);
@@ -112,9 +112,20 @@ impl Account {
     /// Limits and use.
     pub fn usage(&self) -> Usage {
         Usage {
-            limits: to_limits(self.limits),
+            limits: to_limits(core::array::from_fn(|index| self.limits[index].get())),
             used: to_limits(core::array::from_fn(|index| self.used[index].get())),
             revoked: self.revoked.get() as u64,
+        }
+    }
+
+    /// Refuses further charges from here on: what was promised and is not used goes back at once. The second time, what is not used any more.
+    /// Killing what is charged to it is [`crate::death::Revoking`]'s work.
+    pub fn revoke(&self, kernel: &Kernel) {
+        self.revoked.set(true);
+        let Some(parent) = self.parent.get(kernel) else { return };
+        for quantity in QUANTITIES {
+            let used = self.used[quantity as usize].get();
+            parent.uncharge(quantity, self.limits[quantity as usize].replace(used) - used);
         }
     }
 
@@ -162,7 +173,9 @@ impl Drop for Account {
     fn drop(&mut self) {
         debug_assert!(self.used.iter().all(|used| used.get() == 0), "an account ends with charges");
         if let Some(parent) = self.parent.take() {
-            QUANTITIES.into_iter().zip(self.limits).for_each(|(quantity, limit)| parent.uncharge(quantity, limit));
+            for (quantity, limit) in QUANTITIES.into_iter().zip(&self.limits) {
+                parent.uncharge(quantity, limit.get());
+            }
         }
     }
 }

@@ -82,8 +82,9 @@ pub fn split_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results
 /// See there.
 pub fn revoke_account(kernel: &Kernel, thread: &Object<Thread>) -> Result<Outcome, Error> {
     let account: &Object<Account> = object(kernel, thread, 0, Rights::MANAGE)?;
-    if !account.revoked.get() {
-        account.revoked.set(true);
+    let is_first = !account.revoked.get();
+    account.revoke(kernel);
+    if is_first {
         kernel.revoking.start();
     }
     Ok(if kernel.revoking.parts.get() > 0 { memory::again(thread) } else { Outcome::Success })

@@ -121,12 +121,37 @@ fn what_is_refused_leaves_nothing_behind() {
     assert_eq!(small(kernel, account.get(kernel)).err(), Some(Error::AccountExhausted));
     assert_eq!(account.get(kernel).split(kernel, limits(0)).err(), Some(Error::AccountExhausted));
     assert_eq!(account.usage().used.handles, 0);
-    account.revoked.set(true);
+    account.revoke(kernel);
     drop(held);
     machine.reap_all();
     let kernel = &machine.kernel;
     assert_eq!(small(kernel, account.get(kernel)).err(), Some(Error::AccountExhausted), "revoked");
     assert_eq!((frames(&account), machine.kernel.counts.of(ObjectType::Memory)), (0, 0));
+}
+
+#[test]
+fn a_revoked_account_gives_back_what_it_does_not_use() {
+    let mut machine = Machine::new(64);
+    let used = frames(&machine.root);
+    let account = machine.account(20);
+    let kernel = &machine.kernel;
+    account.charge(Quantity::Frames, 5).unwrap();
+    let child = account.get(kernel).split(kernel, limits(4)).unwrap();
+    let promised = frames(&account);
+    assert!((9..20).contains(&promised) && frames(&machine.root) == used + 20);
+    account.revoke(kernel);
+    assert_eq!((frames(&machine.root), account.usage().limits.frames), (used + promised, promised));
+    assert_eq!(account.charge(Quantity::Frames, 1), Err(Error::AccountExhausted));
+    // What was promised to others is still theirs.
+    child.charge(Quantity::Frames, 4).unwrap();
+    child.uncharge(Quantity::Frames, 4);
+    account.uncharge(Quantity::Frames, 5);
+    assert_eq!(frames(&machine.root), used + promised);
+    account.revoke(kernel);
+    assert_eq!(frames(&machine.root), used + promised - 5, "the second time, what came free since");
+    drop((child, account));
+    machine.reap_all();
+    assert_eq!(frames(&machine.root), used);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
 use rsext4::{Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, InodeInfo, MountedServices, NoopObserver};
-use volume::{Backing, DataError, FileError, Overlay, OverlayError, Run};
+use volume::{Backing, DataError, FileError, Overlay, Run};
 
 /// The crate's file system.
 pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
@@ -103,39 +103,17 @@ pub fn file_error(error: Ext4Error) -> FileError {
     }
 }
 
-/// What an error of the overlay means to the client.
-pub fn overlay_error(error: OverlayError) -> FileError {
-    match error {
-        OverlayError::Disk(error) => DataError::from(error).into(),
-        OverlayError::TooLarge => FileError::NoSpace,
-        OverlayError::OutOfRange | OverlayError::Log(_) => FileError::Corrupt,
-        OverlayError::Failed => FileError::Device,
-        OverlayError::Exhausted => FileError::Exhausted,
-    }
-}
-
 impl From<MappingError> for FileErrorOf {
     fn from(error: MappingError) -> FileErrorOf {
         FileErrorOf(match error {
             MappingError::Corrupt => FileError::Corrupt,
-            MappingError::Overlay(error) => overlay_error(error),
+            MappingError::Overlay(error) => error.into(),
         })
     }
 }
 
 /// A [`FileError`] that errors of this server convert to.
 pub struct FileErrorOf(pub FileError);
-
-fn data_error(error: FileError) -> DataError {
-    match error {
-        FileError::NoSpace => DataError::NoSpace,
-        FileError::TooLarge => DataError::TooLarge,
-        FileError::ReadOnly => DataError::ReadOnly,
-        FileError::Exhausted => DataError::Exhausted,
-        FileError::Device => DataError::Disk(volume::DiskError::Device),
-        _ => DataError::Corrupt,
-    }
-}
 
 impl Format {
     /// Around a mounted crate.
@@ -165,7 +143,7 @@ impl Format {
     pub fn look<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
         let result = operation(&mut self.fs);
         let below = self.shared.borrow_mut().error.take();
-        result.map_err(|error| below.map_or_else(|| file_error(error), overlay_error))
+        result.map_err(|error| below.map_or_else(|| file_error(error), FileError::from))
     }
 
     /// Changes something through the crate: one record, or nothing. Errors besides the crate's: `ReadOnly`, `Device`.
@@ -201,7 +179,7 @@ impl Format {
         if core::mem::take(&mut self.clean) {
             self.mark(false)?;
         }
-        self.shared.borrow_mut().overlay.make_room_for_request().map_err(overlay_error)
+        self.shared.borrow_mut().overlay.make_room_for_request().map_err(FileError::from)
     }
 
     /// Notes on the disk that everything is at home, which it is, or that it may not be.
@@ -210,7 +188,7 @@ impl Format {
         let journal = if clean { overlay.closed_journal() } else { overlay.opened_journal() };
         let Some((place, bytes)) = journal else { return Ok(()) };
         // Who sees the flag in the superblock looks at the journal, so that is right before and after.
-        overlay.write_through(place, &bytes).map_err(overlay_error)?;
+        overlay.write_through(place, &bytes).map_err(FileError::from)?;
         show_superblock(overlay, !clean)
     }
 
@@ -219,7 +197,7 @@ impl Format {
         if self.clean {
             return Ok(());
         }
-        self.shared.borrow_mut().overlay.empty().map_err(overlay_error)?;
+        self.shared.borrow_mut().overlay.empty().map_err(FileError::from)?;
         self.mark(true)?;
         self.clean = true;
         self.freed = false;
@@ -230,7 +208,7 @@ impl Format {
         let committed = self.shared.borrow_mut().overlay.commit();
         committed.map_err(|error| {
             self.failed = true;
-            overlay_error(error)
+            error.into()
         })
     }
 
@@ -370,7 +348,7 @@ impl Format {
         {
             let overlay = &mut self.shared.borrow_mut().overlay;
             if blocks.clone().any(|block| overlay.is_logged(block)) {
-                overlay.empty().map_err(overlay_error)?;
+                overlay.empty().map_err(FileError::from)?;
             }
             for block in blocks {
                 overlay.forget(block);
@@ -403,12 +381,12 @@ impl Backing for Format {
     }
 
     fn size(&mut self, file: u64) -> Result<u64, DataError> {
-        self.node(file).map(|node| node.size).map_err(data_error)
+        self.node(file).map(|node| node.size).map_err(DataError::from)
     }
 
     fn map(&mut self, file: u64, offset: u64, bytes: u64, runs: &mut Vec<Run>) -> Result<(), DataError> {
         let block = self.block_bytes();
-        let found = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(data_error)?;
+        let found = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(DataError::from)?;
         runs.extend(found);
         Ok(())
     }
@@ -418,7 +396,7 @@ impl Backing for Format {
             return Err(DataError::ReadOnly);
         }
         let block = self.block_bytes();
-        let runs = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(data_error)?;
+        let runs = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(DataError::from)?;
         let missing: u64 = runs.iter().filter(|run| run.place.is_none()).map(|run| run.bytes / block).sum();
         if missing == 0 {
             return Ok(());
@@ -436,13 +414,13 @@ impl Backing for Format {
     fn allocate(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), DataError> {
         if self.freed {
             let durable = self.shared.borrow_mut().overlay.make_durable();
-            durable.map_err(|error| data_error(overlay_error(error)))?;
+            durable.map_err(|error| DataError::from(FileError::from(error)))?;
             self.freed = false;
         }
         let mut done = 0;
         while done < bytes {
             let part = (bytes - done).min(ALLOCATION);
-            self.allocate_piece(file, offset + done, part).map_err(data_error)?;
+            self.allocate_piece(file, offset + done, part).map_err(DataError::from)?;
             done += part;
         }
         Ok(())
@@ -450,7 +428,7 @@ impl Backing for Format {
 
     fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError> {
         match self.nodes.get(&file) {
-            Some(node) if node.recorded < end => self.truncate(file, end).map_err(data_error),
+            Some(node) if node.recorded < end => self.truncate(file, end).map_err(DataError::from),
             _ => Ok(()),
         }
     }
@@ -461,11 +439,11 @@ pub fn show_superblock(overlay: &mut Overlay, recover: bool) -> Result<(), FileE
     let size = overlay.block_bytes();
     let (block, at) = (superblock::OFFSET / size as u64, superblock::OFFSET as usize % size);
     let mut bytes = vec![0; size];
-    overlay.read(block, &mut bytes).map_err(overlay_error)?;
+    overlay.read(block, &mut bytes).map_err(FileError::from)?;
     let mut copy = [0; superblock::BYTES];
     copy.copy_from_slice(&bytes[at..at + superblock::BYTES]);
     let mut superblock = Superblock(copy);
     superblock.show_journal(recover);
     bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
-    overlay.write_through(block, &bytes).map_err(overlay_error)
+    overlay.write_through(block, &bytes).map_err(FileError::from)
 }

@@ -4,7 +4,7 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
-use crate::format::{FileErrorOf, Format, number, overlay_error, show_superblock};
+use crate::format::{FileErrorOf, Format, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
 use crate::raw::RawDisk;
@@ -179,8 +179,11 @@ impl Volume {
             superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
         }
         let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
+        if (layout.block_bytes as u64) < u64::from(geometry.block_bytes) {
+            return Err(FileError::Unsupported);
+        }
         let memory = Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?;
-        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).map_err(overlay_error)?;
+        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).map_err(FileError::from)?;
         let journal = match superblock.has_journal() {
             true => open_journal(&layout, &mut overlay, &superblock, &options)?,
             false => Vec::new(),
@@ -203,9 +206,9 @@ impl Volume {
         let services = MountServices::new(Time(options.seconds), (), NoopObserver);
         let fs = Ext4::mount(Blocks(shared.clone()), services, mount).map_err(|error| {
             let below = shared.borrow_mut().error.take();
-            below.map_or_else(|| crate::format::file_error(error), overlay_error)
+            below.map_or_else(|| crate::format::file_error(error), FileError::from)
         })?;
-        shared.borrow_mut().overlay.commit().map_err(overlay_error)?;
+        shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
         let cache =
             PageCache::new(account, requests.clone(), options.cache_bytes, options.chunk_bytes).map_err(device)?;
         let label = String::from_utf8_lossy(superblock.label()).into_owned();
@@ -326,7 +329,7 @@ impl Volume {
         let window = window.map_err(|error| FileErrorOf::from(error).0)?;
         let place = window.extents(0, 1).first().ok_or(FileError::Corrupt)?.physical;
         let mut target = vec![0; inner.size as usize];
-        shared.overlay.read_part(place, 0, &mut target).map_err(overlay_error)?;
+        shared.overlay.read_part(place, 0, &mut target).map_err(FileError::from)?;
         Ok(target)
     }
 
@@ -554,7 +557,7 @@ impl Volume {
     fn settle(&mut self, wrote: bool) -> Result<(), FileError> {
         let mut shared = self.format.shared.borrow_mut();
         if shared.overlay.has_fresh() {
-            shared.overlay.make_durable().map_err(overlay_error)?;
+            shared.overlay.make_durable().map_err(FileError::from)?;
             self.format.freed = false;
         } else if wrote || self.unflushed {
             let flushed = self.requests.borrow_mut().run(Owner::Overlay, volume::disk::Request::flush());
@@ -735,7 +738,7 @@ fn open_journal(
     }
     let first = places.first().copied().ok_or(FileError::Corrupt)?;
     let mut bytes = vec![0; layout.block_bytes];
-    overlay.read(first, &mut bytes).map_err(overlay_error)?;
+    overlay.read(first, &mut bytes).map_err(FileError::from)?;
     let journal = Jbd2::open(bytes, places, options.seconds);
     let mut journal = journal.map_err(|error| match error {
         JournalError::Corrupt => FileError::Corrupt,
@@ -743,7 +746,7 @@ fn open_journal(
     })?;
     if !options.read_only {
         let (place, bytes) = journal.superblock(true);
-        overlay.write_through(place, &bytes).map_err(overlay_error)?;
+        overlay.write_through(place, &bytes).map_err(FileError::from)?;
         show_superblock(overlay, true)?;
         overlay.set_journal(Box::new(journal));
     }

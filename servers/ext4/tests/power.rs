@@ -5,6 +5,7 @@ mod common;
 
 use common::*;
 use ext4::Volume;
+use ext4::superblock::Superblock;
 use std::collections::BTreeMap;
 use volume::testing::{Dice, Event, SharedImage, cut};
 
@@ -140,8 +141,11 @@ fn cut_everywhere(flavour: &str, kib: u32, arguments: &[&str], seed: u64, cuts: 
             _ => None,
         });
         let bytes = cut(&initial, &trace, at, &mut dice);
-        let bytes = if number % 2 == 0 { bytes } else { recovered_by_host(&bytes) };
-        if number % 2 == 1 {
+        // A superblock of which one sector is new and one old is mended by the server; e2fsck wants another copy, which a volume as small as this one has not.
+        let is_torn = Superblock(bytes[1024..2048].try_into().unwrap()).may_be_torn();
+        let by_host = number % 2 == 1 && !is_torn;
+        let bytes = if by_host { recovered_by_host(&bytes) } else { bytes };
+        if by_host {
             check(&bytes).unwrap_or_else(|error| panic!("{what}, recovered by the host: {error}"));
         }
         let after = common::image(bytes);

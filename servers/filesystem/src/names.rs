@@ -166,13 +166,22 @@ impl<V: Volume> FileSystem for FileServer<V> {
         };
         let found = found.ok_or(FileError::NotFound)?;
         let (end, has_met) = self.target(start, to, Some(found.node))?;
-        let (to_directory, to_name, replaced) = match end {
+        let (to_directory, to_name, mut replaced) = match end {
             Ok(target) => target,
             Err(link) => return Ok(Walked::Link(OfTwo::To, link)),
         };
         let is_directory = |found: &Found| found.kind == NodeKind::Directory;
         match replaced {
             Some(_) if options.contains(RenameOptions::NO_REPLACE) => return Err(FileError::Exists),
+            // Another spelling of the name.
+            Some(other)
+                if other.node == found.node
+                    && from_directory == to_directory
+                    && from_name != to_name
+                    && self.volume.is_same_name(from_name, to_name) =>
+            {
+                replaced = None;
+            }
             // Two names of one file, or the same name: nothing is to be done.
             Some(other) if other.node == found.node => return Ok(Walked::Here(())),
             _ if has_met && is_directory(&found) => return Err(FileError::OutOfRange),

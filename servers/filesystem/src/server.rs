@@ -74,7 +74,15 @@ impl<V: Volume> FileServer<V> {
 
     /// An open file or directory, and its session.
     pub(crate) fn add_open(&mut self, open: Open) -> Result<Session> {
-        let badge = self.opens.add(open)?;
+        self.volume.hold(open.node)?;
+        let result = self.opens.add(open).and_then(|badge| self.mint(open, badge));
+        if result.is_err() {
+            self.lost_name(open.node);
+        }
+        result
+    }
+
+    fn mint(&mut self, open: Open, badge: u64) -> Result<Session> {
         match self.channel.mint(badge, self.account) {
             Ok(session) => {
                 self.watched.open(open.node);

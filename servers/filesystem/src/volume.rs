@@ -68,6 +68,11 @@ pub trait Volume: Sized {
         false
     }
 
+    /// Whether two texts are spellings of one name: of a file system to which case does not matter.
+    fn is_same_name(&self, one: &str, two: &str) -> bool {
+        one == two
+    }
+
     /// What is known about a node.
     fn status(&mut self, node: NodeId) -> Result<Status>;
 
@@ -132,7 +137,7 @@ pub trait Volume: Sized {
     }
 
     /// Moves `found` from one name to another, which stands for `replaced` until then: of the same kind, or neither a directory. The new name is not below a directory that is moved. Errors: `NotEmpty` (what
-    /// is replaced), `NoSpace`, `BadName`.
+    /// is replaced), `NoSpace`, `BadName`. Where two spellings are one name ([`Volume::is_same_name`]), the second may be another spelling of the first: then nothing is replaced.
     fn rename(
         &mut self,
         from: (NodeId, &str),
@@ -143,6 +148,12 @@ pub trait Volume: Sized {
     ) -> Result<()> {
         let _ = (from, found, to, replaced, options);
         Err(FileError::Unsupported)
+    }
+
+    /// Somebody opens the node: until [`Volume::release`] its number means this node, whatever becomes of its name.
+    fn hold(&mut self, node: NodeId) -> Result<()> {
+        let _ = node;
+        Ok(())
     }
 
     /// Nobody uses the node any more: if it has no names it is freed. What is kept for open files only can go.

@@ -1,13 +1,14 @@
 //! A function: what was found, what its driver was given, and what of it outlives this process.
 
 use crate::config::{Space, command};
+use crate::lines::Line;
 use crate::scan::{Found, KnownBars};
 use crate::vectors::MsiX;
 use alloc::vec::Vec;
 use libsys::driver::{Ports, Registers};
 use libsys::protocol::pci::Address;
 use libsys::state::Keepsake;
-use libsys::{Channel, DmaDomain, Error, Interrupt, Memory, Object};
+use libsys::{Channel, DmaDomain, Error, Memory, Object};
 use serde::{Deserialize, Serialize};
 
 /// A function.
@@ -56,6 +57,16 @@ impl Function {
         }
     }
 
+    /// Whether it signals its interrupts by messages.
+    pub fn has_messages(&self) -> bool {
+        self.msi_x.is_some() || self.found.info.msi > 0
+    }
+
+    /// Whether its driver is to be told of this interrupt line.
+    pub fn has_line(&self, number: u8) -> bool {
+        self.line.is_some() && self.found.info.line == number
+    }
+
     /// Tells the driver that the line struck.
     pub fn tell_line(&self) {
         if let Some((channel, bits)) = &self.line {
@@ -94,8 +105,8 @@ struct KeptFunction {
 
 impl Kept {
     /// What is to be known of these.
-    pub fn of(functions: &[Function], lines: &[(u8, Interrupt)]) -> Result<Kept, Error> {
-        let keep = |(number, interrupt): &(u8, Interrupt)| Ok((*number, Keepsake::of(interrupt)?));
+    pub fn of(functions: &[Function], lines: &[Line]) -> Result<Kept, Error> {
+        let keep = |line: &Line| Ok((line.number, Keepsake::of(&line.interrupt)?));
         Ok(Kept {
             functions: functions.iter().map(KeptFunction::of).collect::<Result<_, Error>>()?,
             lines: lines.iter().map(keep).collect::<Result<_, Error>>()?,
@@ -109,9 +120,9 @@ impl Kept {
     }
 
     /// The lines that were bound.
-    pub fn take_lines(&mut self) -> Vec<(u8, Interrupt)> {
+    pub fn take_lines(&mut self) -> Vec<Line> {
         let lines = core::mem::take(&mut self.lines);
-        lines.into_iter().filter_map(|(number, interrupt)| Some((number, interrupt.take().ok()?))).collect()
+        lines.into_iter().filter_map(|(number, interrupt)| Some(Line::new(number, interrupt.take().ok()?))).collect()
     }
 
     fn take(&mut self, address: Address, vendor: u16, device: u16) -> Option<KeptFunction> {

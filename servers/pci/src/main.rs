@@ -4,7 +4,7 @@
 //! back what could do harm; it watches slots for what is put in and taken out ([`slot`]). `docs/pci.md` tells the whole story.
 //!
 //! Parameters: `tables`, the physical address of the firmware's tables; `memory` and `io`, where BARs of the first bus can be placed, as
-//! `0xSTART-0xEND`. Handles: the Resources `physical`, `ports`, `interrupts` and `dma`, the ports `config`, Memory `state`.
+//! `0xSTART-0xEND`; `interrupts`, `msi` or `line`: the best kind that functions are given, to find faults with (`msi-x`). Handles: the Resources `physical`, `ports`, `interrupts` and `dma`, the ports `config`, Memory `state`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -12,6 +12,7 @@ extern crate alloc;
 mod acpi;
 mod config;
 mod function;
+mod lines;
 mod place;
 mod scan;
 mod serve;
@@ -30,33 +31,27 @@ use libsys::env::{self, EnvError};
 use libsys::service::{GIVEN, Server};
 use libsys::state::State;
 use libsys::time::{TimerId, Timers};
-use libsys::{Channel, Interrupt, Object, Resource, Rights};
+use libsys::{Channel, Object, Resource, Rights};
+use lines::Line;
 use place::Windows;
 use scan::{Found, Scan};
 use slot::Slot;
+use vectors::Interrupts;
 
 /// Bit of the channel: a driver with attached memory died.
 pub(crate) const DEATH: u64 = 1 << 0;
 /// Bit of the channel: something happened in a slot.
 pub(crate) const SLOT: u64 = 1 << 1;
-/// Bits of the channel for interrupt lines; several lines may have the same.
-const FIRST_LINE_BIT: u32 = 8;
-const LINE_BITS: u32 = 48;
-
-/// The bit of an interrupt line.
-pub(crate) fn line_bit(line: u8) -> u64 {
-    1 << (FIRST_LINE_BIT + u32::from(line) % LINE_BITS)
-}
-
 /// The bus server.
 pub(crate) struct Bus {
     /// `None`: this machine has no PCI.
     space: Option<Space>,
     functions: Vec<Function>,
     /// Interrupt lines that are bound.
-    lines: Vec<(u8, Interrupt)>,
+    lines: Vec<Line>,
     slots: Vec<Slot>,
     windows: Windows,
+    best: Interrupts,
     rights: Resources,
     channel: Channel,
     state: State<Kept>,
@@ -89,6 +84,7 @@ impl Server for Bus {
             lines: Vec::new(),
             slots: Vec::new(),
             windows,
+            best: env.parse("interrupts")?.unwrap_or(Interrupts::MsiX),
             rights,
             channel: env.channel().duplicate(Rights::SIGNAL | Rights::DUPLICATE | Rights::RECEIVE)?,
             state,
@@ -104,11 +100,8 @@ impl Server for Bus {
         if bits & DEATH != 0 {
             self.look_for_deaths();
         }
-        for (line, bits_of_line) in self.lines.iter().map(|(line, _)| (*line, line_bit(*line))) {
-            if bits & bits_of_line != 0 {
-                let sharers = self.functions.iter().filter(|function| function.found.info.line == line);
-                sharers.for_each(Function::tell_line);
-            }
+        for line in self.lines.iter_mut().filter(|line| bits & lines::bit(line.number) != 0) {
+            line.strike(&self.functions);
         }
         if bits & SLOT != 0 {
             self.look_at_slots();
@@ -153,10 +146,8 @@ impl Bus {
         // What was kept of functions that are gone ends here.
         drop(kept.take_rest());
         self.keep();
-        for (_, interrupt) in &self.lines {
-            // The kernel masked it when this process died.
-            let _ = interrupt.set_masked(false);
-        }
+        // The kernel masked them when this process died.
+        self.lines.iter().for_each(Line::open);
         self.find_slots();
         for index in 0..self.functions.len() {
             self.announce(index);
@@ -164,8 +155,9 @@ impl Bus {
     }
 
     /// Takes a function in.
-    pub(crate) fn add(&mut self, found: Found, kept: &mut Kept) {
+    pub(crate) fn add(&mut self, mut found: Found, kept: &mut Kept) {
         let Some(space) = &mut self.space else { return };
+        self.best.limit(&mut found.info);
         if found.info.bridge.is_some() {
             space.change_command(found.info.address, command::PORTS | command::MEMORY | command::BUS_MASTER, 0);
         }

@@ -2,9 +2,9 @@
 
 use crate::config::{Space, command};
 use crate::function::Function;
-use crate::scan::capability;
+use crate::lines::Line;
 use crate::vectors::{self, MsiX};
-use crate::{Bus, DEATH, line_bit};
+use crate::{Bus, DEATH, lines};
 use alloc::vec::Vec;
 use libsys::driver::{Ports, Registers};
 use libsys::env;
@@ -103,8 +103,7 @@ impl PciFunction for Bus {
 
     fn interrupt(&mut self, cx: &Context, index: u16, channel: Channel, bits: u64) -> Result<Interrupt, PciError> {
         let place = self.owned(cx)?;
-        let info = &self.functions[place].found.info;
-        if self.functions[place].msi_x.is_some() || info.capability(capability::MSI).is_some() {
+        if self.functions[place].has_messages() {
             self.message(place, index, &channel, bits)
         } else if index == 0 {
             self.line(place, channel, bits)
@@ -218,7 +217,7 @@ impl Bus {
         bits: u64,
     ) -> Result<Interrupt, PciError> {
         let count = self.functions[place].msi_x.as_ref().map_or(1, |msi_x| msi_x.count);
-        if index >= count {
+        if index >= count || !self.functions[place].has_messages() {
             return Err(PciError::NoSuchInterrupt);
         }
         self.map_table(place)?;
@@ -263,14 +262,16 @@ impl Bus {
         if info.pin == 0 || NO_LINES.contains(&line) {
             return Err(PciError::NoSuchInterrupt);
         }
-        if !self.lines.iter().any(|(known, _)| *known == line) {
+        if !self.lines.iter().any(|known| known.number == line) {
             let trigger = if line < FIRST_PCI_LINE { Trigger::Firmware } else { Trigger::LevelLow };
             let (resource, number) = (&self.rights.interrupts, u32::from(line));
-            let made = Interrupt::line(resource, number, trigger, &self.channel, line_bit(line), env::account());
-            self.lines.push((line, made.map_err(exhausted)?));
+            let made = Interrupt::line(resource, number, trigger, &self.channel, lines::bit(line), env::account());
+            self.lines.push(Line::new(line, made.map_err(exhausted)?));
         }
-        let interrupt = self.lines.iter().find(|(known, _)| *known == line).ok_or(PciError::NoSuchInterrupt)?;
-        let copy = interrupt.1.duplicate(Rights::MANAGE | Rights::INSPECT).map_err(exhausted)?;
+        let known = self.lines.iter().find(|known| known.number == line).ok_or(PciError::NoSuchInterrupt)?;
+        // It may have struck when nobody was there to be told.
+        known.open();
+        let copy = known.interrupt.duplicate(Rights::MANAGE | Rights::INSPECT).map_err(exhausted)?;
         self.functions[place].line = Some((channel, bits));
         self.keep();
         if let Some(space) = &mut self.space {
@@ -288,7 +289,11 @@ impl Bus {
             MsiX::mask(msi_x, space, info.address, function.table.as_ref());
         }
         vectors::end_msi(space, info);
-        function.line = None;
+        let number = info.line;
+        if function.line.take().is_some() {
+            // The others go on, also if this one was to acknowledge.
+            self.lines.iter().filter(|line| line.number == number).for_each(Line::open);
+        }
     }
 
     /// Ends an ownership.

@@ -1,14 +1,18 @@
 //! The configuration space of functions that are made up: headers, BARs, bridges, capabilities; and broken ones.
 
 use crate::config::{Access, Space, command, register};
+use crate::function::{Function, Kept};
+use crate::lines::Line;
 use crate::place::{self, Windows};
 use crate::scan::{Found, Scan, capability};
-use crate::vectors::{self, MsiX};
+use crate::vectors::{self, Interrupts, MsiX};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use libsys::channel::Event;
 use libsys::interrupt::MsiMessage;
 use libsys::protocol::pci::{Address, Bar, BarKind};
+use libsys::{Channel, fake};
 use proptest::prelude::*;
 
 /// One function's registers, and which of their bits can be written.
@@ -262,6 +266,55 @@ fn one_message_is_set_and_ended() {
     assert_eq!(machine.get(at(0, 1, 0), 0x50) >> 16, 0x80);
     space.change_command(found[0].info.address, command::BUS_MASTER, command::PORTS);
     assert_eq!(space.read16(found[0].info.address, register::COMMAND), command::BUS_MASTER);
+}
+
+#[test]
+fn the_best_interrupts_can_be_taken_away() {
+    let made = || {
+        let mut made = Made::new(1, 1, 0x010802).bar(0, 0x4000, 0, 0x1_0000).capabilities(&[(0x11, 0x40), (5, 0x60)]);
+        made.put(0x44, 0x2000);
+        made
+    };
+    let machine = Machine::with([(at(0, 1, 0), made())]);
+    for (word, msi_x, msi) in [("msi-x", 1, 1), ("msi", 0, 1), ("line", 0, 0)] {
+        let mut found = machine.scan().remove(0);
+        word.parse::<Interrupts>().expect("a word").limit(&mut found.info);
+        assert_eq!((found.info.msi_x, found.info.msi), (msi_x, msi), "{word}");
+        let function = Function::new(&mut machine.space(), found, &mut Kept::default());
+        assert_eq!((function.msi_x.is_some(), function.has_messages()), (msi_x > 0, word != "line"));
+    }
+    assert_eq!("MSI".parse::<Interrupts>(), Err(()));
+}
+
+#[test]
+fn who_share_a_line_are_told_in_turn() {
+    let account = fake::account();
+    let functions = [(1, 10), (2, 10), (3, 11), (4, 10)].map(|(device, line)| {
+        let mut made = Made::new(1, 1, 0x010802);
+        (made.bytes[0x3c], made.bytes[0x3d]) = (line, 1);
+        (at(0, device, 0), made)
+    });
+    let machine = Machine::with(functions);
+    let mut functions: Vec<Function> = machine
+        .scan()
+        .into_iter()
+        .map(|found| Function::new(&mut machine.space(), found, &mut Kept::default()))
+        .collect();
+    let channel = Channel::create(&account).expect("a channel");
+    let mut line = Line::new(10, fake::interrupt(&channel, 1).expect("an interrupt").0);
+    // Nobody is there.
+    line.strike(&functions);
+    for (place, function) in functions.iter_mut().enumerate().filter(|(place, _)| *place != 3) {
+        function.line = Some((channel.signaller(1 << place).expect("a signaller"), 1 << place));
+    }
+    let mut told = || {
+        line.strike(&functions);
+        match channel.receive(Some(0)) {
+            Ok(Event::Signals(bits)) => bits,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([told(), told(), told(), told()], [0b10, 0b01, 0b10, 0b01]);
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 use crate::config::Space;
 use core::ops::Range;
+use core::str::FromStr;
 use libsys::abi::PAGE_BYTES;
 use libsys::driver::{Register, Registers};
 use libsys::interrupt::MsiMessage;
@@ -10,6 +11,42 @@ use libsys::protocol::pci::{Address, Bar, BarKind, FunctionInfo};
 use crate::scan::capability;
 
 const CONTROL: u16 = 2;
+
+/// The best kind of interrupts that functions are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupts {
+    /// Whatever they have.
+    MsiX,
+    /// MSI, or lines.
+    Msi,
+    /// Lines.
+    Line,
+}
+
+impl Interrupts {
+    /// Takes from a function what is better.
+    pub fn limit(self, info: &mut FunctionInfo) {
+        if self != Interrupts::MsiX {
+            info.msi_x = 0;
+        }
+        if self == Interrupts::Line {
+            info.msi = 0;
+        }
+    }
+}
+
+impl FromStr for Interrupts {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Interrupts, ()> {
+        match word {
+            "msi-x" => Ok(Interrupts::MsiX),
+            "msi" => Ok(Interrupts::Msi),
+            "line" => Ok(Interrupts::Line),
+            _ => Err(()),
+        }
+    }
+}
 
 /// MSI-X of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +72,7 @@ impl MsiX {
         let word = space.read32(info.address, capability + 4);
         let (bar, offset) = ((word & 7) as u8, u64::from(word & !7));
         let msi_x = MsiX { capability, count: info.msi_x, bar, offset };
-        let known = info.bar(bar).filter(|bar| bar.kind != BarKind::Ports)?;
+        let known = info.bar(bar).filter(|bar| bar.kind != BarKind::Ports && info.msi_x > 0)?;
         (offset + msi_x.bytes() <= known.bytes).then_some(msi_x)
     }
 

@@ -13,7 +13,7 @@
 //! | `words` | `history`, `clear` |
 //! | `variables` | `export`, `unset`, `set`, `shift`, `read` |
 //! | `flow` | `:`, `break`, `continue`, `return`, `exit`, `sh`, `source` |
-//! | `directory` | `cd`, `pwd` |
+//! | `directory` | `cd` |
 //! | `test` | `test`, `[` |
 
 mod about;
@@ -32,6 +32,7 @@ mod variables;
 mod words;
 
 pub use arguments::Arguments;
+pub(crate) use flow::SCRIPT;
 
 use crate::failure::Failure;
 use crate::shell::Shell;
@@ -111,7 +112,6 @@ pub static COMMANDS: &[&Command] = &[
     &control::NICE,
     &power::POWEROFF,
     &process::PS,
-    &directory::PWD,
     &variables::READ,
     &power::REBOOT,
     &flow::RETURN,

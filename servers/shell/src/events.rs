@@ -14,9 +14,10 @@ pub const CHILD: u64 = 1 << 2;
 pub const CONSOLE: u64 = 1 << 3;
 /// There is something new in the log.
 pub const LOG: u64 = 1 << 4;
-
 /// A thread of the shell's own has done what it was to do.
 pub const THREAD: u64 = 1 << 5;
+/// What a program that ended had has come free.
+pub const DRAINED: u64 = 1 << 6;
 
 /// The channel, and the signals that arrived and that nobody has looked at.
 #[derive(Debug)]

@@ -25,6 +25,32 @@ pub struct Launch<'a> {
     pub is_foreground: bool,
     /// How its first thread is scheduled.
     pub scheduling: Scheduling,
+    /// What it is promised.
+    pub share: Share,
+}
+
+/// What a program is promised of what the shell has left of memory, handles and the like: one of so many parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How many parts.
+    pub parts: u64,
+}
+
+impl Share {
+    /// Of what a pipeline in the foreground is promised all together; one in the background leaves more for others.
+    const FOREGROUND: u64 = 2;
+    const BACKGROUND: u64 = 8;
+
+    /// The share of one of a pipeline's programs, when `left` of them, it among them, are still to be started. All get the same.
+    pub fn of_pipeline(programs: usize, left: usize, is_foreground: bool) -> Share {
+        let all = if is_foreground { Share::FOREGROUND } else { Share::BACKGROUND };
+        Share { parts: (all - 1) * programs as u64 + left as u64 }
+    }
+
+    /// The share of a program that is no part of a pipeline.
+    pub fn alone(is_foreground: bool) -> Share {
+        Share::of_pipeline(1, 1, is_foreground)
+    }
 }
 
 /// How a thread is to be scheduled, where it is not as usual.
@@ -40,6 +66,11 @@ pub struct Scheduling {
 pub trait Launcher {
     /// Starts a program. Its end is signalled as [`crate::events::CHILD`].
     fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError>;
+
+    /// Waits until what programs that ended had has come free: the next ones may need it. Ctrl-C ends that.
+    fn settle(&mut self, terminal: &mut Terminal) {
+        let _ = terminal;
+    }
 }
 
 /// A program that was just started.
@@ -80,6 +111,23 @@ impl fmt::Display for LaunchError {
         match self {
             LaunchError::NoSuchProgram => f.write_str("there is no command or program of this name: `help` lists them"),
             LaunchError::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Share;
+
+    #[test]
+    fn the_programs_of_a_pipeline_get_the_same() {
+        for (programs, is_foreground, together) in [(1, true, 2), (3, true, 2), (4, false, 8)] {
+            let mut left = 24_000;
+            for number in 0..programs {
+                let part = left / Share::of_pipeline(programs, programs - number, is_foreground).parts;
+                assert_eq!(part, 24_000 / together / programs as u64);
+                left -= part;
+            }
         }
     }
 }

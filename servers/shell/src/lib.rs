@@ -9,7 +9,7 @@
 //! | [`exec`] | commands of the kernel's command line, for the host tool |
 //! | [`commands`] | what is built in |
 //! | [`terminal`], [`events`] | the console, and what wakes the shell |
-//! | [`launch`], [`program`], [`jobs`], [`status`] | programs: start, background, end |
+//! | [`launch`], [`program`], `ending`, [`jobs`], [`status`] | programs: start, background, end |
 //! | [`inspect`], [`complete`], [`text`], [`failure`] | what commands have in common |
 #![no_std]
 
@@ -19,6 +19,7 @@ extern crate std;
 
 pub mod commands;
 pub mod complete;
+mod ending;
 pub mod events;
 pub mod exec;
 pub mod failure;

@@ -18,7 +18,7 @@ use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
 
 /// Stack of the thread that runs scripts, in bytes: commands can be within each other.
-const STACK: usize = 1024 * 1024;
+const STACK: usize = 256 * 1024;
 
 fn start() -> Result<()> {
     thread::Builder::new().stack_bytes(STACK).spawn(run)?.join()
@@ -34,10 +34,10 @@ fn run() -> Result<()> {
     program::end_left_behind(&inspect);
     let mut shell = Shell::new(Parts {
         terminal: Terminal::new(console, events.clone(), registry),
-        events,
         registry,
         inspect: Box::new(inspect),
-        launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok())),
+        launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok(), events.clone())),
+        events,
     });
     // A shell that init does not know as a service works as well.
     let _ = registry.ready();

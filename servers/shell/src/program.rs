@@ -1,9 +1,10 @@
 //! Programs, started with the kernel: each under a sub-account, with a session to the console, and the shell's names without the right to mount. A name
 //! without `/` is one in /bin; where there are no files, one of the boot archive.
 
-use crate::events::{CHILD, Events};
+use crate::ending::Ending;
+use crate::events::{CHILD, DRAINED, Events};
 use crate::inspect::{Inspect, Kernel};
-use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
+use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Share, Started};
 use crate::streams::{Input, Output};
 use crate::terminal::Terminal;
 use alloc::collections::BTreeMap;
@@ -13,6 +14,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use libsys::abi::inspect::HandleRecord;
 use libsys::abi::{Kind, Policy};
+use libsys::account::Usage;
 use libsys::client::{CallError, Client};
 use libsys::env::{self, names};
 use libsys::fs::{self, FileError};
@@ -21,22 +23,13 @@ use libsys::process::ExitRecord;
 use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys, time};
+use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
 
 /// What a program may do with its sessions.
 const SESSION: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
-
-/// What a program is promised at least, if the shell has that much.
-const LEAST: Limits = program::DEFAULT_LIMITS;
-
-/// Programs are promised a part of what the shell has left: one of this many.
-const SHARE: u64 = 2;
-
-/// How long a start waits at most for what ended programs give back, in nanoseconds.
-const DRAINED: u64 = 500_000_000;
 
 /// Most programs that stay prepared.
 const PREPARED: usize = 16;
@@ -51,6 +44,8 @@ pub struct Archive {
     prepared: BTreeMap<String, Rc<Program>>,
     /// The shell's namespace, as programs get it: made at the first start.
     namespace: Option<Session>,
+    /// Programs that have ended.
+    ending: Rc<Ending>,
 }
 
 /// The parameter with the names of the programs of [`PROGRAMS`] that may mount file systems.
@@ -61,8 +56,15 @@ const PROGRAMS: &str = "/bin";
 
 impl Archive {
     /// Programs that this registry has, charged to this account; with the right to real time, if there is one.
-    pub fn new(registry: &'static RegistryClient, account: &'static Account, real_time: Option<Resource>) -> Archive {
-        Archive { registry, account, real_time: real_time.map(Rc::new), prepared: BTreeMap::new(), namespace: None }
+    pub fn new(
+        registry: &'static RegistryClient,
+        account: &'static Account,
+        real_time: Option<Resource>,
+        events: Rc<Events>,
+    ) -> Archive {
+        let real_time = real_time.map(Rc::new);
+        let ending = Rc::new(Ending::new(events));
+        Archive { registry, account, real_time, prepared: BTreeMap::new(), namespace: None, ending }
     }
 
     fn program(&mut self, name: &str) -> Result<Rc<Program>, LaunchError> {
@@ -96,7 +98,8 @@ impl Archive {
     /// The namespace for a program; none where the shell has none. Those that are to mount file systems get the shell's own, which may.
     fn namespace(&mut self, name: &str) -> Option<&Session> {
         let mut mounters = env::parameter(MOUNTERS).unwrap_or_default().split_whitespace();
-        if mounters.any(|mounter| mounter == name) {
+        let program = name.strip_prefix(PROGRAMS).and_then(|name| name.strip_prefix('/')).unwrap_or(name);
+        if mounters.any(|mounter| mounter == program) {
             return fs::namespace().ok().map(|namespace| namespace.link().session());
         }
         if self.namespace.is_none() {
@@ -105,42 +108,17 @@ impl Archive {
         self.namespace.as_ref()
     }
 
-    /// What a program is promised, once programs that ended have given back theirs. The kernel takes them apart in steps behind their end, and tells nobody
-    /// when that is done; a loop that starts many is faster.
-    fn limits_when_drained(&self) -> Limits {
-        let deadline = time::now().saturating_add(DRAINED);
-        loop {
-            let limits = self.limits();
-            let is_enough = limits.frames >= LEAST.frames
-                && limits.handles >= LEAST.handles
-                && limits.threads >= LEAST.threads
-                && limits.sessions >= LEAST.sessions
-                && limits.processes >= LEAST.processes;
-            if is_enough || time::now() >= deadline {
-                return limits;
-            }
-            time::sleep(time::Duration::from_millis(1));
-        }
-    }
-
     /// What a program is promised: a part of what is left of each thing.
-    fn limits(&self) -> Limits {
-        let Ok(usage) = self.account.usage() else {
-            return LEAST;
-        };
-        let part = |limit: u64, used: u64, least: u64| {
-            let left = limit.saturating_sub(used);
-            // The shell needs some itself, for the program's log among others.
-            (left / SHARE).max(least.min(left - left / 4))
-        };
-        let (limits, used) = (usage.limits, usage.used);
-        Limits {
-            frames: part(limits.frames, used.frames, LEAST.frames),
-            handles: part(limits.handles, used.handles, LEAST.handles),
-            threads: part(limits.threads, used.threads, LEAST.threads),
-            sessions: part(limits.sessions, used.sessions, LEAST.sessions),
-            processes: part(limits.processes, used.processes, LEAST.processes),
-        }
+    fn limits(&self, Share { parts }: Share) -> Result<Limits, Error> {
+        let Usage { limits, used, .. } = self.account.usage()?;
+        let part = |limit: u64, used: u64| limit.saturating_sub(used) / parts;
+        Ok(Limits {
+            frames: part(limits.frames, used.frames),
+            handles: part(limits.handles, used.handles),
+            threads: part(limits.threads, used.threads),
+            sessions: part(limits.sessions, used.sessions),
+            processes: part(limits.processes, used.processes),
+        })
     }
 
     /// Sessions for a program: to init, without the shell's right to control, and through that one to the console, where it has
@@ -188,7 +166,8 @@ impl Launcher for Archive {
         };
         let program = self.program(name)?;
         let (registry, console) = self.sessions(terminal)?;
-        let limits = self.limits_when_drained();
+        let refused = |error: LoadError| LaunchError::Refused(format!("it cannot be started: {error}"));
+        let limits = self.limits(launch.share).map_err(|error| refused(error.into()))?;
         let account = self.account;
         let real_time = self.real_time.clone();
         let mut request = program::Launch::new(&program, name)
@@ -217,19 +196,22 @@ impl Launcher for Archive {
         for (name, value) in launch.environment.iter().filter(|(name, _)| name != "PWD") {
             request = request.variable(name, value);
         }
-        let refused = |error: LoadError| LaunchError::Refused(format!("it cannot be started: {error}"));
         let account = account.split(limits).map_err(|error| refused(error.into()))?;
         // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
         account.set_kept(true).map_err(|error| refused(error.into()))?;
         let mut child = request.spawn_in(account).map_err(refused)?;
         // Dropped, it ends the input.
         let input = child.pipes.pop().filter(|_| matches!(streams.input, Input::Piped));
-        let running = Running { child, real_time };
+        let running = Running { child: Some(child), real_time, ending: Rc::clone(&self.ending) };
         // It runs already, for the moment that this takes; refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
         Ok(Started { child: Rc::new(running), input })
+    }
+
+    fn settle(&mut self, terminal: &mut Terminal) {
+        while !self.ending.is_over() && terminal.wait(DRAINED, None) != 0 {}
     }
 }
 
@@ -247,51 +229,60 @@ pub fn end_left_behind(inspect: &Kernel) {
 
 /// A process of a program.
 struct Running {
-    child: program::Child,
+    /// There until the drop.
+    child: Option<program::Child>,
     real_time: Option<Rc<Resource>>,
+    ending: Rc<Ending>,
+}
+
+impl Running {
+    fn child(&self) -> Result<&program::Child, Error> {
+        self.child.as_ref().ok_or(Error::BadState)
+    }
 }
 
 impl Child for Running {
     fn process(&self) -> u64 {
-        let record = self.child.process.exit_record();
+        let record = self.child().and_then(|child| child.process.exit_record());
         record.map_or(0, |record| record.process)
     }
 
     fn ended(&self) -> Result<Option<ExitRecord>, Error> {
-        self.child.try_wait()
+        self.child()?.try_wait()
     }
 
     fn last_words(&self, record: &ExitRecord) -> Option<String> {
-        panic::message_of(&self.child.process, record.code)
+        panic::message_of(&self.child().ok()?.process, record.code)
     }
 
     fn kill(&self, code: u64) -> Result<(), Error> {
-        self.child.kill(code)
+        self.child()?.kill(code)
     }
 
     fn schedule(&self, scheduling: Scheduling) -> Result<(), Error> {
+        let thread = &self.child()?.thread;
         if let Some(parameters) = scheduling.parameters {
             match (parameters.policy, &self.real_time) {
-                (Policy::Fair, _) => self.child.thread.schedule(parameters)?,
-                (_, Some(right)) => self.child.thread.schedule_real_time(parameters, right)?,
+                (Policy::Fair, _) => thread.schedule(parameters)?,
+                (_, Some(right)) => thread.schedule_real_time(parameters, right)?,
                 (_, None) => return Err(Error::Denied),
             }
         }
         if let Some(cpus) = scheduling.cpus {
-            self.child.thread.set_affinity(cpus)?;
+            thread.set_affinity(cpus)?;
         }
         Ok(())
     }
 
     fn account(&self) -> Option<&Account> {
-        Some(&self.child.account)
+        self.child.as_ref().map(|child| &child.account)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What it has started itself ends with it, and nobody is told.
-        let _ = self.child.process.watch(None);
-        let _ = self.child.account.revoke();
+        if let Some(child) = self.child.take() {
+            self.ending.add(child);
+        }
     }
 }

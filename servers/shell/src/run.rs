@@ -58,6 +58,7 @@ impl Shell {
                     false => self.as_condition(|shell| shell.run_pipeline(pipeline, false)),
                 };
                 is_last_run = is_last && !pipeline.is_negated;
+                self.launcher.settle(&mut self.terminal);
                 if flow != Flow::Next {
                     return flow;
                 }

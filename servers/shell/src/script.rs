@@ -168,6 +168,13 @@ pub struct Word {
     pub is_quoted: bool,
 }
 
+impl Word {
+    /// Whether not a single character is there.
+    pub fn is_nothing(&self) -> bool {
+        self.parts.is_empty() && !self.is_quoted
+    }
+}
+
 /// A piece of a word. What is quoted is not split, and means itself in patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -179,6 +186,8 @@ pub enum Part {
     Output(Rc<Script>, bool),
     /// `$((…))`
     Arithmetic(String, bool),
+    /// `${NAME:-WORD}`: the word where the parameter is empty or not there.
+    Default(Parameter, Rc<Word>, bool),
 }
 
 /// What a `$` means.
@@ -196,8 +205,6 @@ pub enum Parameter {
     Position(usize),
     /// `$NAME`.
     Variable(String),
-    /// `${NAME:-TEXT}`: another text where the variable is empty or not there.
-    Default(String, String),
 }
 
 /// Whether a text is a name of a variable or function.

@@ -293,6 +293,7 @@ impl Shell {
         while let Some((job, _, said)) = self.jobs.next_ended() {
             self.say(&alloc::format!("[{}] {}: {said}\n", job.number, job.command));
         }
+        self.launcher.settle(&mut self.terminal);
     }
 
     /// The status of the last command.

@@ -45,6 +45,7 @@ mod r#true;
 mod umount;
 mod uniq;
 mod wc;
+mod yes;
 
 use libsys::ExitStatus;
 use tools::Arguments;
@@ -108,6 +109,7 @@ commands! {
     "umount" umount,
     "uniq" uniq,
     "wc" wc,
+    "yes" yes,
 }
 
 /// The command of a name.

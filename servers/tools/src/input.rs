@@ -19,7 +19,7 @@ pub enum Input {
 }
 
 /// What one read asks for, where much is read.
-pub const PART: usize = 128 * 1024;
+pub const PART: usize = 32 * 1024;
 
 impl Input {
     /// What a path names; `-` is the standard input.

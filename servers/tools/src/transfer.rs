@@ -167,7 +167,7 @@ fn one(out: &mut Output, from: &str, to: &str, metadata: &Metadata, manner: Mann
 
 /// From file to file: the data passes through the buffer that both file systems were lent, and nothing else.
 fn bytes(source: &File, target: &File) -> io::Result<()> {
-    while source.send_to(target, input::PART)? > 0 {}
+    while source.send_to(target, usize::MAX)? > 0 {}
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `vfs`: which file system serves which paths. Serves `namespace`; and `filesystem` and `file` for `/dev`. Sessions to the file systems that the manifest mounts, under the names that
 //! the parameter `mounts` says; `rtc` for times; may connect to all devices. Parameters: `mounts`, words of `PATH=SESSION[/DIRECTORY]` with `dev` for the session of /dev, and `directories`, paths that
-//! are made at the start.
+//! are made at the start; `kinds`, the templates of file systems on disks, in the order in which a mount of kind `auto` tries them.
 //!
 //! Names and data do not pass through it: a process asks it once for a session to each mount that it uses.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -55,6 +55,11 @@ struct Starting {
     call: Kept<core::result::Result<(), NamespaceError>>,
     service: alloc::string::String,
     mount: mounts::Wanted,
+    /// The server does not know what is on the disk: when it is gone, the next is tried.
+    is_refused: bool,
+    options: libsys::protocol::namespace::MountOptions,
+    /// Kinds that are tried if this one is not it, the last first.
+    others: alloc::vec::Vec<alloc::string::String>,
 }
 
 impl Server for Vfs {

@@ -27,6 +27,9 @@ const ROOM: usize = 3000;
 /// The class of the services that are file systems.
 const FILE_SYSTEMS: &str = "filesystem";
 
+/// The kind of mount that is whatever is on the disk.
+const AUTO: &str = "auto";
+
 /// The kind of mount that shows a directory at another place.
 const BIND: &str = "bind";
 
@@ -199,9 +202,18 @@ impl Vfs {
 
     /// Mounts what has become ready, and tells those whose file system does not come up.
     pub fn look_at_starting(&mut self) {
-        for Starting { call, service, mount } in core::mem::take(&mut self.starting) {
-            let result = match self.env.registry().info(&service) {
-                Ok(info) if info.state == State::Ready => self.finish(&service, mount),
+        for starting in core::mem::take(&mut self.starting) {
+            let info = self.env.registry().info(&starting.service);
+            if starting.is_refused {
+                match info {
+                    // It has the disk until it is gone.
+                    Ok(_) => self.starting.push(starting),
+                    Err(_) => self.try_next(starting),
+                }
+                continue;
+            }
+            let result = match info {
+                Ok(info) if info.state == State::Ready => self.finish(&starting.service, starting.mount.clone()),
                 // One that ends before it has ever served says in its status why it cannot.
                 Ok(info) if info.last_exit != 0 => Err(match FileError::of_exit_status(info.last_code) {
                     Some(FileError::Unsupported) => NamespaceError::NoFileSystem,
@@ -209,15 +221,45 @@ impl Vfs {
                     None => NamespaceError::NotReady,
                 }),
                 Ok(info) if matches!(info.state, State::Waiting | State::Starting | State::Restarting(_)) => {
-                    self.starting.push(Starting { call, service, mount });
+                    self.starting.push(starting);
                     continue;
                 }
                 _ => Err(NamespaceError::NotReady),
             };
             if result.is_err() {
-                self.remove_server(&service);
+                self.remove_server(&starting.service);
             }
-            let _ = call.reply(result);
+            if result == Err(NamespaceError::NoFileSystem) && !starting.others.is_empty() {
+                self.starting.push(Starting { is_refused: true, ..starting });
+                continue;
+            }
+            let _ = starting.call.reply(result);
+        }
+    }
+
+    /// Tries the next kind for a disk that the last one does not know.
+    fn try_next(&mut self, mut starting: Starting) {
+        let Some(kind) = starting.others.pop() else {
+            let _ = starting.call.reply(Err(NamespaceError::NoFileSystem));
+            return;
+        };
+        starting.mount.kind = kind;
+        starting.is_refused = false;
+        match self.start_server(&starting.mount, &starting.options) {
+            Ok(service) => self.starting.push(Starting { service, ..starting }),
+            Err(error) => {
+                let _ = starting.call.reply(Err(error));
+            }
+        }
+    }
+
+    /// The kinds that a mount tries, the last first.
+    fn kinds(&self, kind: &str) -> Vec<String> {
+        match kind {
+            AUTO => {
+                self.env.parameter("kinds").unwrap_or_default().split_whitespace().rev().map(String::from).collect()
+            }
+            kind => Vec::from([kind.to_string()]),
         }
     }
 
@@ -356,8 +398,10 @@ impl Namespace for Vfs {
             Err(error) => return reply.send(Err(error)),
         };
         let read_only = options.read_only;
-        let what = Wanted { path, source: source.to_string(), kind: kind.to_string(), read_only };
-        if kind == BIND {
+        let mut others = self.kinds(kind);
+        let kind = others.pop().unwrap_or_default();
+        let what = Wanted { path, source: source.to_string(), kind, read_only };
+        if what.kind == BIND {
             let result = self.seen(cx).and_then(|root| Self::whole(&root, source));
             return reply.send(result.and_then(|source| self.bind(source, what)));
         }
@@ -366,7 +410,9 @@ impl Namespace for Vfs {
             Ok(service) => {
                 // A call that cannot be kept is let go, and nothing waits for the server.
                 match reply.keep() {
-                    Ok(call) => self.starting.push(Starting { call, service, mount: what }),
+                    Ok(call) => {
+                        self.starting.push(Starting { call, service, mount: what, is_refused: false, options, others });
+                    }
                     Err(_) => return self.remove_server(&service),
                 }
                 self.look_at_starting();

@@ -7,10 +7,9 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
-use libsys::dma::Attachment;
 use libsys::driver::block::{BlockDevice, BlockServer, Completions, DiskName, Request, Submitted, Tag};
 use libsys::driver::pci::Function;
-use libsys::driver::{DmaBuffer, Env, Result};
+use libsys::driver::{AttachedMemory, DmaBuffer, Env, Result};
 use libsys::protocol::block::{BlockError, BlockInfo, BlockStatus, MOST_SEGMENTS, Operation};
 use libsys::{ExitStatus, Memory};
 use virtio::{Device, PciTransport, Queue, QueueError, Segment};
@@ -57,30 +56,8 @@ struct Disk {
     data: Vec<Segment>,
 }
 
-/// Memory that a client lent, as the device sees it.
-struct Lent {
-    attachment: Attachment,
-    _memory: Memory,
-}
-
-impl Lent {
-    /// The pieces of a range.
-    fn pieces(&self, offset: u64, bytes: u32) -> impl Iterator<Item = Segment> {
-        let end = offset + u64::from(bytes);
-        let starts = self.attachment.segments.iter().scan(0, |next, segment| {
-            let start = *next;
-            *next += segment.bytes;
-            Some((start, segment))
-        });
-        starts.filter_map(move |(start, segment)| {
-            let (from, to) = (offset.max(start), end.min(start + segment.bytes));
-            (from < to).then(|| Segment { address: segment.address + (from - start), bytes: (to - from) as u32 })
-        })
-    }
-}
-
 impl BlockDevice for Disk {
-    type Buffer = Lent;
+    type Buffer = AttachedMemory;
 
     fn start(env: &Env) -> Result<Disk> {
         let mut device = Device::open(PciTransport::new(Function::open(env)?)?, feature::ALL)?;
@@ -105,20 +82,15 @@ impl BlockDevice for Disk {
         self.depth
     }
 
-    fn lend(&mut self, memory: Memory) -> core::result::Result<Lent, BlockError> {
-        let domain = self.device.transport().function().domain().map_err(|_| BlockError::Device)?;
-        let attachment = domain.attach(&memory).map_err(|_| BlockError::BadBuffer)?;
-        Ok(Lent { attachment, _memory: memory })
+    fn lend(&mut self, memory: Memory) -> core::result::Result<AttachedMemory, BlockError> {
+        self.device.transport().function().attach(memory).map_err(|_| BlockError::BadBuffer)
     }
 
-    fn take_back(&mut self, buffer: Lent) {
-        let released = self.device.transport().function().release(buffer.attachment.number);
-        if let Err(error) = released {
-            libsys::warn!("memory stays attached: {error}");
-        }
+    fn take_back(&mut self, buffer: AttachedMemory) {
+        self.device.transport().function().detach(buffer);
     }
 
-    fn submit(&mut self, tag: Tag, request: &Request<'_, Lent>) -> Submitted {
+    fn submit(&mut self, tag: Tag, request: &Request<'_, AttachedMemory>) -> Submitted {
         let kind: u32 = match request.operation {
             Operation::Read => 0,
             Operation::Write => 1,
@@ -140,7 +112,8 @@ impl BlockDevice for Disk {
             Segment { address, bytes: piece.bytes }
         };
         self.data.clear();
-        self.data.extend(request.segments().flat_map(|(lent, offset, bytes)| lent.pieces(offset, bytes)));
+        let pieces = request.segments().flat_map(|(memory, offset, bytes)| memory.pieces(offset, bytes));
+        self.data.extend(pieces.map(|piece| Segment { address: piece.address, bytes: piece.bytes as u32 }));
         let data = &self.data;
         let range = has_range.then(|| own(RANGE));
         let is_read = request.operation == Operation::Read;

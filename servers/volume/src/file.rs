@@ -1,5 +1,7 @@
 //! Files as volumes describe them, whatever the format.
 
+use crate::disk::DiskError;
+use crate::overlay::OverlayError;
 use crate::page_cache::DataError;
 use alloc::string::String;
 
@@ -129,6 +131,31 @@ impl From<DataError> for FileError {
             DataError::TooLarge => FileError::TooLarge,
             DataError::ReadOnly => FileError::ReadOnly,
             DataError::Exhausted => FileError::Exhausted,
+        }
+    }
+}
+
+impl From<FileError> for DataError {
+    fn from(error: FileError) -> DataError {
+        match error {
+            FileError::NoSpace => DataError::NoSpace,
+            FileError::TooLarge => DataError::TooLarge,
+            FileError::ReadOnly => DataError::ReadOnly,
+            FileError::Exhausted => DataError::Exhausted,
+            FileError::Device => DataError::Disk(DiskError::Device),
+            _ => DataError::Corrupt,
+        }
+    }
+}
+
+impl From<OverlayError> for FileError {
+    fn from(error: OverlayError) -> FileError {
+        match error {
+            OverlayError::Disk(error) => DataError::from(error).into(),
+            OverlayError::TooLarge => FileError::NoSpace,
+            OverlayError::OutOfRange | OverlayError::Log(_) => FileError::Corrupt,
+            OverlayError::Failed => FileError::Device,
+            OverlayError::Exhausted => FileError::Exhausted,
         }
     }
 }

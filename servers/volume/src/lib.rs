@@ -5,7 +5,8 @@
 //! | file data in pages, read ahead and written back | [`page_cache`] |
 //! | metadata blocks: one atomic record a request, drained to the disk in order | [`overlay`], [`drain`], [`log`] |
 //! | requests in flight | [`requests`] |
-//! | the disk below | [`disk`] |
+//! | the disk below | [`disk`]; at once and without a cache: [`raw`] |
+//! | what their servers share | [`served`] |
 //!
 //! `docs/storage.md` says how they work together.
 #![cfg_attr(target_os = "none", no_std)]
@@ -20,7 +21,9 @@ pub mod log;
 pub mod machine;
 pub mod overlay;
 pub mod page_cache;
+pub mod raw;
 pub mod requests;
+pub mod served;
 #[cfg(not(target_os = "none"))]
 pub mod testing;
 

@@ -55,6 +55,8 @@ pub(crate) struct Image {
     pub(crate) record: u64,
     /// It was read since the clock passed.
     used: bool,
+    /// Somebody has asked for it: it is not only a neighbour of what was read, which may be a file's data and change behind the overlay's back.
+    asked: bool,
 }
 
 /// An item's value, and the record that has it.
@@ -123,7 +125,7 @@ impl Overlay {
                 return Err(LogError::Damaged.into());
             }
             overlay.references[put.frame as usize] = 1;
-            overlay.map.insert(block, Image { frame: put.frame, record: sequence, used: false });
+            overlay.map.insert(block, Image { frame: put.frame, record: sequence, used: false, asked: true });
         }
         overlay.dirty = overlay.map.len();
         overlay.fresh = overlay.map.keys().copied().collect();
@@ -190,7 +192,7 @@ impl Overlay {
         let frame = match (self.pending.get(&block), self.map.get_mut(&block)) {
             (Some(frame), _) => *frame,
             (None, Some(image)) => {
-                image.used = true;
+                (image.used, image.asked) = (true, true);
                 image.frame
             }
             (None, None) => self.load(block)?,
@@ -216,9 +218,9 @@ impl Overlay {
             self.free.extend(frames);
             return Err(error.into());
         }
-        for (block, frame) in (first..end).zip(&frames) {
+        for (near, frame) in (first..end).zip(&frames) {
             self.references[*frame as usize] = 1;
-            self.map.insert(block, Image { frame: *frame, record: 0, used: false });
+            self.map.insert(near, Image { frame: *frame, record: 0, used: false, asked: near == block });
         }
         Ok(frames[(block - first) as usize])
     }
@@ -297,7 +299,12 @@ impl Overlay {
             self.log.write_frame(*frame, from);
             return Ok(());
         }
+        if self.map.get(&block).is_some_and(|image| !image.asked) {
+            self.forget_clean(block);
+            self.load(block)?;
+        }
         if self.map.get(&block).is_some_and(|image| self.same(image.frame, from)) {
+            self.pending_drops.remove(&block);
             return Ok(());
         }
         if self.pending.len() >= self.most_of_request() {
@@ -400,7 +407,7 @@ impl Overlay {
         for put in &record.puts {
             self.pending.remove(&put.block);
             self.references[put.frame as usize] = 1;
-            let image = Image { frame: put.frame, record: number, used: true };
+            let image = Image { frame: put.frame, record: number, used: true, asked: true };
             let old = self.map.insert(put.block, image);
             self.dirty += 1;
             self.fresh.insert(put.block);

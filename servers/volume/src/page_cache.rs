@@ -53,6 +53,7 @@ impl From<DiskError> for DataError {
         match error {
             DiskError::ReadOnly => DataError::ReadOnly,
             DiskError::NoSpace => DataError::NoSpace,
+            DiskError::Exhausted => DataError::Exhausted,
             error => DataError::Disk(error),
         }
     }

@@ -164,3 +164,18 @@ fn a_disk_that_fails_ends_writing_and_keeps_what_is_committed() {
     image.borrow_mut().bad_sectors.push(20);
     assert!(matches!(overlay.read(10, &mut bytes), Err(OverlayError::Disk(_))));
 }
+
+/// A block that was only read as the neighbour of another one may have been a file's data since: what is written there counts, also when it is what was read.
+#[test]
+fn a_neighbour_that_changed_on_the_disk_is_written() {
+    let (image, requests) = disk();
+    let memory = Memory::create(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests, BLOCK).unwrap();
+    overlay.read(9, &mut [0; BLOCK]).unwrap();
+    // Somebody else's data, past the overlay.
+    image.borrow_mut().bytes[10 * BLOCK..11 * BLOCK].fill(7);
+    overlay.write(10, &[0; BLOCK]).unwrap();
+    overlay.commit().unwrap();
+    overlay.make_durable().unwrap();
+    assert!(image.borrow().bytes[10 * BLOCK..11 * BLOCK] == [0; BLOCK]);
+}

@@ -1,10 +1,9 @@
-//! `cd`, `pwd`: the current directory.
+//! `cd`: the current directory.
 
 use super::{Arguments, Command, Outcome, Topic};
 use crate::failure::Failure;
 use crate::shell::Shell;
 use alloc::format;
-use core::fmt::Write;
 use libsys::fs;
 
 /// Where `cd` without a directory goes, if it is there.
@@ -39,16 +38,3 @@ fn cd(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     shell.state.set(BEFORE, before);
     Ok(())
 }
-
-pub(super) static PWD: Command = Command {
-    name: "pwd",
-    usage: "",
-    summary: "Shows the current directory.",
-    details: "",
-    topic: Topic::Nothing,
-    run: |shell, arguments| {
-        arguments.end()?;
-        let current = fs::current_directory().map_err(|error| Failure::Error(format!("{error}")))?;
-        Ok(writeln!(shell, "{current}")?)
-    },
-};

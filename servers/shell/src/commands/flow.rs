@@ -9,6 +9,9 @@ use alloc::format;
 use alloc::string::String;
 use libsys::fs;
 
+/// Bytes of the longest script.
+pub(crate) const SCRIPT: usize = 128 * 1024;
+
 pub(super) static COLON: Command = Command {
     name: ":",
     usage: "[WORD]…",
@@ -162,6 +165,15 @@ fn source(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
     done(shell.status())
 }
 
+/// The text of a script.
 fn read(file: &str) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| Failure::Error(format!("{file}: {error}")))
+    let failed = |error| Failure::Error(format!("{file}: {error}"));
+    let metadata = fs::metadata(file).map_err(failed)?;
+    if metadata.is_file() && metadata.len() > SCRIPT as u64 {
+        return error(format!("{file}: a script has at most {} KiB", SCRIPT / 1024));
+    }
+    if !metadata.is_file() && !metadata.is_dir() {
+        return error(format!("{file}: it is no file"));
+    }
+    fs::read_to_string(file).map_err(failed)
 }

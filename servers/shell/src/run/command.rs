@@ -3,7 +3,7 @@
 use super::Flow;
 use crate::commands::{self, Arguments};
 use crate::failure::Failure;
-use crate::launch::{Launch, LaunchError, Started};
+use crate::launch::{Launch, LaunchError, Share, Started};
 use crate::script::{Command, Word, expand};
 use crate::shell::{How, Shell};
 use crate::status;
@@ -153,7 +153,7 @@ impl Shell {
 
     fn run_program(&mut self, words: &[String], how: How) -> u8 {
         let streams = self.streams.clone();
-        match self.start(words, &streams, how, true) {
+        match self.start(words, &streams, how, Share::alone(true), true) {
             Ok(started) => {
                 drop(streams);
                 self.wait_for_all(words.first().map_or("", String::as_str), &[], &started.child)
@@ -168,13 +168,15 @@ impl Shell {
         words: &[String],
         streams: &Streams,
         how: How,
+        share: Share,
         is_foreground: bool,
     ) -> Result<Started, u8> {
         // What was written before it comes before what it writes.
         let _ = self.flush();
         self.terminal.flush();
         let environment = self.state.exported();
-        let launch = Launch { words, environment: &environment, streams, is_foreground, scheduling: how.scheduling };
+        let scheduling = how.scheduling;
+        let launch = Launch { words, environment: &environment, streams, is_foreground, scheduling, share };
         let name = words.first().map_or("", String::as_str);
         self.launcher.launch(&launch, &self.terminal, &self.events).map_err(|error| {
             self.complain(name, &alloc::format!("{error}"));

@@ -6,7 +6,7 @@
 use super::Flow;
 use super::command::Assignments;
 use crate::failure::{Failure, error};
-use crate::launch::Child;
+use crate::launch::{Child, Share};
 use crate::script::{Action, Command};
 use crate::shell::{How, Shell};
 use crate::status;
@@ -21,7 +21,10 @@ use libsys::pipe::{self, PipeReader, PipeWriter};
 use libsys::{env, fs, thread};
 
 /// Most that `$(…)` collects, in bytes.
-const COLLECTED: usize = 4 * 1024 * 1024;
+const COLLECTED: usize = 256 * 1024;
+
+/// Most of them within each other: each has a thread that collects.
+const CAPTURES: u32 = 8;
 
 /// A command of a pipeline, with its words expanded.
 struct Stage<'a> {
@@ -125,6 +128,8 @@ impl Shell {
     ) -> Result<Started, Failure> {
         let mut started = Started { programs: Vec::new(), last: None };
         let mut output = self.streams.output.clone();
+        let programs = stages.iter().filter(|stage| stage.is_program).count();
+        let mut left = programs;
         for (number, stage) in stages.iter().enumerate().rev() {
             let is_first = number == 0;
             let mut streams = Streams { output, ..self.streams.clone() };
@@ -149,7 +154,9 @@ impl Shell {
                 streams.input = Input::Piped;
             }
             let mut writer = None;
-            match self.start_stage(stage, streams, is_foreground) {
+            let share = Share::of_pipeline(programs, left, is_foreground);
+            left -= 1;
+            match self.start_stage(stage, streams, share, is_foreground) {
                 Ok(program) => {
                     let name = stage.words.as_ref().and_then(|(_, words)| words.first().cloned()).unwrap_or_default();
                     writer = program.input.map(|writer| piped_to(writer, Some(program.child.clone())));
@@ -183,6 +190,7 @@ impl Shell {
         &mut self,
         stage: &Stage<'_>,
         streams: Streams,
+        share: Share,
         is_foreground: bool,
     ) -> Result<crate::launch::Started, u8> {
         let (assignments, words) = stage.words.clone().unwrap_or_default();
@@ -199,7 +207,7 @@ impl Shell {
             self.state.set(&name, value);
             self.state.export(&name);
         }
-        let started = self.start(&words, &streams, How::default(), is_foreground);
+        let started = self.start(&words, &streams, How::default(), share, is_foreground);
         self.state.variables = variables;
         started
     }
@@ -251,6 +259,9 @@ impl Shell {
 
     /// Runs something in a subshell: what it writes. Its status is the shell's then.
     pub(super) fn capture(&mut self, run: impl FnOnce(&mut Shell) -> Flow) -> Result<Vec<u8>, Failure> {
+        if self.captures >= CAPTURES {
+            return error("too many commands within each other");
+        }
         let (reader, writer) = new_pipe()?;
         let collector = thread::spawn(move || collect(reader))?;
         let streams = Streams { output: piped_to(writer, None), ..self.streams.clone() };

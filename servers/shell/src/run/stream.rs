@@ -1,5 +1,6 @@
 //! Where the shell's own output goes and its input comes from. What may wait for others runs in a thread of its own, so that Ctrl-C is heard meanwhile.
 
+use crate::commands::SCRIPT;
 use crate::events::THREAD;
 use crate::failure::{Failure, error};
 use crate::line::Outcome;
@@ -25,7 +26,7 @@ const HELD: usize = 16 * 1024;
 const PART: usize = 4096;
 
 /// Longest line that is read.
-const LINE: usize = 1024 * 1024;
+const LINE: usize = 128 * 1024;
 
 /// Commands write to the shell: the output of the moment.
 impl fmt::Write for Shell {
@@ -219,6 +220,9 @@ impl Shell {
     pub(crate) fn read_input(&mut self) -> Result<String, Failure> {
         let mut all = String::new();
         while let Some(line) = self.read_input_line()? {
+            if all.len() + line.len() > SCRIPT {
+                return error("the script is too long");
+            }
             all.push_str(&line);
             all.push('\n');
         }

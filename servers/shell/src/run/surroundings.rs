@@ -23,9 +23,6 @@ impl Surroundings for Shell {
             Parameter::Position(0) => Some(self.state.source.clone().unwrap_or_else(|| "shell".into())),
             Parameter::Position(number) => self.state.positions.get(number - 1).cloned(),
             Parameter::Variable(name) => self.variable(name),
-            Parameter::Default(name, text) => {
-                self.variable(name).filter(|value| !value.is_empty()).or_else(|| Some(text.clone()))
-            }
         }
     }
 
@@ -36,7 +33,7 @@ impl Surroundings for Shell {
     fn output(&mut self, script: &Script) -> Result<String, Failure> {
         let bytes = self.capture(|shell| shell.run_script(script))?;
         self.substituted = Some(self.status);
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     fn names(&mut self, directory: &str) -> Vec<String> {
@@ -45,6 +42,10 @@ impl Surroundings for Shell {
             return Vec::new();
         };
         names.filter_map(Result::ok).map(|entry| entry.file_name().to_string()).collect()
+    }
+
+    fn is_directory(&mut self, path: &str) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
     }
 
     fn error(&self, text: String) -> Failure {

@@ -37,6 +37,8 @@ pub enum SyntaxErrorKind {
     BadRedirection,
     /// Commands in commands, too many of them.
     TooDeep,
+    /// Too many commands and words.
+    TooLong,
 }
 
 impl fmt::Display for SyntaxError {
@@ -59,6 +61,7 @@ impl fmt::Display for SyntaxError {
                 write!(f, "the redirection in column {column} lacks a file; streams are 0, 1 and 2")
             }
             SyntaxErrorKind::TooDeep => write!(f, "too many commands within commands in column {column}"),
+            SyntaxErrorKind::TooLong => f.write_str("the text is too long: it has to be split into several"),
         }
     }
 }

@@ -1,5 +1,9 @@
-//! From words to what a command gets: `$…` is replaced, what comes of it is split at blanks, patterns become the names of files.
+//! From words to what a command gets: `$…` is replaced, what comes of it is split at blanks ([`fields`]), patterns become the names of files ([`files`]).
 
+mod fields;
+mod files;
+
+use self::fields::{Fields, append};
 use super::pattern::{self, Character};
 use super::{Parameter, Part, Script, Word, arithmetic};
 use alloc::string::{String, ToString};
@@ -17,18 +21,26 @@ pub trait Surroundings {
     fn output(&mut self, script: &Script) -> Result<String, Self::Error>;
     /// The names in a directory; empty where it cannot be read. `""` is the current one.
     fn names(&mut self, directory: &str) -> Vec<String>;
+    /// Whether there is a directory of this name.
+    fn is_directory(&mut self, path: &str) -> bool;
     /// An error with this text.
     fn error(&self, text: String) -> Self::Error;
 }
+
+/// Most words of a command.
+const WORDS: usize = 16 * 1024;
 
 /// All words, each of which may become several, or none.
 pub fn words<S: Surroundings>(words: &[Word], surroundings: &mut S) -> Result<Vec<String>, S::Error> {
     let mut all = Vec::new();
     for word in words {
-        for field in fields(word, surroundings)? {
+        for field in fields_of(word, surroundings)? {
             match pattern::is_pattern(&field) {
-                true => files(&field, surroundings, &mut all),
+                true => files::add(&field, surroundings, &mut all),
                 false => all.push(pattern::plain(&field)),
+            }
+            if all.len() > WORDS {
+                return Err(surroundings.error("there are too many words".into()));
             }
         }
     }
@@ -44,58 +56,71 @@ pub fn one<S: Surroundings>(word: &Word, surroundings: &mut S) -> Result<String,
 pub fn whole<S: Surroundings>(word: &Word, surroundings: &mut S) -> Result<Vec<Character>, S::Error> {
     let mut text = Vec::new();
     for part in &word.parts {
-        match part {
-            Part::Text(part, quoted) => text.extend(part.chars().map(|c| (c, *quoted))),
-            Part::Parameter(Parameter::All(_), quoted) => {
-                text.extend(surroundings.positions().join(" ").chars().map(|c| (c, *quoted)));
-            }
-            part => {
-                let (value, quoted) = value(part, surroundings)?;
-                text.extend(value.chars().map(|c| (c, quoted)));
-            }
-        }
+        let (value, quoted) = match part {
+            Part::Parameter(Parameter::All(_), quoted) => (surroundings.positions().join(" "), *quoted),
+            Part::Default(parameter, word, quoted) => match set(parameter, surroundings) {
+                Some(value) => (value, *quoted),
+                None => {
+                    text.append(&mut whole(word, surroundings)?);
+                    continue;
+                }
+            },
+            part => value(part, surroundings)?,
+        };
+        append(&mut text, &value, quoted).map_err(|error| surroundings.error(error.into()))?;
     }
     Ok(text)
 }
 
 /// The fields that a word becomes.
-fn fields<S: Surroundings>(word: &Word, surroundings: &mut S) -> Result<Vec<Vec<Character>>, S::Error> {
+fn fields_of<S: Surroundings>(word: &Word, surroundings: &mut S) -> Result<Vec<Vec<Character>>, S::Error> {
     let mut fields = Fields::default();
     for part in &word.parts {
-        match part {
-            Part::Text(text, quoted) => fields.add(text, *quoted),
-            Part::Parameter(Parameter::All(is_joined), true) => {
-                let positions = surroundings.positions();
-                if *is_joined {
-                    fields.add(&positions.join(" "), true);
-                    continue;
-                }
-                fields.hides_empty |= positions.is_empty();
-                for (number, position) in positions.iter().enumerate() {
-                    if number > 0 {
-                        fields.end(true);
-                    }
-                    fields.add(position, true);
-                }
-                fields.has_open |= !positions.is_empty();
-            }
-            Part::Parameter(Parameter::All(_), false) => fields.split(&surroundings.positions().join(" ")),
-            part => match value(part, surroundings)? {
-                (value, true) => fields.add(&value, true),
-                (value, false) => fields.split(&value),
-            },
-        }
+        add(&mut fields, part, false, surroundings)?;
     }
-    let is_kept = word.is_quoted && fields.done.is_empty() && !fields.hides_empty;
-    fields.end(is_kept);
-    Ok(fields.done)
+    fields.finish(word.is_quoted).map_err(|error| surroundings.error(error.into()))
 }
 
-/// What a part other than text and `$@` comes to, and whether it is quoted.
+/// Adds what a part comes to. Text that is not quoted is split only where it stands `in_default`, behind a `:-`.
+fn add<S: Surroundings>(
+    fields: &mut Fields,
+    part: &Part,
+    in_default: bool,
+    surroundings: &mut S,
+) -> Result<(), S::Error> {
+    let added = match part {
+        Part::Parameter(Parameter::All(false), true) => fields.add_each(&surroundings.positions()),
+        Part::Parameter(Parameter::All(_), true) => fields.add(&surroundings.positions().join(" "), true),
+        Part::Parameter(Parameter::All(_), false) => fields.split(&surroundings.positions().join(" ")),
+        Part::Default(parameter, word, quoted) => match set(parameter, surroundings) {
+            Some(value) if *quoted => fields.add(&value, true),
+            Some(value) => fields.split(&value),
+            None => return word.parts.iter().try_for_each(|part| add(fields, part, true, surroundings)),
+        },
+        part => match value(part, surroundings)? {
+            (value, true) => fields.add(&value, true),
+            (value, false) if matches!(part, Part::Text(..)) && !in_default => fields.add(&value, false),
+            (value, false) => fields.split(&value),
+        },
+    };
+    added.map_err(|error| surroundings.error(error.into()))
+}
+
+/// The value of a parameter, unless it is empty or not there.
+fn set<S: Surroundings>(parameter: &Parameter, surroundings: &S) -> Option<String> {
+    let value = match parameter {
+        Parameter::All(_) => Some(surroundings.positions().join(" ")),
+        parameter => surroundings.parameter(parameter),
+    };
+    value.filter(|value| !value.is_empty())
+}
+
+/// What a part other than `$@` comes to, and whether it is quoted.
 fn value<S: Surroundings>(part: &Part, surroundings: &mut S) -> Result<(String, bool), S::Error> {
     Ok(match part {
         Part::Text(text, quoted) => (text.clone(), *quoted),
         Part::Parameter(parameter, quoted) => (surroundings.parameter(parameter).unwrap_or_default(), *quoted),
+        Part::Default(_, word, quoted) => (one(word, surroundings)?, *quoted),
         Part::Output(script, quoted) => {
             let mut output = surroundings.output(script)?;
             output.truncate(output.trim_end_matches('\n').len());
@@ -112,77 +137,6 @@ fn value<S: Surroundings>(part: &Part, surroundings: &mut S) -> Result<(String, 
             (value.to_string(), *quoted)
         }
     })
-}
-
-#[derive(Default)]
-struct Fields {
-    done: Vec<Vec<Character>>,
-    open: Vec<Character>,
-    /// The open field is one even when it is empty.
-    has_open: bool,
-    /// `"$@"` without parameters makes no field.
-    hides_empty: bool,
-}
-
-impl Fields {
-    fn add(&mut self, text: &str, quoted: bool) {
-        self.open.extend(text.chars().map(|c| (c, quoted)));
-    }
-
-    /// Ends the open field; an empty one is there only if it is to be kept.
-    fn end(&mut self, keep_empty: bool) {
-        if !self.open.is_empty() || keep_empty || self.has_open {
-            self.done.push(core::mem::take(&mut self.open));
-        }
-        self.has_open = false;
-    }
-
-    fn split(&mut self, text: &str) {
-        let mut first = true;
-        for part in text.split([' ', '\t', '\n']) {
-            if !first {
-                self.end(false);
-            }
-            first = false;
-            self.add(part, false);
-        }
-    }
-}
-
-/// Adds the files that a pattern fits, in order; where none does, the pattern itself.
-fn files<S: Surroundings>(field: &[Character], surroundings: &mut S, all: &mut Vec<String>) {
-    let is_absolute = field.first().is_some_and(|(c, _)| *c == '/');
-    let mut found: Vec<String> = alloc::vec![if is_absolute { "/".into() } else { String::new() }];
-    let parts: Vec<&[Character]> = field.split(|(c, _)| *c == '/').filter(|part| !part.is_empty()).collect();
-    for (number, part) in parts.iter().enumerate() {
-        let end = if number + 1 < parts.len() { "/" } else { "" };
-        let mut next = Vec::new();
-        for before in &found {
-            if !pattern::is_pattern(part) {
-                next.push(before.clone() + &pattern::plain(part) + end);
-                continue;
-            }
-            let mut names = surroundings.names(before);
-            names.sort();
-            // A name that begins with a dot has to be asked for.
-            let hidden = matches!(part.first(), Some(('.', _)));
-            names.retain(|name| (hidden || !name.starts_with('.')) && pattern::matches(part, name));
-            next.extend(names.iter().map(|name| before.clone() + name + end));
-        }
-        found = next;
-    }
-    // Names behind the last pattern were not looked up.
-    if parts.iter().rposition(|part| pattern::is_pattern(part)) != parts.len().checked_sub(1) {
-        found.retain(|path| {
-            let (directory, name) =
-                path.rsplit_once('/').map_or(("", path.as_str()), |(d, n)| (&path[..d.len() + 1], n));
-            surroundings.names(directory).iter().any(|known| known == name)
-        });
-    }
-    match found.is_empty() {
-        true => all.push(pattern::plain(field)),
-        false => all.append(&mut found),
-    }
 }
 
 #[cfg(test)]

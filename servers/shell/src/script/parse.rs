@@ -12,12 +12,15 @@ use alloc::vec::Vec;
 /// Most commands within each other: what runs them has a stack with an end.
 pub const DEPTH: u32 = 24;
 
+/// Most commands and words of a text: what is made of them is in memory as a whole.
+pub const LENGTH: u32 = 16 * 1024;
+
 /// Words that mean something where a command begins, and begin none.
 const ENDS: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", "}"];
 
 /// Reads a text of any number of lines.
 pub fn parse(text: &str) -> Result<Script, SyntaxError> {
-    let mut parser = Parser { text: text.chars().collect(), at: 0, depth: 0 };
+    let mut parser = Parser::new(text);
     let script = parser.list(&[])?;
     match parser.peek() {
         None => Ok(script),
@@ -27,11 +30,21 @@ pub fn parse(text: &str) -> Result<Script, SyntaxError> {
 
 pub(super) struct Parser {
     text: Vec<char>,
+    /// Where each line starts.
+    lines: Vec<usize>,
     pub(super) at: usize,
     depth: u32,
+    length: u32,
 }
 
 impl Parser {
+    fn new(text: &str) -> Parser {
+        let text: Vec<char> = text.chars().collect();
+        let ends = text.iter().enumerate().filter(|(_, c)| **c == '\n');
+        let lines = core::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Parser { text, lines, at: 0, depth: 0, length: 0 }
+    }
+
     pub(super) fn peek(&self) -> Option<char> {
         self.text.get(self.at).copied()
     }
@@ -61,14 +74,23 @@ impl Parser {
     }
 
     pub(super) fn error(&self, at: usize, kind: SyntaxErrorKind) -> SyntaxError {
-        let before = &self.text[..at.min(self.text.len())];
-        let start = before.iter().rposition(|c| *c == '\n').map_or(0, |newline| newline + 1);
-        SyntaxError { line: self.line_of(at), column: (before.len() - start + 1) as u32, kind }
+        let at = at.min(self.text.len());
+        let line = self.line_of(at);
+        let start = self.lines.get(line as usize - 1).copied().unwrap_or(0);
+        SyntaxError { line, column: (at - start + 1) as u32, kind }
     }
 
     fn line_of(&self, at: usize) -> u32 {
-        let before = &self.text[..at.min(self.text.len())];
-        before.iter().filter(|c| **c == '\n').count() as u32 + 1
+        self.lines.partition_point(|start| *start <= at) as u32
+    }
+
+    /// Counts a command or word.
+    pub(super) fn count(&mut self) -> Result<(), SyntaxError> {
+        if self.length == LENGTH {
+            return Err(self.error(self.at, SyntaxErrorKind::TooLong));
+        }
+        self.length += 1;
+        Ok(())
     }
 
     /// What is within something else, which began at `opened`.
@@ -234,6 +256,7 @@ impl Parser {
     fn command(&mut self, ends: &[&str]) -> Result<Command, SyntaxError> {
         let at = self.at;
         let line = self.line_of(at);
+        self.count()?;
         if let Some(operator) = self.operator() {
             return Err(self.error(at, SyntaxErrorKind::NothingBefore(operator.into())));
         }
@@ -335,18 +358,19 @@ impl Parser {
 
     fn redirection(&mut self) -> Result<Option<Redirection>, SyntaxError> {
         let at = self.at;
-        let digit = self.peek().and_then(|c| c.to_digit(10));
-        let behind = self.text.get(at + usize::from(digit.is_some())).copied();
-        let Some(operator @ ('<' | '>')) = behind else {
+        let digits = self.take_while(|c| c.is_ascii_digit());
+        let Some(operator @ ('<' | '>')) = self.peek() else {
+            self.at = at;
             return Ok(None);
         };
+        self.at += 1;
         let bad = SyntaxErrorKind::BadRedirection;
-        self.at += 1 + usize::from(digit.is_some());
-        let stream = digit.unwrap_or(u32::from(operator == '>'));
-        if stream > 2 || (stream == 0) != (operator == '<') {
-            return Err(self.error(at, bad));
-        }
-        let stream = stream as u8;
+        let stream = match (digits.as_str(), operator) {
+            ("" | "0", '<') => 0,
+            ("" | "1", '>') => 1,
+            ("2", '>') => 2,
+            _ => return Err(self.error(at, bad)),
+        };
         if operator == '>' && self.starts_with("&") {
             self.at += 1;
             let same = match self.next() {
@@ -363,7 +387,7 @@ impl Parser {
         self.at += usize::from(is_append);
         self.skip_blanks();
         let word = self.word()?;
-        if word.parts.is_empty() && !word.is_quoted {
+        if word.is_nothing() {
             return Err(self.error(at, bad));
         }
         let kind = match operator {
@@ -458,7 +482,12 @@ impl Parser {
             let mut patterns = Vec::new();
             loop {
                 self.skip_blanks();
-                patterns.push(self.word()?);
+                let (at, pattern) = (self.at, self.word()?);
+                if pattern.is_nothing() {
+                    let found = self.peek().map_or("its end".into(), |c| c.to_string());
+                    return Err(self.error(at, SyntaxErrorKind::Unexpected(found)));
+                }
+                patterns.push(pattern);
                 self.skip_blanks();
                 match self.next() {
                     Some('|') => {}

@@ -22,12 +22,17 @@ impl Word {
 impl Parser {
     /// The word here; without any character, an empty one.
     pub(super) fn word(&mut self) -> Result<Word, SyntaxError> {
+        self.word_up_to(ends_word)
+    }
+
+    fn word_up_to(&mut self, ends: impl Fn(char) -> bool) -> Result<Word, SyntaxError> {
+        self.count()?;
         let mut word = Word::default();
         loop {
             let at = self.at;
             match self.peek() {
                 None => break,
-                Some(c) if ends_word(c) => break,
+                Some(c) if ends(c) => break,
                 Some('\'') => {
                     self.at += 1;
                     word.is_quoted = true;
@@ -36,7 +41,7 @@ impl Parser {
                 Some('"') => {
                     self.at += 1;
                     word.is_quoted = true;
-                    self.double_quoted(at, &mut word)?;
+                    self.double_quoted(at, '"', &mut word)?;
                 }
                 Some('\\') => {
                     self.at += 1;
@@ -67,14 +72,15 @@ impl Parser {
         }
     }
 
-    fn double_quoted(&mut self, opened: usize, word: &mut Word) -> Result<(), SyntaxError> {
+    /// Up to the character that ends it: a quote, or the brace of `"${NAME:-…}"`.
+    fn double_quoted(&mut self, opened: usize, end: char, word: &mut Word) -> Result<(), SyntaxError> {
         loop {
             match self.peek() {
                 Some('$') => self.dollar(word, true)?,
                 Some('\\') => {
                     self.at += 1;
                     match self.peek() {
-                        Some(c @ ('"' | '\\' | '$')) => {
+                        Some(c) if matches!(c, '"' | '\\' | '$') || c == end => {
                             self.at += 1;
                             word.push(c, true);
                         }
@@ -82,15 +88,14 @@ impl Parser {
                         _ => word.push('\\', true),
                     }
                 }
-                Some('"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
                 Some(c) => {
                     self.at += 1;
+                    if c == end {
+                        return Ok(());
+                    }
                     word.push(c, true);
                 }
-                None => return Err(self.error(opened, SyntaxErrorKind::OpenQuote('"'))),
+                None => return Err(self.error(opened, SyntaxErrorKind::OpenQuote(end))),
             }
         }
     }
@@ -112,16 +117,18 @@ impl Parser {
             Some('{') => {
                 self.at += 1;
                 let parameter = self.parameter(true);
-                let parameter = match (parameter, self.peek()) {
-                    (Some(Parameter::Variable(name)), Some(':')) if self.starts_with(":-") => {
-                        self.at += 2;
-                        let text = self.take_while(|c| c != '}' && c != '\n');
-                        Some(Parameter::Default(name, text))
+                let has_default = self.starts_with(":-");
+                match (parameter, self.peek()) {
+                    (Some(parameter), Some('}')) => {
+                        self.at += 1;
+                        Part::Parameter(parameter, quoted)
                     }
-                    (parameter, _) => parameter,
-                };
-                match (parameter, self.next()) {
-                    (Some(parameter), Some('}')) => Part::Parameter(parameter, quoted),
+                    (Some(parameter), _) if has_default => {
+                        self.at += 2;
+                        let default = self.nested(at, |parser| parser.default(at, quoted))?;
+                        word.is_quoted |= default.is_quoted;
+                        Part::Default(parameter, Rc::new(default), quoted)
+                    }
                     _ => return Err(self.error(at, SyntaxErrorKind::BadVariable)),
                 }
             }
@@ -135,6 +142,21 @@ impl Parser {
         };
         word.parts.push(part);
         Ok(())
+    }
+
+    /// Behind the `:-` of a parameter that began at `opened`: the word up to the `}`, which is taken.
+    fn default(&mut self, opened: usize, quoted: bool) -> Result<Word, SyntaxError> {
+        if quoted {
+            self.count()?;
+            let mut word = Word::default();
+            self.double_quoted(opened, '}', &mut word)?;
+            return Ok(word);
+        }
+        let word = self.word_up_to(|c| c == '}')?;
+        match self.next() {
+            Some(_) => Ok(word),
+            None => Err(self.error(opened, SyntaxErrorKind::BadVariable)),
+        }
     }
 
     /// The parameter that is named here.

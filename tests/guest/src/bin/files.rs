@@ -348,11 +348,21 @@ fn directories(place: &str) -> Outcome {
 
 fn names(place: &str) -> Outcome {
     let long = "n".repeat(255);
-    let all = ["ä ö ü", "日本語", "😀", " leading", "a.b.c", "..x", "quote'\"", long.as_str()];
-    for name in all {
+    let mut all = Vec::from(["ä ö ü", "日本語", "😀", " leading", "a.b.c", "..x", "quote'", long.as_str()]);
+    // FAT has none of these, other file systems have all.
+    let special = ["quote\"", "a:b", "a\\b", "what?", "new\nline", "trailing. "];
+    match File::create(&path::join(place, special[0])) {
+        Err(error) if error.file() == Some(FileError::BadName) => {
+            for name in special {
+                fails(name, File::create(&path::join(place, name)), FileError::BadName)?;
+            }
+        }
+        _ => all.extend(special),
+    }
+    for name in &all {
         fs::write(&path::join(place, name), name.as_bytes()).tried("write")?;
     }
-    for name in all {
+    for name in &all {
         same("what is in it", fs::read(&path::join(place, name)).tried("read")?.as_slice(), name.as_bytes())?;
     }
     let mut listed = Vec::new();

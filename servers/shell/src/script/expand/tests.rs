@@ -17,7 +17,6 @@ impl Surroundings for Example {
             Parameter::Count => Some("2".into()),
             Parameter::Variable(name) if name == "x" => Some("X  Y".into()),
             Parameter::Variable(name) if name == "star" => Some("*.rs".into()),
-            Parameter::Default(_, text) => Some(text.clone()),
             _ => None,
         }
     }
@@ -41,6 +40,10 @@ impl Surroundings for Example {
             _ => &[],
         };
         names.iter().map(|name| name.to_string()).collect()
+    }
+
+    fn is_directory(&mut self, path: &str) -> bool {
+        ["src", "src/run"].contains(&path)
     }
 
     fn error(&self, text: String) -> String {
@@ -76,6 +79,9 @@ fn values_are_split_where_they_are_not_quoted() {
         ("\"$(a)\"", "[a\nb]"),
         ("$((1 + x)) ${y:-other text}", ""),
         ("${y:-other}-$((2*3))", "[other-6]"),
+        ("${y:-a b}c ${y:-'a b'}c \"${y:-a b}\"c", "[a][bc][a bc][a bc]"),
+        ("${y:-$x} \"${y:-$x}\" \"${y:-a\\}b}\" ${y:-}", "[X][Y][X  Y][a}b]"),
+        ("${x:-other} \"${x:-other}\" ${y:-${z:-$(a)}} ${y:-\"\"} ${9:-nine}", "[X][Y][X  Y][a][b][][nine]"),
     ] {
         match expected {
             "" => assert_eq!(expand(text), Err("`X  Y` is not a number".into())),
@@ -97,11 +103,23 @@ fn patterns_become_names() {
         ("*/lib.rs", "[src/lib.rs]"),
         ("*/*/*", "[src/run/x.rs]"),
         ("src/*.rs /*", "[src/lib.rs][/*]"),
+        ("*/ sr[c]/run/ *.rs/", "[src/][src/run/][*.rs/]"),
         ("t'['1]", "[t[1]]"),
         ("[ a ]", "[[][a][]]"),
     ] {
         assert_eq!(expand(text).as_deref(), Ok(expected), "{text}");
     }
+}
+
+#[test]
+fn words_have_bounds() {
+    let long = "x".repeat(300_000);
+    assert_eq!(expand(&long), Err("a word is too long".into()));
+    assert_eq!(expand(&alloc::format!("\"{long}\"")), Err("a word is too long".into()));
+    let many = "$1".repeat(17_000);
+    assert_eq!(expand(&many), Err("there are too many words".into()));
+    let many = "$1 ".repeat(9_000);
+    assert_eq!(expand(&many), Err("there are too many words".into()));
 }
 
 proptest! {

@@ -12,6 +12,7 @@ fn word(word: &Word) -> String {
         Part::Parameter(parameter, _) => format!("${{{parameter:?}}}"),
         Part::Output(script, _) => format!("$({})", show(script)),
         Part::Arithmetic(text, _) => format!("$(({text}))"),
+        Part::Default(parameter, default, _) => format!("${{{parameter:?}:-{}}}", self::word(default)),
     });
     format!("[{}]", parts.collect::<String>())
 }
@@ -99,6 +100,10 @@ fn what_dollars_mean() {
     assert_eq!(read("x=$(a b | c) \"$(d \"e\")\""), "x=[$([a][b]|[c];)][$([d][e];)];");
     assert_eq!(read("$((1+(2)))"), "[$((1+(2)))];");
     assert_eq!(read("a ${x"), "1: `${` in column 3 lacks a name and `}`");
+    assert_eq!(read("${1:-a $y}b"), "[${Position(1):-[a ${y}]}b];");
+    assert_eq!(read("a ${x:-b"), "1: `${` in column 3 lacks a name and `}`");
+    assert_eq!(read("\"${x:-b\""), "1: the } in column 2 is not closed");
+    assert_eq!(read("${x:=b}"), "1: `${` in column 1 lacks a name and `}`");
 }
 
 #[test]
@@ -142,6 +147,9 @@ fn errors_say_where() {
         ("a |", "1: no command after `|` in column 3"),
         ("a >", "1: the redirection in column 3 lacks a file; streams are 0, 1 and 2"),
         ("a 2>&7", "1: the redirection in column 3 lacks a file; streams are 0, 1 and 2"),
+        ("a 12>f", "1: the redirection in column 3 lacks a file; streams are 0, 1 and 2"),
+        ("a 0>f", "1: the redirection in column 3 lacks a file; streams are 0, 1 and 2"),
+        ("a << b", "1: the redirection in column 3 lacks a file; streams are 0, 1 and 2"),
         ("a && b &", "1: `&` in column 8: only a single pipeline goes to the background"),
         ("a\\", "1: the line ends with a backslash: there is nothing that it could quote"),
         ("if a; then b", "1: `if` in column 1 lacks its `fi`"),
@@ -155,13 +163,23 @@ fn errors_say_where() {
         ("echo $(a", "1: `$(` in column 6 lacks its `)`"),
         ("for 1 in a; do b; done", "1: `for` in column 1 lacks its `NAME`"),
         ("case a in b", "1: `case` in column 1 lacks its `)`"),
+        ("case a in ) b;; esac", "1: unexpected `)` in column 11"),
+        ("case a in b|", "1: unexpected `its end` in column 13"),
     ] {
         assert_eq!(read(text), said, "{text}");
     }
-    for opening in ["( ", "$(", "{ ", "if a; then ", "f() ", "\"$("] {
+    for opening in ["( ", "$(", "{ ", "if a; then ", "f() ", "\"$(", "${x:-", "\"${x:-"] {
         let deep = opening.repeat(10_000);
         assert!(read(&deep).contains("too many commands within commands"), "{opening}");
     }
+}
+
+#[test]
+fn long_texts_are_read_or_refused() {
+    let lines = "a b\n".repeat(5_000);
+    assert_eq!(parse(&lines).map(|script| script.statements.len()), Ok(5_000));
+    assert_eq!(parse(&(lines + "'")).map_err(|error| (error.line, error.column)).err(), Some((5_001, 1)));
+    assert!(read(&"a b\n".repeat(6_000)).contains("the text is too long"));
 }
 
 proptest! {

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     reading_needs_the_right,
     revoking_ends_processes_and_charges,
     revoking_reaches_what_is_below,
+    revoking_gives_back_what_is_not_used,
     an_account_outlives_its_handle,
     accounts_are_sixteen_deep,
 ];
@@ -116,6 +117,24 @@ fn revoking_reaches_what_is_below() -> Outcome {
     outer.revoke()?;
     check_eq!(reason(&wait_until_dead(&process)?), ExitReason::Revoked);
     check_eq!(Memory::create(&inner, 4096).err(), Some(Error::AccountExhausted));
+    Ok(())
+}
+
+fn revoking_gives_back_what_is_not_used() -> Outcome {
+    let outer = small()?;
+    let before = outer.usage()?.used;
+    let inner = outer.split(Limits { frames: 100, handles: 10, threads: 2, sessions: 3, processes: 1 })?;
+    let memory = Memory::create(&inner, 16 * 4096)?;
+    inner.revoke()?;
+    let kept = inner.usage()?;
+    check_eq!(kept.limits, kept.used);
+    let after = outer.usage()?.used;
+    check_eq!((after.handles, after.threads, after.sessions), (before.handles, before.threads, before.sessions));
+    check!((16..40).contains(&(after.frames - before.frames)));
+    drop(memory);
+    inner.revoke()?;
+    check!(outer.usage()?.used.frames - before.frames < 16);
+    drop(inner);
     Ok(())
 }
 

@@ -1,0 +1,113 @@
+//! What the servers of disk file systems share: parameters, the disk, the time, and the words of the file-system kit for what a volume says.
+
+use crate::file::{Entry, FileError, Kind, Status};
+use crate::machine::MachineDisk;
+use crate::requests::{Requests, SharedRequests};
+use alloc::boxed::Box;
+use alloc::format;
+use core::sync::atomic::{AtomicI64, Ordering};
+use filesystem::{Clock, Found, NodeKind, Timestamp};
+use libsys::block::Disk;
+use libsys::env::Env;
+use libsys::service::{self, StartError};
+use libsys::time;
+
+/// The service whose disks are mounted.
+const BLOCK: &str = "block";
+
+/// Seconds from 1970 to the start of the machine.
+static BOOT: AtomicI64 = AtomicI64::new(0);
+
+/// Sets the clock that [`seconds`] reads: by the session `rtc`, if there is one.
+pub fn set_clock(env: &Env) {
+    let uptime = (time::now() / 1_000_000_000) as i64;
+    BOOT.store(Clock::of(env).now().seconds - uptime, Ordering::Relaxed);
+}
+
+/// Now, in seconds since 1970.
+pub fn seconds() -> u64 {
+    let uptime = (time::now() / 1_000_000_000) as i64;
+    BOOT.load(Ordering::Relaxed).saturating_add(uptime).max(0) as u64
+}
+
+/// MiB that a parameter says, in bytes.
+pub fn mebibytes(env: &Env, name: &str, default: u64) -> service::Result<u64> {
+    let number = match env.parameter(name) {
+        None => default,
+        Some(text) => {
+            let number = text.parse().ok().filter(|number| (1..=4096).contains(number));
+            number.ok_or_else(|| StartError::Peer(format!("{name}={text}: not a number of MiB")))?
+        }
+    };
+    Ok(number << 20)
+}
+
+/// The disk that the session `device` is of. Without it the server ends, and says why.
+pub fn open_disk(env: &Env) -> service::Result<SharedRequests> {
+    let disk = Disk::open(env.take_session("device")?, BLOCK, env.account());
+    let disk =
+        disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
+    Ok(Requests::new(Box::new(MachineDisk::new(disk))))
+}
+
+/// What a name leads to, in the kit's word.
+pub fn node_kind(kind: Kind) -> NodeKind {
+    match kind {
+        Kind::File => NodeKind::File,
+        Kind::Directory => NodeKind::Directory,
+        Kind::Link => NodeKind::Link,
+        Kind::Character => NodeKind::Character,
+        Kind::Block => NodeKind::Block,
+        Kind::Pipe | Kind::Socket => NodeKind::Pipe,
+    }
+}
+
+/// What an entry stands for.
+pub fn found(entry: &Entry) -> Found {
+    Found { node: entry.inode, kind: node_kind(entry.kind) }
+}
+
+impl From<FileError> for filesystem::FileError {
+    fn from(error: FileError) -> filesystem::FileError {
+        use filesystem::FileError as To;
+        match error {
+            FileError::NotFound => To::NotFound,
+            FileError::Exists => To::Exists,
+            FileError::NotDirectory => To::NotDirectory,
+            FileError::IsDirectory => To::IsDirectory,
+            FileError::NotEmpty => To::NotEmpty,
+            FileError::NameTooLong => To::NameTooLong,
+            FileError::BadName => To::BadName,
+            FileError::ReadOnly => To::ReadOnly,
+            FileError::Denied => To::Denied,
+            FileError::NoSpace => To::NoSpace,
+            FileError::TooLarge => To::TooLarge,
+            FileError::Exhausted => To::Exhausted,
+            // The field's word for it: `TooManyLinks` of the protocol are symbolic ones.
+            FileError::TooManyLinks => To::NoSpace,
+            FileError::Busy => To::Busy,
+            FileError::OutOfRange => To::OutOfRange,
+            FileError::Unsupported => To::Unsupported,
+            FileError::Corrupt => To::Corrupt,
+            FileError::Device => To::Device,
+        }
+    }
+}
+
+impl From<Status> for filesystem::Status {
+    fn from(status: Status) -> filesystem::Status {
+        let moment = |seconds| Timestamp { seconds, nanoseconds: 0 };
+        filesystem::Status {
+            kind: node_kind(status.kind),
+            id: status.inode,
+            size: status.size,
+            allocated: status.allocated,
+            links: status.links,
+            mode: status.mode,
+            accessed: moment(status.accessed),
+            modified: moment(status.modified),
+            changed: moment(status.changed),
+            created: moment(status.created),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The system with more services than it has.
+
+use std::fs;
+
+use anyhow::Result;
+use images::{Image, Machine};
+use tempfile::TempDir;
+
+use super::image;
+
+/// The boot archive of the system, in whose manifest `services` are behind the others; `docs/manifest.md` says what each line means.
+///
+/// # Errors
+/// A program cannot be read.
+pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
+    let mut archive = image().programs_archive()?;
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
+    archive.manifest(format!("{manifest}{services}").into_bytes());
+    archive.bytes()
+}
+
+/// A machine with such an archive, which lives as long as the folder.
+///
+/// # Errors
+/// The archive cannot be written.
+pub fn machine_with_archive(archive: &[u8]) -> Result<(Machine, TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("boot.tar");
+    fs::write(&path, archive)?;
+    Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
+}

@@ -1,0 +1,209 @@
+//! FAT on disks: images that the host's mkfs.fat and mcopy make from the host's files are mounted, used and unmounted; then fsck.fat looks at what is on them, and mcopy reads it back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use images::{Disk, Machine};
+use tests::{DiskImage, Layout, Shell, exec, machine};
+
+/// Longer than any of these takes on a machine that does other things as well.
+const TIMEOUT: Duration = Duration::from_secs(280);
+
+fn on(image: &DiskImage) -> Machine {
+    machine().timeout(TIMEOUT).disk(Disk::new(image.file()))
+}
+
+/// Bytes that do not repeat soon.
+fn pattern(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+/// A directory tree as a person may have one on a stick.
+fn tree() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join("tree").join(path);
+    fs::create_dir_all(at("a/deep/er")).unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    for (number, size) in [0, 1, 511, 4096, 4097, 70_000, 900_000].into_iter().enumerate() {
+        fs::write(at(&format!("a/{size}.bin")), pattern(number as u64, size)).unwrap();
+    }
+    fs::write(at("a/deep/er/größe 文"), "UTF-8\n").unwrap();
+    fs::write(at("README.TXT"), "a short name\n").unwrap();
+    fs::write(at("Mixed Case.Text"), "a long name\n").unwrap();
+    fs::write(at(&"n".repeat(200)), "a very long name\n").unwrap();
+    for number in 0..200 {
+        fs::write(at(&format!("a/deep/file number {number}")), number.to_string()).unwrap();
+    }
+    folder
+}
+
+/// FNV-1a with 64 bits, as the guest's program has it.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What the guest's `storage tree` says of a directory of the host.
+fn listing(folder: &Path) -> Vec<String> {
+    fn add(folder: &Path, below: &str, lines: &mut Vec<String>) {
+        let entries: BTreeMap<String, _> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+            .collect();
+        for (name, path) in entries {
+            if path.is_dir() {
+                lines.push(format!("d {below}{name}"));
+                add(&path, &format!("{below}{name}/"), lines);
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                lines.push(format!("f {below}{name} {} {:016x}", bytes.len(), hash(&bytes)));
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    add(folder, "", &mut lines);
+    lines
+}
+
+/// The main job: files of the host in Skink, and back.
+fn there_and_back(mebibytes: u64, layout: Layout, arguments: &[&str], cpus: u32) {
+    let host = tree();
+    let image = DiskImage::fat(mebibytes, layout, arguments, Some(host.path())).unwrap();
+    image.check_fat().unwrap();
+    let device = image.device("vda");
+    let commands = [
+        &format!("storage mount {device} /mnt"),
+        "storage tree /mnt/tree",
+        "storage copy /mnt/tree /mnt/copy",
+        "storage copy /bin/echo /mnt/echo",
+        "/mnt/echo a program of the disk",
+        "storage remove /mnt/tree",
+        "storage write /mnt/pattern 2 77",
+        "storage umount /mnt",
+        &format!("storage mount {device} /mnt"),
+        "storage verify /mnt/PATTERN 2 77",
+        "storage umount /mnt",
+    ];
+    let text = exec(&on(&image).smp(cpus), &commands.join(" && ")).unwrap();
+    let wanted = listing(&host.path().join("tree"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..wanted.len()], wanted, "{text}");
+    assert_eq!(lines[wanted.len()..], ["a program of the disk", "written: 2 MiB", "verified: 2 MiB"], "{text}");
+    image.check_fat().unwrap();
+    let copy = image.copy_from_fat("/copy").unwrap();
+    assert_eq!(listing(&copy), wanted);
+    assert_eq!(fs::read(image.copy_from_fat("/pattern").unwrap()).unwrap().len(), 2 << 20);
+    assert!(image.copy_from_fat("/tree").is_err(), "the tree was removed");
+}
+
+#[test]
+fn files_of_fat12_there_and_back() {
+    there_and_back(8, Layout::Whole, &["-F", "12"], 1);
+}
+
+#[test]
+fn files_of_fat16_in_a_partition_there_and_back() {
+    there_and_back(32, Layout::Mbr, &["-F", "16"], 2);
+}
+
+#[test]
+fn files_of_fat32_in_a_partition_there_and_back() {
+    there_and_back(64, Layout::Gpt, &["-F", "32", "-s", "1"], 4);
+}
+
+#[test]
+fn files_on_fat_keep_what_posix_promises() {
+    for arguments in [["-F", "16", "-s", "8"], ["-F", "32", "-s", "1"]] {
+        let image = DiskImage::fat(64, Layout::Whole, &arguments, None).unwrap();
+        let commands = "storage mount /dev/vda /mnt && files /mnt && storage umount /mnt";
+        let text = exec(&on(&image), commands).expect("no case fails");
+        assert!(text.contains("0 failed"), "{text}");
+        let skipped: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("skipped ")).collect();
+        assert_eq!(skipped, ["links", "link-loops", "hard-links"], "{text}");
+        image.check_fat().unwrap();
+    }
+}
+
+#[test]
+fn a_mount_finds_out_what_is_on_a_disk() {
+    let fat = DiskImage::fat(16, Layout::Whole, &["-F", "16"], None).unwrap();
+    let ext4 = DiskImage::ext(16, Layout::Whole, &["-t", "ext4"], None).unwrap();
+    // A FAT32 over an ext4, whose superblock stays: what was made last counts.
+    let both = DiskImage::ext(64, Layout::Whole, &["-t", "ext4"], None).unwrap();
+    let over = DiskImage::fat(64, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
+    let (mut below, above) = (fs::read(both.file()).unwrap(), fs::read(over.file()).unwrap());
+    let superblock = below[1024..2048].to_vec();
+    below.copy_from_slice(&above);
+    below[1024..2048].copy_from_slice(&superblock);
+    fs::write(over.file(), below).unwrap();
+    let machine = on(&fat).disk(Disk::new(ext4.file())).disk(Disk::new(over.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    for (disk, kind) in [("vda", "fat"), ("vdb", "ext4"), ("vdc", "fat")] {
+        shell.check(&format!("storage mount /dev/{disk} /mnt && storage write /mnt/file 1"), 0, &[]).unwrap();
+        shell.check("service", 0, &[&format!("{kind}-")]).unwrap();
+        shell.check("storage umount /mnt", 0, &[]).unwrap();
+    }
+    drop(shell);
+    fat.check_fat().unwrap();
+    ext4.check().unwrap();
+}
+
+#[test]
+fn what_is_not_to_be_written_is_not() {
+    let host = tree();
+    let arguments = ["-F", "16"];
+    let read_only = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+    let asked = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+    let before = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
+    let machine = machine()
+        .timeout(TIMEOUT)
+        .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
+        .disk(Disk::new(asked.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro")] {
+        shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
+        shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+        shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+        shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
+        shell.check("storage umount /mnt", 0, &[]).unwrap();
+    }
+    drop(shell);
+    let after = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
+    assert!(before == after, "something was written");
+}
+
+#[test]
+fn the_machine_goes_down_with_everything_on_a_stick() {
+    let image = DiskImage::fat(64, Layout::Mbr, &["-F", "32", "-s", "1"], None).unwrap();
+    exec(&on(&image), "storage mount /dev/vda1 /mnt && storage copy /bin/echo /mnt/echo").unwrap();
+    image.check_fat().unwrap();
+    assert!(image.copy_from_fat("/echo").is_ok());
+}
+
+#[test]
+fn a_full_stick_refuses_and_goes_on() {
+    let image = DiskImage::fat(4, Layout::Whole, &["-F", "12"], None).unwrap();
+    let commands = "storage mount /dev/vda /mnt && files /mnt fill && files /mnt write-read && storage umount /mnt";
+    let text = exec(&on(&image), commands).expect("no case fails");
+    assert!(text.contains("bytes fit"), "{text}");
+    image.check_fat().unwrap();
+}
+
+/// The server of the file system dies: the next incarnation goes on, with what was synced.
+#[test]
+fn a_mount_survives_the_death_of_its_server() {
+    let image = DiskImage::fat(64, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
+    let mut shell = Shell::boot(&on(&image)).unwrap();
+    shell.check("storage mount /dev/vda /mnt && storage write /mnt/file 3 9", 0, &["written"]).unwrap();
+    shell.check("service kill fat-0", 0, &[]).unwrap();
+    shell.check("storage verify /mnt/file 3 9 && storage write /mnt/more 1", 0, &["verified", "written"]).unwrap();
+    shell.check("dmesg", 0, &["it was not unmounted"]).unwrap();
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+}
