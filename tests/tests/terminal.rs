@@ -1,13 +1,12 @@
 //! The terminal while its servers are killed over and over: no key and no output is lost or comes twice, modes stay, Ctrl-C works.
 
-use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use images::{Image, Machine};
+use images::Machine;
 use tempfile::TempDir;
-use tests::{PROMPT, Shell, image};
+use tests::{PROMPT, Shell, archive_with_services, machine_with_archive};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -29,20 +28,10 @@ service chaos
     control
 ";
 
-fn archive() -> Result<Vec<u8>> {
-    let mut archive = image().programs_archive()?;
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
-    archive.manifest(format!("{manifest}{CHAOS}").into_bytes());
-    archive.bytes()
-}
-
 /// The system with the service that kills others; the archive lives as long as the folder.
 fn system() -> Result<(Machine, TempDir)> {
-    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive().expect("an archive"));
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("boot.tar");
-    fs::write(&path, &*ARCHIVE)?;
-    Ok((Machine::new(&Image { archive: path, ..image().clone() }), folder))
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(CHAOS).expect("an archive"));
+    machine_with_archive(&ARCHIVE)
 }
 
 /// Has the victims killed, so often each, while other things are done.
