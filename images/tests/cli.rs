@@ -32,7 +32,10 @@ fn options_that_mean_nothing() {
         (&["run", "--machine", "vax"], "unknown machine `vax`: there are q35, pc and microvm"),
         (&["run", "--timeout", "0"], "write a number of seconds above 0"),
         (&["run", "--disk", ""], "a disk needs a file"),
-        (&["run", "--disk", "a.img,scsi"], "unknown disk option `scsi`: write FILE[,virtio|nvme|namespace][,ro][,PROPERTY=VALUE…]"),
+        (
+            &["run", "--disk", "a.img,scsi"],
+            "unknown disk option `scsi`: write FILE[,virtio|nvme|namespace][,ro][,PROPERTY=VALUE…]",
+        ),
         (&["run", "--gdb=yes"], "unexpected value 'yes' for '--gdb'"),
         (&["run", "--icount", "--icount"], "'--icount' cannot be used multiple times"),
         (&["build", "kernel"], "unexpected argument 'kernel'"),

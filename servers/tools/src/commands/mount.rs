@@ -8,7 +8,7 @@ use libsys::{ExitStatus, fs};
 use tools::{About, Arguments, Failure, Options, failed, mounts};
 
 const HELP: &str = "usage: mount [-t TYPE] [-r] [-o OPTION[=VALUE],…] SOURCE TARGET | mount [-t TYPE]
-Mounts a file system (ext4, fat, or bind for a directory) at a directory; without operands, shows what is mounted.
+Mounts a file system (ext4, fat, or bind for a directory; without a type, what is found on the disk) at a directory; without operands, shows what is mounted.
   -o  ro: nothing can be changed; rw: it can; others are for the server of the file system
   -r  the same as -o ro
 ";
@@ -26,7 +26,7 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
             }
             [source, target] => {
                 let how = mount_options(&options);
-                let kind = kind.ok_or_else(|| Failure::Usage("the type is missing: -t TYPE".into()))?;
+                let kind = kind.unwrap_or("auto");
                 let place = fs::canonicalize(target).about(target)?;
                 let source = if fs::exists(source) { fs::canonicalize(source).about(source)? } else { source.into() };
                 let namespace = fs::namespace().about("namespace")?;
