@@ -21,7 +21,7 @@
 //! | `template` | no process runs from the entry itself; who may, makes instances | |
 //! | `instances TEMPLATE…` | may make instances of these | to none |
 //! | `bus` | may say which devices there are: it is the server of the bus with its name | |
-//! | `class WORD` | what it provides: `block`, `character`, `network`, `filesystem` | |
+//! | `class WORD` | what it provides: `block`, `loop`, `disks`, `character`, `network`, `filesystem` | |
 //! | `node NAME` | its name in /dev; an instance's number is appended | |
 //! | `priority fair WEIGHT` or `priority fifo\|round-robin PRIORITY` | of its first thread | `fair 1024` |
 //! | `account memory SIZE\|N% handles N threads N sessions N processes N` | what it may use | see [`Share::DEFAULT`] |
