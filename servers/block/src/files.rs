@@ -124,7 +124,9 @@ impl BlockServer {
     fn added(&mut self, driver: &str) -> Option<Answer<String>> {
         let info = env::get().registry().info(driver);
         let is_it = |known: &&Known| known.driver == driver && known.live.is_some();
-        if matches!(&info, Ok(service) if service.state == State::Ready) && !self.disks.iter().any(|known| is_it(&known)) {
+        if matches!(&info, Ok(service) if service.state == State::Ready)
+            && !self.disks.iter().any(|known| is_it(&known))
+        {
             self.discover();
         }
         if let Some(known) = self.disks.iter().find(is_it) {

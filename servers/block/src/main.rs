@@ -31,6 +31,7 @@ mod serve;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use files::Files;
 use libsys::block::{Client, Limits, Queues};
 use libsys::driver::{Driver, Env, Result};
 use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
@@ -38,7 +39,6 @@ use libsys::protocol::disks::{Disks, Scheduler};
 use libsys::service::{Kept, Subscribers};
 use libsys::state::State;
 use libsys::wire::Shared;
-use files::Files;
 use libsys::{Channel, Handle};
 use live::{Live, Tag};
 use opened::Promises;

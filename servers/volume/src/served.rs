@@ -9,8 +9,8 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicI64, Ordering};
 use filesystem::{Clock, Found, NodeKind, Timestamp};
 use libsys::block::Disk;
-use libsys::protocol::namespace::DISKS_PARAMETER;
 use libsys::env::Env;
+use libsys::protocol::namespace::DISKS_PARAMETER;
 use libsys::service::{self, StartError};
 use libsys::time;
 

@@ -19,11 +19,16 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
         let words: alloc::vec::Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words[..] {
             [name] | [name, "statistics"] => statistics(name, out)?,
-            [name, "rescan"] => disks::service_of(name)?.disks.rescan(name).map_err(|error| disks::refused(name, error))?,
+            [name, "rescan"] => {
+                disks::service_of(name)?.disks.rescan(name).map_err(|error| disks::refused(name, error))?
+            }
             [name, "scheduler", word] => {
                 let scheduler: Scheduler =
                     word.parse().map_err(|()| Failure::Usage(format!("`{word}` is no scheduler")))?;
-                disks::service_of(name)?.disks.set_scheduler(name, scheduler).map_err(|error| disks::refused(name, error))?;
+                disks::service_of(name)?
+                    .disks
+                    .set_scheduler(name, scheduler)
+                    .map_err(|error| disks::refused(name, error))?;
             }
             _ => return Err(Failure::Usage("a disk, and what to do with it".into())),
         }
