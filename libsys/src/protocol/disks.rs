@@ -59,13 +59,7 @@ pub trait Disks {
     /// Rights: any session, with a session of the file. Errors: `Unsupported` (this server makes no disks of files; or it is no regular file), `Nested` (the file lies on a disk of this
     /// server), `Busy` (it is a disk already), `Exhausted`, `Device`. *once*: a second disk would be another one.
     #[once]
-    fn add_file(
-        &mut self,
-        file: Session,
-        path: &str,
-        read_only: bool,
-        reply: Reply<'_, Result<String, BlockError>>,
-    );
+    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Result<String, BlockError>>);
 
     /// Takes the disk of a file away, and lets the file go. It is answered when the disk is gone.
     ///
