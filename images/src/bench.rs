@@ -7,14 +7,17 @@
 //! | [`scaling`] | calls per second on several CPUs, and what they say about the kernel lock |
 //! | [`source`] | the size of the kernel's source |
 //! | [`storage`] | files and disks |
+//! | [`linux`], [`cpio`] | Linux on the same machine |
 //! | [`report`] | the table and the JSON |
 //!
 //! Figures in instructions come from a machine that counts them ([`Machine::icount`]): they are
 //! the same in every run. Wall times and calls per second come from machines that run as fast
 //! as this host lets them, in rounds that take turns, the best of which counts.
 
+pub mod cpio;
 pub mod figure;
 pub mod lines;
+pub mod linux;
 pub mod report;
 pub mod scaling;
 pub mod source;

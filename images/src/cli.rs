@@ -115,6 +115,9 @@ pub struct Bench {
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Measure Linux too, in turn, and say how many times its figure each is (storage)
+    #[arg(long)]
+    pub vs_linux: bool,
     /// End each of the machines after so many seconds
     #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Duration,

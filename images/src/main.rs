@@ -92,10 +92,14 @@ fn build() -> Result<u8> {
 }
 
 fn bench(options: &Bench) -> Result<u8> {
+    if options.vs_linux && options.what != Subject::Storage {
+        eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
+        return Ok(USAGE);
+    }
     let image = prepare()?;
     let progress = Progress::for_stderr();
     if options.what == Subject::Storage {
-        let throughput = storage::measure(&image, options.timeout, &progress)?;
+        let throughput = storage::measure(&image, options.timeout, options.vs_linux, &progress)?;
         progress.finish();
         print!("{}", if options.json { throughput.json() + "\n" } else { throughput.table() });
         return Ok(0);

@@ -7,7 +7,7 @@
 //! | type | for |
 //! |---|---|
 //! | [`Sessions`] | something for each session, gone with its close |
-//! | [`Subscribers`] | channels to signal when something is ready |
+//! | [`Subscribers`], [`KeptSubscribers`] | channels to signal when something is ready; such that outlive the process |
 //! | [`Reply`], [`Kept`], [`Parked`] | calls that are answered later |
 //! | [`Timers`] | timers, lent to the loop by [`Server::timers`] |
 //! | [`Records`] | what outlives the process, lent to the loop by [`Server::records`] |
@@ -34,7 +34,7 @@ pub use run::Service;
 pub use sessions::Sessions;
 pub use start::{Result, StartError};
 pub use statistics::Statistics;
-pub use subscribers::Subscribers;
+pub use subscribers::{KeptSubscribers, Subscribers};
 
 pub(crate) use outbox::Outbox;
 
@@ -71,10 +71,20 @@ pub trait Server: Sized {
     }
 
     /// What the server keeps from one incarnation to the next, if it does: the loop commits what is staged after every event, and before an answer is sent,
-    /// with the reply to a `once` request. Without it such requests end with an error when the server dies.
+    /// with the reply to a `once` request. Without it such requests end with an error when the server dies, or are repeated: [`Server::is_stateless`].
     fn records(&mut self) -> Option<&mut Records> {
         None
     }
+
+    /// Whether nothing that a request changes outlives it: then a `once` request that comes again after a death is carried out again.
+    /// Without [`Server::records`] it ends with an error otherwise.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
+    /// What was staged is true from now on: what others see at once may follow it, such as the index of a ring or a signal that is sent once. What is
+    /// staged here is committed next, so it has to come to an end. A server that was restarted does the same at its start, for it may have died in between.
+    fn committed(&mut self) {}
 
     /// A timer has expired.
     fn timer(&mut self, timer: TimerId) {

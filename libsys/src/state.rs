@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`records`] | records that change together, and with the reply to the request that changed them: exactly once |
 //! | [`replies`] | those replies |
+//! | [`Retained`] | an object that outlives the process, while it is used |
 //! | here | one value, small enough to be written as a whole whenever it changes |
 //!
 //! It lies in Memory that init made for the service and gives every incarnation under the name `state` (the line `state BYTES` of
@@ -14,9 +15,11 @@
 
 pub mod records;
 pub mod replies;
+mod retained;
 mod storage;
 
 pub use records::{Full, RecordKey, Records};
+pub use retained::Retained;
 pub use storage::Storage;
 
 use crate::driver::Env;

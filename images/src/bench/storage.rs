@@ -1,4 +1,5 @@
-//! Measuring files and disks: a machine with a disk that `mke2fs` has made, whose file system and blocks the guest's program `storage` reads and writes.
+//! Measuring files and disks: a machine with a disk that `mke2fs` has made, whose file system and blocks the guest's program `storage` reads and writes; and, to
+//! compare, a Linux on the same machine whose init does the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,55 +10,152 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::lines::{self, Line};
-use crate::disk::Disk;
+use super::linux::Linux;
+use crate::disk::{Disk, DiskBus};
 use crate::exec::Interruption;
 use crate::host_program;
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::progress::Progress;
+use crate::workspace::Workspace;
 
 /// MiB of the disk; its file system has a file of half of that on it, so that blocks are there to be read.
 const DISK: u64 = 256;
 
-/// What the guest does.
-const COMMANDS: &str = "storage mount /dev/vda /mnt && storage bench /mnt vda && storage umount /mnt";
+/// MiB that are written and read.
+const MEASURED: u64 = 64;
 
-/// The figures, each more of which is better.
-const FIGURES: [&str; 6] = [
-    "seq_read_ext4_virtio",
-    "seq_write_ext4_virtio",
-    "seq_read_raw_virtio",
-    "rand4k_d1_virtio",
-    "rand4k_d32_virtio",
-    "create_unlink_ext4",
+/// Runs of each system, in turn, where two are compared.
+const PAIRS: usize = 5;
+
+/// The program that measures on Linux.
+const ON_LINUX: &str = include_str!("linux/storage.c");
+
+/// What guests print. More of each is better.
+const FIGURES: [&str; 6] =
+    ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32", "create_unlink_ext4"];
+
+/// A kind of disk: how it is connected, what both systems call it, and what its figures' names end with.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    bus: DiskBus,
+    name: &'static str,
+    suffix: &'static str,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { bus: DiskBus::Virtio, name: "vda", suffix: "_virtio" },
+    Kind { bus: DiskBus::Nvme, name: "nvme0n1", suffix: "_nvme" },
 ];
+
+impl Kind {
+    /// The name of a figure. Names hardly depend on the disk, so they are said of one kind, and of others to compare.
+    fn figure(&self, figure: &str) -> String {
+        let is_of_names = figure == "create_unlink_ext4" && self.bus == DiskBus::Virtio;
+        if is_of_names { figure.to_string() } else { format!("{figure}{}", self.suffix) }
+    }
+}
+
+/// A figure.
+#[derive(Debug, Clone)]
+struct Figure {
+    line: Line,
+    /// How many times that of Linux it is, if that was measured.
+    ratio: Option<f64>,
+}
 
 /// What was measured.
 #[derive(Debug, Clone)]
-pub struct Throughput(Vec<Line>);
+pub struct Throughput(Vec<Figure>);
 
-/// Measures on a machine that ends after `timeout` at the latest.
+/// Measures on machines that end after `timeout` at the latest; with `vs_linux` five times, and Linux in turn with it: figures and ratios are medians then.
 ///
 /// # Errors
-/// The image cannot be made, the machine comes to a bad end, or a figure is missing.
-pub fn measure(image: &Image, timeout: Duration, progress: &Progress) -> Result<Throughput> {
+/// The image or the Linux cannot be made, a machine comes to a bad end, or a figure is missing.
+pub fn measure(image: &Image, timeout: Duration, vs_linux: bool, progress: &Progress) -> Result<Throughput> {
     let folder = Folder::new()?;
-    let file = folder.0.join("disk.img");
+    let linux = match vs_linux {
+        false => None,
+        true => {
+            let linux = Linux::find(&Workspace::locate()?.target().join("linux"), progress)?;
+            Some(linux.image(ON_LINUX, &folder.0)?)
+        }
+    };
     progress.step("making a disk");
-    make(&folder.0, &file, progress)?;
-    progress.step("measuring files and disks");
-    let machine = Machine::new(image).timeout(timeout).disk(Disk::new(&file));
+    let fresh = folder.0.join("fresh.img");
+    make(&folder.0, &fresh, progress)?;
+    let rounds = if vs_linux { PAIRS } else { 1 };
+    let mut runs = KINDS.map(|_| (Vec::new(), Vec::new()));
+    for round in 1..=rounds {
+        progress.step(&format!("measuring files and disks, round {round} of {rounds}"));
+        for (kind, (ours, theirs)) in KINDS.iter().zip(&mut runs) {
+            let disk = || -> Result<Disk> {
+                let file = folder.0.join("disk.img");
+                fs::copy(&fresh, &file).with_context(|| format!("cannot write {}", file.display()))?;
+                Ok(Disk::new(file).bus(kind.bus))
+            };
+            ours.push(on_skink(&Machine::new(image).timeout(timeout).disk(disk()?), kind)?);
+            if let Some(linux) = &linux {
+                theirs.push(on_linux(&Machine::new(linux).timeout(timeout).disk(disk()?), kind)?);
+            }
+        }
+    }
+    let figures = KINDS.iter().zip(&runs).flat_map(|(kind, (ours, theirs))| compare(kind, ours, theirs));
+    Ok(Throughput(figures.collect()))
+}
+
+fn on_skink(machine: &Machine, kind: &Kind) -> Result<Vec<Line>> {
+    let Kind { name, .. } = kind;
+    let commands =
+        format!("storage mount /dev/{name} /mnt && storage bench /mnt {name} {MEASURED} && storage umount /mnt");
     let mut output = Vec::new();
-    let (end, log) = machine.stream_exec(COMMANDS, &mut output, Interruption::Ends)?;
+    let (end, log) = machine.stream_exec(&commands, &mut output, Interruption::Ends)?;
     let text = String::from_utf8_lossy(&output);
     if end != crate::End::Status(0) {
         return Err(end).with_context(|| format!("{text}\n{log}"));
     }
-    let found = lines::parse(&text)?;
+    figures(&text)
+}
+
+fn on_linux(machine: &Machine, kind: &Kind) -> Result<Vec<Line>> {
+    let words = Linux::append(&format!("disk={} mebibytes={MEASURED}", kind.name));
+    let (end, text) = machine.clone().append(&words).follow(&mut std::io::sink(), Interruption::Ends)?;
+    if let Some(reason) = lines::failure(&text) {
+        bail!("Linux: {reason}");
+    }
+    if end != crate::End::PowerOff {
+        return Err(end).with_context(|| format!("Linux: {text}"));
+    }
+    figures(&text)
+}
+
+/// The figures that a guest printed, in the order of [`FIGURES`].
+fn figures(text: &str) -> Result<Vec<Line>> {
+    let found = lines::parse(text)?;
     let find = |name: &&str| found.iter().find(|line| line.name == *name).cloned();
     let all: Vec<Line> = FIGURES.iter().filter_map(find).collect();
     ensure!(all.len() == FIGURES.len(), "a figure is missing: {text}");
-    Ok(Throughput(all))
+    Ok(all)
+}
+
+/// The medians of runs, and of their ratios.
+fn compare(kind: &Kind, ours: &[Vec<Line>], theirs: &[Vec<Line>]) -> Vec<Figure> {
+    let figure = |index: usize| {
+        let values = ours.iter().map(|run| run[index].value as f64).collect();
+        let pairs = ours.iter().zip(theirs);
+        let ratios: Vec<f64> =
+            pairs.map(|(ours, theirs)| ours[index].value as f64 / theirs[index].value.max(1) as f64).collect();
+        let unit = ours.first().map_or("", |run| &run[index].unit);
+        let line = Line::new(&kind.figure(FIGURES[index]), median(values).unwrap_or(0.0) as u64, unit);
+        Figure { line, ratio: median(ratios) }
+    };
+    (0..FIGURES.len()).map(figure).collect()
+}
+
+/// The one in the middle; `None` of none.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// An ext4 file system with a file in it.
@@ -97,14 +195,56 @@ impl Drop for Folder {
 }
 
 impl Throughput {
-    /// One array of `{"name", "value", "unit"}`.
+    /// One array of `{"name", "value", "unit", "ratio"}`; the last is there if Linux was measured.
     pub fn json(&self) -> String {
-        let object = |line: &Line| json!({"name": line.name, "value": line.value, "unit": line.unit});
+        let object = |Figure { line, ratio }: &Figure| {
+            let mut object = json!({"name": line.name, "value": line.value, "unit": line.unit});
+            if let Some(ratio) = ratio {
+                object["ratio"] = json!((ratio * 1000.0).round() / 1000.0);
+            }
+            object
+        };
         format!("{:#}", Value::Array(self.0.iter().map(object).collect()))
     }
 
     /// A line for each figure.
     pub fn table(&self) -> String {
-        self.0.iter().map(|line| format!("{:<24}{:>10} {}\n", line.name, line.value, line.unit)).collect()
+        let row = |Figure { line, ratio }: &Figure| {
+            let ratio = ratio.map_or(String::new(), |ratio| format!("  {ratio:.2} × Linux"));
+            format!("{:<24}{:>10} {:<5}{ratio}", line.name, line.value, line.unit).trim_end().to_string() + "\n"
+        };
+        self.0.iter().map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(values: [u64; 6]) -> Vec<Line> {
+        FIGURES.iter().zip(values).map(|(name, value)| Line::new(name, value, "/s")).collect()
+    }
+
+    #[test]
+    fn figures_and_ratios_are_medians() {
+        let ours = [run([10; 6]), run([30; 6]), run([20; 6])];
+        let theirs = [run([10; 6]), run([10; 6]), run([40; 6])];
+        let figures = Throughput(compare(&KINDS[1], &ours, &theirs));
+        let json: Vec<Value> = serde_json::from_str(&figures.json()).unwrap();
+        assert_eq!(json[5], json!({"name": "create_unlink_ext4_nvme", "value": 20, "unit": "/s", "ratio": 1.0}));
+        assert!(figures.table().starts_with("seq_read_ext4_nvme              20 /s     1.00 × Linux\n"));
+        let alone = Throughput(compare(&KINDS[0], &ours[..1], &[]));
+        let json: Vec<Value> = serde_json::from_str(&alone.json()).unwrap();
+        let names: Vec<&str> = json.iter().map(|object| object["name"].as_str().unwrap()).collect();
+        let wanted = ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32"];
+        assert_eq!(names[..5], wanted.map(|name| format!("{name}_virtio")));
+        assert_eq!(json[5], json!({"name": "create_unlink_ext4", "value": 10, "unit": "/s"}));
+    }
+
+    #[test]
+    fn a_figure_that_is_missing_is_told() {
+        let text: String = FIGURES[1..].iter().map(|name| format!("bench {name} 1 /s\r\n")).collect();
+        assert!(figures(&text).is_err());
+        assert_eq!(figures(&format!("noise\r\nbench seq_read_ext4 7 MB/s\r\n{text}")).unwrap()[0].value, 7);
     }
 }

@@ -143,6 +143,7 @@ impl Refusal {
             Refusal::Deadly => "the request killed its server",
             Refusal::Unencodable => "the result does not fit in a message",
             Refusal::Interrupted => "the server died",
+            Refusal::Exhausted => "the server has no room to remember the request by",
         }
     }
 }

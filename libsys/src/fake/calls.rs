@@ -69,7 +69,11 @@ pub(super) fn system_call(state: &mut Held, who: Who, call: Syscall, r: &mut Reg
             Kernel::notify();
             Ok(0)
         }
-        Syscall::CallProgress => Ok(0),
+        Syscall::CallProgress => {
+            let number = if r[0] == 0 { state.current.get(&who.thread).copied() } else { Some(kept(state, who, r[0])?) };
+            let call = state.calls.get(&number.ok_or(Error::BadState)?);
+            if call.is_none_or(|call| call.orphan) { Err(Error::CallerGone) } else { Ok(0) }
+        }
         Syscall::CallAbandon => {
             let number = match r[0] {
                 0 => state.current.remove(&who.thread).ok_or(Error::BadState)?,

@@ -18,10 +18,10 @@ pub(super) fn key_of(request: &Request) -> Option<ReplyKey> {
     Some(ReplyKey { badge: context.badge(), client: context.client(), key: context.key()? })
 }
 
-/// What was answered to a request already, if it was.
+/// What was answered to a request already, if it was; or why its answer could not be kept.
 pub(super) fn answered<S: Storage>(records: &Records<S>, key: &ReplyKey) -> Option<Result<KeptReply, Refusal>> {
     match records.reply_to(key) {
-        Known::New => None,
+        Known::New => (!records.has_reserve()).then_some(Err(Refusal::Exhausted)),
         Known::Answered(reply) => Some(Ok(reply)),
         Known::Stale => Some(Err(Refusal::Malformed)),
     }

@@ -101,7 +101,7 @@ impl<T> Kept<T> {
 }
 
 impl<T: 'static> Kept<T> {
-    /// Answers the call. Error: `CallerGone`. The answer is put off where it cannot leave yet, and the result is always `Ok` then: inside a method that borrows from its
+    /// Answers the call. Error: `CallerGone`. The answer is put off where it cannot leave yet, and counts as given then: inside a method that borrows from its
     /// request, as both use the thread's serve page; and to a `once` request, in a server with records, until it is committed.
     pub fn reply(self, value: T) -> Result<(), Error> {
         let Kept { call, encode, key } = self;
@@ -109,6 +109,8 @@ impl<T: 'static> Kept<T> {
             let (header, words) = encoded(encode, value);
             return call.reply(header, words);
         }
+        // So that nothing is given to who is gone.
+        call.progress()?;
         outbox::put(call, key, move || {
             let (header, words) = encoded(encode, value);
             commit::take(header, words)

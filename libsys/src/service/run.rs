@@ -44,7 +44,7 @@ impl<S: Serve> Service<S> {
                 let deadline = self.deadline();
                 let is_due = deadline.is_some_and(|deadline| deadline <= now());
                 match answer {
-                    Some((header, words)) if !is_due && !outbox::is_waiting() => {
+                    Some((header, words)) if !is_due && !outbox::is_waiting() && self.is_settled() => {
                         ControlFlow::Continue((header, words, deadline))
                     }
                     answer => ControlFlow::Break(answer),
@@ -108,9 +108,11 @@ impl<S: Serve> Service<S> {
         if let Some(key) = &key
             && let Some(known) = self.server.records().and_then(|records| commit::answered(records, key))
         {
-            request.close_handles();
             return Some(match known {
-                Ok(reply) => commit::put(reply),
+                Ok(reply) => {
+                    request.close_handles();
+                    commit::put(reply)
+                }
                 Err(refusal) => self.refuse(request, refusal),
             });
         }
@@ -120,9 +122,16 @@ impl<S: Serve> Service<S> {
             other => self.answer_slowly(request, other),
         };
         outbox::set_current(None);
-        let records = self.server.records()?;
-        match commit::commit(records, key.zip(answer)) {
-            Ok(()) => answer,
+        if self.is_settled() {
+            return answer;
+        }
+        match commit::commit(self.server.records()?, key.zip(answer)) {
+            Ok(()) => {
+                // The reply lies in the serve page: answers to others wait until it has left.
+                let _reply = ServePage::take();
+                self.server.committed();
+                answer
+            }
             Err(refusal) => Some(self.refuse(request, refusal)),
         }
     }
@@ -157,7 +166,8 @@ impl<S: Serve> Service<S> {
         }
         // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
         let is_once = request.header().class() == Some(Class::Once);
-        (is_once && self.server.records().is_none()).then_some(Refusal::Interrupted)
+        let is_known = self.server.records().is_some() || self.server.is_stateless();
+        (is_once && !is_known).then_some(Refusal::Interrupted)
     }
 
     fn refuse(&self, request: &Request, refusal: Refusal) -> (Header, Words) {
@@ -203,12 +213,19 @@ impl<S: Serve> Service<S> {
         }
     }
 
-    /// Commits what is staged.
+    /// Commits what is staged, and what follows from that.
     fn settle(&mut self) {
-        if let Some(records) = self.server.records() {
-            // Without a reply there is nothing that could be refused.
-            let _ = commit::commit(records, None);
+        while let Some(records) = self.server.records().filter(|records| !records.is_clean()) {
+            if commit::commit(records, None).is_ok() {
+                self.server.committed();
+            }
         }
+    }
+
+    /// Whether nothing is staged.
+    #[inline(always)]
+    fn is_settled(&mut self) -> bool {
+        self.server.records().is_none_or(|records| records.is_clean())
     }
 
     /// Sends a reply, and does what waited for that.

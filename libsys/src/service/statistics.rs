@@ -56,7 +56,7 @@ pub(super) struct Counters {
     gone: AtomicU64,
 }
 
-const REFUSALS: usize = Refusal::Interrupted as usize + 1;
+const REFUSALS: usize = Refusal::Exhausted as usize + 1;
 
 impl Counters {
     #[cold]

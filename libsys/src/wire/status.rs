@@ -31,6 +31,8 @@ pub enum Refusal {
     Unencodable = 7,
     /// An earlier incarnation of the server died while it had this `once` request, which may have taken effect.
     Interrupted = 8,
+    /// The server has no room to keep another reply by which it would know the request again.
+    Exhausted = 9,
 }
 
 impl Status {
@@ -57,6 +59,7 @@ impl Status {
             6 => Status::Refused(Refusal::Deadly),
             7 => Status::Refused(Refusal::Unencodable),
             8 => Status::Refused(Refusal::Interrupted),
+            9 => Status::Refused(Refusal::Exhausted),
             _ => return None,
         })
     }
@@ -72,9 +75,9 @@ mod tests {
 
     #[test]
     fn numbers_round_trip() {
-        for number in 0..9 {
+        for number in 0..10 {
             assert_eq!(Status::from_number(number).map(Status::to_number), Some(number));
         }
-        assert_eq!(Status::from_number(9), None);
+        assert_eq!(Status::from_number(10), None);
     }
 }

@@ -2,16 +2,27 @@
 
 use libsys::driver::Env;
 use libsys::protocol;
-use libsys::service::{Context, Parked, Reply, Result, Server};
+use libsys::service::{Context, KeptSubscribers, Parked, Reply, Result, Server};
 use libsys::state::{RecordKey, Records};
 use libsys::{Channel, Session, fake};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Kinds of records.
 const ACCOUNT: u16 = 1;
 const NEXT: u16 = 2;
+const SUBSCRIBER: u16 = 3;
+
+/// What everybody sees at once, outside of the process: the sum of all accounts.
+#[derive(Debug, Default)]
+pub struct Board {
+    pub sum: AtomicU64,
+    /// A new incarnation found more on it than it knew of.
+    pub was_ahead: AtomicBool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BankError {
@@ -37,6 +48,10 @@ pub trait Bank {
     #[replay]
     fn wake(&mut self) -> u32;
 
+    /// Signals whenever somebody has paid in.
+    #[replay]
+    fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) -> core::result::Result<(), BankError>;
+
     /// Changes nothing, and dies in the middle of it, after something was staged, as long as the faults are fewer.
     #[once]
     fn die(&mut self, cx: &Context, amount: u64, faults: u32) -> core::result::Result<u64, BankError>;
@@ -52,19 +67,32 @@ pub struct Counter {
     accounts: BTreeMap<u64, u64>,
     next: u64,
     waiting: Parked<core::result::Result<u64, BankError>, (u64, u64)>,
+    subscribers: KeptSubscribers,
+    board: Arc<Board>,
 }
 
 impl Counter {
-    pub fn new(records: Records, channel: ManuallyDrop<Channel>) -> Counter {
+    pub fn new(mut records: Records, channel: ManuallyDrop<Channel>, board: Arc<Board>) -> Counter {
         let accounts = records.all(ACCOUNT).into_iter().map(|(key, amount)| (key.first, amount)).collect();
         let next = records.get(RecordKey::new(NEXT, 0)).unwrap_or(1000);
-        Counter { records, channel, accounts, next, waiting: Parked::new() }
+        let mut subscribers = KeptSubscribers::recover(SUBSCRIBER, &records);
+        subscribers.notify(&mut records);
+        let mut counter = Counter { records, channel, accounts, next, waiting: Parked::new(), subscribers, board };
+        let is_ahead = counter.board.sum.load(Ordering::Relaxed) > counter.sum();
+        counter.board.was_ahead.fetch_or(is_ahead, Ordering::Relaxed);
+        counter.committed();
+        counter
+    }
+
+    fn sum(&self) -> u64 {
+        self.accounts.values().sum()
     }
 
     fn pay(&mut self, badge: u64, amount: u64) -> core::result::Result<u64, BankError> {
         let sum = self.accounts.get(&badge).ok_or(BankError::NoAccount)? + amount;
         self.records.put(RecordKey::new(ACCOUNT, badge), &sum).map_err(|_| BankError::Exhausted)?;
         self.accounts.insert(badge, sum);
+        self.subscribers.notify(&mut self.records);
         Ok(sum)
     }
 }
@@ -78,7 +106,12 @@ impl Server for Counter {
         Some(&mut self.records)
     }
 
+    fn committed(&mut self) {
+        self.board.sum.fetch_max(self.sum(), Ordering::Relaxed);
+    }
+
     fn close(&mut self, badge: u64, _: u64, last: bool) {
+        self.subscribers.close(&mut self.records, badge, last);
         if last && self.accounts.remove(&badge).is_some() {
             self.records.remove(RecordKey::new(ACCOUNT, badge));
         }
@@ -117,6 +150,10 @@ impl Bank for Counter {
         count
     }
 
+    fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) -> core::result::Result<(), BankError> {
+        self.subscribers.subscribe(&mut self.records, cx, channel, bits).map_err(|_| BankError::Exhausted)
+    }
+
     fn die(&mut self, cx: &Context, amount: u64, faults: u32) -> core::result::Result<u64, BankError> {
         let sum = self.pay(cx.badge(), amount)?;
         assert!(cx.faults() >= faults, "asked to fall");
@@ -124,7 +161,7 @@ impl Bank for Counter {
     }
 
     fn total(&mut self) -> (u64, u32) {
-        (self.accounts.values().sum(), self.accounts.len() as u32)
+        (self.sum(), self.accounts.len() as u32)
     }
 }
 

@@ -2,14 +2,15 @@
 
 mod bank;
 
-use bank::{BankClient, BankError, Counter};
+use bank::{BankClient, BankError, Board, Counter};
 use libsys::abi::ExitReason;
 use libsys::abi::process::ProcessState;
+use libsys::channel::Event;
 use libsys::client::{self, CallError};
 use libsys::fake::{self, FakeProcess};
 use libsys::service;
 use libsys::state::Records;
-use libsys::{Channel, Handle, Memory, Object, Rights, Session};
+use libsys::{Channel, Error, Handle, Memory, Object, Rights, Session};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ struct Served {
     process: FakeProcess,
     channel: Handle,
     state: Handle,
+    board: Arc<Board>,
     /// The thread of the last incarnation. A real kernel stops it at once; here it runs to its next system call.
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -32,20 +34,20 @@ impl Served {
         let channel = process.new_channel();
         let memory = Memory::create(&fake::account(), 256 << 10).expect("memory");
         let state = process.grant(&memory, Rights::all(), true);
-        let served = Served { process, channel, state, thread: Arc::default() };
+        let served = Served { process, channel, state, board: Arc::default(), thread: Arc::default() };
         served.run();
         served
     }
 
     fn run(&self) {
-        let (process, channel, state) = (self.process, self.channel, self.state);
+        let (process, channel, state, board) = (self.process, self.channel, self.state, self.board.clone());
         let server = move || {
             // What a panic on its way out would close is the next incarnation's as well.
             let [channel, again] = [0; 2].map(|_| ManuallyDrop::new(Channel::from_handle(channel)));
             let memory = ManuallyDrop::new(Memory::from_handle(state));
             let records = Records::of(memory.map_writable().expect("mapped")).expect("room");
             assert!(!records.is_damaged());
-            let _ = service::run(Counter::new(records, again), &channel);
+            let _ = service::run(Counter::new(records, again, board), &channel);
         };
         let thread = thread::spawn(move || {
             process.run(server);
@@ -116,6 +118,8 @@ fn a_server_that_is_killed_over_and_over_loses_nothing_and_does_nothing_twice() 
     let deaths = torment.join().expect("no panic");
     assert!(deaths > 20, "{deaths} deaths are no trial");
     assert_eq!(root.total(), Ok((3 * PAYMENTS, 3)));
+    assert_eq!(served.board.sum.load(Ordering::Relaxed), 3 * PAYMENTS);
+    assert!(!served.board.was_ahead.load(Ordering::Relaxed), "nobody saw what was not committed");
     drop(accounts);
     while root.total() != Ok((0, 0)) {
         thread::sleep(Duration::from_millis(1));
@@ -174,6 +178,29 @@ fn deferred_answers_are_kept_too() {
     stop.store(true, Ordering::Relaxed);
     torment.join().expect("no panic");
     assert_eq!(root.total(), Ok((90, accounts.len() as u32)));
+}
+
+#[test]
+fn who_asked_to_be_signalled_is_signalled_by_the_next_incarnation() {
+    let served = Served::start();
+    let (watcher, saver) = (served.client(1), served.client(2));
+    let events = fake::channel();
+    watcher.notify(&events.signaller(6).expect("a handle"), 2).expect("subscribed");
+    watcher.notify(&events.signaller(6).expect("a handle"), 4).expect("in its place");
+    let (_, session) = saver.open().expect("an account");
+    let account: BankClient = client::open(session).expect("all methods");
+    for payment in 1..=5 {
+        served.process.kill(ExitReason::Killed);
+        served.restart_dead();
+        assert_eq!(events.receive(None), Ok(Event::Signals(4)), "once at its start");
+        assert_eq!(account.pay_in(1), Ok(payment));
+        assert_eq!(events.receive(None), Ok(Event::Signals(4)));
+    }
+    watcher.notify(&events.signaller(6).expect("a handle"), 0).expect("ended");
+    served.process.kill(ExitReason::Killed);
+    served.restart_dead();
+    assert_eq!(account.pay_in(1), Ok(6));
+    assert_eq!(events.receive(Some(0)), Err(Error::TimedOut));
 }
 
 #[test]

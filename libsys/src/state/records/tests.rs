@@ -176,3 +176,23 @@ fn what_does_not_fit_is_refused_and_things_can_go_on() {
     }
     assert_eq!(content(&open(&memory)).len(), 3);
 }
+
+#[test]
+fn replies_fit_as_long_as_there_is_the_reserve() {
+    let mut records = Records::of(Dying::new()).expect("room");
+    let longest = vec![7; abi::PAYLOAD_BYTES + 200];
+    let mut clients = 0;
+    while records.has_reserve() {
+        // Whatever else is staged with it.
+        while records.put_bytes(RecordKey { kind: 1, first: clients, second: 0 }, &[0; 64]).is_ok() {
+            records.remove(RecordKey { kind: 1, first: clients, second: 0 });
+        }
+        let key = RecordKey { kind: 2, first: clients, second: 0 };
+        records.put_reply(key, &longest);
+        records.commit();
+        assert_eq!(records.bytes_of(key).as_ref(), Some(&longest));
+        clients += 1;
+    }
+    assert!(clients > 1);
+    assert_eq!(records.put_bytes(RecordKey::new(1, 0), &[]), Err(Full));
+}

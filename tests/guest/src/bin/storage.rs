@@ -296,7 +296,7 @@ fn bench(directory: &str, disk: &str, mebibytes: u64) -> Outcome {
         write_all(&open, &file, &buffer)?;
     }
     open.sync_all().map_err(about(&file))?;
-    report("seq_write_ext4_virtio", start, bytes, "MB/s");
+    report("seq_write_ext4", start, bytes, "MB/s");
     drop(open);
     // Far more than the page cache holds: what is read first went long ago.
     let open = File::open(&file).map_err(about(&file))?;
@@ -304,7 +304,7 @@ fn bench(directory: &str, disk: &str, mebibytes: u64) -> Outcome {
     for _ in 0..pieces(mebibytes) {
         read_all(&open, &file, &mut buffer)?;
     }
-    report("seq_read_ext4_virtio", start, bytes, "MB/s");
+    report("seq_read_ext4", start, bytes, "MB/s");
     drop(open);
     remove(&file)?;
     names(directory)?;
@@ -332,9 +332,9 @@ fn raw(name: &str, mebibytes: u64) -> Outcome {
     let pieces = pieces(mebibytes).min(sectors * SECTOR_BYTES / PIECE as u64);
     let start = Instant::now();
     reads(&mut disk, PIECE as u64, 1, pieces, |number| number)?;
-    report("seq_read_raw_virtio", start, pieces * PIECE as u64, "MB/s");
+    report("seq_read_raw", start, pieces * PIECE as u64, "MB/s");
     let blocks = sectors * SECTOR_BYTES / SMALL;
-    for (name, depth) in [("rand4k_d1_virtio", 1), ("rand4k_d32_virtio", 32)] {
+    for (name, depth) in [("rand4k_d1", 1), ("rand4k_d32", 32)] {
         let mut random = Random::new(depth);
         let start = Instant::now();
         reads(&mut disk, SMALL, depth, READS, |_| random.below(blocks))?;
