@@ -70,6 +70,7 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
         for (service, entry) in supervisor.services.iter_mut().zip(&manifest.services) {
             let is_there = supervisor.archive.program(&entry.binary).is_some();
             service.record.phase = match entry.kind {
+                Kind::Service if is_there && entry.on_demand => Phase::Stopped,
                 Kind::Service if is_there => Phase::Waiting,
                 Kind::Service => Phase::GivenUp,
                 _ => Phase::Stopped,

@@ -102,7 +102,6 @@ impl Supervisor {
         if bytes > PARAMETER_BYTES || parameters.len() > MOST_PARAMETERS {
             return Err(RegistryError::Exhausted);
         }
-        let maker = entry.name.clone();
         let name = if name.is_empty() { self.free_name(template)? } else { name.to_owned() };
         if !is_name(&name) || [names::REGISTRY, INIT].contains(&name.as_str()) {
             return Err(RegistryError::BadName);
@@ -110,6 +109,11 @@ impl Supervisor {
         if self.is_taken(&name) {
             return Err(RegistryError::Taken);
         }
+        let below = device.as_ref().and_then(|session| self.channel_of(session.handle()));
+        if self.leads_to(below, maker) {
+            return Err(RegistryError::NotPossible);
+        }
+        let maker = self.manifest.services[maker].name.clone();
         let given = match &device {
             None => DeviceRecord::None,
             Some(session) => {
@@ -121,6 +125,21 @@ impl Supervisor {
         // It is the instance's from here on.
         device.map(Object::into_handle);
         Ok(name)
+    }
+
+    /// Whether what stands on a channel would stand on a service: the one that serves it, or what that one was made on, and so on. Its maker calls an instance, and so
+    /// must not be called by it.
+    fn leads_to(&self, channel: Option<u64>, service: usize) -> bool {
+        let mut next = channel;
+        // Each was made on one that was there before, so this ends; the bound is for a table that says otherwise.
+        for _ in 0..MOST_WITH_INSTANCES {
+            let Some(index) = next.and_then(|channel| self.server_at(channel)) else { return false };
+            if index == service {
+                return true;
+            }
+            next = self.services[index].below;
+        }
+        true
     }
 
     /// Removes an instance that a service made.
@@ -192,7 +211,11 @@ impl Supervisor {
             self.manifest.order.push(index);
         }
         let index = record.index;
-        self.services[index] = Service { instance: Some((record, slot)), ..Service::new(index, &entry) };
+        let below = match record.device {
+            DeviceRecord::Given(session) => self.channel_of(Handle(session)),
+            DeviceRecord::None | DeviceRecord::Found { .. } => None,
+        };
+        self.services[index] = Service { instance: Some((record, slot)), below, ..Service::new(index, &entry) };
         self.manifest.services[index] = entry;
         true
     }

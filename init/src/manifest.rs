@@ -21,13 +21,14 @@
 //! | `template` | no process runs from the entry itself; who may, makes instances | |
 //! | `instances TEMPLATE…` | may make instances of these | to none |
 //! | `bus` | may say which devices there are: it is the server of the bus with its name | |
-//! | `class WORD` | what it provides: `block`, `character`, `network`, `filesystem` | |
+//! | `class WORD` | what it provides: `block`, `loop`, `disks`, `character`, `network`, `filesystem` | |
 //! | `node NAME` | its name in /dev; an instance's number is appended | |
 //! | `priority fair WEIGHT` or `priority fifo\|round-robin PRIORITY` | of its first thread | `fair 1024` |
 //! | `account memory SIZE\|N% handles N threads N sessions N processes N` | what it may use | see [`Share::DEFAULT`] |
 //! | `restart always\|on-failure\|never [limit N in TIME] [backoff TIME to TIME]` | when it ends | `always limit 5 in 1m backoff 50ms to 5s` |
 //! | `hang TIME` or `hang never` | how long a call may take it | `5s` |
 //! | `quiesce TIME` | how long it gets to end by itself | it is killed at once |
+//! | `on-demand` | started when somebody connects to it and waits | started with the machine |
 //! | `collects-logs` | gets the log rings of all | |
 //! | `control` | may stop, start and shut down through the registry | |
 //! | `optional` | the boot goes on without its binary | the boot ends |
@@ -104,6 +105,8 @@ pub struct Service {
     /// Nanoseconds.
     pub quiesce: Option<u64>,
     pub collects_logs: bool,
+    /// It is started when somebody connects to it.
+    pub on_demand: bool,
     pub control: bool,
     pub optional: bool,
 }

@@ -14,7 +14,7 @@ use libsys::inspect;
 use libsys::log::Level;
 use libsys::protocol::registry::{Action, DeviceIds, LogSource, Member, Registry, RegistryError, Service, State};
 use libsys::service::{CONTROL, Context, Reply};
-use libsys::{Channel, Error, Memory, Object, Session};
+use libsys::{Channel, Error, Handle, Memory, Object, Session};
 
 /// The name under which init itself can be killed or started again; all services go on meanwhile.
 pub(crate) const INIT: &str = "init";
@@ -91,19 +91,25 @@ impl Registry for Supervisor {
         }
         let Some(index) = self.find(name) else { return reply.send(Err(RegistryError::NoSuchName)) };
         let entry = &self.manifest.services[owner];
-        let service = &self.manifest.services[index].name;
-        if !entry.may_connect(&self.manifest.services[index])
-            && !entry.sessions.iter().any(|session| session.service == *service)
-        {
+        let called = &self.manifest.services[index];
+        if !entry.may_connect(called) && !entry.sessions.iter().any(|session| session.service == called.name) {
             return reply.send(Err(RegistryError::Denied));
         }
+        let on_demand = called.on_demand;
         let badge = self.next_badge() | cx.badge() & CONTROL;
         match self.services[index].record.phase {
             Phase::Ready => reply.send(self.session(index, name, badge)),
             Phase::GivenUp => reply.send(Err(RegistryError::GivenUp)),
             _ if !wait => reply.send(Err(RegistryError::NotReady)),
-            // Where it cannot be kept, the call is let go, and the caller hears that.
-            _ => drop(self.services[index].waiting.park(reply, (name.to_owned(), badge))),
+            phase => {
+                // Where it cannot be kept, the call is let go, and the caller hears that.
+                let _ = self.services[index].waiting.park(reply, (name.to_owned(), badge));
+                if phase == Phase::Stopped && on_demand && self.going_down.is_none() {
+                    self.services[index].record.history.clear();
+                    self.set_phase(index, Phase::Waiting);
+                    self.settle();
+                }
+            }
         }
     }
 
@@ -357,15 +363,21 @@ impl Supervisor {
         }
     }
 
-    /// The service that a session leads to: the kernel says to which channel.
+    /// The service that a session leads to.
     fn server_of(&self, session: &Session) -> Option<usize> {
+        self.server_at(self.channel_of(session.handle())?)
+    }
+
+    /// The service with a channel of this number.
+    pub(crate) fn server_at(&self, channel: u64) -> Option<usize> {
+        self.services.iter().position(|service| service.channel_number() == Some(channel))
+    }
+
+    /// Number of the channel that a session of init's leads to: the kernel says.
+    pub(crate) fn channel_of(&self, session: Handle) -> Option<u64> {
         let own = libsys::sys::identify().process;
         let mut handles = inspect::handles(&self.machine.inspect, own);
-        let record = handles.find_map(|record| record.ok().filter(|record| record.handle == session.handle().0))?;
-        let leads = |service: &crate::service::Service| {
-            service.objects.as_ref().is_some_and(|objects| objects.channel_number == record.detail)
-        };
-        self.services.iter().position(leads)
+        handles.find_map(|record| record.ok().filter(|record| record.handle == session.0)).map(|record| record.detail)
     }
 }
 

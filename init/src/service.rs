@@ -34,6 +34,8 @@ pub struct Service {
     pub waiting: Parked<Result<Session, RegistryError>, (String, u64)>,
     /// What it was made from, if it is an instance, and where in the table that is noted.
     pub instance: Option<(InstanceRecord, SlotNumber)>,
+    /// Number of the channel that the session `device` leads to, where the maker of the instance gave that.
+    pub below: Option<u64>,
 }
 
 /// The objects of a service.
@@ -74,6 +76,11 @@ impl Service {
     /// Whether it can be loaded and started now.
     pub fn can_start(&self) -> bool {
         self.objects.is_none() || self.is_new
+    }
+
+    /// Number of the channel that it serves, once that was made.
+    pub fn channel_number(&self) -> Option<u64> {
+        self.objects.as_ref().map(|objects| objects.channel_number)
     }
 
     /// Its state, as the registry tells it.

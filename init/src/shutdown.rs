@@ -69,9 +69,12 @@ impl Supervisor {
     /// Whether a service that runs has to be stopped before this one.
     fn is_below(&self, index: usize) -> bool {
         let this = &self.manifest.services[index];
+        // A disk's file system, or the file system that a disk's file lies in: no manifest knows that.
+        let channel = self.services[index].channel_number();
         let mut others = self.services.iter().zip(&self.manifest.services);
         others.any(|(service, entry)| {
-            service.record.phase.is_up() && entry.dependencies().any(|below| this.is_meant_by(below))
+            let is_above = || entry.dependencies().any(|below| this.is_meant_by(below));
+            service.record.phase.is_up() && (service.below == channel && channel.is_some() || is_above())
         })
     }
 

@@ -116,20 +116,34 @@ impl Ring {
     }
 }
 
-/// The side that puts bytes in.
+/// The side that puts bytes in. What it [stages](Producer::stage) the consumer does not see before it is [published](Producer::publish): a server whose
+/// bytes are promised commits [`Producer::position`] in between, and goes on there ([`Producer::resume`]) after a death.
 #[derive(Debug)]
 pub struct Producer {
     ring: Ring,
     head: u64,
+    /// What the consumer sees.
+    published: u64,
 }
 
 impl Producer {
     /// The producer of the ring at an offset, from where an earlier one left off.
     pub fn attach(memory: Arc<WritableMapping>, offset: usize) -> Result<Producer, BadRing> {
+        Producer::resume(memory, offset, 0)
+    }
+
+    /// The same, with what was staged up to a position: from where the ring stands if that is further. It is staged still.
+    pub fn resume(memory: Arc<WritableMapping>, offset: usize, position: u64) -> Result<Producer, BadRing> {
         let ring = Ring::attach(memory, offset)?;
-        let head = ring.load(offset_of!(ByteRing, head));
+        let published = ring.load(offset_of!(ByteRing, head));
+        let head = published.max(position);
         ring.used(head, ring.load(offset_of!(ByteRing, tail)))?;
-        Ok(Producer { ring, head })
+        Ok(Producer { ring, head, published })
+    }
+
+    /// Bytes ever put in, with those that are staged.
+    pub fn position(&self) -> u64 {
+        self.head
     }
 
     /// Bytes for which there is room.
@@ -141,20 +155,31 @@ impl Producer {
     /// Puts in as many bytes as there is room for. Before waiting for room, write until nothing was moved. `wake_peer`: the
     /// consumer had taken out all that was there before.
     pub fn write(&mut self, bytes: &[u8]) -> Result<Moved, BadRing> {
+        self.stage(bytes)?;
+        Ok(self.publish())
+    }
+
+    /// Puts in as many bytes as there is room for, unseen; returns how many.
+    pub fn stage(&mut self, bytes: &[u8]) -> Result<usize, BadRing> {
         let count = bytes.len().min(self.room()?);
-        if count == 0 {
-            return Ok(Moved { bytes: 0, wake_peer: false });
-        }
         let (at, start, first) = self.ring.parts(self.head, count);
         self.ring.memory.copy_in(at, &bytes[..first]);
         self.ring.memory.copy_in(start, &bytes[first..count]);
-        let before = self.head;
         self.head += count as u64;
+        Ok(count)
+    }
+
+    /// Shows the consumer what was staged. The result is as that of [`Producer::write`].
+    pub fn publish(&mut self) -> Moved {
+        let before = core::mem::replace(&mut self.published, self.head);
+        if before == self.head {
+            return Moved { bytes: 0, wake_peer: false };
+        }
         self.ring.store(offset_of!(ByteRing, head), self.head);
         // Either this sees the consumer's last index, or the consumer's next look sees these bytes.
         fence(Ordering::SeqCst);
         let tail = self.ring.load(offset_of!(ByteRing, tail));
-        Ok(Moved { bytes: count, wake_peer: tail >= before })
+        Moved { bytes: (self.head - before) as usize, wake_peer: tail >= before }
     }
 
     /// Puts in what there is room for, and counts the rest as lost.
@@ -168,20 +193,33 @@ impl Producer {
     }
 }
 
-/// The side that takes bytes out.
+/// The side that takes bytes out. What it [takes](Consumer::take) stays in the ring until that is [published](Consumer::publish), as with [`Producer`].
 #[derive(Debug)]
 pub struct Consumer {
     ring: Ring,
     tail: u64,
+    /// What the producer sees.
+    published: u64,
 }
 
 impl Consumer {
     /// The consumer of the ring at an offset, from where an earlier one left off.
     pub fn attach(memory: Arc<WritableMapping>, offset: usize) -> Result<Consumer, BadRing> {
+        Consumer::resume(memory, offset, 0)
+    }
+
+    /// The same, with what was taken up to a position: from where the ring stands if that is further. It is not published.
+    pub fn resume(memory: Arc<WritableMapping>, offset: usize, position: u64) -> Result<Consumer, BadRing> {
         let ring = Ring::attach(memory, offset)?;
-        let tail = ring.load(offset_of!(ByteRing, tail));
+        let published = ring.load(offset_of!(ByteRing, tail));
+        let tail = published.max(position);
         ring.used(ring.load(offset_of!(ByteRing, head)), tail)?;
-        Ok(Consumer { ring, tail })
+        Ok(Consumer { ring, tail, published })
+    }
+
+    /// Bytes ever taken out, published or not.
+    pub fn position(&self) -> u64 {
+        self.tail
     }
 
     /// Bytes that are there.
@@ -203,23 +241,36 @@ impl Consumer {
 
     /// Takes out as many bytes as `into` holds. Before waiting for more, read until nothing was moved. `wake_peer`: the ring was full.
     pub fn read(&mut self, into: &mut [u8]) -> Result<Moved, BadRing> {
-        let count = self.peek(0, into)?;
-        self.consume(count)
+        self.take(into)?;
+        Ok(self.publish())
     }
 
-    /// Takes bytes out that were looked at: what was made of them is committed first.
-    pub fn consume(&mut self, bytes: usize) -> Result<Moved, BadRing> {
-        let bytes = bytes.min(self.available()?);
-        if bytes == 0 {
-            return Ok(Moved { bytes: 0, wake_peer: false });
+    /// Takes as many bytes as `into` holds, without giving their room back; returns how many.
+    pub fn take(&mut self, into: &mut [u8]) -> Result<usize, BadRing> {
+        let count = self.peek(0, into)?;
+        self.tail += count as u64;
+        Ok(count)
+    }
+
+    /// The same of bytes that were looked at, or that nobody wants.
+    pub fn skip(&mut self, bytes: usize) -> Result<usize, BadRing> {
+        let count = bytes.min(self.available()?);
+        self.tail += count as u64;
+        Ok(count)
+    }
+
+    /// Gives the producer the room of what was taken. The result is as that of [`Consumer::read`].
+    pub fn publish(&mut self) -> Moved {
+        let before = core::mem::replace(&mut self.published, self.tail);
+        if before == self.tail {
+            return Moved { bytes: 0, wake_peer: false };
         }
-        let before = self.tail;
-        self.tail += bytes as u64;
         self.ring.store(offset_of!(ByteRing, tail), self.tail);
         // Either this sees the ring full, or the producer's next look sees the room.
         fence(Ordering::SeqCst);
         let head = self.ring.load(offset_of!(ByteRing, head));
-        Ok(Moved { bytes, wake_peer: head.wrapping_sub(before) >= self.ring.capacity })
+        let wake_peer = head.wrapping_sub(before) >= self.ring.capacity;
+        Moved { bytes: (self.tail - before) as usize, wake_peer }
     }
 
     /// Bytes that the producer had no room for, ever, by its own account.

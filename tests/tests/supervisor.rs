@@ -240,14 +240,9 @@ fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
     Ok(())
 }
 
-/// Types something until the answer comes: the console that was to take it may just have died, with the line.
-fn persist(shell: &mut Shell, typed: &str, answer: &str) -> Result<()> {
-    for _ in 0..20 {
-        shell.session().send(typed.as_bytes());
-        if shell.session().expect(answer, Duration::from_secs(3)).is_ok() {
-            return Ok(());
-        }
-    }
+/// Types something, and waits for the answer.
+fn type_for(shell: &mut Shell, typed: &str, answer: &str) -> Result<()> {
+    shell.session().send(typed.as_bytes());
     shell.session().expect(answer, LONG).map(drop)
 }
 
@@ -267,7 +262,7 @@ fn a_storm_of_kills_is_survived() -> Result<()> {
 
 /// What init logged besides the kills that were asked for: for who has to find out what went wrong.
 fn logged_ends(shell: &mut Shell) -> Result<String> {
-    persist(shell, "\x03\x15echo lo''g\r", "log\r\n")?;
+    type_for(shell, "\x03\x15echo lo''g\r", "log\r\n")?;
     shell.session().expect(PROMPT, LONG)?;
     let log = shell.run("dmesg init")?;
     let is_news = |line: &&str| !line.contains(": killed (code 0x0)") && !line.contains("goes on as");
@@ -281,20 +276,20 @@ fn survive_a_storm(shell: &mut Shell) -> Result<()> {
     shell.session().type_line(&format!("trouble ask chaos storm {TIMES} 5 {} init &", SYSTEM.join(" ")));
     shell.session().expect("[1] ", LONG)?;
     // A program waits, some write, one reads.
-    persist(shell, "\x15sleep 0.5 && echo wa''ited\r", "waited")?;
+    type_for(shell, "\x15sleep 0.5 && echo wa''ited\r", "waited")?;
     for number in 0..10 {
-        persist(shell, &format!("\x15echo o''ne {number}\r"), &format!("one {number}"))?;
+        type_for(shell, &format!("\x15echo o''ne {number}\r"), &format!("one {number}"))?;
     }
-    persist(shell, "\x15date '+%Y is the y''ear'\r", "is the year")?;
-    persist(shell, "\x15cat\r", "\n")?;
+    type_for(shell, "\x15date '+%Y is the y''ear'\r", "is the year")?;
+    type_for(shell, "\x15cat\r", "\n")?;
     for number in 0..10 {
         let line = format!("line {number}");
         // Its copy, not its echo.
-        persist(shell, &format!("\r{line}\r"), &format!("\n{line}\r\n"))?;
+        type_for(shell, &format!("\r{line}\r"), &format!("\n{line}\r\n"))?;
     }
-    persist(shell, "\x03", PROMPT)?;
-    persist(shell, "\x15wait\x0d", "storm")?;
-    persist(shell, "\x15echo o''ver\r", "over\r\n")?;
+    type_for(shell, "\x03", PROMPT)?;
+    type_for(shell, "\x15wait\x0d", "storm")?;
+    type_for(shell, "\x15echo o''ver\r", "over\r\n")?;
     shell.session().expect(PROMPT, LONG)?;
     // Nobody died by his own fault, and all are there.
     shell.check("echo still here", 0, &["still here\n"])?;

@@ -33,6 +33,10 @@ pub(super) fn check(services: &[Service]) -> Result<(), ManifestError> {
         if let Some(grant) = service.sessions.iter().find(|grant| is_template(&grant.service)) {
             return wrong(format!("{} wants a session to {}, which is a template", service.name, grant.service));
         }
+        let is_on_demand = |name: &str| services.iter().any(|other| other.on_demand && other.name == name);
+        if let Some(grant) = service.sessions.iter().find(|grant| is_on_demand(&grant.service)) {
+            return wrong(format!("{} wants a session to {}, which starts on demand", service.name, grant.service));
+        }
         let named = match &service.connect {
             Reach::Any => &[],
             Reach::Named(names) => names.as_slice(),
@@ -76,6 +80,9 @@ fn check_template(template: &Service) -> Result<(), String> {
         |what: &Granted| matches!(what, Granted::Ports { .. } | Granted::Interrupt { .. } | Granted::Memory { .. });
     if let Some(grant) = template.grants.iter().find(|grant| is_single(&grant.what)) {
         return Err(format!("{name} is a template: its instances cannot all have {}", grant.name));
+    }
+    if template.on_demand {
+        return Err(format!("{name} is a template: its instances start when they are made, not on demand"));
     }
     if template.bus || template.collects_logs {
         return Err(format!("{name} is a template: it can neither be a bus's server nor collect logs"));

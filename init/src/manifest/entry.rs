@@ -41,6 +41,7 @@ impl Service {
             hang: Some(DEFAULT_HANG),
             quiesce: None,
             collects_logs: false,
+            on_demand: false,
             control: false,
             optional: false,
         }
@@ -77,6 +78,7 @@ impl Service {
             "hang" => self.hang = if words.skip("never") { None } else { Some(words.time("a time")?) },
             "quiesce" => self.quiesce = Some(words.time("a time")?),
             "collects-logs" => self.collects_logs = true,
+            "on-demand" => self.on_demand = true,
             "control" => self.control = true,
             "optional" => self.optional = true,
             other => return Err(format!("`{other}` is not known here")),

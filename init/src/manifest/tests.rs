@@ -238,6 +238,11 @@ fn mistakes_about_templates_are_told() {
         ("service a\nbus\ntemplate", "line 1: a is a template: it can neither be a bus's server nor collect logs"),
         ("service a\ninstances b\nservice b", "line 1: a makes instances of b, which is no template"),
         ("service a\nsession b\nservice b\ntemplate", "line 1: a wants a session to b, which is a template"),
+        (
+            "service a\non-demand\ntemplate",
+            "line 1: a is a template: its instances start when they are made, not on demand",
+        ),
+        ("service a\nsession b\nservice b\non-demand", "line 1: a wants a session to b, which starts on demand"),
         ("service a\nstate 0", "line 2: `0` is not a size such as 4K"),
         ("service a\nparameter x $acpi", "line 2: `$acpi` is not known: $rsdp"),
     ] {

@@ -347,10 +347,14 @@ impl Disk {
         }
     }
 
-    /// Takes a completion, if there is one.
+    /// Takes a completion, if there is one. What was submitted is sent when there is none: so what is submitted for each of a batch of completions goes as one
+    /// batch.
     pub fn poll(&mut self) -> Option<Completion> {
-        self.commit();
         if self.ended.is_empty() {
+            self.take();
+        }
+        if self.ended.is_empty() {
+            self.commit();
             self.take();
         }
         self.ended.pop_front()

@@ -1,5 +1,5 @@
 //! The class of stream devices that can be read and written at any time, and never make anybody wait: a driver implements
-//! [`AlwaysReady`], and is served as `Always<Driver>`.
+//! [`AlwaysReady`], and is served as `Always<Driver>`. Such a device keeps nothing, so that requests may come again after a death.
 
 use super::{Context, Driver, Env, Result};
 use crate::Channel;
@@ -30,6 +30,11 @@ pub struct Always<D>(pub D);
 impl<D: AlwaysReady> Driver for Always<D> {
     fn start(env: &Env) -> Result<Self> {
         Ok(Always(D::start(env)?))
+    }
+
+    /// What is written leaves no trace, and what is read is made for it.
+    fn is_stateless(&self) -> bool {
+        true
     }
 }
 

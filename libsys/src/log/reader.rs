@@ -21,6 +21,8 @@ pub struct Entry {
     pub text: String,
     /// Bytes of records before it that were overwritten unread.
     pub lost: u64,
+    /// Where it starts, as [`LogReader::offset`] counts.
+    pub start: u64,
 }
 
 /// A reader of a ring. The ring may hold anything: a writer that breaks its rules spoils its own records, and nothing else.
@@ -48,6 +50,16 @@ impl LogReader {
             return None;
         }
         Some(LogReader { ring, capacity, next: 0 })
+    }
+
+    /// Bytes of the ring, ever written, that are behind this reader.
+    pub fn offset(&self) -> u64 {
+        self.next
+    }
+
+    /// Goes on at an offset of before. One that is ahead of the ring means its oldest record.
+    pub fn seek(&mut self, offset: u64) {
+        self.next = offset;
     }
 
     /// The next record, if there is one.
@@ -110,7 +122,7 @@ impl LogReader {
         if text.contains(char::is_control) {
             text = text.replace(char::is_control, "\u{fffd}");
         }
-        (bytes, Some(Entry { time, level, thread, text, lost: 0 }))
+        (bytes, Some(Entry { time, level, thread, text, lost: 0, start: at }))
     }
 }
 

@@ -272,6 +272,8 @@ pub enum BlockError {
     Unsupported,
     /// The device failed.
     Device,
+    /// The file lies on a disk of the server that is to make a disk of it.
+    Nested,
 }
 
 impl BlockError {
@@ -288,6 +290,7 @@ impl BlockError {
             BlockError::Exhausted => "too many of them, or no memory",
             BlockError::Unsupported => "the device cannot do this",
             BlockError::Device => "the device failed",
+            BlockError::Nested => "the file lies on such a disk itself",
         }
     }
 }

@@ -55,8 +55,8 @@ pub trait Character {
     /// Signals `bits` of `channel` whenever reading or writing becomes possible that was not, and once at once if something is
     /// possible already. It replaces what the session asked for before; `bits` of 0 end it.
     ///
-    /// Rights: any session; the channel with `SIGNAL` for the bits. *replay*: asked twice it is the same. Who waits in a
-    /// `receive` for a device's server that died hears from the registry ([`super::Registry::watch`]), and asks again.
+    /// Rights: any session; the channel with `SIGNAL` for the bits. *replay*: asked twice it is the same. A server that was restarted
+    /// signals everybody once.
     #[replay]
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), CharacterError>;
 
@@ -66,8 +66,8 @@ pub trait Character {
     /// its bits, to signal after putting output into a ring that was empty, and after taking input from one that was full.
     ///
     /// While it lasts, until the session is closed or attaches anew, others get `Attached` for reads and writes. Input that
-    /// the ring has no room for is counted in it as lost. What is in the rings outlives the server: the next one goes on
-    /// where they stand, once it is attached again.
+    /// the ring has no room for is counted in it as lost. What is in the rings outlives the server, which goes on with them; to attach them again does no
+    /// harm. What is in the rings of a client that is gone goes to the next one, or to who reads.
     ///
     /// Rights: a session with [`Context::may_control`]; the Memory with `READ`, `WRITE` and `INSPECT`. Errors: `Denied`, `Attached` (by another session),
     /// `OutOfRange` (these are no rings), `Unsupported`. *replay*: the same rings attached twice are attached.

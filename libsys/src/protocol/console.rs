@@ -58,8 +58,8 @@ pub trait Console {
     /// Signals `bits` of `channel` when Ctrl-C is typed and the reading session's modes let keys interrupt. It is one channel at a time, of the
     /// session that asked last: the shell's, which knows what runs in the foreground. `bits` of 0 end it, if the session is that one.
     ///
-    /// Rights: a session with [`Context::may_control`]; the channel with `SIGNAL` for the bits. Error: `Denied`. *once*: another session may have asked
-    /// since.
+    /// Rights: a session with [`Context::may_control`]; the channel with `SIGNAL` for the bits. Errors: `Denied`, `Exhausted`. *once*: another session may have asked
+    /// since. A signal may come twice when the console dies, but before anything more can be read from it.
     #[once]
     fn interrupts(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), ConsoleError>;
 
@@ -123,4 +123,6 @@ pub enum ConsoleError {
     HungUp,
     /// The session may not do this.
     Denied,
+    /// The console has no room to remember it.
+    Exhausted,
 }

@@ -1,15 +1,19 @@
-//! `disks`: the disks and partitions that there are, as the server `block` knows them. An opened one speaks [`super::Block`].
+//! `disks`: the disks and partitions that there are, as a server `block` knows them. An opened one speaks [`super::Block`]. The servers are the services of the class [`CLASS`]; there is one for
+//! devices, and one for files as disks, as no server may wait for a file system that waits for it.
 //!
 //! A disk has a name (`vda`, `nvme0n1`, `ram0`) that stays as long as `block` knows its driver, through deaths of both; a partition
 //! has its disk's name, a `p` where that ends in a digit, and its number (`vda1`, `nvme0n1p1`).
 
 use super::block::BlockError;
-use crate::service::Context;
+use crate::service::{Context, Reply};
 use crate::{Channel, Session};
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys_macros::protocol;
 use serde::{Deserialize, Serialize};
+
+/// The class of the services that know disks.
+pub const CLASS: &str = "disks";
 
 /// Disks and partitions.
 #[protocol]
@@ -48,6 +52,20 @@ pub trait Disks {
     /// Rights: any session. Errors: `NoSuchDisk`, `Unsupported` (it is a partition), `Busy` (a partition that is open would change or go), `Device`. *once*: others may write the table meanwhile.
     #[once]
     fn rescan(&mut self, name: &str) -> Result<(), BlockError>;
+
+    /// Makes a disk of an open file: a driver is started for it, whose session `file` then is. Returned is the disk's name. It is answered when the disk is there, with its
+    /// partitions. `path` is what is shown as the disk's model. `read_only`: the file was opened to be read only.
+    ///
+    /// Rights: any session, with a session of the file. Errors: `Unsupported` (this server makes no disks of files; or it is no regular file), `Nested` (the file lies on a disk of this
+    /// server), `Busy` (it is a disk already), `Exhausted`, `Device`. *once*: a second disk would be another one.
+    #[once]
+    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Result<String, BlockError>>);
+
+    /// Takes the disk of a file away, and lets the file go. It is answered when the disk is gone.
+    ///
+    /// Rights: any session. Errors: `NoSuchDisk`, `Busy` (it, or a partition of it, is open), `Unsupported` (it is no disk of a file). *once*: another disk may have the name by then.
+    #[once]
+    fn remove_file(&mut self, name: &str, reply: Reply<'_, Result<(), BlockError>>);
 
     /// What was counted for a disk or a partition since `block` started.
     ///

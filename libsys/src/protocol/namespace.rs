@@ -97,6 +97,9 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+/// The parameter by which a file system's server is told what service the disk in its session `device` is of, to be watched.
+pub const DISKS_PARAMETER: &str = "disks";
+
 /// How a file system is mounted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountOptions {

@@ -28,7 +28,7 @@ pub trait Registry {
     fn publish(&mut self, cx: &Context, name: &str, channel: Option<Channel>) -> Result<(), RegistryError>;
 
     /// A session to a service. It is charged to the caller, and stays what it is when the service restarts. `wait`: until the service is ready, as
-    /// long as that may take; else `NotReady` is an error.
+    /// long as that may take, which starts a service that the manifest wants started on demand; else `NotReady` is an error.
     ///
     /// Rights: any session whose program the manifest lets connect to that name. Errors: `NoSuchName`, `Denied`, `NotReady`, `GivenUp`, `Exhausted`.
     /// *replay*: a session that was made and never delivered is closed.
@@ -140,7 +140,8 @@ pub trait Registry {
     /// and the session `device` if there is one. `name` is the service's name; empty: the template's with the first free number. Returned is the name.
     ///
     /// Rights: the session of a service whose manifest line `instances` names the template. Errors: `Denied`, `NoSuchName` (no such
-    /// template), `BadName`, `Taken`, `Exhausted` (of services, or the parameters are longer than 512 bytes). *once*: without a name, a second instance would be another one.
+    /// template), `BadName`, `Taken`, `NotPossible` (the session leads back to the caller, perhaps through other instances), `Exhausted` (of services, or the parameters are longer
+    /// than 512 bytes). *once*: without a name, a second instance would be another one.
     #[once]
     fn instance(
         &mut self,

@@ -19,7 +19,8 @@ pub trait Rtc {
     /// Sets the clock; it counts on from there at once. What the clock cannot hold is `OutOfRange`.
     ///
     /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `OutOfRange`, `NotReady`, `Device`. *once*: a
-    /// second setting would take back what another client set in between, and the seconds that passed.
+    /// second setting would take back what another client set in between, and the seconds that passed. A server that dies in the middle of it leaves no
+    /// half of a date: the next one finishes it.
     #[once]
     fn set(&mut self, cx: &Context, time: UnixTime) -> Result<(), RtcError>;
 }

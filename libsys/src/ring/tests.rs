@@ -30,6 +30,31 @@ fn each_side_hears_when_it_may_have_waited() {
 }
 
 #[test]
+fn what_is_staged_is_seen_when_it_is_published() {
+    let (mapping, mut producer, mut consumer) = ring(8);
+    assert_eq!((producer.stage(b"abcde"), producer.position(), producer.room()), (Ok(5), 5, Ok(3)));
+    assert_eq!(consumer.available(), Ok(0));
+    // Where a commit told of it, the next incarnation goes on from there; otherwise from what was published.
+    let mut other = Producer::attach(mapping.clone(), 0).expect("sound");
+    assert_eq!((other.position(), other.publish().bytes), (0, 0));
+    let mut producer = Producer::resume(mapping.clone(), 0, producer.position()).expect("sound");
+    assert_eq!(producer.publish(), Moved { bytes: 5, wake_peer: true });
+    assert_eq!(producer.publish(), Moved { bytes: 0, wake_peer: false });
+    assert_eq!(producer.stage(b"fghijk"), Ok(3));
+    producer.publish();
+    let mut bytes = [0; 3];
+    assert_eq!((consumer.take(&mut bytes), &bytes, consumer.position()), (Ok(3), b"abc", 3));
+    assert_eq!((consumer.available(), producer.room()), (Ok(5), Ok(0)));
+    let mut consumer = Consumer::resume(mapping.clone(), 0, consumer.position()).expect("sound");
+    assert_eq!(consumer.publish(), Moved { bytes: 3, wake_peer: true });
+    assert_eq!((consumer.skip(9), producer.room()), (Ok(5), Ok(3)));
+    // Positions that cannot be.
+    assert!(Consumer::resume(mapping.clone(), 0, 9).is_err());
+    assert!(Producer::resume(mapping.clone(), 0, 12).is_err());
+    assert!(Producer::resume(mapping, 0, u64::MAX).is_err());
+}
+
+#[test]
 fn threads_pass_a_stream_and_sleep_between() {
     let (_, mut producer, mut consumer) = ring(64);
     let (to_consumer, to_producer) = (fake::channel(), fake::channel());

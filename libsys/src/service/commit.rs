@@ -31,17 +31,22 @@ pub(super) fn answered<S: Storage>(records: &Records<S>, key: &ReplyKey) -> Opti
 /// (a handle of the reply cannot be kept); nothing is committed then.
 pub(super) fn commit<S: Storage>(
     records: &mut Records<S>,
-    own: Option<(ReplyKey, (Header, Words))>,
+    key: Option<ReplyKey>,
+    own: Option<(Header, Words)>,
 ) -> Result<(), Refusal> {
     if records.is_clean() {
         return Ok(());
     }
-    let own = own.map(|(key, (header, words))| (key, take(header, words)));
-    let mut staged = own.as_ref().map_or(Ok(()), |(key, reply)| records.stage_reply(key, reply));
-    if outbox::is_waiting() {
+    let is_waiting = outbox::is_waiting();
+    let own = own.filter(|_| key.is_some() || is_waiting).map(|(header, words)| take(header, words));
+    let mut staged = match (&key, &own) {
+        (Some(key), Some(reply)) => records.stage_reply(key, reply),
+        _ => Ok(()),
+    };
+    if is_waiting {
         staged = staged.and_then(|()| outbox::stage(records));
         // The others were encoded where the own one was.
-        if let Some((_, reply)) = own {
+        if let Some(reply) = own {
             put(reply);
         }
     }

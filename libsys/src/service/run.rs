@@ -126,7 +126,7 @@ impl<S: Serve> Service<S> {
         if self.is_settled() {
             return answer;
         }
-        match commit::commit(self.server.records()?, key.zip(answer)) {
+        match commit::commit(self.server.records()?, key, answer) {
             Ok(()) => {
                 // The reply lies in the serve page: answers to others wait until it has left.
                 let _reply = ServePage::take();
@@ -217,7 +217,7 @@ impl<S: Serve> Service<S> {
     /// Commits what is staged, and what follows from that.
     fn settle(&mut self) {
         while let Some(records) = self.server.records().filter(|records| !records.is_clean()) {
-            if commit::commit(records, None).is_ok() {
+            if commit::commit(records, None, None).is_ok() {
                 self.server.committed();
             }
         }

@@ -12,7 +12,7 @@ use libsys::protocol::block::{BlockError, DiskName};
 use libsys::protocol::registry::Member;
 use libsys::{Object, Rights, Session, env};
 
-/// What drivers are registered as.
+/// What drivers are registered as, unless the manifest says otherwise.
 pub const CLASS: &str = "block";
 
 /// Most units of a driver that become disks.
@@ -21,7 +21,7 @@ const MOST_UNITS: u32 = 64;
 impl BlockServer {
     /// Looks which drivers there are: takes in the disks of new ones, and lets go of those whose driver is gone.
     pub fn discover(&mut self) {
-        let members = members();
+        let members = members(&self.class);
         let mut is_changed = false;
         for known in &mut self.disks {
             let is_there = members.iter().any(|member| member.name == known.driver);
@@ -133,11 +133,11 @@ impl BlockServer {
     }
 }
 
-/// All drivers.
-fn members() -> Vec<Member> {
+/// All drivers of a class.
+fn members(class: &str) -> Vec<Member> {
     let mut all: Vec<Member> = Vec::new();
     loop {
-        match env::get().registry().members(CLASS, all.len() as u32) {
+        match env::get().registry().members(class, all.len() as u32) {
             Ok(part) if part.is_empty() => return all,
             Ok(part) => all.extend(part),
             Err(error) => {

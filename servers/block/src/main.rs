@@ -1,11 +1,13 @@
-//! Disks and partitions, over whatever drivers of class `block` there are. Serves `disks`, and `block` on the sessions that it opens.
-//! Needs the Memory `state`, and to `connect` to the drivers. Parameter: `scheduler`, of new disks (`none`).
+//! Disks and partitions, over whatever drivers of a class there are. Serves `disks`, and `block` on the sessions that it opens.
+//! Needs the Memory `state`, and to `connect` to the drivers. Parameters: `class`, of the drivers (`block`); `scheduler`, of new disks (`none`); `files`, the template of drivers for files as
+//! disks, of which it then has to be allowed `instances`.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `main.rs` | the loop: between the clients' queues and the disks |
 //! | `serve.rs` | the calls |
 //! | `discover.rs` | drivers that come and go |
+//! | `files.rs` | files that become disks |
 //! | `live.rs` | a disk with its driver |
 //! | `queue.rs`, `schedule.rs` | which request goes next, with which others, and what must wait |
 //! | `partitions.rs` | partition tables |
@@ -18,6 +20,7 @@
 extern crate alloc;
 
 mod discover;
+mod files;
 mod live;
 mod names;
 mod opened;
@@ -28,6 +31,7 @@ mod serve;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use files::Files;
 use libsys::block::{Client, Limits, Queues};
 use libsys::driver::{Driver, Env, Result};
 use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
@@ -104,6 +108,9 @@ struct BlockServer {
     attaching: Vec<Attaching>,
     watchers: Subscribers,
     scheduler: Scheduler,
+    /// Class of the drivers.
+    class: String,
+    files: Files,
     /// Requests that have ended, on their way to the clients.
     ended: Vec<Ended<Tag>>,
     lives: u64,
@@ -129,10 +136,12 @@ impl Driver for BlockServer {
             attaching: Vec::new(),
             watchers: Subscribers::new(),
             scheduler: env.parse::<SchedulerWord>("scheduler")?.map_or(Scheduler::None, |word| word.0),
+            class: env.parameter("class").unwrap_or(discover::CLASS).into(),
+            files: Files::new(env.parameter("files")),
             ended: Vec::new(),
             lives: 0,
         };
-        env.registry().watch_class(discover::CLASS, &env.channel().signaller(DRIVERS)?, DRIVERS)?;
+        env.registry().watch_class(&server.class, &env.channel().signaller(DRIVERS)?, DRIVERS)?;
         server.discover();
         Ok(server)
     }
@@ -141,6 +150,7 @@ impl Driver for BlockServer {
         if bits & DRIVERS != 0 {
             self.disks.iter_mut().filter_map(|known| known.live.as_mut()).for_each(|live| live.disk.signal(DRIVERS));
             self.discover();
+            self.look_at_files();
         }
         self.pump();
     }
@@ -156,6 +166,7 @@ impl Driver for BlockServer {
     fn withdrawn(&mut self, call: Handle) {
         self.queues.withdrawn(call);
         self.attaching.retain(|attaching| !attaching.call.is(call));
+        self.files.withdrawn(call);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::live::Live;
 use crate::opened::Opened;
 use crate::partitions::Partition;
 use crate::{Attaching, BlockServer, DOORBELL, Known, Lent, names};
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
 use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
@@ -17,11 +18,11 @@ type Answer<T> = Result<T, BlockError>;
 const LISTED_AT_ONCE: usize = 10;
 
 /// Longest model and serial number that are shown.
-const LONGEST_TEXT: usize = 64;
+pub const LONGEST_TEXT: usize = 64;
 
 impl BlockServer {
     /// The disk or partition with a name: the disk's index, and the partition's number, or 0.
-    fn find(&self, name: &str) -> Answer<(usize, u32)> {
+    pub fn find(&self, name: &str) -> Answer<(usize, u32)> {
         for (index, known) in self.disks.iter().enumerate() {
             let Some(live) = &known.live else { continue };
             if known.name == name {
@@ -139,6 +140,14 @@ impl Disks for BlockServer {
     fn rescan(&mut self, name: &str) -> Answer<()> {
         let index = self.find_disk(name)?;
         self.rescan_disk(index)
+    }
+
+    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Answer<String>>) {
+        self.begin_to_add(&file, path, read_only, reply);
+    }
+
+    fn remove_file(&mut self, name: &str, reply: Reply<'_, Answer<()>>) {
+        self.begin_to_remove(name, reply);
     }
 
     fn statistics(&mut self, name: &str) -> Answer<DiskStatistics> {

@@ -1,4 +1,6 @@
 //! The stream device below: rings that it shares with the console, and signals.
+//!
+//! What the console takes and puts in the device sees when it is published: after the commit that tells of it.
 
 use alloc::sync::Arc;
 use libsys::client::CallError;
@@ -6,9 +8,9 @@ use libsys::protocol::CharacterClient;
 use libsys::protocol::character::CharacterError;
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::Result;
-use libsys::state::{Keepsake, State};
+use libsys::state::{Keepsake, RecordKey, Records};
 use libsys::wire::Shared;
-use libsys::{Account, Channel, Memory, Object};
+use libsys::{Account, Channel, Memory, WritableMapping};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of each ring.
@@ -27,48 +29,73 @@ pub struct Device {
     wake: (Channel, u64),
 }
 
-/// The rings, for the next incarnation: what was typed and not read, and what was written and not shown, outlives a console.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct KeptRings([Keepsake; 2]);
+/// How far the rings were used: bytes of input taken, bytes of output put in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Positions {
+    pub input: u64,
+    pub output: u64,
+}
 
-impl KeptRings {
-    /// The rings, if they make sense: a device that has gone mad may have written anything.
-    fn take(self) -> Option<[Memory; 2]> {
-        let memory = [self.0[0].take::<Memory>().ok()?, self.0[1].take::<Memory>().ok()?];
-        let is_sound = |memory: &Memory| {
-            let mapping = Arc::new(memory.map_writable().ok()?);
-            Consumer::attach(mapping, 0).ok()
+/// The rings, with this end of each: what was typed and not read, and what was written and not shown, outlives a console.
+struct Rings {
+    memory: [Memory; 2],
+    input: Consumer,
+    output: Producer,
+}
+
+impl Rings {
+    /// Those of the incarnation before, if they make sense: a device that has gone mad may have written anything.
+    fn recover(kept: [Keepsake; 2], positions: Positions, records: &mut Records) -> Option<Rings> {
+        let take = |keepsake: Keepsake| -> Option<(Memory, Arc<WritableMapping>)> {
+            let memory: Memory = keepsake.take().ok()?;
+            let mapping = memory.map_writable().ok()?;
+            Some((memory, Arc::new(mapping)))
         };
-        if memory.iter().all(|memory| is_sound(memory).is_some()) {
-            return Some(memory);
+        let rings = (|| {
+            let [(input, to_input), (output, to_output)] = [take(kept[0])?, take(kept[1])?];
+            let (input_end, output_end) =
+                (Consumer::resume(to_input, 0, positions.input), Producer::resume(to_output, 0, positions.output));
+            Some(Rings { memory: [input, output], input: input_end.ok()?, output: output_end.ok()? })
+        })();
+        if rings.is_none() {
+            kept.into_iter().for_each(|keepsake| records.release(keepsake));
         }
-        for memory in &memory {
-            let _ = memory.set_kept(false);
-        }
-        None
+        rings
+    }
+
+    fn create(account: &Account, records: &mut Records, key: RecordKey) -> Result<Rings> {
+        let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
+        let bad = |ring::BadRing| libsys::Error::BadState;
+        let input = Consumer::attach(Arc::new(memory[0].map_writable()?), 0).map_err(bad)?;
+        let output = Producer::attach(Arc::new(memory[1].map_writable()?), 0).map_err(bad)?;
+        let kept = [records.keep(&memory[0])?, records.keep(&memory[1])?];
+        records.put(key, &kept).map_err(|_| libsys::Error::NoSlot)?;
+        Ok(Rings { memory, input, output })
     }
 }
 
 impl Device {
-    /// Attaches the rings of the incarnation before, or new ones; `bits` of `channel` are signalled when they change.
+    /// Attaches the rings that the record of `key` names, from their positions on, or new ones; `bits` of `channel` are signalled when they change.
     pub fn attach(
         client: CharacterClient,
         account: &Account,
-        state: &mut State<KeptRings>,
-        before: Option<KeptRings>,
+        (records, key): (&mut Records, RecordKey),
+        positions: Positions,
         (channel, bits): (Channel, u64),
     ) -> Result<Device> {
-        let memory = match before.and_then(KeptRings::take) {
-            Some(memory) => memory,
+        let kept = records.get::<[Keepsake; 2]>(key);
+        let rings = match kept.and_then(|kept| Rings::recover(kept, positions, records)) {
+            Some(rings) => rings,
             None => {
-                let memory = [ring::create(account, CAPACITY)?, ring::create(account, CAPACITY)?];
-                state.update(&KeptRings([Keepsake::of(&memory[0])?, Keepsake::of(&memory[1])?]))?;
-                memory
+                let rings = Rings::create(account, records, key)?;
+                records.commit();
+                rings
             }
         };
-        let bad = |ring::BadRing| libsys::Error::BadState;
-        let input = Consumer::attach(Arc::new(memory[0].map_writable()?), 0).map_err(bad)?;
-        let output = Producer::attach(Arc::new(memory[1].map_writable()?), 0).map_err(bad)?;
+        let Rings { memory, mut input, mut output } = rings;
+        // The incarnation before may have died between a commit and this.
+        input.publish();
+        output.publish();
         let rings = memory.map(|memory| Shared::whole(memory, ring::memory_bytes(CAPACITY)));
         let wake = client.attach(&rings[0], &rings[1], &channel, bits)?;
         Ok(Device { client, channel, bits, rings, input, output, wake })
@@ -80,10 +107,22 @@ impl Device {
         Ok(())
     }
 
+    /// How far the rings are used, published or not.
+    pub fn positions(&self) -> Positions {
+        Positions { input: self.input.position(), output: self.output.position() }
+    }
+
+    /// Shows the device what was taken and put in.
+    pub fn publish(&mut self) {
+        for moved in [self.input.publish(), self.output.publish()] {
+            moved.signal(&self.wake.0, self.wake.1);
+        }
+    }
+
     /// Takes input: how many bytes.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         // A ring that makes no sense holds nothing: the device has gone mad, and its next incarnation may heal it.
-        self.input.read(into).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+        self.input.take(into).unwrap_or(0)
     }
 
     /// Looks at input, from `skip` bytes on, without taking it.
@@ -93,14 +132,12 @@ impl Device {
 
     /// Drops input.
     pub fn skip(&mut self, bytes: usize) {
-        if let Ok(moved) = self.input.consume(bytes) {
-            moved.signal(&self.wake.0, self.wake.1);
-        }
+        let _ = self.input.skip(bytes);
     }
 
     /// Puts output on its way: how many bytes.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        self.output.write(bytes).map_or(0, |moved| moved.signal(&self.wake.0, self.wake.1).bytes)
+        self.output.stage(bytes).unwrap_or(0)
     }
 
     /// Bytes of output for which there is room.

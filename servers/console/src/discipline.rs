@@ -10,8 +10,11 @@ use libsys::protocol::console::Mode;
 /// A line that gets longer becomes readable without its end; and the longest read.
 pub const LONGEST_LINE: usize = 2048;
 
-/// Beyond this, no more input is taken until somebody reads.
-pub const MOST_UNREAD: usize = 16 << 10;
+/// Bytes beyond which no more input is taken until somebody reads: all of it outlives the console, and more waits with the device.
+pub const MOST_UNREAD: usize = 4 << 10;
+
+/// Bytes of a line's length, where complete lines are kept.
+const LENGTH: usize = 2;
 
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
@@ -44,6 +47,45 @@ pub struct Discipline {
 }
 
 impl Discipline {
+    /// Unread input as it was: `lines` is what [`Discipline::lines`] said.
+    pub fn restore(mode: Mode, line: Vec<u8>, shown: usize, lines: &[u8]) -> Discipline {
+        let (mut ready, mut rest) = (VecDeque::new(), lines);
+        while let Some((length, behind)) = rest.split_first_chunk::<LENGTH>() {
+            let (line, behind) = behind.split_at(behind.len().min(u16::from_le_bytes(*length).into()));
+            ready.push_back(line.to_vec());
+            rest = behind;
+        }
+        let ready_bytes = ready.iter().map(Vec::len).sum();
+        let shown = shown.min(line.len());
+        Discipline { mode, ready, ready_bytes, line, shown }
+    }
+
+    /// The modes by which input is treated.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The line that is being typed.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// How much of it went through the canonical rules.
+    pub fn shown(&self) -> usize {
+        self.shown
+    }
+
+    /// Whether there are complete lines.
+    pub fn has_lines(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The complete lines, each behind its length.
+    pub fn lines(&self) -> Vec<u8> {
+        let with_length = |line: &Vec<u8>| [&(line.len() as u16).to_le_bytes()[..], line].concat();
+        self.ready.iter().flat_map(with_length).collect()
+    }
+
     /// Treats input by other modes from now on, and what nobody has read too. `echo` is what the terminal shows.
     pub fn set_mode(&mut self, mode: Mode, echo: &mut Vec<u8>) -> Effect {
         let was_canonical = core::mem::replace(&mut self.mode, mode).canonical;
@@ -120,7 +162,7 @@ impl Discipline {
 
     /// Whether somebody has to read before more is taken.
     pub fn is_full(&self) -> bool {
-        self.ready_bytes + self.line.len() >= MOST_UNREAD
+        self.ready_bytes + self.ready.len() * LENGTH + self.line.len() >= MOST_UNREAD
     }
 
     /// Whether a byte interrupts.

@@ -2,37 +2,43 @@
 //! session that controls the device, `device`, whose service the parameter `device` names (`uart`).
 //!
 //! [`discipline`] makes lines of what is typed, [`device`] has the rings that are shared with the driver; this file answers
-//! calls. Input is treated by the modes of the session that reads first, or that read last; before there is one, it stays
-//! with the device.
+//! calls, and [`kept`] has what outlives it. Input is treated by the modes of the session that reads first, or that was first last; before there is one,
+//! it stays with the device.
+//!
+//! What is taken from the device is committed with what was made of it, and what is given to it with the answer to the writer; the device sees both
+//! after that ([`Server::committed`]).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
 
 mod device;
 mod discipline;
+mod kept;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use device::Device;
 use discipline::{Discipline, Effect, LONGEST_LINE};
+use kept::{Interrupted, Kept, State};
 use libsys::driver::{Context, Env, Result};
 use libsys::protocol::CharacterClient;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
 use libsys::protocol::registry;
-use libsys::service::{Parked, Reply, Server, Sessions, Subscribers};
-use libsys::state::State;
-use libsys::{Channel, Handle};
+use libsys::service::{KeptSubscribers, Parked, Reply, Server, Sessions};
+use libsys::state::Records;
+use libsys::{Account, Channel, Handle};
 
 /// Signal bits: the device's rings changed; its service changed its state.
 const RINGS: u64 = 1 << 0;
 const SERVICE: u64 = 1 << 1;
 
 /// Echo that waits for room; beyond it, keys are not shown.
-const MOST_ECHO: usize = 4096;
+const MOST_ECHO: usize = 2048;
 
 type Answer<T> = core::result::Result<T, ConsoleError>;
 
 struct Terminal {
+    kept: Kept,
     device: Device,
     /// Name of the device's service, and which incarnation of it has the rings.
     service: String,
@@ -40,13 +46,14 @@ struct Terminal {
     discipline: Discipline,
     echo: Vec<u8>,
     modes: Sessions<Mode>,
-    /// Badge of the session that read last, if it is still there.
+    /// Badge of the session that reads first, or that was first last, if it is still there.
     reader: Option<u64>,
     readers: Parked<Answer<Vec<u8>>, (u64, usize)>,
     flushing: Parked<Answer<()>>,
-    /// Whom Ctrl-C is told, and the badge of who asked.
-    interrupts: Option<(u64, Channel, u64)>,
-    subscribers: Subscribers,
+    interrupts: Option<Interrupted>,
+    /// Ctrl-C was typed, and nobody was told yet.
+    is_interrupting: bool,
+    subscribers: KeptSubscribers,
     /// A writer met a ring without room.
     is_blocked: bool,
     size: (u16, u16),
@@ -54,17 +61,30 @@ struct Terminal {
 
 impl Server for Terminal {
     fn start(env: &Env) -> Result<Terminal> {
-        let client: CharacterClient = env.client("device")?;
-        let (mut state, before) = State::open(env)?;
-        let signal = (env.channel().signaller(RINGS)?, RINGS);
-        let device = Device::attach(client, env.account(), &mut state, before, signal)?;
         let service = String::from(env.parameter("device").unwrap_or("uart"));
-        let mut terminal = Terminal::new(device, service);
+        let mut terminal =
+            Terminal::new(Records::open(env)?, env.client("device")?, env.account(), env.channel(), service)?;
         // Without init's help a device that restarts is not noticed.
         let watched = env.registry().watch(&terminal.service, &env.channel().signaller(SERVICE)?, SERVICE);
         terminal.incarnation = watched.ok().and_then(|_| terminal.running_incarnation());
-        terminal.take_input();
         Ok(terminal)
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(&mut self.kept.records)
+    }
+
+    fn committed(&mut self) {
+        debug_assert_eq!(self.kept.state().positions, self.device.positions(), "all that was moved is committed");
+        self.device.publish();
+        if core::mem::take(&mut self.is_interrupting) {
+            if let Some(Interrupted { channel, bits, .. }) = &self.interrupts {
+                // A shell that is gone is not interrupted.
+                let _ = channel.signal(*bits);
+            }
+            // A death before this is committed signals again: the console reads nothing to a shell in between that could be interrupted by it.
+            self.stage();
+        }
     }
 
     fn signal(&mut self, bits: u64) {
@@ -75,10 +95,14 @@ impl Server for Terminal {
     }
 
     fn close(&mut self, badge: u64, _: u64, last: bool) {
-        self.modes.close(badge, last);
-        self.subscribers.close(badge, last);
-        self.interrupts.take_if(|(asked, ..)| last && *asked == badge);
-        self.reader.take_if(|reader| last && *reader == badge);
+        if last {
+            self.modes.close(badge, last);
+            self.kept.close(badge);
+            self.subscribers.close(&mut self.kept.records, badge, last);
+            self.end_interrupts(badge);
+            self.reader.take_if(|reader| *reader == badge);
+            self.pump();
+        }
     }
 
     fn withdrawn(&mut self, call: Handle) {
@@ -90,22 +114,53 @@ impl Server for Terminal {
 }
 
 impl Terminal {
-    fn new(device: Device, service: String) -> Terminal {
-        Terminal {
+    /// A terminal that goes on where the one before has died.
+    fn new(
+        records: Records,
+        client: CharacterClient,
+        account: &Account,
+        channel: &Channel,
+        service: String,
+    ) -> Result<Terminal> {
+        let mut kept = Kept::new(records);
+        let state = kept.state();
+        let signal = (channel.signaller(RINGS)?, RINGS);
+        let device = Device::attach(client, account, (&mut kept.records, kept::RINGS), state.positions, signal)?;
+        let mut terminal = Terminal {
             device,
             service,
             incarnation: None,
-            discipline: Discipline::default(),
-            echo: Vec::new(),
-            modes: Sessions::new(),
-            reader: None,
+            discipline: kept.discipline(),
+            echo: kept.echo().to_vec(),
+            modes: kept.modes(),
+            reader: state.reader,
             readers: Parked::new(),
             flushing: Parked::new(),
-            interrupts: None,
-            subscribers: Subscribers::new(),
+            interrupts: kept.interrupts(),
+            is_interrupting: state.is_interrupting,
+            subscribers: KeptSubscribers::recover(kept::SUBSCRIBERS, &kept.records),
             is_blocked: false,
-            size: (0, 0),
-        }
+            size: state.size,
+            kept,
+        };
+        terminal.take_input();
+        terminal.subscribers.notify(&mut terminal.kept.records);
+        terminal.kept.records.commit();
+        terminal.committed();
+        Ok(terminal)
+    }
+
+    /// Stages what has changed, after anything that may have changed something.
+    fn stage(&mut self) {
+        let state = State {
+            positions: self.device.positions(),
+            reader: self.reader,
+            mode: self.discipline.mode(),
+            shown: self.discipline.shown(),
+            size: self.size,
+            is_interrupting: self.is_interrupting,
+        };
+        self.kept.stage(state, &self.discipline, &self.echo);
     }
 
     /// Everything that follows from a change of the rings.
@@ -113,7 +168,7 @@ impl Terminal {
         self.take_input();
         if self.is_blocked && self.device.room() > 0 {
             self.is_blocked = false;
-            self.subscribers.notify();
+            self.subscribers.notify(&mut self.kept.records);
         }
         if !self.flushing.is_empty() && self.device.is_drained() {
             self.device.flush();
@@ -146,8 +201,9 @@ impl Terminal {
             }
         }
         if self.discipline.is_readable() && !was_readable {
-            self.subscribers.notify();
+            self.subscribers.notify(&mut self.kept.records);
         }
+        self.stage();
     }
 
     fn take_effect(&mut self, effect: Effect) {
@@ -155,12 +211,7 @@ impl Terminal {
             Effect::Nothing => {}
             Effect::Readable if self.active_mode().canonical => self.answer_readers(),
             Effect::Readable => {}
-            Effect::Interrupted => {
-                if let Some((_, channel, bits)) = &self.interrupts {
-                    // A shell that is gone is not interrupted.
-                    let _ = channel.signal(*bits);
-                }
-            }
+            Effect::Interrupted => self.is_interrupting = true,
         }
     }
 
@@ -188,10 +239,9 @@ impl Terminal {
             let Some(bytes) = self.discipline.read(most) else {
                 break;
             };
-            let Some((call, (badge, _))) = self.readers.pop() else {
+            let Some((call, _)) = self.readers.pop() else {
                 break;
             };
-            self.reader = Some(badge);
             if call.reply(Ok(bytes.clone())).is_err() {
                 self.discipline.unread(bytes);
             }
@@ -199,11 +249,17 @@ impl Terminal {
         self.apply_mode();
     }
 
-    /// The session that reads first, or that read last, or that is told of Ctrl-C.
-    fn active(&self) -> Option<u64> {
-        let shell = self.interrupts.as_ref().map(|(badge, ..)| *badge);
+    /// The session that reads first, or that was first last, or that is told of Ctrl-C.
+    fn active(&mut self) -> Option<u64> {
         let first = self.readers.first().map(|(badge, _)| *badge);
-        first.or(self.reader).or(shell)
+        self.reader = first.or(self.reader);
+        self.reader.or(self.interrupts.as_ref().map(|interrupts| interrupts.badge))
+    }
+
+    fn end_interrupts(&mut self, badge: u64) {
+        if let Some(former) = self.interrupts.take_if(|interrupts| interrupts.badge == badge) {
+            self.kept.end_interrupts(former);
+        }
     }
 
     fn active_mode(&mut self) -> Mode {
@@ -263,6 +319,7 @@ impl Console for Terminal {
         let bytes = if self.readers.is_empty() { self.discipline.read(buffer.len()) } else { None };
         let bytes = bytes.ok_or(ConsoleError::WouldBlock)?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.stage();
         Ok(bytes.len())
     }
 
@@ -284,6 +341,7 @@ impl Console for Terminal {
             count += 1;
         }
         self.device.write(&out);
+        self.stage();
         self.is_blocked |= count < bytes.len();
         if count == 0 && !bytes.is_empty() { Err(ConsoleError::WouldBlock) } else { Ok(count as u32) }
     }
@@ -295,6 +353,7 @@ impl Console for Terminal {
 
     fn set_mode(&mut self, cx: &Context, mode: Mode) -> Mode {
         let before = self.modes.insert(cx.badge(), mode).unwrap_or_default();
+        self.kept.set_mode(cx.badge(), mode);
         self.reader.get_or_insert(cx.badge());
         self.take_input();
         before
@@ -308,18 +367,22 @@ impl Console for Terminal {
         if !cx.may_control() {
             return Err(ConsoleError::Denied);
         }
-        if bits != 0 {
-            self.interrupts = Some((cx.badge(), channel, bits));
-        } else {
-            self.interrupts.take_if(|(asked, ..)| *asked == cx.badge());
+        if bits == 0 {
+            self.end_interrupts(cx.badge());
+            return Ok(());
+        }
+        let asked = self.kept.set_interrupts(cx.badge(), channel, bits).map_err(|_| ConsoleError::Exhausted)?;
+        if let Some(former) = self.interrupts.replace(asked) {
+            former.channel.release(&mut self.kept.records);
         }
         Ok(())
     }
 
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64) {
-        self.subscribers.subscribe(cx, channel, bits);
+        let asked = self.subscribers.subscribe(&mut self.kept.records, cx, channel, bits);
+        self.kept.note_room(asked.is_ok());
         if self.discipline.is_readable() || self.device.room() > 0 {
-            self.subscribers.notify_one(cx.badge());
+            self.subscribers.notify_one(&mut self.kept.records, cx.badge());
         }
     }
 
@@ -329,6 +392,7 @@ impl Console for Terminal {
 
     fn set_size(&mut self, columns: u16, rows: u16) {
         self.size = (columns, rows);
+        self.stage();
     }
 }
 

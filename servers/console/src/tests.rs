@@ -53,17 +53,26 @@ impl StreamDevice for Played {
     }
 }
 
-/// A server process and its channel.
+/// A server process, its channel and what it keeps.
 #[derive(Clone, Copy)]
 struct Served {
     process: FakeProcess,
     channel: Handle,
+    state: Handle,
 }
 
 impl Served {
     fn new() -> Served {
         let process = FakeProcess::new();
-        Served { process, channel: process.new_channel() }
+        let state = Memory::create(&fake::account(), 64 << 10).expect("memory");
+        Served { process, channel: process.new_channel(), state: process.grant(&state, Rights::all(), true) }
+    }
+
+    fn records(self) -> Records {
+        let memory = ManuallyDrop::new(Memory::from_handle(self.state));
+        let records = Records::of(memory.map_writable().expect("mapped")).expect("room");
+        assert!(!records.is_damaged());
+        records
     }
 
     fn channel(self) -> ManuallyDrop<Channel> {
@@ -88,7 +97,7 @@ struct Desk {
 }
 
 fn serve_device(device: Served, played: Played) {
-    device.run(move |channel| Stream::new(played, channel, &fake::account()).expect("a device"));
+    device.run(move |channel| Stream::new(played, channel, &fake::account(), device.records()).expect("a device"));
 }
 
 fn desk() -> Desk {
@@ -103,13 +112,12 @@ fn desk() -> Desk {
 
 impl Desk {
     fn serve_console(&self, device: Handle) {
+        let console = self.console;
         self.console.run(move |channel| {
-            let client = client::open(Session::from_handle(device)).expect("a device");
-            let signal = (channel.signaller(RINGS).expect("a handle"), RINGS);
-            let memory = Memory::create(&fake::account(), 4096).expect("memory");
-            let (mut state, before) = State::of(memory.map_writable().expect("mapped")).expect("room");
-            let device = Device::attach(client, &fake::account(), &mut state, before, signal);
-            Terminal::new(device.expect("attached"), "played".into())
+            // A new incarnation is given the session anew.
+            let session = ManuallyDrop::new(Session::from_handle(device)).duplicate(Rights::all()).expect("a handle");
+            let client = client::open(session).expect("a device");
+            Terminal::new(console.records(), client, &fake::account(), channel, "played".into()).expect("a console")
         });
     }
 

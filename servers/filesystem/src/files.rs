@@ -34,7 +34,7 @@ impl<V: Volume> FileServer<V> {
         } else {
             let mut destination = Destination::lent(mapping, at as usize, bytes as usize);
             let start = offset.unwrap_or_else(|| self.opens.position(badge));
-            let count = read(&mut self.volume, &open, start, &mut destination)?;
+            let count = read(&mut self.volume, badge, &open, start, &mut destination)?;
             if offset.is_none() && count > 0 {
                 self.move_to(badge, start + u64::from(count))?;
             }
@@ -81,7 +81,7 @@ impl<V: Volume> FileServer<V> {
 
 /// Reads at an offset.
 #[inline]
-fn read<V: Volume>(volume: &mut V, open: &Open, start: u64, into: &mut Destination<'_>) -> Result<u32> {
+fn read<V: Volume>(volume: &mut V, badge: u64, open: &Open, start: u64, into: &mut Destination<'_>) -> Result<u32> {
     if !open.flags.contains(OpenFlags::READ) {
         return Err(FileError::Denied);
     }
@@ -90,7 +90,7 @@ fn read<V: Volume>(volume: &mut V, open: &Open, start: u64, into: &mut Destinati
     }
     let room = into.room();
     if room > 0 && start < LARGEST {
-        volume.read(open.node, start, into)?;
+        volume.read_open(badge, open.node, start, into)?;
     }
     Ok((room - into.room()) as u32)
 }
@@ -115,7 +115,7 @@ impl<V: Volume> File for FileServer<V> {
 
     fn read_inline(&mut self, cx: &Context, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let open = self.open_of(cx)?;
-        let count = read(&mut self.volume, &open, offset, &mut Destination::bytes(buffer))?;
+        let count = read(&mut self.volume, cx.badge(), &open, offset, &mut Destination::bytes(buffer))?;
         Ok(count as usize)
     }
 

@@ -188,6 +188,7 @@ impl<V: Volume> Server for FileServer<V> {
             return;
         }
         let Some((node, was_locked)) = self.forget(badge) else { return };
+        self.volume.closed(badge);
         self.lost_name(node);
         if was_locked {
             self.try_again();

@@ -138,6 +138,17 @@ pub trait Volume: Sized {
     /// Copies a file's bytes from `offset` on, as many as there is room for or up to its end. Error besides: `WouldBlock`.
     fn read(&mut self, node: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()>;
 
+    /// The same for an open file, by a number that is its own until it is closed: for a volume of which each reader sees a moment of his own.
+    fn read_open(&mut self, open: u64, node: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
+        let _ = open;
+        self.read(node, offset, into)
+    }
+
+    /// An open file is closed, before its node is released if nobody else uses that.
+    fn closed(&mut self, open: u64) {
+        let _ = open;
+    }
+
     /// Copies bytes into a file from `offset` on, which may be behind its end. Where room ends it takes what fits: an error is one only if it took nothing. Errors: `NoSpace`, `TooLarge`,
     /// `WouldBlock`, `Unsupported`.
     fn write(&mut self, node: NodeId, offset: u64, from: &mut Source<'_>) -> Result<()> {

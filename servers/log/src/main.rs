@@ -1,9 +1,12 @@
 //! The collected logs of the kernel and of all programs. Serves `log`; the manifest says that it `collects-logs`. It may have a session
-//! `console`, on which it shows records. Parameters: `keep`, KiB of records (256); `show`, the least urgent level that is
-//! shown, or `none` (the default).
+//! `console`, on which it shows records. Parameters: `keep`, KiB for records (256); `show`, the least urgent level that is
+//! shown at first, or `none` (the default).
 //!
 //! Nobody says when a program has logged something: the rings are looked through when somebody reads, when a process has died,
 //! and now and then; more often when somebody follows.
+//!
+//! Records, and how far each ring was read, outlive the process: they are committed together. On the console a line that was on its way when the server
+//! died may be shown again.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -13,16 +16,25 @@ mod store;
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::str::FromStr;
 use libsys::driver::{Context, Env, Result};
 use libsys::protocol::ConsoleClient;
 use libsys::protocol::log::{Cursor, Level, Log, LogError, Record, Records};
-use libsys::service::{Server, Sessions, Subscribers};
+use libsys::service::{KeptSubscribers, Server, Sessions};
+use libsys::state::{self, Keepsake, RecordKey, Retained};
 use libsys::time::{self, Duration, TimerId, Timers};
-use libsys::{Channel, client};
-use sources::Sources;
-use store::Store;
+use libsys::{Account, Channel, Memory, Object, client};
+use serde::{Deserialize, Serialize};
+use sources::{Position, Sources};
+use store::{Extent, Store};
+
+// The records of its state: the Memory of the store; what of it counts; how far each ring was read; settings; who follows, and what they want.
+const STORE: RecordKey = RecordKey::new(1, 0);
+const EXTENT: RecordKey = RecordKey::new(2, 0);
+const RING: u16 = 3;
+const SHOWING: RecordKey = RecordKey::new(4, 0);
+const SUBSCRIBERS: u16 = 5;
+const LEAST: u16 = 6;
 
 /// There is another ring, or a process died.
 const RINGS: u64 = 1 << 0;
@@ -35,34 +47,47 @@ const SELDOM: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 8;
 
 struct Collector {
+    kept: state::Records,
     sources: Sources,
     /// Index in the registry of the next ring that may come.
     next_ring: u32,
     store: Store,
-    subscribers: Subscribers,
+    subscribers: KeptSubscribers,
     /// What they want, by badge.
     least: Sessions<Level>,
     console: Option<ConsoleClient>,
-    show: Option<Level>,
-    /// Shown up to here; and what did not fit on the console of the line before.
-    shown: Cursor,
-    rest: Vec<u8>,
+    showing: Showing,
     timers: Timers,
+}
+
+/// What is shown on the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Showing {
+    least: Option<Level>,
+    /// Shown up to here.
+    shown: Cursor,
+    /// And so many bytes of the record behind.
+    part: usize,
 }
 
 impl Server for Collector {
     fn start(env: &Env) -> Result<Collector> {
         let Shown(show) = env.parse("show")?.unwrap_or(Shown(None));
-        let keep = env.parse::<usize>("keep")?.unwrap_or(256).clamp(4, 1 << 16) << 10;
-        let mut collector = Collector::new(keep, show);
+        let keep = env.parse::<usize>("keep")?.unwrap_or(256).clamp(store::SMALLEST >> 10, 1 << 16) << 10;
+        let mut collector = Collector::new(state::Records::open(env)?, env.account(), keep, show)?;
         // Without a console there is nothing to show records on, and nothing else is amiss.
         collector.console = env.take("console").ok().map(client::unchecked);
         env.registry().watch_log_rings(&env.channel().signaller(RINGS)?, RINGS)?;
         collector.find_rings();
+        collector.forget_rings();
         collector.look();
         collector.release_rings();
         collector.arm();
         Ok(collector)
+    }
+
+    fn records(&mut self) -> Option<&mut state::Records> {
+        Some(&mut self.kept)
     }
 
     fn signal(&mut self, _: u64) {
@@ -81,25 +106,45 @@ impl Server for Collector {
     }
 
     fn close(&mut self, badge: u64, _: u64, last: bool) {
-        self.subscribers.close(badge, last);
-        self.least.close(badge, last);
+        self.subscribers.close(&mut self.kept, badge, last);
+        if self.least.close(badge, last).is_some() {
+            self.kept.remove(RecordKey::new(LEAST, badge));
+        }
     }
 }
 
 impl Collector {
-    fn new(keep: usize, show: Option<Level>) -> Collector {
-        Collector {
+    /// A collector that goes on where the one before has died; otherwise with room for `keep` bytes.
+    fn new(mut kept: state::Records, account: &Account, keep: usize, show: Option<Level>) -> Result<Collector> {
+        let before = kept.get::<Keepsake>(STORE).and_then(|memory| Retained::<Memory>::recover(memory).ok());
+        let memory = match before {
+            Some(memory) => memory,
+            None => {
+                let memory = Retained::keep(Memory::create(account, keep as u64)?, &mut kept)?;
+                kept.put(STORE, &memory.keepsake()).map_err(|_| libsys::Error::NoSlot)?;
+                kept.commit();
+                memory
+            }
+        };
+        let store = Store::recover(memory.map_writable()?, kept.get::<Extent>(EXTENT).unwrap_or_default());
+        let mut least = Sessions::new();
+        for (key, level) in kept.all(LEAST) {
+            least.insert(key.first, level);
+        }
+        let mut subscribers = KeptSubscribers::recover(SUBSCRIBERS, &kept);
+        subscribers.notify(&mut kept);
+        let showing = kept.get(SHOWING).unwrap_or(Showing { least: show, ..Showing::default() });
+        Ok(Collector {
+            kept,
             sources: Sources::default(),
             next_ring: 0,
-            store: Store::new(keep),
-            subscribers: Subscribers::new(),
-            least: Sessions::new(),
+            store,
+            subscribers,
+            least,
             console: None,
-            show,
-            shown: Cursor::START,
-            rest: Vec::new(),
+            showing,
             timers: Timers::new(),
-        }
+        })
     }
 
     /// Takes up the rings that have come since.
@@ -108,9 +153,21 @@ impl Collector {
         while let Ok((source, memory)) = registry.log_ring(self.next_ring) {
             let place = self.next_ring;
             self.next_ring += 1;
-            match memory.map() {
-                Ok(ring) => self.sources.add(place, source, ring),
+            match memory.map().and_then(|ring| Ok((ring, memory.inspect_handle()?.object))) {
+                Ok((ring, number)) => {
+                    let position = self.kept.get::<Position>(RecordKey::new(RING, number)).unwrap_or_default();
+                    self.sources.add(place, number, source, ring, position);
+                }
                 Err(error) => libsys::warn!("the log ring of {} cannot be read: {error}", source.name),
+            }
+        }
+    }
+
+    /// Forgets how far rings were read that are not there any more.
+    fn forget_rings(&mut self) {
+        for (key, _) in self.kept.all::<Position>(RING) {
+            if !self.sources.has(key.first) {
+                self.kept.remove(key);
             }
         }
     }
@@ -127,7 +184,9 @@ impl Collector {
         // They may have written between the look and their end.
         self.look();
         for place in ended {
-            self.sources.remove(place);
+            if let Some(number) = self.sources.remove(place) {
+                self.kept.remove(RecordKey::new(RING, number));
+            }
             // Refused, the ring stays with init, and nothing more comes out of it.
             let _ = registry.release_log_ring(place);
         }
@@ -138,9 +197,14 @@ impl Collector {
         let before = self.store.end();
         for _ in 0..ROUNDS {
             let (records, is_more) = self.sources.collect(time::now());
-            for record in records {
-                self.store.push(record);
+            for collected in records {
+                if !self.store.push(&collected.record) {
+                    self.commit();
+                    self.store.push(&collected.record);
+                }
+                self.keep(RecordKey::new(RING, collected.ring), &collected.position);
             }
+            self.commit();
             if !is_more {
                 break;
             }
@@ -148,16 +212,35 @@ impl Collector {
         if let Some(most_urgent) = self.store.most_urgent(before) {
             for (badge, least) in self.least.iter() {
                 if most_urgent <= *least {
-                    self.subscribers.notify_one(badge);
+                    self.subscribers.notify_one(&mut self.kept, badge);
                 }
             }
         }
         self.show_new();
     }
 
+    /// Makes true what was taken in: the records, and how far the rings were read. Before an answer tells of it, and whatever else comes of the request.
+    fn commit(&mut self) {
+        if self.kept.get(EXTENT) != Some(self.store.extent()) {
+            self.keep(EXTENT, &self.store.extent());
+        }
+        self.kept.commit();
+        self.store.committed();
+    }
+
+    fn keep(&mut self, key: RecordKey, value: &impl Serialize) {
+        // What has no room is as it was before, after a death: a ring would be read again from there.
+        let _ = self.kept.put(key, value);
+    }
+
+    fn keep_showing(&mut self) {
+        let showing = self.showing;
+        self.keep(SHOWING, &showing);
+    }
+
     /// Looks again, soon if somebody follows.
     fn arm(&mut self) {
-        let is_followed = !self.subscribers.is_empty() || self.show.is_some();
+        let is_followed = !self.subscribers.is_empty() || self.showing.least.is_some();
         let after = if is_followed { OFTEN } else { SELDOM };
         let due = time::deadline_after(after);
         if self.timers.next_deadline().is_none_or(|set| set > due) {
@@ -167,27 +250,38 @@ impl Collector {
 
     /// Shows what is new on the console, as far as it has room: the rest later.
     fn show_new(&mut self) {
-        let (Some(least), Some(console)) = (self.show, &self.console) else {
-            self.shown = self.store.end();
-            return self.rest.clear();
-        };
-        loop {
-            if self.rest.is_empty() {
-                let records = self.store.read(self.shown, least);
-                for record in &records.records {
-                    self.rest.extend_from_slice(line(record).as_bytes());
-                }
-                self.shown = records.next;
-            }
-            if self.rest.is_empty() {
-                return;
-            }
-            let most = self.rest.len().min(1024);
-            match console.write(&self.rest[..most]) {
-                Ok(count) => drop(self.rest.drain(..(count as usize).min(most))),
-                // It is full, or restarts: at the next look.
-                Err(_) => return,
-            }
+        let before = self.showing;
+        match (self.showing.least, &self.console) {
+            (Some(least), Some(console)) => self.showing = show(console, &self.store, least, before),
+            _ => (self.showing.shown, self.showing.part) = (self.store.end(), 0),
+        }
+        if self.showing != before {
+            self.keep_showing();
+            self.kept.commit();
+        }
+    }
+}
+
+/// Shows records from somewhere on, and returns how far it came.
+fn show(console: &ConsoleClient, store: &Store, least: Level, mut showing: Showing) -> Showing {
+    loop {
+        let records = store.read(showing.shown, least);
+        if records.records.is_empty() {
+            return Showing { shown: records.next, part: 0, ..showing };
+        }
+        if records.lost > 0 {
+            showing.part = 0;
+        }
+        let text: String = records.records.iter().map(line).collect();
+        let rest = text.as_bytes().get(showing.part..).unwrap_or_default();
+        if rest.is_empty() {
+            (showing.shown, showing.part) = (records.next, 0);
+            continue;
+        }
+        match console.write(&rest[..rest.len().min(1024)]) {
+            Ok(count) => showing.part += count as usize,
+            // It is full: at the next look.
+            Err(_) => return showing,
         }
     }
 }
@@ -199,11 +293,14 @@ impl Log for Collector {
     }
 
     fn notify(&mut self, cx: &Context, channel: Channel, bits: u64, least: Level) {
-        self.subscribers.subscribe(cx, channel, bits);
+        let _ = self.subscribers.subscribe(&mut self.kept, cx, channel, bits);
+        let key = RecordKey::new(LEAST, cx.badge());
         if bits == 0 {
             self.least.close(cx.badge(), true);
+            self.kept.remove(key);
         } else {
             self.least.insert(cx.badge(), least);
+            self.keep(key, &least);
         }
         self.arm();
     }
@@ -213,7 +310,11 @@ impl Log for Collector {
             return Err(LogError::Denied);
         }
         self.look();
-        self.show = least;
+        if self.showing.least != least {
+            // What had no room on the console until now is left out.
+            self.showing = Showing { least, shown: self.store.end(), part: 0 };
+            self.keep_showing();
+        }
         self.arm();
         Ok(())
     }

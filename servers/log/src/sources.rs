@@ -10,6 +10,7 @@ use libsys::abi::ring::{LOG_MAGIC, LOG_RING_HEADER};
 use libsys::log::LogReader;
 use libsys::protocol::log::{Level, Record};
 use libsys::protocol::registry::LogSource;
+use serde::{Deserialize, Serialize};
 
 /// Records that one ring may bring at once: a program that writes without end does not keep the others away.
 const AT_ONCE: usize = 512;
@@ -17,15 +18,32 @@ const AT_ONCE: usize = 512;
 /// Bytes of a name, which another process chose, that are kept.
 const MOST_NAME: usize = 32;
 
+/// How far a ring was read, and the time of the last record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    next: u64,
+    latest: u64,
+}
+
+/// A record of a ring, and how far the ring is read with it.
+#[derive(Debug)]
+pub struct Collected {
+    pub record: Record,
+    /// The ring, by number of the Memory.
+    pub ring: u64,
+    pub position: Position,
+}
+
 /// A ring, and where it was read to.
 #[derive(Debug)]
 struct Source {
-    /// Its place in the registry.
+    /// Its place in the registry, and number of the Memory, which stays when others are taken away.
     place: u32,
+    number: u64,
     name: String,
     process: u64,
     ring: Ring,
-    latest: u64,
+    position: Position,
 }
 
 /// A ring is made by the first record that is written into it.
@@ -38,13 +56,15 @@ enum Ring {
 }
 
 impl Ring {
-    fn reader(&mut self) -> Option<&mut LogReader> {
+    fn reader(&mut self, position: u64) -> Option<&mut LogReader> {
         if let Ring::Awaited(mapping) = self
             && mapping.bytes() as u64 >= LOG_RING_HEADER
             && mapping.load_u64(0, Ordering::Acquire) == LOG_MAGIC
             && let Ring::Awaited(mapping) = core::mem::replace(self, Ring::Bad)
+            && let Some(mut reader) = LogReader::open(mapping)
         {
-            *self = LogReader::open(mapping).map_or(Ring::Bad, Ring::Found);
+            reader.seek(position);
+            *self = Ring::Found(reader);
         }
         if let Ring::Found(reader) = self { Some(reader) } else { None }
     }
@@ -57,21 +77,27 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Collects another ring, which has this place in the registry.
-    pub fn add(&mut self, place: u32, source: LogSource, ring: Mapping) {
+    /// Collects another ring, which has this place in the registry, from a position on.
+    pub fn add(&mut self, place: u32, number: u64, source: LogSource, ring: Mapping, position: Position) {
         let LogSource { mut name, process } = source;
         let end = (0..=name.len().min(MOST_NAME)).rev().find(|end| name.is_char_boundary(*end));
         name.truncate(end.unwrap_or(0));
-        self.sources.push(Source { place, name, process, ring: Ring::Awaited(ring), latest: 0 });
+        self.sources.push(Source { place, number, name, process, ring: Ring::Awaited(ring), position });
     }
 
-    /// Collects a ring no more.
-    pub fn remove(&mut self, place: u32) {
-        self.sources.retain(|source| source.place != place);
+    /// Collects a ring no more: number of its Memory.
+    pub fn remove(&mut self, place: u32) -> Option<u64> {
+        let at = self.sources.iter().position(|source| source.place == place)?;
+        Some(self.sources.swap_remove(at).number)
+    }
+
+    /// Whether a ring is collected.
+    pub fn has(&self, number: u64) -> bool {
+        self.sources.iter().any(|source| source.number == number)
     }
 
     /// What is new in all rings, in order of time; nothing is later than `now`. Whether there may be more.
-    pub fn collect(&mut self, now: u64) -> (Vec<Record>, bool) {
+    pub fn collect(&mut self, now: u64) -> (Vec<Collected>, bool) {
         let (mut records, mut is_more) = (Vec::new(), false);
         for source in &mut self.sources {
             let before = records.len();
@@ -79,25 +105,31 @@ impl Sources {
             is_more |= records.len() - before >= AT_ONCE;
         }
         // Stable: what one source wrote at the same time stays in order.
-        records.sort_by_key(|record| record.time);
+        records.sort_by_key(|collected| collected.record.time);
         (records, is_more)
     }
 }
 
 impl Source {
-    fn collect(&mut self, now: u64, records: &mut Vec<Record>) {
+    fn collect(&mut self, now: u64, records: &mut Vec<Collected>) {
         for _ in 0..AT_ONCE {
-            let Some(entry) = self.ring.reader().and_then(LogReader::next_entry) else { break };
-            self.latest = entry.time.clamp(self.latest, now.max(self.latest));
+            let Some(reader) = self.ring.reader(self.position.next) else { break };
+            let Some(entry) = reader.next_entry() else { break };
+            let (next, latest) = (reader.offset(), self.position.latest);
+            self.position.latest = entry.time.clamp(latest, now.max(latest));
             if entry.lost > 0 {
                 let text = format!("{} bytes of records were overwritten before they were read", entry.lost);
+                self.position.next = entry.start;
                 records.push(self.record(Level::Warning, 0, text));
             }
+            self.position.next = next;
             records.push(self.record(entry.level, entry.thread, entry.text));
         }
     }
 
-    fn record(&self, level: Level, thread: u32, text: String) -> Record {
-        Record { time: self.latest, level, source: self.name.to_string(), process: self.process, thread, text }
+    fn record(&self, level: Level, thread: u32, text: String) -> Collected {
+        let (source, process) = (self.name.to_string(), self.process);
+        let record = Record { time: self.position.latest, level, source, process, thread, text };
+        Collected { record, ring: self.number, position: self.position }
     }
 }

@@ -1,5 +1,8 @@
 //! CMOS clock of a PC (Motorola MC146818), kept in UTC. Serves `rtc`; needs the I/O ports `cmos`. Parameter: `century`, the
 //! register that holds it (50, as on most PCs; 0: none, then years are 1970 to 2069).
+//!
+//! A date that is set is committed before it goes into the registers, one by one: a driver that dies in between has left half of it, and the next one writes
+//! it anew, with the seconds that have passed.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 mod date;
@@ -7,7 +10,9 @@ mod date;
 use date::{Date, Format};
 use libsys::driver::{Context, Driver, Env, Ports, Result};
 use libsys::protocol::rtc::{Rtc, RtcError, UnixTime};
+use libsys::state::{RecordKey, Records};
 use libsys::{Error, time};
+use serde::{Deserialize, Serialize};
 
 /// Registers of the date (data sheet, figure 9): second, minute, hour, day of the month, month, year.
 const DATE: [u8; 6] = [0, 2, 4, 7, 8, 9];
@@ -22,14 +27,36 @@ const HAS_POWER: u8 = 0x80;
 /// An update takes at most 2,228 µs (data sheet, table 6).
 const LONGEST_UPDATE: u64 = 10_000_000;
 
+/// The record of a date that may not be in the registers yet.
+const SETTING: RecordKey = RecordKey::new(1, 0);
+
+/// A date, and when it was that, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Setting {
+    seconds: i64,
+    at: u64,
+}
+
 struct Cmos {
     ports: Ports,
     century: u8,
+    records: Records,
+    setting: Option<Setting>,
 }
 
 impl Driver for Cmos {
     fn start(env: &Env) -> Result<Cmos> {
-        Ok(Cmos { ports: env.ports("cmos")?, century: env.parse("century")?.unwrap_or(50) })
+        Ok(Cmos::new(env.ports("cmos")?, env.parse("century")?.unwrap_or(50), Records::open(env)?))
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(&mut self.records)
+    }
+
+    fn committed(&mut self) {
+        if let Some(setting) = self.setting.take() {
+            self.finish(setting);
+        }
     }
 }
 
@@ -57,8 +84,43 @@ impl Rtc for Cmos {
         if !cx.may_control() {
             return Err(RtcError::Denied);
         }
-        let date = Date::from_seconds(time.0).filter(|date| self.century != 0 || date.year < 2070);
-        let date = date.ok_or(RtcError::OutOfRange)?;
+        self.date(time.0).ok_or(RtcError::OutOfRange)?;
+        // Whoever cannot be asked cannot be set.
+        self.read(REGISTER_B)?;
+        let setting = Setting { seconds: time.0, at: time::now() };
+        self.records.put(SETTING, &setting).map_err(|_| RtcError::Device)?;
+        self.setting = Some(setting);
+        Ok(())
+    }
+}
+
+impl Cmos {
+    fn new(ports: Ports, century: u8, records: Records) -> Cmos {
+        let setting = records.get(SETTING);
+        let mut cmos = Cmos { ports, century, records, setting: None };
+        if let Some(setting) = setting {
+            cmos.finish(setting);
+        }
+        cmos
+    }
+
+    /// The date of a time that the clock can hold.
+    fn date(&self, seconds: i64) -> Option<Date> {
+        Date::from_seconds(seconds).filter(|date| self.century != 0 || date.year < 2070)
+    }
+
+    /// Puts a date that was committed into the registers.
+    fn finish(&mut self, setting: Setting) {
+        let passed = time::now().saturating_sub(setting.at) / 1_000_000_000;
+        if let Some(date) = self.date(setting.seconds.saturating_add_unsigned(passed))
+            && self.write_date(date).is_err()
+        {
+            libsys::error!("the clock was not set: its registers are gone");
+        }
+        self.records.remove(SETTING);
+    }
+
+    fn write_date(&self, date: Date) -> core::result::Result<(), RtcError> {
         let register_b = self.read(REGISTER_B)?;
         let format = Format::of(register_b);
         self.write(REGISTER_B, register_b | HOLD)?;
@@ -75,9 +137,7 @@ impl Rtc for Cmos {
         }
         self.write(REGISTER_B, register_b & !HOLD)
     }
-}
 
-impl Cmos {
     /// The date's registers, and the century's.
     fn registers(&self) -> core::result::Result<[u8; 7], RtcError> {
         let mut registers = [0; 7];

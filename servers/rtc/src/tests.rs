@@ -1,6 +1,7 @@
 //! Dates, and the driver over a model of the clock.
 
 use super::*;
+use libsys::Memory;
 use libsys::fake::{self, PortDevice};
 use libsys::{Header, message::Stamp, service::CONTROL};
 use proptest::prelude::*;
@@ -57,7 +58,27 @@ fn clock(register_b: u8, set: &[(usize, u8)]) -> (Cmos, Arc<Model>) {
         registers[*register] = *value;
     }
     let model = Arc::new(Model { state: Mutex::new(State { registers, index: 0, updating: 0, ticks: 0 }) });
-    (Cmos { ports: fake::ports(model.clone()), century: 50 }, model)
+    let state = Memory::create(&fake::account(), 40 << 10).expect("memory");
+    (driver(&model, &state), model)
+}
+
+fn driver(model: &Arc<Model>, state: &Memory) -> Cmos {
+    let records = Records::of(state.map_writable().expect("mapped")).expect("room");
+    Cmos::new(fake::ports(model.clone()), 50, records)
+}
+
+/// Sets the clock, and commits as the loop does.
+fn set(cmos: &mut Cmos, cx: &Context, time: i64) -> core::result::Result<(), RtcError> {
+    cmos.set(cx, UnixTime(time))?;
+    settle(cmos);
+    Ok(())
+}
+
+fn settle(cmos: &mut Cmos) {
+    while !cmos.records.is_clean() {
+        cmos.records.commit();
+        cmos.committed();
+    }
 }
 
 fn control(badge: u64) -> Context {
@@ -118,18 +139,46 @@ fn a_clock_without_power_or_sense_has_no_time() {
 fn it_is_set_by_those_who_may() {
     for register_b in [0, 0x02, 0x04, 0x06] {
         let (mut cmos, model) = clock(register_b, &[]);
-        assert_eq!(cmos.set(&control(1), UnixTime(0)), Err(RtcError::Denied));
+        assert_eq!(set(&mut cmos, &control(1), 0), Err(RtcError::Denied));
         for time in [0, 951_782_400, 1_709_251_139, 4_102_444_799, 253_402_300_799] {
-            assert_eq!(cmos.set(&control(CONTROL), UnixTime(time)), Ok(()));
+            assert_eq!(set(&mut cmos, &control(CONTROL), time), Ok(()));
             assert_eq!(cmos.now(), Ok(UnixTime(time)));
             assert_eq!(model.state.lock().expect("sound").registers[11], register_b);
         }
         for time in [-1, i64::MIN, i64::MAX, 253_402_300_800] {
-            assert_eq!(cmos.set(&control(CONTROL), UnixTime(time)), Err(RtcError::OutOfRange));
+            assert_eq!(set(&mut cmos, &control(CONTROL), time), Err(RtcError::OutOfRange));
         }
         cmos.century = 0;
-        assert_eq!(cmos.set(&control(CONTROL), UnixTime(4_102_444_799)), Err(RtcError::OutOfRange));
+        assert_eq!(set(&mut cmos, &control(CONTROL), 4_102_444_799), Err(RtcError::OutOfRange));
     }
+}
+
+#[test]
+fn a_date_is_set_as_a_whole_whatever_dies() {
+    let state = Memory::create(&fake::account(), 40 << 10).expect("memory");
+    let (_, model) = clock(0x06, &[]);
+    // Not committed: not set.
+    let mut cmos = driver(&model, &state);
+    set(&mut cmos, &control(CONTROL), 951_782_400).expect("set");
+    cmos.set(&control(CONTROL), UnixTime(0)).expect("staged");
+    let mut cmos = driver(&model, &state);
+    assert_eq!(cmos.now(), Ok(UnixTime(951_782_400)));
+    // Committed, and half of it is in the registers.
+    cmos.set(&control(CONTROL), UnixTime(1_709_251_139)).expect("staged");
+    cmos.records.commit();
+    {
+        let mut state = model.state.lock().expect("sound");
+        state.registers[11] |= HOLD;
+        state.registers[0] = 30;
+    }
+    let mut cmos = driver(&model, &state);
+    let now = cmos.now().expect("a time").0;
+    assert!((1_709_251_139..1_709_251_200).contains(&now), "{now}");
+    assert_eq!(model.state.lock().expect("sound").registers[11], 0x06);
+    // What was set since is not taken back.
+    settle(&mut cmos);
+    set(&mut cmos, &control(CONTROL), 7).expect("set");
+    assert_eq!(driver(&model, &state).now(), Ok(UnixTime(7)));
 }
 
 #[test]

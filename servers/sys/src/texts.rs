@@ -1,11 +1,11 @@
-//! What was read of files that are open: a reader sees one moment, also when the server dies meanwhile. Each text lies in kept Memory of its own.
+//! What was read of open files: each reader sees one moment, whoever else reads the same, and also when the server dies meanwhile. Each text lies in kept Memory of its own.
 
 use alloc::collections::BTreeMap;
-use filesystem::{Destination, FileError, NodeId, Result};
+use filesystem::{Destination, FileError, Result};
 use libsys::state::{Keepsake, RecordKey, Records};
 use libsys::{Account, Mapping, Memory, Object};
 
-/// The kind of record of a text, by its file.
+/// The kind of record of a text, by the open file.
 const TEXT: u16 = 1;
 
 /// A text.
@@ -16,12 +16,12 @@ struct Text {
     bytes: usize,
 }
 
-/// The texts of open files.
+/// The texts of open files, by their numbers.
 #[derive(Debug)]
 pub struct Texts {
     records: Records,
     account: &'static Account,
-    texts: BTreeMap<NodeId, Text>,
+    texts: BTreeMap<u64, Text>,
 }
 
 fn full<E>(_: E) -> FileError {
@@ -52,51 +52,40 @@ impl Texts {
         &mut self.records
     }
 
-    /// Puts the text of a file in the place of the one before. Error: `Exhausted`.
-    pub fn put(&mut self, node: NodeId, text: &str) -> Result<()> {
+    /// Puts the text of an open file in the place of the one before. Error: `Exhausted`.
+    pub fn put(&mut self, open: u64, text: &str) -> Result<()> {
         let memory = Memory::create(self.account, (text.len() as u64).max(1)).map_err(full)?;
         let mapping = memory.map_writable().map_err(full)?;
         mapping.copy_in(0, text.as_bytes());
         drop(mapping);
         let mapping = memory.map().map_err(full)?;
         let keepsake = self.records.keep(&memory).map_err(full)?;
-        self.records.put(RecordKey::new(TEXT, node), &(keepsake, text.len() as u64)).map_err(full)?;
+        self.records.put(RecordKey::new(TEXT, open), &(keepsake, text.len() as u64)).map_err(full)?;
         let _ = memory.into_handle();
-        if let Some(before) = self.texts.insert(node, Text { mapping, keepsake, bytes: text.len() }) {
+        if let Some(before) = self.texts.insert(open, Text { mapping, keepsake, bytes: text.len() }) {
             self.records.release(before.keepsake);
         }
         Ok(())
     }
 
-    /// Whether the text of a file is there.
-    pub fn has(&self, node: NodeId) -> bool {
-        self.texts.contains_key(&node)
-    }
-
-    /// How long it is.
-    pub fn bytes(&self, node: NodeId) -> u64 {
-        self.texts.get(&node).map_or(0, |text| text.bytes as u64)
+    /// Whether the text of an open file is there.
+    pub fn has(&self, open: u64) -> bool {
+        self.texts.contains_key(&open)
     }
 
     /// Copies from an offset on, up to the end.
-    pub fn read(&self, node: NodeId, offset: u64, into: &mut Destination<'_>) {
-        if let Some(text) = self.texts.get(&node) {
+    pub fn read(&self, open: u64, offset: u64, into: &mut Destination<'_>) {
+        if let Some(text) = self.texts.get(&open) {
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.bytes);
             into.put_mapped(&text.mapping, start, text.bytes - start);
         }
     }
 
-    /// Forgets the text of a file.
-    pub fn forget(&mut self, node: NodeId) {
-        if let Some(text) = self.texts.remove(&node) {
-            self.records.remove(RecordKey::new(TEXT, node));
+    /// Forgets the text of a file that is closed.
+    pub fn forget(&mut self, open: u64) {
+        if let Some(text) = self.texts.remove(&open) {
+            self.records.remove(RecordKey::new(TEXT, open));
             self.records.release(text.keepsake);
         }
-    }
-
-    /// Forgets all but those of some files.
-    pub fn retain(&mut self, is_wanted: &dyn Fn(NodeId) -> bool) {
-        let unwanted: alloc::vec::Vec<NodeId> = self.texts.keys().copied().filter(|node| !is_wanted(*node)).collect();
-        unwanted.into_iter().for_each(|node| self.forget(node));
     }
 }

@@ -94,10 +94,6 @@ impl Volume for Tree {
         Some(self.texts.records())
     }
 
-    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
-        self.texts.retain(is_open);
-    }
-
     fn root(&self) -> NodeId {
         ROOT
     }
@@ -110,7 +106,7 @@ impl Volume for Tree {
         let (kind, size) = match node(number)? {
             Node::Root | Node::Directory(_) => (NodeKind::Directory, 0),
             // How long the text will be is known when it is read.
-            Node::View(_) | Node::Process(..) => (NodeKind::File, self.size(number)?),
+            Node::View(_) | Node::Process(..) => (NodeKind::File, 0),
         };
         let now = self.clock.now();
         Ok(Status {
@@ -125,10 +121,6 @@ impl Volume for Tree {
             changed: now,
             created: now,
         })
-    }
-
-    fn size(&mut self, number: NodeId) -> Result<u64> {
-        Ok(self.texts.bytes(number))
     }
 
     fn lookup(&mut self, directory: NodeId, name: &str) -> Result<Option<Found>> {
@@ -158,16 +150,22 @@ impl Volume for Tree {
     }
 
     fn read(&mut self, number: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
-        if offset == 0 || !self.texts.has(number) {
-            let text = self.make(number)?;
-            self.texts.put(number, &text)?;
-        }
-        self.texts.read(number, offset, into);
+        let text = self.make(number)?;
+        into.put(&text.as_bytes()[usize::try_from(offset).unwrap_or(usize::MAX).min(text.len())..]);
         Ok(())
     }
 
-    fn release(&mut self, number: NodeId) {
-        self.texts.forget(number);
+    fn read_open(&mut self, open: u64, number: NodeId, offset: u64, into: &mut Destination<'_>) -> Result<()> {
+        if offset == 0 || !self.texts.has(open) {
+            let text = self.make(number)?;
+            self.texts.put(open, &text)?;
+        }
+        self.texts.read(open, offset, into);
+        Ok(())
+    }
+
+    fn closed(&mut self, open: u64) {
+        self.texts.forget(open);
     }
 
     fn statistics(&mut self) -> Result<FileSystemStatistics> {

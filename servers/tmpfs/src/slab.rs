@@ -94,13 +94,13 @@ impl Slab {
         self.pages[index] = Some(page);
     }
 
-    /// Gives a slot back, whose end is staged or which was never used. Its page is freed if that is empty and another one has room.
+    /// Gives a slot back, whose end is staged or which was never used. Its page is freed if nothing else is in it: it may be all that is left in its chunk.
     pub fn give(&mut self, slot: Slot, arena: &mut Arena) {
         let index = slot / self.in_page();
         let bit = 1 << (slot % self.in_page());
         let Some(Some(page)) = self.pages.get_mut(index as usize) else { return };
         page.taken &= !bit;
-        if page.taken == 0 && self.with_room.iter().any(|other| *other != index) {
+        if page.taken == 0 {
             arena.free(page.page);
             self.pages[index as usize] = None;
             self.with_room.remove(&index);

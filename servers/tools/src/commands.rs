@@ -21,6 +21,7 @@ mod grep;
 mod head;
 mod hexdump;
 mod ln;
+mod losetup;
 mod ls;
 mod lsblk;
 mod lspci;
@@ -85,6 +86,7 @@ commands! {
     "head" head,
     "hexdump" hexdump,
     "ln" ln,
+    "losetup" losetup,
     "ls" ls,
     "lsblk" lsblk,
     "lspci" lspci,

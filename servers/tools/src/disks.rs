@@ -1,31 +1,80 @@
-//! The disks, for programs that show or control them.
+//! The disks, for programs that show or control them. Several services may know disks: one knows those of devices, one those that are files.
 
 use crate::{Failure, failed};
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::client::{self, CallError};
 use libsys::env;
 use libsys::protocol::DisksClient;
 use libsys::protocol::block::BlockError;
-use libsys::protocol::disks::DiskInfo;
+use libsys::protocol::disks::{CLASS, DiskInfo};
+use libsys::protocol::registry::State;
 
-/// The service that knows them.
-const SERVICE: &str = "block";
-
-/// A session to the service.
-pub fn connect() -> Result<DisksClient, Failure> {
-    let session = env::get().registry().connect(SERVICE, true).map_err(|error| failed(SERVICE, error))?;
-    client::open(session).map_err(|error| failed(SERVICE, error))
+/// A service that knows disks.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The session.
+    pub disks: DisksClient,
 }
 
-/// All disks, each followed by its partitions.
-pub fn list(disks: &DisksClient) -> Result<Vec<DiskInfo>, Failure> {
-    let mut all = Vec::new();
+/// All services, those that restart as well. One that nobody has asked for yet knows no disks.
+pub fn services() -> Result<Vec<Service>, Failure> {
+    let registry = env::get().registry();
+    let (mut all, mut first) = (Vec::new(), 0);
     loop {
-        let part = disks.list(all.len() as u32).map_err(|error| failed(SERVICE, error))?;
+        let part = registry.members(CLASS, first).map_err(|error| failed("the services", error))?;
         if part.is_empty() {
             return Ok(all);
         }
-        all.extend(part);
+        first += part.len() as u32;
+        for member in part {
+            let info = registry.info(&member.name).map_err(|error| failed(&member.name, error))?;
+            if !matches!(info.state, State::Stopped | State::GivenUp) {
+                all.push(connect(&member.name)?);
+            }
+        }
+    }
+}
+
+/// A session to one of them, which is started if need be.
+pub fn connect(name: &str) -> Result<Service, Failure> {
+    let session = env::get().registry().connect(name, true).map_err(|error| failed(name, error))?;
+    let disks = client::open(session).map_err(|error| failed(name, error))?;
+    Ok(Service { name: name.into(), disks })
+}
+
+/// The service that knows a disk or partition.
+pub fn service_of(name: &str) -> Result<Service, Failure> {
+    for service in services()? {
+        if service.list()?.iter().any(|disk| disk.name == name) {
+            return Ok(service);
+        }
+    }
+    Err(failed(name, BlockError::NoSuchDisk))
+}
+
+/// All disks, each followed by its partitions.
+pub fn list() -> Result<Vec<DiskInfo>, Failure> {
+    let mut all = Vec::new();
+    for service in services()? {
+        all.extend(service.list()?);
+    }
+    Ok(all)
+}
+
+impl Service {
+    /// Its disks, each followed by its partitions.
+    pub fn list(&self) -> Result<Vec<DiskInfo>, Failure> {
+        let mut all = Vec::new();
+        loop {
+            let part = self.disks.list(all.len() as u32).map_err(|error| failed(&self.name, error))?;
+            if part.is_empty() {
+                return Ok(all);
+            }
+            all.extend(part);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! A disk or partition as one long row of bytes, for programs that read or write `/dev/NAME`.
 
+use crate::disks;
+use alloc::string::String;
 use libsys::block::{Buffer, Disk, DiskError};
 use libsys::fs::FileError;
 use libsys::io::{self, Error};
-use libsys::protocol::block::SECTOR_BYTES;
-use libsys::{Session, env};
-
-/// The service behind the disks in /dev.
-const SERVICE: &str = "block";
+use libsys::protocol::BlockClient;
+use libsys::protocol::block::{DiskName, SECTOR_BYTES};
+use libsys::{Object, Rights, Session, client, env};
 
 /// Most bytes that one call moves; whole blocks of every disk.
 const PART: u64 = 128 * 1024;
@@ -42,7 +42,8 @@ fn span(position: u64, wanted: u64, bytes: u64, block: u64) -> Span {
 impl RawDisk {
     /// The disk behind a session from /dev.
     pub fn open(session: Session) -> io::Result<RawDisk> {
-        let mut disk = Disk::open(session, SERVICE, env::account()).map_err(io_error)?;
+        let service = service_of(&session)?;
+        let mut disk = Disk::open(session, &service, env::account()).map_err(io_error)?;
         let buffer = disk.allocate(PART, env::account()).map_err(io_error)?;
         let bytes = disk.info().sectors.saturating_mul(SECTOR_BYTES);
         Ok(RawDisk { disk, buffer, bytes, position: 0 })
@@ -99,6 +100,16 @@ impl RawDisk {
     /// Waits until what was written is on the medium.
     pub fn flush(&mut self) -> io::Result<()> {
         self.disk.flush().map_err(io_error)
+    }
+}
+
+/// The service that a disk's session leads to: the one that knows a disk of its name.
+fn service_of(session: &Session) -> io::Result<String> {
+    let block: BlockClient = client::unchecked(session.duplicate(Rights::all())?);
+    let gone = Error::File(FileError::NotFound);
+    match block.info().map(|info| info.name) {
+        Ok(DiskName::Exact(name)) => disks::service_of(&name).map(|service| service.name).map_err(|_| gone),
+        _ => Err(gone),
     }
 }
 

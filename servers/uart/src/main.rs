@@ -1,6 +1,6 @@
 //! 16550 serial port (National Semiconductor PC16550D), interrupt driven both ways. Serves `character`; needs the ports
 //! `registers` and the interrupt `irq`. Parameters: `baud` (115200), `fifo` (16; 0 for a part without one), `clock` (1843200 Hz).
-//! A restart neither drops what the FIFOs hold nor changes a line that is set up already.
+//! A restart neither drops what the FIFOs hold nor changes a line that is set up already. Bytes go between device and rings by the kernel's hand.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 mod fifo;
@@ -9,7 +9,7 @@ use libsys::driver::{Done, Env, Ports, Received, Result, StartError, Stream, Str
 use libsys::ports::Gate;
 use libsys::protocol::character::{CharacterError, Line, Parity};
 
-use fifo::{Switched, switch};
+use fifo::{Switched, receive_gate, switch};
 
 // Registers (data sheet, table II), and bits of theirs.
 const DATA: u16 = 0;
@@ -37,10 +37,11 @@ struct Uart {
     registers: Ports,
     /// Hz, before the 16 samples a bit.
     clock: u32,
+    /// Bytes of the FIFOs, 1 for a part without them, and whether they were turned on or off already.
+    depth: u8,
+    is_switched: bool,
     /// Bytes that the transmitter takes when it is empty.
-    fifo: u8,
-    /// What was received before the FIFOs were turned on.
-    early: Option<u8>,
+    takes: u8,
 }
 
 impl StreamDevice for Uart {
@@ -51,28 +52,25 @@ impl StreamDevice for Uart {
         if registers.read_u8(LINE_STATUS)? == 0xff {
             return Err(StartError::Device("there is no serial port"));
         }
-        let depth = env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64);
-        let Switched { are_on, early } = switch(&registers, depth > 1)?;
         registers.write_u8(MODEM_CONTROL, MODEM_ON)?;
-        Ok(Uart {
-            registers,
-            clock: env.parse("clock")?.unwrap_or(1_843_200),
-            fifo: if are_on { depth } else { 1 },
-            early,
-        })
+        let clock = env.parse("clock")?.unwrap_or(1_843_200);
+        let depth = env.parse("fifo")?.unwrap_or(16u8).clamp(1, 64);
+        Ok(Uart { registers, clock, depth, is_switched: false, takes: 1 })
     }
 
     fn receive(&mut self, input: &StreamRing) -> Done<Received> {
-        // The gate closes at an overrun too, as reading the status forgets it.
-        let mask = DATA_READY | OVERRUN;
-        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask, value: DATA_READY, count: 64 };
-        let early = self.early.take_if(|byte| input.put(&[*byte]) > 0).is_some();
-        let burst = self.registers.drain(input.memory(), input.offset(), gate)?;
-        Ok(Received { bytes: burst.bytes + u64::from(early), has_overrun: burst.status & OVERRUN != 0 })
+        let mut before = 0;
+        if !self.is_switched {
+            let Switched { are_on, early } = switch(&self.registers, self.depth > 1, input)?;
+            (self.is_switched, before) = (are_on.is_some(), early);
+            self.takes = if are_on == Some(true) { self.depth } else { 1 };
+        }
+        let burst = self.registers.drain(input.memory(), input.offset(), receive_gate())?;
+        Ok(Received { bytes: before + burst.bytes, has_overrun: burst.status & OVERRUN != 0 })
     }
 
     fn send(&mut self, output: &StreamRing) -> Done<u64> {
-        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask: ROOM, value: ROOM, count: self.fifo };
+        let gate = Gate { data: DATA as u8, status: LINE_STATUS as u8, mask: ROOM, value: ROOM, count: self.takes };
         Ok(self.registers.fill(output.memory(), output.offset(), gate)?.bytes)
     }
 
@@ -105,7 +103,7 @@ impl StreamDevice for Uart {
                 self.registers.write_u8(register, byte)?;
             }
         }
-        let format = (line.data_bits - 5) | (line.stop_bits - 1) << 2 | parity;
+        let format = (line.data_bits - 5) | (line.stop_bits - 1) << 2 | parity | before & BREAK;
         Ok(self.registers.write_u8(LINE_CONTROL, format)?)
     }
 

@@ -8,7 +8,7 @@ use libsys::protocol::character::{Character, Control};
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::{CONTROL, Context, Server};
 use libsys::wire::Shared;
-use libsys::{Channel, Header, Object};
+use libsys::{Channel, Header, Memory, Object};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ struct Chip {
     overrun: bool,
     enable: u8,
     line_control: u8,
+    /// Times that the break state began.
+    breaks: usize,
     modem: u8,
     divisor: [u8; 2],
     divisor_writes: usize,
@@ -124,7 +126,10 @@ impl PortDevice for Model {
                 }
                 chip.fifo_on = is_on;
             }
-            3 => chip.line_control = value,
+            3 => {
+                chip.breaks += usize::from(value & !chip.line_control & BREAK != 0);
+                chip.line_control = value;
+            }
             4 => chip.modem = value,
             _ => {}
         }
@@ -163,13 +168,20 @@ impl Model {
     }
 }
 
+/// The driver, as the loop would run it.
 struct Machine {
     model: Arc<Model>,
+    state: Memory,
     channel: Channel,
     stream: Stream<Uart>,
 }
 
 fn start(model: Arc<Model>, parameters: &[(&str, &str)]) -> Result<Machine> {
+    start_with(model, Memory::create(&fake::account(), 40 << 10)?, parameters)
+}
+
+/// The next incarnation, where the state is that of the one before.
+fn start_with(model: Arc<Model>, state: Memory, parameters: &[(&str, &str)]) -> Result<Machine> {
     let channel = fake::channel();
     let (irq, _) = fake::interrupt(&channel, 1)?;
     let own = libsys::sys::handle_duplicate(channel.handle(), libsys::Rights::all(), u64::MAX)?;
@@ -181,10 +193,11 @@ fn start(model: Arc<Model>, parameters: &[(&str, &str)]) -> Result<Machine> {
             named("irq", irq.into_handle()),
             named("channel", own),
             named("account", fake::account().into_handle()),
+            named("state", state.duplicate(libsys::Rights::all())?.into_handle()),
         ],
         ..Startup::default()
     });
-    Ok(Machine { model, channel, stream: Stream::start(&env)? })
+    Ok(Machine { model, state, channel, stream: Stream::start(&env)? })
 }
 
 fn machine() -> Machine {
@@ -198,13 +211,51 @@ fn context(badge: u64) -> Context {
 }
 
 impl Machine {
+    /// Commits, as the loop does after every event.
+    fn settle(&mut self) {
+        while let Some(records) = self.stream.records().filter(|records| !records.is_clean()) {
+            records.commit();
+            self.stream.committed();
+        }
+    }
+
+    fn signal(&mut self, bits: u64) {
+        self.stream.signal(bits);
+        self.settle();
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> core::result::Result<u32, CharacterError> {
+        let written = self.stream.write(&context(1), bytes);
+        self.settle();
+        written
+    }
+
+    fn read_once(&mut self, buffer: &mut [u8]) -> core::result::Result<usize, CharacterError> {
+        let read = self.stream.read(&context(1), buffer);
+        self.settle();
+        read
+    }
+
+    fn close(&mut self, badge: u64) {
+        self.stream.close(badge, 9, true);
+        self.settle();
+    }
+
+    /// Dies at this instruction, and is started again.
+    fn restart(self) -> Machine {
+        // What a process that was killed holds is not closed by it.
+        let Machine { model, state, channel, stream } = self;
+        core::mem::forget((stream, channel));
+        start_with(model, state, &[]).expect("the next incarnation")
+    }
+
     /// Delivers what the line and clients have signalled.
     fn deliver(&mut self) {
         while self.model.chip(|chip| core::mem::take(&mut chip.rises)) > 0 {
-            self.stream.signal(1);
+            self.signal(1);
         }
         while let Ok(libsys::channel::Event::Signals(bits)) = self.channel.receive(Some(0)) {
-            self.stream.signal(bits);
+            self.signal(bits);
         }
     }
 
@@ -225,7 +276,7 @@ impl Machine {
     fn read(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut buffer = [0; 100];
-        while let Ok(count @ 1..) = self.stream.read(&context(1), &mut buffer) {
+        while let Ok(count @ 1..) = self.read_once(&mut buffer) {
             all.extend_from_slice(&buffer[..count]);
             self.deliver();
         }
@@ -257,7 +308,9 @@ impl Client {
             Shared::whole(Object::from_handle(handle.expect("a handle")), self.rings[index].bytes)
         });
         let events = self.events.signaller(1).expect("a handle");
-        machine.stream.attach(&context(badge), input, output, events, 1)
+        let attached = machine.stream.attach(&context(badge), input, output, events, 1);
+        machine.settle();
+        attached
     }
 
     fn was_signalled(&self) -> bool {
@@ -277,9 +330,9 @@ fn bytes_go_both_ways() {
     let mut machine = machine();
     assert!(b"hello".iter().all(|byte| machine.arrive(*byte)));
     assert_eq!(machine.read(), b"hello");
-    assert_eq!(machine.stream.read(&context(1), &mut [0; 9]), Err(CharacterError::WouldBlock));
+    assert_eq!(machine.read_once(&mut [0; 9]), Err(CharacterError::WouldBlock));
     let text: Vec<u8> = (0..200).collect();
-    assert_eq!(machine.stream.write(&context(1), &text), Ok(200));
+    assert_eq!(machine.write(&text), Ok(200));
     assert_eq!(machine.send_all(), text);
     // Nothing to do, nothing to interrupt for.
     assert_eq!(machine.model.chip(|chip| (chip.enable, chip.line)), (RECEIVE, false));
@@ -334,43 +387,115 @@ fn a_client_hears_of_input_and_room() {
 #[test]
 fn what_is_in_rings_outlives_driver_and_client() {
     let (mut first, mut old) = (machine(), client(64));
-    let model = first.model.clone();
     first.arrive(b'a');
     old.attach(&mut first, CONTROL).expect("attached");
     first.arrive(b'b');
     old.output.write(&[b'x'; 40]).expect("sound");
-    first.stream.signal(libsys::driver::WAKE);
+    first.signal(libsys::driver::WAKE);
     // The driver dies while the device receives and sends.
-    drop(first);
-    model.arrive(b'c');
-    let mut second = start(model, &[]).expect("the next incarnation");
+    first.model.arrive(b'c');
+    let mut second = first.restart();
     assert_eq!(second.model.chip(|chip| chip.divisor_writes), 1, "the line is not set again");
-    second.deliver();
-    old.attach(&mut second, CONTROL).expect("attached again");
+    assert!(old.was_signalled());
+    // It goes on with the rings before they are attached again, which changes nothing.
     second.arrive(b'd');
-    // The driver took `c` before it was attached: it is not lost either.
-    assert_eq!(old.read(2), b"ab");
+    assert_eq!(old.read(3), b"abc");
+    old.attach(&mut second, CONTROL).expect("attached again");
     // Now the client dies, and its next incarnation has new rings.
     let mut new = client(64);
     new.attach(&mut second, CONTROL).expect("attached");
     second.arrive(b'e');
-    assert_eq!(new.read(9), b"cde");
+    assert_eq!(new.read(9), b"de");
     new.output.write(b"yy").expect("sound");
-    second.stream.signal(libsys::driver::WAKE);
+    second.signal(libsys::driver::WAKE);
     assert_eq!(second.send_all(), [&[b'x'; 40][..], b"yy"].concat());
+}
+
+#[test]
+fn what_was_read_and_written_by_calls_outlives_the_driver() {
+    let mut machine = machine();
+    let mut read = Vec::new();
+    for round in 0..40u8 {
+        assert!(machine.arrive(2 * round) && machine.arrive(2 * round + 1));
+        let mut byte = [0];
+        assert_eq!(machine.read_once(&mut byte), Ok(1));
+        read.push(byte[0]);
+        assert_eq!(machine.write(&[round; 3]), Ok(3));
+        // What was asked for and not committed did not happen.
+        machine.stream.write(&context(1), b"never").expect("staged");
+        machine.stream.read(&context(1), &mut [0; 9]).expect("staged");
+        machine = machine.restart();
+    }
+    read.extend(machine.read());
+    assert_eq!(read, (0..80).collect::<Vec<u8>>());
+    assert_eq!(machine.send_all(), (0..40).flat_map(|round| [round; 3]).collect::<Vec<u8>>());
+}
+
+#[test]
+fn rings_change_hands_and_everything_stays_in_order() {
+    let mut machine = machine();
+    let (mut first, mut second) = (client(64), client(16));
+    assert!((0..30).all(|byte| machine.arrive(byte)));
+    first.attach(&mut machine, CONTROL | 1).expect("attached");
+    assert!((30..50).all(|byte| machine.arrive(byte)));
+    machine = machine.restart();
+    assert_eq!(first.read(10), (0..10).collect::<Vec<u8>>());
+    machine.close(CONTROL | 1);
+    // Nobody has it: what is left is read by calls, and by the next client, whose ring is too small for it.
+    let mut byte = [0];
+    assert_eq!((machine.read_once(&mut byte), byte), (Ok(1), [10]));
+    machine = machine.restart();
+    let (wake, bits) = second.attach(&mut machine, CONTROL | 2).expect("attached");
+    assert!((50..60).all(|byte| machine.arrive(byte)));
+    let mut rest = Vec::new();
+    for _ in 0..20 {
+        let mut bytes = [0; 5];
+        let moved = second.input.read(&mut bytes).expect("sound").signal(&wake, bits);
+        rest.extend_from_slice(&bytes[..moved.bytes]);
+        machine.deliver();
+        if moved.wake_peer {
+            machine = machine.restart();
+        }
+    }
+    assert_eq!(rest, (11..60).collect::<Vec<u8>>());
+}
+
+#[test]
+fn line_and_break_outlive_the_driver() {
+    let line = Line { baud: 9600, data_bits: 7, stop_bits: 2, parity: Parity::Even };
+    let mut machine = machine();
+    let key = Stamp { client: 5, lane: 1, sequence: 2, ..Stamp::default() };
+    let cx = Context::new(CONTROL, Header::words(0, libsys::wire::Class::Once), key);
+    machine.stream.control(&cx, Control::Line(line)).expect("set");
+    machine.settle();
+    machine = machine.restart();
+    assert_eq!(machine.stream.line(&cx), Ok(line));
+    assert_eq!(machine.model.chip(|chip| (chip.divisor, chip.line_control)), ([12, 0], 0x1e));
+    let before = libsys::time::now();
+    machine.stream.control(&cx, Control::Break(30)).expect("held");
+    assert!(libsys::time::now() - before >= 30_000_000);
+    assert_eq!(machine.model.chip(|chip| (core::mem::take(&mut chip.breaks), chip.line_control)), (1, 0x1e));
+    // The same request again is one that was carried out.
+    machine = machine.restart();
+    machine.stream.control(&cx, Control::Break(30)).expect("known");
+    assert_eq!(machine.model.chip(|chip| (chip.breaks, chip.line_control)), (0, 0x1e));
+    // A driver that dies in a break leaves one that ends.
+    machine.model.chip(|chip| chip.line_control |= BREAK);
+    machine = machine.restart();
+    assert_eq!(machine.model.chip(|chip| chip.line_control), 0x1e);
 }
 
 #[test]
 fn rings_are_for_one_session_that_may_control() {
     let (mut machine, one, other) = (machine(), client(64), client(64));
     assert_eq!(one.attach(&mut machine, 1).err(), Some(CharacterError::Denied));
-    machine.stream.write(&context(1), b"before").expect("written");
+    machine.write(b"before").expect("written");
     one.attach(&mut machine, CONTROL | 1).expect("attached");
     assert_eq!(other.attach(&mut machine, CONTROL | 2).err(), Some(CharacterError::Attached));
-    assert_eq!(machine.stream.write(&context(1), b"a"), Err(CharacterError::Attached));
-    assert_eq!(machine.stream.read(&context(1), &mut [0]), Err(CharacterError::Attached));
-    machine.stream.close(CONTROL | 1, 9, true);
-    assert_eq!(machine.stream.write(&context(1), b", after"), Ok(7));
+    assert_eq!(machine.write(b"a"), Err(CharacterError::Attached));
+    assert_eq!(machine.read_once(&mut [0]), Err(CharacterError::Attached));
+    machine.close(CONTROL | 1);
+    assert_eq!(machine.write(b", after"), Ok(7));
     other.attach(&mut machine, CONTROL | 2).expect("attached");
     assert_eq!(machine.send_all(), b"before, after");
 }
@@ -392,7 +517,7 @@ fn a_client_that_spoils_its_rings_loses_them() {
 #[test]
 fn a_part_without_fifos_works_too() {
     let mut machine = start(Arc::default(), &[("fifo", "16")]).expect("a driver");
-    machine.stream.write(&context(1), b"slow").expect("written");
+    machine.write(b"slow").expect("written");
     assert!(machine.arrive(1) && machine.arrive(2));
     assert_eq!((machine.read(), machine.send_all()), (vec![1, 2], b"slow".to_vec()));
 }
@@ -489,7 +614,7 @@ proptest! {
                 break;
             }
             read.extend(bytes);
-            machine.stream.signal(libsys::driver::WAKE);
+            machine.signal(libsys::driver::WAKE);
         }
         for _ in 0..64 {
             machine.model.leave();

@@ -11,7 +11,8 @@ use libsys::client::{self, CallError};
 use libsys::env::Env;
 use libsys::protocol::DisksClient;
 use libsys::protocol::block::BlockError;
-use libsys::protocol::registry::RegistryError;
+use libsys::protocol::disks;
+use libsys::protocol::registry::{Member, RegistryError};
 use libsys::{Channel, Session, service};
 
 /// Signal bit: services of a class have come or gone.
@@ -22,9 +23,6 @@ pub const DISKS: u64 = 1 << 1;
 /// Classes whose services are devices, and what they speak.
 const CLASSES: [(&str, NodeKind); 2] = [("character", NodeKind::Character), ("console", NodeKind::Console)];
 
-/// The service of the disks.
-const BLOCK: &str = "block";
-
 /// The root directory; devices have the numbers behind it.
 const ROOT: NodeId = 0;
 
@@ -33,7 +31,7 @@ const ROOT: NodeId = 0;
 struct Device {
     name: String,
     kind: NodeKind,
-    /// The service, of a stream.
+    /// The service.
     service: String,
 }
 
@@ -44,7 +42,8 @@ pub struct Devices {
     devices: Vec<Device>,
     names: Listing,
     is_stale: bool,
-    disks: Option<DisksClient>,
+    /// The services of the disks, by name.
+    disks: Vec<(String, DisksClient)>,
     started: Timestamp,
 }
 
@@ -56,26 +55,43 @@ impl Devices {
             devices: Vec::new(),
             names: Listing::default(),
             is_stale: true,
-            disks: None,
+            disks: Vec::new(),
             started: clock.now(),
         }
     }
 
-    /// Asks to be told of changes: again after a restart of init or `block`, which every look after a change repeats.
+    /// Asks to be told of changes: again after a restart of init or of a service of disks, which every look after a change repeats.
     fn watch(&mut self, channel: &Channel) {
         let signaller = |bits| channel.signaller(bits);
         if let Ok(signaller) = signaller(SERVICES) {
             for (class, _) in CLASSES {
                 let _ = self.env.registry().watch_class(class, &signaller, SERVICES);
             }
-            let _ = self.env.registry().watch_class(BLOCK, &signaller, SERVICES);
+            let _ = self.env.registry().watch_class(disks::CLASS, &signaller, SERVICES);
         }
-        if self.disks.is_none() {
-            self.disks = self.env.registry().connect(BLOCK, false).ok().map(client::unchecked);
+        for service in self.members(disks::CLASS) {
+            if self.disks.iter().all(|(known, _)| *known != service.name)
+                && let Ok(session) = self.env.registry().connect(&service.name, false)
+            {
+                self.disks.push((service.name, client::unchecked(session)));
+            }
         }
-        if let (Some(disks), Ok(signaller)) = (&self.disks, signaller(DISKS)) {
-            let _ = disks.watch(&signaller, DISKS);
+        if let Ok(signaller) = signaller(DISKS) {
+            for (_, disks) in &self.disks {
+                let _ = disks.watch(&signaller, DISKS);
+            }
         }
+    }
+
+    /// The services of a class.
+    fn members(&self, class: &str) -> Vec<Member> {
+        let mut all = Vec::new();
+        while let Ok(part) = self.env.registry().members(class, all.len() as u32)
+            && !part.is_empty()
+        {
+            all.extend(part);
+        }
+        all
     }
 
     /// Reads what there is, if something may have changed.
@@ -86,22 +102,16 @@ impl Devices {
         self.watch(self.env.channel());
         let mut found = Vec::new();
         for (class, kind) in CLASSES {
-            let mut first = 0;
-            while let Ok(members) = self.env.registry().members(class, first)
-                && !members.is_empty()
-            {
-                first += members.len() as u32;
-                let nodes = members.into_iter().filter_map(|member| Some((member.node?, member.name)));
-                found.extend(nodes.map(|(name, service)| Device { name, kind, service }));
-            }
+            let nodes = self.members(class).into_iter().filter_map(|member| Some((member.node?, member.name)));
+            found.extend(nodes.map(|(name, service)| Device { name, kind, service }));
         }
-        if let Some(disks) = &self.disks {
+        for (service, disks) in &self.disks {
             let mut first = 0;
             while let Ok(part) = disks.list(first)
                 && !part.is_empty()
             {
                 first += part.len() as u32;
-                let device = |name| Device { name, kind: NodeKind::Block, service: String::new() };
+                let device = |name| Device { name, kind: NodeKind::Block, service: service.clone() };
                 found.extend(part.into_iter().map(|disk| device(disk.name)));
             }
         }
@@ -122,18 +132,21 @@ impl Devices {
         self.devices.get(index as usize).ok_or(FileError::Corrupt)
     }
 
-    /// A session of a disk, by its name or its path in /dev.
-    pub fn disk(&mut self, name: &str, write: bool) -> Result<Session> {
+    /// A session of a disk, by its name in /dev, and the service that it leads to.
+    pub fn disk(&mut self, name: &str, write: bool) -> Result<(Session, String)> {
         self.look();
-        let disks = self.disks.as_ref().ok_or(FileError::NotFound)?;
-        disks.open(name, write).map_err(|error| match error {
-            CallError::Failed(BlockError::NoSuchDisk) => FileError::NotFound,
+        let services = self.disks.iter();
+        let mut opened = services.map(|(service, disks)| (disks.open(name, write), service));
+        let is_there = |(result, _): &(_, _)| !matches!(result, Err(CallError::Failed(BlockError::NoSuchDisk)));
+        let (result, service) = opened.find(is_there).ok_or(FileError::NotFound)?;
+        let session = result.map_err(|error| match error {
             CallError::Failed(BlockError::Busy) => FileError::Busy,
             CallError::Failed(BlockError::ReadOnly) => FileError::ReadOnly,
             CallError::Failed(BlockError::Denied) => FileError::Denied,
             CallError::Failed(BlockError::Exhausted) => FileError::Exhausted,
             _ => FileError::Device,
-        })
+        })?;
+        Ok((session, service.clone()))
     }
 }
 
@@ -222,7 +235,7 @@ impl Volume for Devices {
     fn connect(&mut self, node: NodeId, write: bool) -> Result<Session> {
         let Device { name, kind, service } = self.device(node)?.clone();
         if kind == NodeKind::Block {
-            return self.disk(&name, write);
+            return self.disk(&name, write).map(|(session, _)| session);
         }
         self.env.registry().connect(&service, false).map_err(|error| match error {
             CallError::Failed(RegistryError::NoSuchName) => FileError::NotFound,

@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use filesystem::FileError;
 use libsys::client::{self, CallError};
 use libsys::protocol::filesystem::{NodeKind, Walked};
-use libsys::protocol::namespace::{Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions};
+use libsys::protocol::namespace::{
+    DISKS_PARAMETER, Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions,
+};
 use libsys::protocol::registry::{RegistryError, State};
 use libsys::protocol::{FileSystem, FileSystemClient};
 use libsys::service::{Context, Reply};
@@ -190,11 +192,15 @@ impl Vfs {
             None => None,
         };
         let mut parameters = options.parameters.clone();
+        // The last one counts.
+        parameters.extend(disk.as_ref().map(|(_, service)| (DISKS_PARAMETER.into(), service.clone())));
         if what.read_only {
             parameters.push(("read-only".into(), "true".into()));
         }
         let registry = self.env.registry();
-        let name = registry.instance(&what.kind, "", parameters, disk.as_ref()).map_err(refused)?;
+        let name = registry
+            .instance(&what.kind, "", parameters, disk.as_ref().map(|(session, _)| session))
+            .map_err(refused)?;
         let signaller = self.channel.signaller(STATE).map_err(|_| NamespaceError::Exhausted)?;
         let _ = registry.watch(&name, &signaller, STATE);
         Ok(name)

@@ -5,15 +5,14 @@ use crate::machine::MachineDisk;
 use crate::requests::{Requests, SharedRequests};
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use core::sync::atomic::{AtomicI64, Ordering};
 use filesystem::{Clock, Found, NodeKind, Timestamp};
 use libsys::block::Disk;
 use libsys::env::Env;
+use libsys::protocol::namespace::DISKS_PARAMETER;
 use libsys::service::{self, StartError};
 use libsys::time;
-
-/// The service whose disks are mounted.
-const BLOCK: &str = "block";
 
 /// Seconds from 1970 to the start of the machine.
 static BOOT: AtomicI64 = AtomicI64::new(0);
@@ -42,9 +41,10 @@ pub fn mebibytes(env: &Env, name: &str, default: u64) -> service::Result<u64> {
     Ok(number << 20)
 }
 
-/// The disk that the session `device` is of. Without it the server ends, and says why.
+/// The disk that the session `device` is of, of the service that the parameter [`DISKS_PARAMETER`] names. Without it the server ends, and says why.
 pub fn open_disk(env: &Env) -> service::Result<SharedRequests> {
-    let disk = Disk::open(env.take_session("device")?, BLOCK, env.account());
+    let service: String = env.require(DISKS_PARAMETER)?;
+    let disk = Disk::open(env.take_session("device")?, &service, env.account());
     let disk =
         disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
     Ok(Requests::new(Box::new(MachineDisk::new(disk))))

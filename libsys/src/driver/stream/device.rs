@@ -19,7 +19,8 @@ pub trait StreamDevice: Sized {
     /// Finds the device and makes it ready.
     fn start(env: &Env) -> Result<Self>;
 
-    /// Moves what the device has received into a ring that may be full. Error: `BadState` (the ring makes no sense).
+    /// Moves what the device has received into a ring that may be full. What is taken out of the device is lost if the driver dies before it is in the
+    /// ring: [`Ports::drain`](crate::Ports::drain) does both at once. Error: `BadState` (the ring makes no sense).
     fn receive(&mut self, input: &StreamRing) -> Done<Received>;
 
     /// Moves from a ring into the device what that takes now, and returns how many bytes. Error: as [`StreamDevice::receive`].
@@ -84,22 +85,23 @@ pub(super) struct Exchanged {
 }
 
 /// Moves what can be moved, and leaves the device such that it interrupts when more can be: when it has input and there
-/// is room for it, when it can send and there is output. `enabled`: for which of both it interrupts.
+/// is room for it, when it can send and there is output. `enabled`: for which of both it interrupts. Without `receives`, input stays with the device.
 pub(super) fn exchange<D: StreamDevice>(
     device: &mut D,
     enabled: &mut Option<(bool, bool)>,
+    receives: bool,
     input: &StreamRing,
     output: &StreamRing,
 ) -> Exchanged {
     let mut done = Exchanged::default();
     let mut round = || -> Done<bool> {
-        let received = device.receive(input)?;
+        let received = if receives { device.receive(input)? } else { Received::default() };
         done.received += received.bytes;
         done.overruns += u64::from(received.has_overrun);
         if output.available() > 0 {
             done.sent += device.send(output)?;
         }
-        let wanted = (input.room() > 0, output.available() > 0);
+        let wanted = (receives && input.room() > 0, output.available() > 0);
         if *enabled != Some(wanted) {
             device.enable(wanted.0, wanted.1)?;
             *enabled = Some(wanted);

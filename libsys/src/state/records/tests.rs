@@ -196,3 +196,41 @@ fn replies_fit_as_long_as_there_is_the_reserve() {
     assert!(clients > 1);
     assert_eq!(records.put_bytes(RecordKey::new(1, 0), &[]), Err(Full));
 }
+
+#[test]
+fn a_client_has_so_many_lanes_and_no_more() {
+    use crate::client::Key;
+    use crate::state::replies::{KeptReply, Known, ReplyKey};
+    let memory = Dying::new();
+    let mut records = open(&memory);
+    let key = |lane: u64| ReplyKey { badge: 1, client: 7, key: Key { lane, sequence: 100 + lane } };
+    for lane in 0..100 {
+        let reply =
+            KeptReply { header: Default::default(), words: [lane; _], handles: [Handle::NONE; _], payload: vec![] };
+        records.stage_reply(&key(lane), &reply).expect("no handles");
+        records.commit();
+    }
+    let is_known = |lane: &u64| matches!(records.reply_to(&key(*lane)), Known::Answered(_));
+    assert_eq!(
+        (0..100).filter(is_known).collect::<Vec<u64>>(),
+        (36..100).collect::<Vec<u64>>(),
+        "the oldest have gone"
+    );
+    records.forget_replies(1, 7);
+    records.commit();
+    assert!((0..100).all(|lane| records.reply_to(&key(lane)) == Known::New));
+}
+
+#[test]
+fn what_is_staged_can_be_amended() {
+    let memory = Dying::new();
+    let mut records = open(&memory);
+    let key = RecordKey::new(1, 5);
+    assert!(!records.amend(key, b"none"));
+    records.put_bytes(key, b"first").expect("room");
+    records.put_bytes(key, b"other").expect("room");
+    assert!(records.amend(key, b"third") && !records.amend(key, b"longer than it"));
+    records.commit();
+    assert_eq!(open(&memory).bytes_of(key).as_deref(), Some(&b"third"[..]));
+    assert!(!records.amend(key, b"fifth"), "it is committed");
+}

@@ -19,11 +19,16 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
         let words: alloc::vec::Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words[..] {
             [name] | [name, "statistics"] => statistics(name, out)?,
-            [name, "rescan"] => disks::connect()?.rescan(name).map_err(|error| disks::refused(name, error))?,
+            [name, "rescan"] => {
+                disks::service_of(name)?.disks.rescan(name).map_err(|error| disks::refused(name, error))?
+            }
             [name, "scheduler", word] => {
                 let scheduler: Scheduler =
                     word.parse().map_err(|()| Failure::Usage(format!("`{word}` is no scheduler")))?;
-                disks::connect()?.set_scheduler(name, scheduler).map_err(|error| disks::refused(name, error))?;
+                disks::service_of(name)?
+                    .disks
+                    .set_scheduler(name, scheduler)
+                    .map_err(|error| disks::refused(name, error))?;
             }
             _ => return Err(Failure::Usage("a disk, and what to do with it".into())),
         }
@@ -32,7 +37,7 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
 }
 
 fn statistics(name: &str, out: &mut Output) -> Result<(), Failure> {
-    let counts = disks::connect()?.statistics(name).map_err(|error| disks::refused(name, error))?;
+    let counts = disks::service_of(name)?.disks.statistics(name).map_err(|error| disks::refused(name, error))?;
     writeln!(out, "{:<8} {:>10} {:>12} {:>8} {:>8} {:>10}", "", "REQUESTS", "SECTORS", "MERGED", "FAILED", "MEAN us")?;
     line(out, "reads", counts.reads)?;
     line(out, "writes", counts.writes)?;

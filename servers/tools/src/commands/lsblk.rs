@@ -18,7 +18,7 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
         if !arguments.is_empty() {
             return Err(tools::Failure::Usage("it takes no arguments".into()));
         }
-        let all = disks::list(&disks::connect()?)?;
+        let all = disks::list()?;
         writeln!(out, "{:<14} {:>8} RO SCHED    TYPE  ABOUT", "NAME", "SIZE")?;
         for (index, one) in all.iter().enumerate() {
             let is_last = all.get(index + 1).is_none_or(|next| next.part_of.is_none());

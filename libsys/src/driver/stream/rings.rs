@@ -1,0 +1,264 @@
+//! The rings of a stream device: whose they are at the moment, what former ones have left in them, and what the next incarnation has to know.
+//!
+//! All of it is one record. Bytes that this side puts in or takes out are staged first, and published when the record tells of it.
+
+use super::ring::{KeptRing, StreamRing};
+use crate::protocol::character::CharacterError;
+use crate::service::{Result, StartError};
+use crate::state::{Full, Keepsake, RecordKey, Records, Retained};
+use crate::wire::Shared;
+use crate::{Account, Channel};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Rings of former clients with something left, at most, of each kind.
+const MOST_LEFT: usize = 4;
+
+/// Bytes that are moved at once from a ring of before to the one of now.
+const PART: usize = 1024;
+
+/// Input and output.
+#[derive(Debug)]
+struct Pair {
+    input: StreamRing,
+    output: StreamRing,
+}
+
+/// Who has attached rings.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) badge: u64,
+    channel: Retained<Channel>,
+    bits: u64,
+}
+
+impl Owner {
+    /// Tells that something has moved.
+    pub(super) fn signal(&self) {
+        // A client that cannot be signalled is dead: it attaches again when it lives again.
+        let _ = self.channel.signal(self.bits);
+    }
+}
+
+/// All rings.
+#[derive(Debug)]
+pub(super) struct Rings {
+    own: Pair,
+    /// In use in place of the own ones, also when who attached them is gone.
+    attached: Option<Pair>,
+    owner: Option<Owner>,
+    /// Input that is to be read before anything new is received, and output that goes first, besides what is in the own ones.
+    left_inputs: VecDeque<StreamRing>,
+    left_outputs: VecDeque<StreamRing>,
+    staged: Option<Kept>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    own: [KeptRing; 2],
+    attached: Option<[KeptRing; 2]>,
+    owner: Option<(u64, Keepsake, u64)>,
+    left_inputs: Vec<KeptRing>,
+    left_outputs: Vec<KeptRing>,
+}
+
+impl Rings {
+    /// Those of the incarnation before, as far as they make sense, or new ones.
+    pub(super) fn recover(key: RecordKey, records: &mut Records, account: &Account) -> Result<Rings> {
+        let kept: Option<Kept> = records.get(key);
+        let pair = |[input, output]: [KeptRing; 2]| -> Option<Pair> {
+            Some(Pair { input: StreamRing::recover(input)?, output: StreamRing::recover(output)? })
+        };
+        let all = |kept: &[KeptRing]| kept.iter().copied().filter_map(StreamRing::recover).collect();
+        let own = match kept.as_ref().and_then(|kept| pair(kept.own)) {
+            Some(own) => own,
+            None => Pair { input: StreamRing::own(account, records)?, output: StreamRing::own(account, records)? },
+        };
+        let owner = kept
+            .as_ref()
+            .and_then(|kept| kept.owner)
+            .and_then(|(badge, channel, bits)| Some(Owner { badge, channel: Retained::recover(channel).ok()?, bits }));
+        let attached = kept.as_ref().and_then(|kept| kept.attached).and_then(pair);
+        let (left_inputs, left_outputs) =
+            kept.as_ref().map(|kept| (all(&kept.left_inputs), all(&kept.left_outputs))).unwrap_or_default();
+        let owner = owner.filter(|_| attached.is_some());
+        let mut rings = Rings { own, attached, owner, left_inputs, left_outputs, staged: kept };
+        rings.stage(key, records).map_err(|Full| StartError::Device("its state is too small"))?;
+        Ok(rings)
+    }
+
+    fn current(&self) -> &Pair {
+        self.attached.as_ref().unwrap_or(&self.own)
+    }
+
+    /// Where input goes.
+    pub(super) fn input(&self) -> &StreamRing {
+        &self.current().input
+    }
+
+    /// Where output is put.
+    pub(super) fn output(&self) -> &StreamRing {
+        &self.current().output
+    }
+
+    /// Where output is taken from: what was left goes first.
+    pub(super) fn first_output(&self) -> &StreamRing {
+        let own = &self.own.output;
+        if self.attached.is_some() && own.available() > 0 {
+            return own;
+        }
+        self.left_outputs.front().unwrap_or(self.output())
+    }
+
+    /// Forgets output rings of before that are empty.
+    pub(super) fn drop_empty_outputs(&mut self, records: &mut Records) {
+        drop_empty(&mut self.left_outputs, records);
+    }
+
+    /// Drops all output.
+    pub(super) fn drop_output(&mut self, records: &mut Records) {
+        self.left_outputs.drain(..).for_each(|ring| ring.release(records));
+        for ring in [&self.own.output, self.output()] {
+            while ring.take(&mut [0; 256]) > 0 {}
+        }
+    }
+
+    /// Drops all input.
+    pub(super) fn drop_input(&mut self, records: &mut Records) {
+        self.left_inputs.drain(..).for_each(|ring| ring.release(records));
+        for ring in [&self.own.input, self.input()] {
+            ring.stage_taken(usize::MAX);
+        }
+    }
+
+    /// Who has attached the rings.
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    fn left_input(&self) -> Option<&StreamRing> {
+        let own = Some(&self.own.input).filter(|own| self.attached.is_some() && own.available() > 0);
+        own.or(self.left_inputs.front())
+    }
+
+    /// Whether there is input of before that has to go first.
+    pub(super) fn has_left_input(&self) -> bool {
+        self.left_input().is_some()
+    }
+
+    /// Stages that input of before goes where input goes now: whether some does.
+    pub(super) fn forward(&mut self, records: &mut Records) -> bool {
+        drop_empty(&mut self.left_inputs, records);
+        let Some(from) = self.left_input() else { return false };
+        let bytes = from.stage_taken(PART.min(self.input().room()));
+        self.input().stage(&bytes);
+        !bytes.is_empty()
+    }
+
+    /// Uses a client's rings from now on. Errors: those of [`StreamRing::shared`]; nothing has changed then.
+    pub(super) fn attach(
+        &mut self,
+        (input, output): (Shared, Shared),
+        (badge, channel, bits): (u64, Channel, u64),
+        records: &mut Records,
+    ) -> core::result::Result<(), CharacterError> {
+        let input = StreamRing::shared(input, records)?;
+        let output = match StreamRing::shared(output, records) {
+            Ok(output) => output,
+            Err(error) => {
+                input.release(records);
+                return Err(error);
+            }
+        };
+        let channel = match Retained::keep(channel, records) {
+            Ok(channel) => channel,
+            Err(_) => {
+                [input, output].into_iter().for_each(|ring| ring.release(records));
+                return Err(CharacterError::Device);
+            }
+        };
+        if let Some(former) = self.owner.replace(Owner { badge, channel, bits }) {
+            former.channel.release(records);
+        }
+        let pair = match self.attached.take() {
+            None => Pair { input, output },
+            Some(former) => Pair {
+                input: replace(former.input, input, &mut self.left_inputs, records),
+                output: replace(former.output, output, &mut self.left_outputs, records),
+            },
+        };
+        self.attached = Some(pair);
+        Ok(())
+    }
+
+    /// Whoever attached the rings is gone; what is in them stays.
+    pub(super) fn detach(&mut self, badge: u64, records: &mut Records) -> bool {
+        let former = self.owner.take_if(|owner| owner.badge == badge);
+        former.map(|former| former.channel.release(records)).is_some()
+    }
+
+    /// Gives up the rings that make no sense any more: whether these were a client's.
+    pub(super) fn give_up(&mut self, records: &mut Records) -> bool {
+        if let Some(left) = self.left_outputs.pop_front() {
+            left.release(records);
+            return true;
+        }
+        if let Some(former) = self.owner.take() {
+            former.channel.release(records);
+        }
+        let Some(Pair { input, output }) = self.attached.take() else { return false };
+        [input, output].into_iter().for_each(|ring| ring.release(records));
+        true
+    }
+
+    /// Shows others what was staged; whether there was something.
+    pub(super) fn publish(&self) -> bool {
+        let pairs = [Some(&self.own), self.attached.as_ref()].into_iter().flatten();
+        let left = self.left_inputs.iter();
+        let all = pairs.flat_map(|pair| [&pair.input, &pair.output]).chain(left);
+        all.fold(false, |moved, ring| ring.publish() | moved)
+    }
+
+    /// Stages the record, if it has changed.
+    pub(super) fn stage(&mut self, key: RecordKey, records: &mut Records) -> core::result::Result<(), Full> {
+        let pair = |pair: &Pair| [pair.input.kept(), pair.output.kept()];
+        let kept = Kept {
+            own: pair(&self.own),
+            attached: self.attached.as_ref().map(pair),
+            owner: self.owner.as_ref().map(|owner| (owner.badge, owner.channel.keepsake(), owner.bits)),
+            left_inputs: self.left_inputs.iter().map(StreamRing::kept).collect(),
+            left_outputs: self.left_outputs.iter().map(StreamRing::kept).collect(),
+        };
+        if self.staged.as_ref() != Some(&kept) {
+            records.put(key, &kept)?;
+            self.staged = Some(kept);
+        }
+        Ok(())
+    }
+}
+
+/// Releases rings from the front on that have nothing left.
+fn drop_empty(left: &mut VecDeque<StreamRing>, records: &mut Records) {
+    while left.front().is_some_and(|ring| ring.available() == 0)
+        && let Some(empty) = left.pop_front()
+    {
+        empty.release(records);
+    }
+}
+
+/// The ring that is used from now on; what the former one still has goes to `left`.
+fn replace(former: StreamRing, new: StreamRing, left: &mut VecDeque<StreamRing>, records: &mut Records) -> StreamRing {
+    if former.is_same(&new) {
+        new.release(records);
+        former.reset();
+        return former;
+    }
+    left.push_back(former);
+    if left.len() > MOST_LEFT
+        && let Some(oldest) = left.pop_front()
+    {
+        oldest.release(records);
+    }
+    new
+}
