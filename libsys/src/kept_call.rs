@@ -21,7 +21,7 @@ impl KeptCall {
     }
 
     /// Makes it the thread's current call again. Errors: `BadState` (another is current: the call stays kept, and is abandoned
-    /// with the handle), `CallerGone`.
+    /// with the handle), `CallerGone` (it was parked).
     pub fn resume(self) -> Result<(), Error> {
         sys::call_resume(self.0)?;
         self.into_handle();

@@ -138,7 +138,7 @@ fn a_file_in_a_file_is_written_while_servers_die() {
             text += &shell.run(&format!("sleep 0.1; service kill {victim}")).unwrap();
         }
         text += &shell.run("wait").unwrap();
-        assert!(text.contains("written: 20 MiB"), "{victim}: {text}\n{}", shell.run("log").unwrap());
+        assert!(text.contains("written: 20 MiB"), "{victim}: {text}\n{}", shell.run("dmesg").unwrap());
         shell.check("storage verify /mnt/below/large 20 5", 0, &["verified"]).unwrap();
     }
     shell.check("umount /mnt/below && losetup -d loop0 && umount /mnt", 0, &[]).unwrap();

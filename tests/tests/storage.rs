@@ -265,7 +265,7 @@ fn through_deaths(bus: Bus, victim: &str) {
             text += &shell.run(&format!("sleep 0.1; service kill {victim}")).unwrap();
         }
         text += &shell.run("wait").unwrap();
-        assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{victim}: {text}\n{}", shell.run("log").unwrap());
+        assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{victim}: {text}\n{}", shell.run("dmesg").unwrap());
     }
     shell.check("storage umount /mnt", 0, &[]).unwrap();
     drop(shell);

@@ -66,7 +66,7 @@ syscalls! {
     /// Error: `CallerGone`.
     CallReply = 6;
     /// Makes a kept call the current one again; consumes the handle. a0: Call.
-    /// Errors: `BadState` (another is current), `CallerGone`.
+    /// Errors: `BadState` (another is current), `CallerGone` (of a parked call). Other work for a caller that left goes on, until it is answered.
     CallResume = 7;
     /// Says that work on a call goes on: its age starts anew. a0: Call, or none for the current one.
     CallProgress = 8;

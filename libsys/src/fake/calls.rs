@@ -50,7 +50,8 @@ pub(super) fn system_call(state: &mut Held, who: Who, call: Syscall, r: &mut Reg
             if state.current.contains_key(&who.thread) {
                 return Err(Error::BadState);
             }
-            let gone = state.calls.get(&number).is_none_or(|call| call.orphan);
+            // Nothing was done for a parked call; else the work goes on, and the answer reaches nobody.
+            let gone = state.calls.get(&number).is_none_or(|call| call.orphan && call.state == CallState::Parked);
             if !gone {
                 state.calls.get_mut(&number).expect("found above").state = CallState::Current(who);
                 state.current.insert(who.thread, number);

@@ -181,7 +181,7 @@ pub fn call_reply(call: Handle, header: Header, words: Words) -> Result<(), Erro
     check(message(Syscall::CallReply, call.0, header.0, words).0)
 }
 
-/// Makes a kept call the current one; the handle is gone. Errors: `BadState` (another is current), `CallerGone`.
+/// Makes a kept call the current one; the handle is gone. Errors: `BadState` (another is current), `CallerGone` (it was parked).
 pub fn call_resume(call: Handle) -> Result<(), Error> {
     check(brief(Syscall::CallResume, call.0, 0))
 }

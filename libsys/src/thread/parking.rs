@@ -81,8 +81,9 @@ pub(crate) fn receive(channel: Handle, deadline: Option<u64>) -> Result<u64, Err
     }
     let call = sys::call_keep()?;
     let result = sys::receive_signals(channel, deadline);
-    // If the caller is gone, the call is nobody's any more, and the answer to it says so.
-    let _ = sys::call_resume(call);
+    // Also where the caller is gone: then the answer says so.
+    let resumed = sys::call_resume(call);
+    debug_assert!(resumed.is_ok(), "{resumed:?}");
     result
 }
 

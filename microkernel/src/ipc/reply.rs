@@ -172,37 +172,48 @@ fn orphan_over(kernel: &Kernel, server: &Object<Process>, process: &Object<Proce
     dispatch_blocked(kernel, server);
 }
 
-/// Makes a handle of the current call. Returns its number.
+/// Makes a handle of the current call. Returns its number. Where the caller has left the server is told so, as of any kept call.
 ///
 /// # Errors
-/// `BadState`, `CallerGone`, `NoSlot`, `AccountExhausted`: the call stays current, but for `CallerGone`.
+/// `BadState`, `NoSlot`, `AccountExhausted`: the call stays current.
 pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
     let server = thread.process.get(kernel);
-    if thread.orphan.is_some() {
-        end_current_orphan(kernel, thread);
-        return Err(Error::CallerGone);
-    }
-    let client = thread.current.get(kernel).ok_or(Error::BadState)?;
-    client.leave_fast_path(kernel);
-    let channel = client.called_channel(kernel).expect("a caller has a channel");
-    let call = Call::new(client.to_ref(), server.to_ref(), channel.to_ref());
+    let client = thread.current.get(kernel);
+    let channel = match client {
+        Some(client) => {
+            client.leave_fast_path(kernel);
+            client.called_channel(kernel).expect("a caller has a channel")
+        }
+        None => thread.serving.get(kernel).filter(|_| thread.orphan.is_some()).ok_or(Error::BadState)?,
+    };
+    let call = Call::new(client.map(Object::to_ref), server.to_ref(), channel.to_ref());
     let call = slab::create(kernel, &server.account, call)?;
     let handle = flight::land_new(kernel, server, AnyRef::new(call.clone()), 0)?;
     call.handle.set(handle);
     thread.current.set(None);
     stop_serving(kernel, thread);
-    client.server.clear();
-    client.state.set(State::Kept);
-    client.kept.set(Some(call.clone()));
-    channel.kept.push_back(call.clone());
-    server.kept.push_back(call);
+    if let Some(client) = client {
+        client.server.clear();
+        client.state.set(State::Kept);
+        client.kept.set(Some(call.clone()));
+        channel.kept.push_back(call.clone());
+        server.kept.push_back(call);
+    } else if let Some(process) = thread.orphan.take() {
+        let key = thread.in_orphans.key.get();
+        process.orphan_threads.remove(thread);
+        process.orphan_calls.insert(call.clone(), key);
+        server.kept_orphans.insert(call.clone(), key);
+        call.orphan.set(Some(process));
+        channel.withdrawn.push_back(call);
+        receive::wake_receiver(kernel, channel);
+    }
     Ok(handle)
 }
 
-/// Makes a kept call current again.
+/// Makes a kept call current again; where its caller has left, what is done for that goes on, until it is answered.
 ///
 /// # Errors
-/// `BadHandle`, `WrongKind`, `Denied`, `BadState`, `CallerGone` (the handle is consumed).
+/// `BadHandle`, `WrongKind`, `Denied`, `BadState`, `CallerGone` (of a parked call; the handle is consumed).
 pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Result<(), Error> {
     let server = thread.process.get(kernel);
     let call: &Object<Call> = server.handles.get(kernel, handle, Rights::MANAGE)?;
@@ -211,9 +222,20 @@ pub fn resume(kernel: &Kernel, thread: &Object<Thread>, handle: Handle) -> Resul
     }
     let must_wait =
         call.parked.get() && call.client.get(kernel).is_some_and(|client| !may_deliver(kernel, server, client));
-    let (client, channel) = (release_kept(kernel, call), call.channel.get(kernel));
+    let channel = call.channel.get(kernel);
+    thread.serving.set(Some(channel.to_ref()));
+    if let Some(process) = call.orphan.take() {
+        let key = call.in_orphans.key.get();
+        process.orphan_calls.remove(call);
+        server.kept_orphans.remove(call);
+        process.orphan_threads.insert(thread.to_ref(), key);
+        thread.orphan.set(Some(process));
+    }
+    let client = release_kept(kernel, call);
     flight::close(kernel, server, handle)?;
-    let client = client.ok_or(Error::CallerGone)?;
+    let Some(client) = client else {
+        return if thread.orphan.is_some() { Ok(()) } else { Err(Error::CallerGone) };
+    };
     if must_wait && !channel.closed.get() {
         // A suspect has to be alone: nothing was done for a parked call, so it is delivered anew when its turn comes.
         server.active_calls.set(server.active_calls.get() - 1);

@@ -27,9 +27,9 @@ pub struct Call {
 
 impl Call {
     /// A call that was just kept.
-    pub(crate) fn new(client: Ref<Thread>, server: Ref<Process>, channel: Ref<Channel>) -> Call {
+    pub(crate) fn new(client: Option<Ref<Thread>>, server: Ref<Process>, channel: Ref<Channel>) -> Call {
         Call {
-            client: Slot::with(client),
+            client: client.map_or_else(Slot::empty, Slot::with),
             server,
             channel,
             orphan: Slot::empty(),

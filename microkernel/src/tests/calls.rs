@@ -238,8 +238,8 @@ fn current_and_ended() {
     assert_eq!(pair.world.sys(pair.server, Syscall::CallAbandon, &[0]), OK);
     pair.ended(Error::Abandoned);
 
-    // An orphan: until the thread answers, abandons, or tries to keep it.
-    for number in [Syscall::Reply, Syscall::CallAbandon, Syscall::CallKeep, Syscall::ReplyReceive] {
+    // An orphan: until the thread answers or abandons it.
+    for number in [Syscall::Reply, Syscall::CallAbandon, Syscall::ReplyReceive] {
         let mut pair = Pair::current(Class::Fail);
         assert_eq!(pair.world.cancel(pair.client), OK);
         pair.ended(Error::Unknown);
@@ -284,8 +284,8 @@ fn kept_and_ended() {
         assert_eq!(pair.world.sys(pair.server, number, &[call]), OK);
         pair.ended(Error::Abandoned);
     }
-    // Whose caller left: withdrawn, and an orphan until it is answered, resumed, abandoned or closed.
-    for number in [Syscall::CallReply, Syscall::CallResume, Syscall::CallAbandon, Syscall::HandleClose] {
+    // Whose caller left: withdrawn, and an orphan until it is answered, abandoned or closed.
+    for number in [Syscall::CallReply, Syscall::CallAbandon, Syscall::HandleClose] {
         for dies in [false, true] {
             let (mut pair, call) = Pair::kept(Class::Fail);
             if dies {
@@ -298,12 +298,53 @@ fn kept_and_ended() {
             pair.gets_withdrawn(call);
             assert_eq!(pair.world.sys(pair.server, Syscall::CallPark, &[call]), Error::CallerGone as u64);
             assert_eq!(pair.world.sys(pair.server, Syscall::CallProgress, &[call]), Error::CallerGone as u64);
-            let ends = matches!(number, Syscall::CallReply | Syscall::CallResume);
-            let expected = if ends { Error::CallerGone as u64 } else { OK };
+            let expected = if number == Syscall::CallReply { Error::CallerGone as u64 } else { OK };
             assert_eq!((pair.world.sys(pair.server, number, &[call, 0]), pair.orphans()), (expected, 0));
             assert_eq!(pair.world.sys(pair.server, Syscall::HandleInspect, &[call]), Error::BadHandle as u64);
         }
     }
+}
+
+#[test]
+fn work_for_a_caller_that_left_goes_on_through_waits() {
+    // It leaves while the server waits for something, with the call kept; and before that.
+    for leaves_first in [false, true] {
+        let mut pair = Pair::new(1);
+        pair.call(Class::Fail);
+        assert_eq!(pair.receive(), DELIVERED);
+        let own = pair.world.channel(pair.server_process);
+        for _ in 0..2 {
+            if leaves_first {
+                pair.world.kill(pair.client_process, ExitReason::Killed);
+            }
+            assert_eq!(pair.world.sys(pair.server, Syscall::CallKeep, &[]), OK);
+            let call = pair.world.result(pair.server, 0);
+            let held = pair.world.held[own];
+            assert_eq!(pair.world.sys(0, Syscall::Signal, &[held, 1]), OK);
+            assert_eq!(pair.world.receive(pair.server, own), OK);
+            if !leaves_first {
+                pair.world.kill(pair.client_process, ExitReason::Killed);
+            }
+            assert_eq!(pair.orphans(), 1);
+            assert_eq!(pair.world.sys(pair.server, Syscall::CallResume, &[call]), OK);
+            assert_eq!(pair.orphans(), 1);
+        }
+        assert_eq!((pair.world.reply(pair.server), pair.orphans()), (Error::CallerGone as u64, 0));
+        assert_eq!(pair.world.p(pair.server_process).active_calls.get(), 0);
+    }
+}
+
+#[test]
+fn a_call_that_is_kept_when_its_caller_left_is_withdrawn() {
+    let mut pair = Pair::new(1);
+    pair.call(Class::Fail);
+    assert_eq!(pair.receive(), DELIVERED);
+    assert_eq!(pair.world.cancel(pair.client), OK);
+    assert_eq!(pair.world.sys(pair.server, Syscall::CallKeep, &[]), OK);
+    let call = pair.world.result(pair.server, 0);
+    pair.gets_withdrawn(call);
+    assert_eq!(pair.world.sys(pair.server, Syscall::CallReply, &[call, 0]), Error::CallerGone as u64);
+    assert_eq!(pair.orphans(), 0);
 }
 
 #[test]
