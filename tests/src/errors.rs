@@ -44,6 +44,9 @@ impl HostError {
     }
 }
 
+/// Flushes that fail, at most: QEMU flushes too when it takes the faults away, so they must come to an end.
+const FLUSHES: usize = 32;
+
 /// A disk of a running machine whose requests can be made to fail. Its image is raw.
 #[derive(Debug)]
 pub struct FailingDisk {
@@ -58,7 +61,7 @@ impl FailingDisk {
         FailingDisk { index, faults: 0 }
     }
 
-    /// From now on such requests fail: those that touch `sector`, or all of them.
+    /// From now on such requests fail: those that touch `sector`, or all of them; of flushes the next [`FLUSHES`].
     ///
     /// # Errors
     /// QEMU refuses.
@@ -69,8 +72,14 @@ impl FailingDisk {
         if let Some(sector) = sector {
             rule["sector"] = json!(sector);
         }
+        let rules = if requests == Requests::Flushes {
+            rule["once"] = json!(true);
+            vec![rule; FLUSHES]
+        } else {
+            vec![rule]
+        };
         let file = Disk::file_node(self.index);
-        let blkdebug = json!({ "driver": "blkdebug", "node-name": node, "image": file, "inject-error": [rule] });
+        let blkdebug = json!({ "driver": "blkdebug", "node-name": node, "image": file, "inject-error": rules });
         qmp.execute("blockdev-add", blkdebug).context("the faults")?;
         self.stand_on(qmp, &node)
     }
@@ -80,7 +89,14 @@ impl FailingDisk {
     /// # Errors
     /// QEMU refuses.
     pub fn mend(&mut self, qmp: &mut Qmp) -> Result<()> {
-        self.stand_on(qmp, &Disk::file_node(self.index))
+        let file = Disk::file_node(self.index);
+        let mut result = self.stand_on(qmp, &file);
+        for _ in 0..FLUSHES {
+            if result.is_err() {
+                result = self.stand_on(qmp, &file);
+            }
+        }
+        result
     }
 
     fn stand_on(&self, qmp: &mut Qmp, node: &str) -> Result<()> {
