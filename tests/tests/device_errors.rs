@@ -142,5 +142,6 @@ fn errors_below_fat_are_errors_of_its_files() {
     for (bus, disk) in BUSES {
         let image = fat(48);
         drop(mounted(bus, disk, &image));
+        image.check_fat().unwrap();
     }
 }

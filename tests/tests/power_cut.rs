@@ -10,7 +10,7 @@ use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use images::{DiskBus, Machine};
-use tests::{DiskImage, Layout, Shell, exec, machine};
+use tests::{DiskImage, Layout, Shell, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -75,7 +75,9 @@ fn recover(machine: &Machine, mount: &str) -> Promises {
     let commands = format!(
         "{mount} && storage tree /mnt && storage write /mnt/after 1 && storage remove /mnt/after && storage umount /mnt"
     );
-    let text = exec(machine, &commands).unwrap();
+    let mut shell = Shell::boot(machine).unwrap();
+    let (text, status) = shell.status(&commands).unwrap();
+    assert_eq!(status, 0, "{text}\n{}", shell.run("dmesg").unwrap());
     let files = text.lines().filter_map(|line| match line.split_whitespace().collect::<Vec<&str>>()[..] {
         ["f", name, bytes, hash] => Some((name.to_string(), (bytes.parse().unwrap(), hash.to_string()))),
         _ => None,
