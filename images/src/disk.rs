@@ -51,6 +51,16 @@ impl Disk {
         self
     }
 
+    /// What QEMU calls the disk number `index` of a machine, from 0, among the nodes of its block layer.
+    pub fn node(index: usize) -> String {
+        format!("image{index}")
+    }
+
+    /// What QEMU calls the node with that disk's file, below [`Disk::node`].
+    pub fn file_node(index: usize) -> String {
+        format!("file{index}")
+    }
+
     /// QEMU's arguments for this disk as number `index`; `controller` is the number of the NVMe disk before it, if there is one.
     fn arguments(&self, index: usize, controller: Option<usize>, pci: bool) -> Result<Vec<String>> {
         let path = self
@@ -75,7 +85,12 @@ impl Disk {
         self.properties.iter().for_each(|property| device += &format!(",{property}"));
         Ok(vec![
             "-drive".to_string(),
-            format!("if=none,id=disk{index},format={format},readonly={read_only},file={}", path.replace(',', ",,")),
+            format!(
+                "if=none,id=disk{index},node-name={},format={format},readonly={read_only},file.node-name={},file={}",
+                Disk::node(index),
+                Disk::file_node(index),
+                path.replace(',', ",,")
+            ),
             "-device".to_string(),
             device,
         ])

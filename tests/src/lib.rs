@@ -16,6 +16,7 @@
 //!
 //! Every machine is bounded in time and gone when the test ends, also when it fails.
 
+mod errors;
 mod services;
 mod shell;
 mod volume;
@@ -25,9 +26,10 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
+pub use errors::{FailingDisk, HostError, Requests};
 pub use services::{archive_with_services, machine_with_archive};
 pub use shell::{PROMPT, Shell};
-pub use volume::{DiskImage, Layout};
+pub use volume::{DiskImage, Layout, Overlay};
 
 /// Numbers of processors that a test of the kernel runs on.
 pub const CPUS: [u32; 3] = [1, 2, 4];

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use images::host_program;
 use images::progress::Progress;
+use images::{Disk, host_program};
 
 /// Debian's packages of the tools: for ext2, ext3 and ext4, for FAT, and for files on FAT.
 const EXT_TOOLS: &str = "e2fsprogs";
 const FAT_TOOLS: &str = "dosfstools";
 const FAT_FILES: &str = "mtools";
+
+/// That of the tool for disk images of QEMU.
+const IMAGE_TOOLS: &str = "qemu-utils";
 
 /// Where a partition begins, in bytes.
 const PARTITION: u64 = 1 << 20;
@@ -99,6 +102,23 @@ impl DiskImage {
         self.folder.path().join("disk.img")
     }
 
+    /// A disk with this image, to be connected to a machine.
+    pub fn disk(&self) -> Disk {
+        Disk::new(self.file())
+    }
+
+    /// A layer over the image that takes all writes from now on. There is one at a time.
+    ///
+    /// # Errors
+    /// `qemu-img` is not there and cannot be installed, or fails.
+    pub fn overlay(&self) -> Result<Overlay> {
+        let file = self.folder.path().join("overlay.qcow2");
+        let mut command = tool("qemu-img", IMAGE_TOOLS)?;
+        command.args(["create", "-q", "-f", "qcow2", "-o", "cluster_size=4096", "-F", "raw", "-b"]);
+        run(command.arg(self.file()).arg(&file))?;
+        Ok(Overlay { file })
+    }
+
     /// What Skink calls the file system, on the disk with a name.
     pub fn device(&self, disk: &str) -> String {
         let separator = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
@@ -180,6 +200,28 @@ impl DiskImage {
 
     fn debugfs(&self, command: &str) -> Result<()> {
         run(tool("debugfs", EXT_TOOLS)?.args(["-R", command]).arg(self.volume()?)).map(drop)
+    }
+}
+
+/// A layer over a disk's image. QEMU keeps in its memory where its new clusters of 4 KiB are, until the machine flushes the disk.
+#[derive(Debug)]
+pub struct Overlay {
+    file: PathBuf,
+}
+
+impl Overlay {
+    /// A disk with the layer, to be connected to a machine.
+    pub fn disk(&self) -> Disk {
+        Disk::new(&self.file)
+    }
+
+    /// Writes what is in the layer to the image below, and removes the layer.
+    ///
+    /// # Errors
+    /// `qemu-img` fails.
+    pub fn merge(self) -> Result<()> {
+        run(tool("qemu-img", IMAGE_TOOLS)?.args(["commit", "-q", "-f", "qcow2"]).arg(&self.file))?;
+        Ok(fs::remove_file(&self.file)?)
     }
 }
 

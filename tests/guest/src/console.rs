@@ -71,6 +71,14 @@ pub fn print(text: fmt::Arguments<'_>) {
     output.write(&line);
 }
 
+/// Waits until what was written has left the machine.
+pub fn flush() {
+    if let Output::Console(console) = &*OUTPUT.lock() {
+        // Who is not there has nothing left.
+        let _ = console.flush();
+    }
+}
+
 /// Writes a line.
 #[macro_export]
 macro_rules! say {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mount DISK DIRECTORY [ro]`, `umount DIRECTORY [force]` | by the namespace of vfs, whatever is on the disk |
 //! | `tree DIRECTORY` | a line for each name below: kind, path, size, and a hash of the content or the target |
+//! | `skim DIRECTORY` | of at most [`MOST_NAMES`] names below: their status, and at most [`MOST_READ`] bytes of each file; errors are counted |
 //! | `copy FROM TO`, `remove PATH` | trees |
 //! | `write FILE MIB [SEED]`, `verify FILE MIB [SEED]` | a pattern, in pieces of 128 KiB; `write` ends with `fsync` |
 //! | `keep-open FILE COMMAND-WORDS…` | holds the file open while the rest runs as another of these works |
@@ -31,6 +32,10 @@ libsys::main!(run);
 
 /// Bytes of a sequential request.
 const PIECE: usize = 128 * 1024;
+
+/// Bounds of a look at what may be damaged: directories may lead back to themselves, and files may say that they are of any size.
+const MOST_NAMES: usize = 400;
+const MOST_READ: usize = 1 << 20;
 
 /// How long a disk is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,6 +69,12 @@ fn work(words: &[String]) -> Outcome {
         ["umount", directory] => unmount(directory, false),
         ["umount", directory, "force"] => unmount(directory, true),
         ["tree", directory] => tree(directory, ""),
+        ["skim", directory] => {
+            let mut seen = Skimmed::default();
+            skim(directory, &mut seen);
+            say!("skimmed: {} names, {} errors", seen.names, seen.errors);
+            Ok(())
+        }
         ["copy", from, to] => copy(from, to),
         ["remove", path] => remove(path),
         ["write", file, mebibytes] => write(file, number(mebibytes)?, 1),
@@ -192,6 +203,46 @@ fn tree(directory: &str, below: &str) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What a look at a directory found.
+#[derive(Default)]
+struct Skimmed {
+    names: usize,
+    errors: usize,
+}
+
+fn skim(directory: &str, seen: &mut Skimmed) {
+    let Ok(all) = fs::read_dir(directory) else {
+        seen.errors += 1;
+        return;
+    };
+    for entry in all {
+        if seen.names == MOST_NAMES {
+            return;
+        }
+        seen.names += 1;
+        let Ok(entry) = entry else {
+            // The rest of the directory is not to be had.
+            seen.errors += 1;
+            return;
+        };
+        let place = path::join(directory, entry.file_name());
+        let kind = fs::symlink_metadata(&place).map(|status| status.kind());
+        match kind {
+            Ok(fs::NodeKind::Directory) => skim(&place, seen),
+            Ok(fs::NodeKind::File) => seen.errors += usize::from(!can_be_read(&place)),
+            Ok(_) => {}
+            Err(_) => seen.errors += 1,
+        }
+    }
+}
+
+/// Whether the beginning of a file can be read.
+fn can_be_read(file: &str) -> bool {
+    let Ok(open) = File::open(file) else { return false };
+    let mut bytes = vec![0; PIECE];
+    (0..MOST_READ / PIECE).all(|_| open.read(&mut bytes).is_ok())
 }
 
 fn copy(from: &str, to: &str) -> Outcome {
