@@ -16,6 +16,7 @@ use libsys::protocol::FileSystemClient;
 use libsys::protocol::namespace::{DISKS_PARAMETER, MountOptions, NamespaceError};
 use libsys::protocol::registry::{RegistryError, Service, State};
 use libsys::service::{Context, Kept};
+use libsys::state::replies::ReplyKey;
 use libsys::state::{Full, RecordKey, Records};
 use serde::{Deserialize, Serialize};
 
@@ -29,28 +30,6 @@ const MOST_SERVERS: u32 = 1000;
 
 /// How often init is asked again where it dies.
 const ATTEMPTS: u32 = 16;
-
-/// Who waits for a job: the key of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caller {
-    badge: u64,
-    client: u64,
-    lane: u64,
-    sequence: u64,
-}
-
-impl Caller {
-    /// Who calls.
-    pub fn of(cx: &Context) -> Option<Caller> {
-        let key = cx.key()?;
-        Some(Caller { badge: cx.badge(), client: cx.client(), lane: key.lane, sequence: key.sequence })
-    }
-
-    /// Whether who makes this call does not wait for that one any more.
-    fn is_past(&self, former: &Caller) -> bool {
-        self.client == former.client && self.lane == former.lane && self.sequence > former.sequence
-    }
-}
 
 /// A server that starts, to be mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +57,7 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// `None`: nobody waits for it.
-    pub caller: Option<Caller>,
+    pub caller: Option<ReplyKey>,
     pub work: Work,
 }
 
@@ -153,7 +132,7 @@ impl Jobs {
     }
 
     /// Whether a request is under way already: its call has come again.
-    pub fn knows(&self, caller: Option<Caller>) -> bool {
+    pub fn knows(&self, caller: Option<ReplyKey>) -> bool {
         caller.is_some() && self.all.iter().any(|one| one.job.caller == caller)
     }
 
@@ -170,7 +149,7 @@ impl Jobs {
 
 impl Vfs {
     /// A call that came again waits for its job.
-    pub fn adopt(&mut self, caller: Option<Caller>, call: Call) {
+    pub fn adopt(&mut self, caller: Option<ReplyKey>, call: Call) {
         if let Some(one) = self.jobs.all.iter_mut().find(|one| one.job.caller == caller) {
             one.call = Some(call);
         }
@@ -178,9 +157,9 @@ impl Vfs {
     }
 
     /// Whoever makes this call does not wait for his earlier ones.
-    pub fn outdate(&mut self, caller: Option<Caller>) {
+    pub fn outdate(&mut self, caller: Option<ReplyKey>) {
         let Some(caller) = caller else { return };
-        self.give_up(|one| one.job.caller.is_some_and(|former| caller.is_past(&former)));
+        self.give_up(|one| one.job.caller.is_some_and(|former| caller.is_behind(&former)));
     }
 
     /// A process closed a session: it waits for nothing.
@@ -209,7 +188,7 @@ impl Vfs {
     /// Begins to mount what somebody waits for. The first kind is tried first.
     pub fn begin_mount(&mut self, cx: &Context, what: Wanted, options: MountOptions, others: Vec<String>, call: Call) {
         let job = self.free_name(&what.kind).map(|service| Job {
-            caller: Caller::of(cx),
+            caller: cx.request(),
             work: Work::Start(Mounting { service, what, options, others }),
         });
         let records = self.devices.volume().kept();
@@ -221,7 +200,7 @@ impl Vfs {
     }
 
     /// Stages that a server ends.
-    pub fn begin_end(&mut self, caller: Option<Caller>, service: String) -> Result<()> {
+    pub fn begin_end(&mut self, caller: Option<ReplyKey>, service: String) -> Result<()> {
         let job = Job { caller, work: Work::End(service) };
         self.jobs.add(self.devices.volume().kept(), job).map(drop).map_err(|Full| NamespaceError::Exhausted)
     }

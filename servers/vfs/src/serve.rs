@@ -1,7 +1,6 @@
 //! The protocol `namespace`.
 
 use crate::Vfs;
-use crate::jobs::Caller;
 use crate::kept::{KeptMount, MOUNT};
 use crate::mounts::{Mounted, Wanted};
 use crate::namespaces::Root;
@@ -205,7 +204,7 @@ impl Vfs {
         let has_ending = ends.is_some();
         self.counter.advance(self.devices.volume().kept()).map_err(|Full| NamespaceError::Exhausted)?;
         if let Some(service) = ends {
-            self.begin_end(Caller::of(cx), service)?;
+            self.begin_end(cx.request(), service)?;
         }
         let records = self.devices.volume().kept();
         records.remove(RecordKey::new(MOUNT, id));
@@ -279,7 +278,7 @@ impl Namespace for Vfs {
         options: MountOptions,
         reply: Reply<'_, Result<()>>,
     ) {
-        let caller = Caller::of(cx);
+        let caller = cx.request();
         if self.jobs.knows(caller) {
             return reply.keep().map_or((), |call| self.adopt(caller, call));
         }
@@ -312,7 +311,7 @@ impl Namespace for Vfs {
     }
 
     fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions, reply: Reply<'_, Result<()>>) {
-        let caller = Caller::of(cx);
+        let caller = cx.request();
         if !self.jobs.knows(caller) {
             self.outdate(caller);
             match self.take_away(cx, target, options) {
