@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
 use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
 use libsys::service::{Context, Reply};
+use libsys::state::Full;
 use libsys::wire::Shared;
 use libsys::{Channel, Memory, Session, env};
 
@@ -49,6 +50,18 @@ impl BlockServer {
         let found = self.disks.iter().enumerate().find(|(_, known)| known.name == opened.disk);
         let (index, known) = found.ok_or(BlockError::NoSuchDisk)?;
         Ok((opened, index, known))
+    }
+
+    /// A session that leads where this says.
+    fn mint(&mut self, opened: Opened) -> Answer<Session> {
+        let badge = self.promises.open(&mut self.records, opened).map_err(|Full| BlockError::Exhausted)?;
+        let env = env::get();
+        let session = env.channel().mint(badge, env.account()).map_err(|_| {
+            self.promises.close(&mut self.records, badge);
+            BlockError::Exhausted
+        })?;
+        self.aim();
+        Ok(session)
     }
 
     /// Attaches those that waited for a driver.
@@ -112,26 +125,22 @@ impl Disks for BlockServer {
             return Err(BlockError::Busy);
         }
         let (disk, partition, client) = (known.name.clone(), number, cx.client());
-        let badge = self.promises.next_badge();
-        let env = env::get();
-        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
-        self.promises.sessions.push(Opened { badge, disk, partition, start, sectors, write, client });
-        if !self.keep() {
-            self.promises.sessions.pop();
-            return Err(BlockError::Exhausted);
-        }
-        self.aim();
-        Ok(session)
+        self.mint(Opened { badge: 0, disk, partition, start, sectors, write, client })
     }
 
     fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Answer<()> {
-        self.watchers.subscribe(cx, channel, bits);
-        self.watchers.notify_one(cx.badge());
-        Ok(())
+        let kept = self.watchers.subscribe(&mut self.records, cx, channel, bits);
+        self.watchers.notify_one(&mut self.records, cx.badge());
+        kept.map_err(|Full| BlockError::Exhausted)
     }
 
     fn set_scheduler(&mut self, name: &str, scheduler: Scheduler) -> Answer<()> {
         let index = self.find_disk(name)?;
+        let before = core::mem::replace(&mut self.disks[index].scheduler, scheduler);
+        if let Err(Full) = self.keep(index) {
+            self.disks[index].scheduler = before;
+            return Err(BlockError::Exhausted);
+        }
         let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
         live.queue.set_scheduler(scheduler);
         Ok(())
@@ -142,12 +151,12 @@ impl Disks for BlockServer {
         self.rescan_disk(index)
     }
 
-    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Answer<String>>) {
-        self.begin_to_add(&file, path, read_only, reply);
+    fn add_file(&mut self, cx: &Context, file: Session, path: &str, read_only: bool, reply: Reply<'_, Answer<String>>) {
+        self.begin_to_add(cx, file, path, read_only, reply);
     }
 
-    fn remove_file(&mut self, name: &str, reply: Reply<'_, Answer<()>>) {
-        self.begin_to_remove(name, reply);
+    fn remove_file(&mut self, cx: &Context, name: &str, reply: Reply<'_, Answer<()>>) {
+        self.begin_to_remove(cx, name, reply);
     }
 
     fn statistics(&mut self, name: &str) -> Answer<DiskStatistics> {
@@ -182,16 +191,7 @@ impl Block for BlockServer {
             return Err(BlockError::OutOfRange);
         }
         let opened = opened.clone();
-        let badge = self.promises.next_badge();
-        let env = env::get();
-        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
-        self.promises.sessions.push(Opened { badge, ..opened });
-        if !self.keep() {
-            self.promises.sessions.pop();
-            return Err(BlockError::Exhausted);
-        }
-        self.aim();
-        Ok(session)
+        self.mint(opened)
     }
 
     fn attach(
