@@ -173,7 +173,10 @@ fn disks_while(victims: &[&str], cpus: u32, seed: u32) -> Result<()> {
     ensure!(counted.is_some_and(|counted| counted >= REQUESTS), "{counts}");
     shell.check(&format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100)), 0, &[])?;
     let after = in_use(&mut shell, victims)?;
-    ensure!(before == after, "before {before:?}, after {after:?}");
+    if before != after {
+        let more = shell.run("handles nvme-0; handles block")?;
+        return Err(failed(&mut shell, &format!("before {before:?}, after {after:?}\n{more}")));
+    }
     Ok(())
 }
 

@@ -315,11 +315,7 @@ impl BlockServer {
             else {
                 continue;
             };
-            let mut limits = Limits::of(info);
-            limits.sectors = if session.partition == 0 { info.sectors } else { session.sectors };
-            // The table may be of a time when the disk was larger.
-            limits.sectors = limits.sectors.min(info.sectors.saturating_sub(session.start));
-            limits.read_only |= !session.write;
+            let limits = session.limits(info);
             let (badge, partition, start) = (session.badge, session.partition, session.start);
             self.targets.push(Target { badge, disk, partition, start, limits });
         }

@@ -12,6 +12,7 @@
 use crate::partitions::Partition;
 use alloc::string::String;
 use alloc::vec::Vec;
+use libsys::block::Limits;
 use libsys::protocol::block::BlockInfo;
 use libsys::protocol::disks::{PartitionTable, Scheduler};
 use libsys::service::GIVEN;
@@ -73,6 +74,16 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// What can be done with the part of the disk that it leads to, as the driver describes the disk now.
+    pub fn limits(&self, info: &BlockInfo) -> Limits {
+        let mut limits = Limits::of(info);
+        limits.sectors = if self.partition == 0 { info.sectors } else { self.sectors };
+        // The table may be of a time when the disk was larger.
+        limits.sectors = limits.sectors.min(info.sectors.saturating_sub(self.start));
+        limits.read_only |= !self.write;
+        limits
+    }
+
     fn overlaps(&self, start: u64, sectors: u64) -> bool {
         self.start < start.saturating_add(sectors) && start < self.start.saturating_add(self.sectors)
     }

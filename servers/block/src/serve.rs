@@ -1,7 +1,7 @@
 //! The calls.
 
 use crate::live::Live;
-use crate::opened::Opened;
+use crate::opened::{KeptTable, Opened, TABLE};
 use crate::partitions::Partition;
 use crate::{Attaching, BlockServer, DOORBELL, Known, Lent, names};
 use alloc::string::String;
@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
 use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
 use libsys::service::{Context, Reply};
-use libsys::state::Full;
+use libsys::state::{Full, RecordKey};
 use libsys::wire::Shared;
 use libsys::{Channel, Memory, Session, env};
 
@@ -168,17 +168,19 @@ impl Disks for BlockServer {
 
 impl Block for BlockServer {
     fn info(&mut self, cx: &Context) -> Answer<BlockInfo> {
-        let (opened, _, known) = self.opened(cx)?;
-        let live = known.live.as_ref().ok_or(BlockError::NoSuchDisk)?;
-        let target = self.targets.iter().find(|target| target.badge == cx.badge()).ok_or(BlockError::NoSuchDisk)?;
+        let (opened, index, known) = self.opened(cx)?;
+        // Where the driver is about to come back, what it said before.
+        let kept = || self.records.get::<KeptTable>(RecordKey::new(TABLE, index as u64)).map(|kept| kept.info);
+        let info = known.live.as_ref().map(|live| live.info.clone());
+        let mut info = info.or_else(kept).ok_or(BlockError::NoSuchDisk)?;
         let name = match opened.partition {
             0 => known.name.clone(),
             number => names::partition(&known.name, number),
         };
-        let mut info = live.info.clone();
+        let limits = opened.limits(&info);
         info.name = DiskName::Exact(name);
-        info.sectors = target.limits.sectors;
-        info.read_only = target.limits.read_only;
+        info.sectors = limits.sectors;
+        info.read_only = limits.read_only;
         // Where the device cannot, a flush follows.
         info.fua = true;
         info.units = 1;
