@@ -13,9 +13,17 @@ use super::image;
 /// # Errors
 /// A program cannot be read.
 pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
+    archive_with_manifest(|manifest| manifest + services)
+}
+
+/// The boot archive of the system with another manifest, made of the one that it has.
+///
+/// # Errors
+/// A program cannot be read.
+pub fn archive_with_manifest(change: impl FnOnce(String) -> String) -> Result<Vec<u8>> {
     let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
-    archive.manifest(format!("{manifest}{services}").into_bytes());
+    archive.manifest(change(manifest).into_bytes());
     archive.bytes()
 }
 

@@ -600,7 +600,8 @@ impl Disk {
                     self.lookout.incarnation = incarnation;
                     match self.attach() {
                         Ok(()) => {}
-                        // Most likely there is another incarnation by now.
+                        // It died meanwhile, and some of this was said by its next incarnation, which knows nothing of the rest.
+                        Err(_) if self.lookout.look() != Server::Same => self.doorbell = None,
                         Err(DiskError::Refused(BlockError::NotAttached | BlockError::Busy)) if self.begin_anew() => {}
                         Err(error) => {
                             crate::error!("a disk cannot be attached again: {error}");

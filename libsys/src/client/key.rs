@@ -3,15 +3,15 @@
 //! A lane belongs to one thread, and its sequence counts up; the next number in a lane tells the server that the
 //! reply before it has arrived. Numbers start behind those of the process's earlier incarnations.
 //!
-//! Until servers keep replies, `once` behaves as `fail` when the server dies: the key is sent and
-//! handlers see it ([`crate::service::Context::key`]), but nothing is remembered by it.
+//! What a server remembers by it is in [`crate::state::replies`].
 
 use crate::sys;
 use crate::thread::block;
 use core::sync::atomic::{AtomicU64, Ordering};
+use serde::{Deserialize, Serialize};
 
 /// The key of a `once` request, within its session and client process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Which of the client's sequences; one a thread.
     pub lane: u64,

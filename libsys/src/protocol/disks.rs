@@ -37,11 +37,11 @@ pub trait Disks {
     /// Signals `bits` of `channel` whenever a disk or partition appears, disappears or changes, and once at once. It replaces what the session asked for before; `bits`
     /// of 0 end it.
     ///
-    /// Rights: any session; the channel with `SIGNAL` for the bits. *replay*: asked twice it is the same. After a death of `block` ([`super::Registry::watch`]) ask again.
+    /// Rights: any session; the channel with `SIGNAL` for the bits. *replay*: asked twice it is the same. It outlives `block`, which signals everybody once when it is restarted.
     #[replay]
     fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Result<(), BlockError>;
 
-    /// Says in which order a disk's requests go to its driver. It holds until `block` restarts.
+    /// Says in which order a disk's requests go to its driver. It holds as long as the disk has its name, through deaths of `block` and the driver.
     ///
     /// Rights: any session. Errors: `NoSuchDisk`, `Unsupported` (it is a partition). *once*: another client may change it as well.
     #[once]
@@ -59,15 +59,22 @@ pub trait Disks {
     /// Rights: any session, with a session of the file. Errors: `Unsupported` (this server makes no disks of files; or it is no regular file), `Nested` (the file lies on a disk of this
     /// server), `Busy` (it is a disk already), `Exhausted`, `Device`. *once*: a second disk would be another one.
     #[once]
-    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Result<String, BlockError>>);
+    fn add_file(
+        &mut self,
+        cx: &Context,
+        file: Session,
+        path: &str,
+        read_only: bool,
+        reply: Reply<'_, Result<String, BlockError>>,
+    );
 
     /// Takes the disk of a file away, and lets the file go. It is answered when the disk is gone.
     ///
     /// Rights: any session. Errors: `NoSuchDisk`, `Busy` (it, or a partition of it, is open), `Unsupported` (it is no disk of a file). *once*: another disk may have the name by then.
     #[once]
-    fn remove_file(&mut self, name: &str, reply: Reply<'_, Result<(), BlockError>>);
+    fn remove_file(&mut self, cx: &Context, name: &str, reply: Reply<'_, Result<(), BlockError>>);
 
-    /// What was counted for a disk or a partition since `block` started.
+    /// What was counted for a disk or a partition since it was there first. A death of `block` loses nothing of it but what was in flight, which comes again.
     ///
     /// Rights: any session. Error: `NoSuchDisk`. *replay*: it only reads.
     #[replay]

@@ -13,9 +13,9 @@ use abi::message::HANDLES;
 
 /// The key of a `once` request.
 pub(super) fn key_of(request: &Request) -> Option<ReplyKey> {
+    // Most requests are not: the stamp is not read for them.
     request.header().class().filter(|class| *class == Class::Once)?;
-    let context = request.context();
-    Some(ReplyKey { badge: context.badge(), client: context.client(), key: context.key()? })
+    request.context().request()
 }
 
 /// What was answered to a request already, if it was; or why its answer could not be kept.

@@ -2,6 +2,7 @@
 
 use crate::client::Key;
 use crate::message::Stamp;
+use crate::state::replies::ReplyKey;
 use abi::{Class, Header};
 
 /// The circumstances of a call. A method of a protocol that wants them has `cx: &Context` as its first argument.
@@ -65,5 +66,10 @@ impl Context {
     pub fn key(&self) -> Option<Key> {
         let Stamp { lane, sequence, .. } = self.stamp;
         (self.header.class() == Some(Class::Once)).then_some(Key { lane, sequence })
+    }
+
+    /// The key of a `once` request among all that reach the server.
+    pub fn request(&self) -> Option<ReplyKey> {
+        Some(ReplyKey { badge: self.badge, client: self.client(), key: self.key()? })
     }
 }

@@ -14,6 +14,7 @@ use crate::{Error, Handle, Header};
 use abi::WORDS;
 use abi::message::HANDLES;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 const KIND: u16 = u16::MAX;
 
@@ -25,8 +26,8 @@ const SEQUENCE: usize = 0;
 const BADGE: usize = 8;
 const HEADER: usize = 16;
 
-/// Which request of whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which request of whom. A server that works on one for longer keeps it in a record of its own, to know the request by when it comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyKey {
     /// Of the session.
     pub badge: u64,
@@ -34,6 +35,13 @@ pub struct ReplyKey {
     pub client: u64,
     /// The client's key.
     pub key: Key,
+}
+
+impl ReplyKey {
+    /// Whether who makes this request does not wait for that one any more: it is a later one of the lane.
+    pub fn is_behind(&self, other: &ReplyKey) -> bool {
+        self.client == other.client && self.key.lane == other.key.lane && self.key.sequence > other.key.sequence
+    }
 }
 
 /// A reply, as it lies in the words and the serve page.

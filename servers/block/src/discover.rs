@@ -1,8 +1,8 @@
 //! Drivers that come and go.
 
 use crate::live::{self, Live};
-use crate::opened::Named;
-use crate::{BlockServer, COMPLETIONS, DRIVERS, Known, names};
+use crate::opened::{DISK, KeptTable, TABLE};
+use crate::{BlockServer, COMPLETIONS, DRIVERS, Known, counts, names};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::block::{Disk, DiskError};
@@ -10,7 +10,8 @@ use libsys::client;
 use libsys::protocol::BlockClient;
 use libsys::protocol::block::{BlockError, DiskName};
 use libsys::protocol::registry::Member;
-use libsys::{Object, Rights, Session, env};
+use libsys::state::{RecordKey, Retained};
+use libsys::{Memory, Object, Rights, Session, env};
 
 /// What drivers are registered as, unless the manifest says otherwise.
 pub const CLASS: &str = "block";
@@ -32,10 +33,16 @@ impl BlockServer {
                 is_changed = true;
             }
         }
+        for index in 0..self.disks.len() {
+            let known = &self.disks[index];
+            if known.live.is_none() && !members.iter().any(|member| member.name == known.driver) {
+                self.let_go(index);
+            }
+        }
         for member in members.iter().filter(|member| member.ready) {
             let is_live = |known: &Known| known.driver == member.name && known.live.is_some();
             if !self.disks.iter().any(is_live) {
-                match self.add_driver(&member.name) {
+                match self.revive(&member.name).or_else(|_| self.add_driver(&member.name)) {
                     Ok(()) => is_changed = true,
                     Err(error) => libsys::error!("{}: {error}", member.name),
                 }
@@ -44,7 +51,7 @@ impl BlockServer {
         if is_changed {
             self.aim();
             self.attach_waiting();
-            self.watchers.notify();
+            self.watchers.notify(&mut self.records);
         }
     }
 
@@ -62,30 +69,109 @@ impl BlockServer {
         Ok(())
     }
 
+    /// Takes in the disks of a driver that the incarnation before had, over the same sessions. Error: there are none, or the driver is another one now; it is to be asked for its disks then.
+    fn revive(&mut self, driver: &str) -> Result<(), DiskError> {
+        let of_driver = |known: &Known| known.driver == driver && known.session.is_some();
+        let indices: Vec<usize> = (0..self.disks.len()).filter(|index| of_driver(&self.disks[*index])).collect();
+        let mut revived = if indices.is_empty() { Err(DiskError::Refused(BlockError::NoSuchDisk)) } else { Ok(()) };
+        for index in &indices {
+            revived = revived.and_then(|()| self.enliven(*index));
+        }
+        if revived.is_err() {
+            indices.into_iter().for_each(|index| self.let_go(index));
+        }
+        revived
+    }
+
+    /// Lets the driver's session of a disk go.
+    fn let_go(&mut self, index: usize) {
+        let known = &mut self.disks[index];
+        known.live = None;
+        if let Some(session) = known.session.take() {
+            session.release(&mut self.records);
+            if let Err(full) = self.keep(index) {
+                libsys::error!("{}: {full}", self.disks[index].name);
+            }
+        }
+    }
+
     /// Takes in a disk.
     fn add(&mut self, driver: &str, unit: u32, session: Session) -> Result<(), DiskError> {
         let known = self.disks.iter().position(|known| known.driver == driver && known.unit == unit);
-        let index = known.unwrap_or(self.disks.len());
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let info = client::unchecked::<BlockClient>(session.duplicate(Rights::all())?).info()?;
+                let name = self.new_name(driver, unit, &info.name);
+                let name = name.ok_or(DiskError::Refused(BlockError::OutOfRange))?;
+                let (driver, scheduler) = (driver.into(), self.scheduler);
+                self.disks.push(Known {
+                    name,
+                    driver,
+                    unit,
+                    scheduler,
+                    session: None,
+                    counts: None,
+                    live: None,
+                    life: 0,
+                });
+                self.disks.len() - 1
+            }
+        };
+        let added = self.take_session(index, session).and_then(|()| self.enliven(index));
+        if added.is_err() {
+            self.let_go(index);
+            if known.is_none() {
+                self.records.remove(RecordKey::new(DISK, index as u64));
+                self.disks.truncate(index);
+            }
+        }
+        // So that no more handles are on their way than one commit takes.
+        self.records.commit();
+        added
+    }
+
+    /// Takes the session of a driver's unit for a disk, staged; and makes Memory for what is counted, if the disk has none.
+    fn take_session(&mut self, index: usize, session: Session) -> Result<(), DiskError> {
+        let known = &mut self.disks[index];
+        known.session = Some(Retained::keep(session, &mut self.records)?);
+        if known.counts.is_none() {
+            let memory = Memory::create(env::account(), counts::BYTES);
+            known.counts = memory.and_then(|memory| Retained::keep(memory, &mut self.records)).ok();
+        }
+        self.keep(index).map_err(|_| DiskError::Refused(BlockError::Exhausted))
+    }
+
+    /// Attaches a disk to its driver.
+    fn enliven(&mut self, index: usize) -> Result<(), DiskError> {
         let env = env::get();
+        let Known { name, driver, session, counts, .. } = &self.disks[index];
         let bit = 1 << (index as u32 % COMPLETIONS);
         let open = |session| Disk::with(session, driver, env.account(), env.channel(), bit, DRIVERS, live::DEPTH);
-        let mut live = Live::open(session, driver, env.account(), open)?;
-        live.queue.set_scheduler(self.scheduler);
-        if known.is_none() {
-            let name = self.new_name(driver, unit, &live.info.name);
-            let name = name.ok_or(DiskError::Refused(BlockError::OutOfRange))?;
-            self.promises.disks.push(Named { name: name.clone(), driver: driver.into(), unit });
-            if !self.keep() {
-                self.promises.disks.pop();
-                return Err(DiskError::Refused(BlockError::Exhausted));
-            }
-            self.disks.push(Known { name, driver: driver.into(), unit, live: None, life: 0 });
+        let session = session.as_ref().ok_or(DiskError::Refused(BlockError::NoSuchDisk))?;
+        let key = RecordKey::new(TABLE, index as u64);
+        let kept = self.records.get::<KeptTable>(key);
+        let counts = counts.as_ref().map(|counts| counts.map_writable()).transpose()?;
+        let mut live = Live::open(session, driver, env.account(), kept.clone(), counts, open)?;
+        live.queue.set_scheduler(self.disks[index].scheduler);
+        let table = live.table();
+        if kept.as_ref() != Some(&table) {
+            libsys::info!("{name}: {} sectors, {} partitions", live.info.sectors, live.partitions.len());
+            self.keep_table(index, &table);
         }
         self.lives += 1;
         let known = &mut self.disks[index];
-        libsys::info!("{}: {} sectors, {} partitions", known.name, live.info.sectors, live.partitions.len());
         (known.live, known.life) = (Some(live), self.lives);
         Ok(())
+    }
+
+    /// Stages what was found on a disk. Without room it is looked for again after a death.
+    fn keep_table(&mut self, index: usize, table: &KeptTable) {
+        let key = RecordKey::new(TABLE, index as u64);
+        if let Err(full) = self.records.put(key, table) {
+            libsys::warn!("{}: {full}", self.disks[index].name);
+            self.records.remove(key);
+        }
     }
 
     fn new_name(&self, driver: &str, unit: u32, name: &DiskName) -> Option<String> {
@@ -109,7 +195,7 @@ impl BlockServer {
         let session = self.session_of(driver, *unit)?;
         let found = live::scan(session, driver, env::account()).map_err(|_| BlockError::Device)?;
         let stays = |number, start, sectors| {
-            found.2.iter().any(|one| one.number == number && one.start == start && one.sectors == sectors)
+            found.partitions.iter().any(|one| one.number == number && one.start == start && one.sectors == sectors)
         };
         let mut open = self.promises.sessions.iter().filter(|session| session.disk == *name && session.partition != 0);
         if open.any(|session| !stays(session.partition, session.start, session.sectors)) {
@@ -117,8 +203,10 @@ impl BlockServer {
         }
         let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
         live.rescanned(found);
+        let table = live.table();
+        self.keep_table(index, &table);
         self.aim();
-        self.watchers.notify();
+        self.watchers.notify(&mut self.records);
         Ok(())
     }
 

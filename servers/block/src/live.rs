@@ -1,13 +1,15 @@
 //! A disk whose driver is known: its requests on their way there and back, its partitions, and its counts.
 
+use crate::counts::Counts;
+use crate::opened::KeptTable;
 use crate::partitions::{self, LARGEST_BLOCK, Medium, Partition, ReadError};
 use crate::queue::{Device, Ended, Queue};
 use alloc::vec::Vec;
 use libsys::block::{Buffer, Disk, DiskError, Request, Ticket};
-use libsys::protocol::block::{BlockInfo, BlockStatus, MOST_SEGMENTS, Operation, SECTOR_BYTES};
-use libsys::protocol::disks::{DiskStatistics, OperationStatistics, PartitionTable, Scheduler};
+use libsys::protocol::block::{BlockInfo, BlockStatus, MOST_SEGMENTS, SECTOR_BYTES};
+use libsys::protocol::disks::{DiskStatistics, PartitionTable, Scheduler};
 use libsys::time::{self, Duration};
-use libsys::{Account, Object, Rights, Session};
+use libsys::{Account, Object, Rights, Session, WritableMapping};
 
 /// Requests that a driver gets at a time, at most.
 pub const DEPTH: u32 = 64;
@@ -40,49 +42,8 @@ pub struct Live {
     away: Vec<(u64, usize)>,
     statistics: Counts,
     of_partitions: Vec<(u32, Counts)>,
-}
-
-/// Counts in the making.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    counts: DiskStatistics,
-    /// When the first of those in flight came.
-    since: u64,
-}
-
-impl Counts {
-    fn begin(&mut self, now: u64) {
-        if self.counts.in_flight == 0 {
-            self.since = now;
-        }
-        self.counts.in_flight += 1;
-    }
-
-    fn end<T>(&mut self, ended: &Ended<T>, now: u64) {
-        let counts = &mut self.counts;
-        counts.in_flight = counts.in_flight.saturating_sub(1);
-        if counts.in_flight == 0 {
-            counts.busy += now.saturating_sub(self.since);
-        }
-        let kind: &mut OperationStatistics = match ended.operation {
-            Operation::Read => &mut counts.reads,
-            Operation::Flush => &mut counts.flushes,
-            Operation::Write | Operation::Discard | Operation::WriteZeroes => &mut counts.writes,
-        };
-        kind.requests += 1;
-        kind.sectors += u64::from(ended.sectors);
-        kind.merged += u64::from(ended.was_merged);
-        kind.failed += u64::from(ended.status != BlockStatus::Done);
-        kind.nanoseconds += now.saturating_sub(ended.arrival);
-    }
-
-    fn read(&self, now: u64) -> DiskStatistics {
-        let mut counts = self.counts;
-        if counts.in_flight > 0 {
-            counts.busy += now.saturating_sub(self.since);
-        }
-        counts
-    }
+    /// Where the counts outlive the server.
+    counts: Option<WritableMapping>,
 }
 
 /// What a driver with this description can do.
@@ -97,33 +58,51 @@ fn device(info: &BlockInfo) -> Device {
 }
 
 impl Live {
-    /// Reads the partition table over `session`, and then keeps it for requests. `open` attaches it to the server's loop.
+    /// A disk behind the session of a driver's unit. What is `kept` of its partitions is taken as it is, if the driver still describes the same disk; else
+    /// the partition table is read. `open` attaches the disk to the server's loop.
     pub fn open(
-        session: Session,
+        session: &Session,
         driver: &str,
         account: &Account,
-        open: impl FnOnce(Session) -> Result<Disk, DiskError>,
+        kept: Option<KeptTable>,
+        counts: Option<WritableMapping>,
+        open: impl Fn(Session) -> Result<Disk, DiskError>,
     ) -> Result<Live, DiskError> {
-        let (info, table, partitions) = scan(session.duplicate(Rights::all())?, driver, account)?;
-        // The loop's queue takes the place of the one of the scan.
-        let disk = open(session)?;
-        let queue = Queue::new(device(&info), Scheduler::None);
-        let mut live = Live {
+        let same = || session.duplicate(Rights::all());
+        let known = match kept {
+            None => None,
+            Some(kept) => Some((open(same()?)?, kept)).filter(|(disk, kept)| *disk.info() == kept.info),
+        };
+        let (disk, table) = match known {
+            Some(known) => known,
+            None => {
+                let table = scan(same()?, driver, account)?;
+                // The loop's queue takes the place of the one of the scan.
+                (open(same()?)?, table)
+            }
+        };
+        let KeptTable { info, table, partitions } = table;
+        let of_partition = |one: &Partition| (one.number, Counts::recover(counts.as_ref(), one.number));
+        Ok(Live {
             disk,
-            queue,
+            queue: Queue::new(device(&info), Scheduler::None),
             info,
             table,
-            partitions: Vec::new(),
             away: Vec::with_capacity(DEPTH as usize),
-            statistics: Counts::default(),
-            of_partitions: Vec::new(),
-        };
-        live.set_partitions(partitions);
-        Ok(live)
+            statistics: Counts::recover(counts.as_ref(), 0),
+            of_partitions: partitions.iter().map(of_partition).collect(),
+            partitions,
+            counts,
+        })
+    }
+
+    /// What is to be kept of the partitions.
+    pub fn table(&self) -> KeptTable {
+        KeptTable { info: self.info.clone(), table: self.table, partitions: self.partitions.clone() }
     }
 
     /// Takes over what a scan has found.
-    pub fn rescanned(&mut self, (info, table, partitions): (BlockInfo, PartitionTable, Vec<Partition>)) {
+    pub fn rescanned(&mut self, KeptTable { info, table, partitions }: KeptTable) {
         self.queue.set_device(device(&info));
         (self.info, self.table) = (info, table);
         self.set_partitions(partitions);
@@ -182,9 +161,15 @@ impl Live {
         self.disk.commit();
         for one in &ended[first..] {
             self.statistics.end(one, now);
-            if let Some((_, counts)) = self.of_partitions.iter_mut().find(|(number, _)| *number == one.tag.partition) {
+            if let Some((number, counts)) =
+                self.of_partitions.iter_mut().find(|(number, _)| *number == one.tag.partition)
+            {
                 counts.end(one, now);
+                counts.keep(self.counts.as_ref(), *number);
             }
+        }
+        if ended.len() > first {
+            self.statistics.keep(self.counts.as_ref(), 0);
         }
     }
 
@@ -203,17 +188,13 @@ impl Live {
 }
 
 /// Asks a driver for its description, and reads the partition table.
-pub fn scan(
-    session: Session,
-    driver: &str,
-    account: &Account,
-) -> Result<(BlockInfo, PartitionTable, Vec<Partition>), DiskError> {
+pub fn scan(session: Session, driver: &str, account: &Account) -> Result<KeptTable, DiskError> {
     let mut disk = Disk::open(session, driver, account)?;
     disk.set_timeout(Some(PATIENCE));
     let info = disk.info().clone();
     let block_bytes = info.logical_block_bytes as usize;
     if !block_bytes.is_power_of_two() || !(SECTOR_BYTES as usize..=LARGEST_BLOCK).contains(&block_bytes) {
-        return Ok((info, PartitionTable::None, Vec::new()));
+        return Ok(KeptTable { info, table: PartitionTable::None, partitions: Vec::new() });
     }
     let buffer = disk.allocate(LARGEST_BLOCK as u64, account)?;
     let blocks = info.sectors / (block_bytes as u64 / SECTOR_BYTES);
@@ -222,7 +203,7 @@ pub fn scan(
         libsys::warn!("{driver}: its first block cannot be read");
         (PartitionTable::None, Vec::new())
     });
-    Ok((info, table, partitions))
+    Ok(KeptTable { info, table, partitions })
 }
 
 /// A disk as what a partition table is read from.

@@ -11,6 +11,7 @@
 //! | `live.rs` | a disk with its driver |
 //! | `queue.rs`, `schedule.rs` | which request goes next, with which others, and what must wait |
 //! | `partitions.rs` | partition tables |
+//! | `counts.rs` | what is counted of a disk |
 //! | `opened.rs` | what the next incarnation has to know |
 //!
 //! No data passes through: clients' Memory is lent on to the driver. A death of a driver is the affair of [`libsys::block::Disk`], one of this server that of its
@@ -19,6 +20,7 @@
 
 extern crate alloc;
 
+mod counts;
 mod discover;
 mod files;
 mod live;
@@ -29,6 +31,7 @@ mod queue;
 mod schedule;
 mod serve;
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use files::Files;
@@ -36,12 +39,12 @@ use libsys::block::{Client, Limits, Queues};
 use libsys::driver::{Driver, Env, Result};
 use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
 use libsys::protocol::disks::{Disks, Scheduler};
-use libsys::service::{Kept, Subscribers};
-use libsys::state::State;
+use libsys::service::{Kept, KeptSubscribers};
+use libsys::state::{Full, Keepsake, RecordKey, Records, Retained};
 use libsys::wire::Shared;
-use libsys::{Channel, Handle};
+use libsys::{Channel, Handle, Memory, Session};
 use live::{Live, Tag};
-use opened::Promises;
+use opened::{DISK, KeptDisk, Promises, WATCHER};
 use queue::{Ended, Request, Segments};
 
 /// Signal bit: a client has submitted something.
@@ -64,10 +67,38 @@ struct Known {
     name: String,
     driver: String,
     unit: u32,
+    scheduler: Scheduler,
+    /// Of the driver's unit; `None`: the driver is gone.
+    session: Option<Retained<Session>>,
+    /// Where its counts are, if there was room for them.
+    counts: Option<Retained<Memory>>,
     /// `None`: its driver has not served since this incarnation started, or is gone.
     live: Option<Live>,
     /// How manieth live one it is.
     life: u64,
+}
+
+impl Known {
+    /// A disk of the incarnation before, until its driver is looked at.
+    fn recover(kept: KeptDisk) -> Known {
+        let KeptDisk { name, driver, unit, scheduler, session, counts } = kept;
+        fn retained<O: libsys::Object>(kept: Option<Keepsake>) -> Option<Retained<O>> {
+            Retained::recover(kept?).ok()
+        }
+        let (session, counts) = (retained(session), retained(counts));
+        Known { name, driver, unit, scheduler, session, counts, live: None, life: 0 }
+    }
+
+    fn kept(&self) -> KeptDisk {
+        KeptDisk {
+            name: self.name.clone(),
+            driver: self.driver.clone(),
+            unit: self.unit,
+            scheduler: self.scheduler,
+            session: self.session.as_ref().map(Retained::keepsake),
+            counts: self.counts.as_ref().map(Retained::keepsake),
+        }
+    }
 }
 
 /// What a client lent, at the disk's driver.
@@ -101,12 +132,12 @@ struct Attaching {
 struct BlockServer {
     queues: Queues<Lent>,
     disks: Vec<Known>,
-    state: State<Promises>,
+    records: Records,
     promises: Promises,
     /// In the order of their badges.
     targets: Vec<Target>,
     attaching: Vec<Attaching>,
-    watchers: Subscribers,
+    watchers: KeptSubscribers,
     scheduler: Scheduler,
     /// Class of the drivers.
     class: String,
@@ -118,32 +149,38 @@ struct BlockServer {
 
 impl Driver for BlockServer {
     fn start(env: &Env) -> Result<Self> {
-        let (state, promises) = State::open(env)?;
-        let promises: Promises = promises.unwrap_or_default();
-        let name = |named: &opened::Named| Known {
-            name: named.name.clone(),
-            driver: named.driver.clone(),
-            unit: named.unit,
-            live: None,
-            life: 0,
-        };
+        let mut records = Records::open(env)?;
+        let live: BTreeSet<u64> = env.channel().sessions()?.into_iter().map(|session| session.badge).collect();
+        let promises = Promises::recover(&mut records, |badge| live.contains(&badge));
+        let disks = records.all::<KeptDisk>(DISK).into_iter().map(|(_, kept)| Known::recover(kept)).collect();
+        let watchers = KeptSubscribers::recover(WATCHER, &records);
+        let files = Files::recover(env.parameter("files"), &records);
         let mut server = BlockServer {
             queues: Queues::new(env.channel(), DOORBELL)?.limit_buffers(MOST_BUFFERS),
-            disks: promises.disks.iter().map(name).collect(),
-            state,
+            disks,
+            records,
             promises,
             targets: Vec::new(),
             attaching: Vec::new(),
-            watchers: Subscribers::new(),
+            watchers,
             scheduler: env.parse::<SchedulerWord>("scheduler")?.map_or(Scheduler::None, |word| word.0),
             class: env.parameter("class").unwrap_or(discover::CLASS).into(),
-            files: Files::new(env.parameter("files")),
+            files,
             ended: Vec::new(),
             lives: 0,
         };
         env.registry().watch_class(&server.class, &env.channel().signaller(DRIVERS)?, DRIVERS)?;
         server.discover();
+        server.records.commit();
         Ok(server)
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(&mut self.records)
+    }
+
+    fn committed(&mut self) {
+        self.look_at_files();
     }
 
     fn signal(&mut self, bits: u64) {
@@ -155,8 +192,9 @@ impl Driver for BlockServer {
         self.pump();
     }
 
-    fn close(&mut self, badge: u64, _: u64, last: bool) {
-        self.watchers.close(badge, last);
+    fn close(&mut self, badge: u64, client: u64, last: bool) {
+        self.watchers.close(&mut self.records, badge, last);
+        self.files.closed(&mut self.records, badge, client);
         if last {
             self.forget(badge);
             self.pump();
@@ -166,7 +204,7 @@ impl Driver for BlockServer {
     fn withdrawn(&mut self, call: Handle) {
         self.queues.withdrawn(call);
         self.attaching.retain(|attaching| !attaching.call.is(call));
-        self.files.withdrawn(call);
+        self.files.withdrawn(&mut self.records, call);
     }
 }
 
@@ -277,11 +315,7 @@ impl BlockServer {
             else {
                 continue;
             };
-            let mut limits = Limits::of(info);
-            limits.sectors = if session.partition == 0 { info.sectors } else { session.sectors };
-            // The table may be of a time when the disk was larger.
-            limits.sectors = limits.sectors.min(info.sectors.saturating_sub(session.start));
-            limits.read_only |= !session.write;
+            let limits = session.limits(info);
             let (badge, partition, start) = (session.badge, session.partition, session.start);
             self.targets.push(Target { badge, disk, partition, start, limits });
         }
@@ -292,21 +326,14 @@ impl BlockServer {
     fn forget(&mut self, badge: u64) {
         self.queues.close(badge);
         self.attaching.retain(|attaching| attaching.badge != badge);
-        let before = self.promises.sessions.len();
-        self.promises.sessions.retain(|session| session.badge != badge);
-        if self.promises.sessions.len() < before {
-            self.keep();
+        if self.promises.close(&mut self.records, badge) {
             self.aim();
         }
     }
 
-    /// Keeps what was promised; whether that was possible.
-    fn keep(&mut self) -> bool {
-        let kept = self.state.update(&self.promises);
-        if let Err(error) = &kept {
-            libsys::error!("what was promised to clients has no room: {error}");
-        }
-        kept.is_ok()
+    /// Stages what is known of a disk.
+    fn keep(&mut self, index: usize) -> core::result::Result<(), Full> {
+        self.records.put(RecordKey::new(DISK, index as u64), &self.disks[index].kept())
     }
 }
 

@@ -1,20 +1,57 @@
-//! What was promised to clients: which disks have which names, and what each session that was opened leads to. It is all that the next
-//! incarnation has to know, and so it is what [`libsys::state`] keeps.
+//! What was promised to clients, and outlives the server: which disks have which names, and what each session that was opened leads to. A record each:
+//!
+//! | kind | number | holds |
+//! |---|---|---|
+//! | [`DISK`] | index of the disk | [`KeptDisk`] |
+//! | [`TABLE`] | the same | [`KeptTable`] |
+//! | [`OPENED`] | badge | [`Opened`] |
+//! | [`MINTED`] | | how many sessions were opened |
+//! | [`WATCHER`] | badge | who hears of changes |
+//! | [`FILE`] | any | a file that is about to become a disk, or to end as one: [`crate::files::Job`] |
 
+use crate::partitions::Partition;
 use alloc::string::String;
 use alloc::vec::Vec;
+use libsys::block::Limits;
+use libsys::protocol::block::BlockInfo;
+use libsys::protocol::disks::{PartitionTable, Scheduler};
 use libsys::service::GIVEN;
+use libsys::state::{Full, Keepsake, RecordKey, Records};
 use serde::{Deserialize, Serialize};
 
-/// A disk's name, and where it is.
+pub const DISK: u16 = 1;
+pub const TABLE: u16 = 2;
+pub const OPENED: u16 = 3;
+const MINTED: RecordKey = RecordKey::new(4, 0);
+pub const WATCHER: u16 = 5;
+pub const FILE: u16 = 6;
+
+/// A disk: its name, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
+pub struct KeptDisk {
     /// Its name.
     pub name: String,
     /// The service that drives it.
     pub driver: String,
     /// Which unit of that it is.
     pub unit: u32,
+    /// In which order its requests go.
+    pub scheduler: Scheduler,
+    /// The session of the driver's unit. The next incarnation takes the same one: then what this one has in flight ends at the driver before anything is submitted again.
+    pub session: Option<Keepsake>,
+    /// Memory with what is counted.
+    pub counts: Option<Keepsake>,
+}
+
+/// What was found on a disk, and of what disk that is true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTable {
+    /// As the driver described it.
+    pub info: BlockInfo,
+    /// The kind of partition table.
+    pub table: PartitionTable,
+    /// The partitions.
+    pub partitions: Vec<Partition>,
 }
 
 /// A session that was opened.
@@ -37,23 +74,66 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// What can be done with the part of the disk that it leads to, as the driver describes the disk now.
+    pub fn limits(&self, info: &BlockInfo) -> Limits {
+        let mut limits = Limits::of(info);
+        limits.sectors = if self.partition == 0 { info.sectors } else { self.sectors };
+        // The table may be of a time when the disk was larger.
+        limits.sectors = limits.sectors.min(info.sectors.saturating_sub(self.start));
+        limits.read_only |= !self.write;
+        limits
+    }
+
     fn overlaps(&self, start: u64, sectors: u64) -> bool {
         self.start < start.saturating_add(sectors) && start < self.start.saturating_add(self.sectors)
     }
 }
 
-/// All of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// All sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Promises {
     /// Sessions that were opened so far.
     minted: u64,
-    /// Disks by name, in the order of their appearance.
-    pub disks: Vec<Named>,
-    /// Open sessions.
+    /// Those that are open.
     pub sessions: Vec<Opened>,
 }
 
 impl Promises {
+    /// Those of the incarnation before that somebody still has.
+    pub fn recover(records: &mut Records, is_live: impl Fn(u64) -> bool) -> Promises {
+        let minted = records.bytes_of(MINTED).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let mut sessions = Vec::new();
+        for (key, opened) in records.all::<Opened>(OPENED) {
+            if is_live(key.first) { sessions.push(opened) } else { records.remove(key) }
+        }
+        Promises { minted, sessions }
+    }
+
+    /// Opens a session, staged: its badge, which no session had before.
+    pub fn open(&mut self, records: &mut Records, opened: Opened) -> Result<u64, Full> {
+        let badge = GIVEN | (self.minted + 1);
+        let opened = Opened { badge, ..opened };
+        records.put(RecordKey::new(OPENED, badge), &opened)?;
+        if let Err(full) = records.put_last(MINTED, &(self.minted + 1).to_le_bytes()) {
+            records.remove(RecordKey::new(OPENED, badge));
+            return Err(full);
+        }
+        self.minted += 1;
+        self.sessions.push(opened);
+        Ok(badge)
+    }
+
+    /// Closes a session, staged. Whether it was there.
+    pub fn close(&mut self, records: &mut Records, badge: u64) -> bool {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| session.badge != badge);
+        let was_there = self.sessions.len() < before;
+        if was_there {
+            records.remove(RecordKey::new(OPENED, badge));
+        }
+        was_there
+    }
+
     /// The session with a badge.
     pub fn of_badge(&self, badge: u64) -> Option<&Opened> {
         self.sessions.iter().find(|session| session.badge == badge)
@@ -64,25 +144,30 @@ impl Promises {
         let conflicts = |session: &&Opened| session.write && session.client != client && session.disk == disk;
         self.sessions.iter().filter(conflicts).any(|session| session.overlaps(start, sectors))
     }
-
-    /// A badge that no session had before.
-    pub fn next_badge(&mut self) -> u64 {
-        self.minted += 1;
-        GIVEN | self.minted
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libsys::{Memory, fake};
+
+    fn records() -> Records {
+        let memory = Memory::create(&fake::account(), 64 << 10).expect("memory");
+        Records::of(memory.map_writable().expect("a mapping")).expect("records")
+    }
 
     #[test]
     fn one_process_writes_at_a_time() {
         let mut promises = Promises::default();
-        let badge = promises.next_badge();
-        assert_ne!(badge, promises.next_badge());
+        let mut records = records();
         let (disk, start, sectors) = ("vda".into(), 100, 50);
-        promises.sessions.push(Opened { badge, disk, partition: 1, start, sectors, write: true, client: 7 });
+        let opened = Opened { badge: 0, disk, partition: 1, start, sectors, write: true, client: 7 };
+        let badge = promises.open(&mut records, opened.clone()).expect("room");
+        let other = promises.open(&mut records, opened).expect("room");
+        assert!(badge != other && promises.close(&mut records, other) && !promises.close(&mut records, other));
+        records.commit();
+        assert_eq!(Promises::recover(&mut records, |_| true), promises);
+        assert!(Promises::recover(&mut records, |_| false).sessions.is_empty());
         let is_written = |disk, start, sectors, client| promises.is_written(disk, start, sectors, client);
         assert!(is_written("vda", 0, 1000, 8) && is_written("vda", 149, 1, 8) && is_written("vda", 100, 50, 8));
         assert!(!is_written("vda", 0, 100, 8) && !is_written("vda", 150, 50, 8));

@@ -9,6 +9,7 @@ mod mbr;
 
 use alloc::vec::Vec;
 use libsys::protocol::disks::{DiskKind, PartitionTable};
+use serde::{Deserialize, Serialize};
 
 /// Most partitions of a disk.
 pub const MOST_PARTITIONS: usize = 128;
@@ -17,7 +18,7 @@ pub const MOST_PARTITIONS: usize = 128;
 pub const LARGEST_BLOCK: usize = 4096;
 
 /// A partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     /// Its number, from 1.
     pub number: u32,

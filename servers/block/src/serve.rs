@@ -1,7 +1,7 @@
 //! The calls.
 
 use crate::live::Live;
-use crate::opened::Opened;
+use crate::opened::{KeptTable, Opened, TABLE};
 use crate::partitions::Partition;
 use crate::{Attaching, BlockServer, DOORBELL, Known, Lent, names};
 use alloc::string::String;
@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
 use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
 use libsys::service::{Context, Reply};
+use libsys::state::{Full, RecordKey};
 use libsys::wire::Shared;
 use libsys::{Channel, Memory, Session, env};
 
@@ -49,6 +50,18 @@ impl BlockServer {
         let found = self.disks.iter().enumerate().find(|(_, known)| known.name == opened.disk);
         let (index, known) = found.ok_or(BlockError::NoSuchDisk)?;
         Ok((opened, index, known))
+    }
+
+    /// A session that leads where this says.
+    fn mint(&mut self, opened: Opened) -> Answer<Session> {
+        let badge = self.promises.open(&mut self.records, opened).map_err(|Full| BlockError::Exhausted)?;
+        let env = env::get();
+        let session = env.channel().mint(badge, env.account()).map_err(|_| {
+            self.promises.close(&mut self.records, badge);
+            BlockError::Exhausted
+        })?;
+        self.aim();
+        Ok(session)
     }
 
     /// Attaches those that waited for a driver.
@@ -112,26 +125,22 @@ impl Disks for BlockServer {
             return Err(BlockError::Busy);
         }
         let (disk, partition, client) = (known.name.clone(), number, cx.client());
-        let badge = self.promises.next_badge();
-        let env = env::get();
-        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
-        self.promises.sessions.push(Opened { badge, disk, partition, start, sectors, write, client });
-        if !self.keep() {
-            self.promises.sessions.pop();
-            return Err(BlockError::Exhausted);
-        }
-        self.aim();
-        Ok(session)
+        self.mint(Opened { badge: 0, disk, partition, start, sectors, write, client })
     }
 
     fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Answer<()> {
-        self.watchers.subscribe(cx, channel, bits);
-        self.watchers.notify_one(cx.badge());
-        Ok(())
+        let kept = self.watchers.subscribe(&mut self.records, cx, channel, bits);
+        self.watchers.notify_one(&mut self.records, cx.badge());
+        kept.map_err(|Full| BlockError::Exhausted)
     }
 
     fn set_scheduler(&mut self, name: &str, scheduler: Scheduler) -> Answer<()> {
         let index = self.find_disk(name)?;
+        let before = core::mem::replace(&mut self.disks[index].scheduler, scheduler);
+        if let Err(Full) = self.keep(index) {
+            self.disks[index].scheduler = before;
+            return Err(BlockError::Exhausted);
+        }
         let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
         live.queue.set_scheduler(scheduler);
         Ok(())
@@ -142,12 +151,12 @@ impl Disks for BlockServer {
         self.rescan_disk(index)
     }
 
-    fn add_file(&mut self, file: Session, path: &str, read_only: bool, reply: Reply<'_, Answer<String>>) {
-        self.begin_to_add(&file, path, read_only, reply);
+    fn add_file(&mut self, cx: &Context, file: Session, path: &str, read_only: bool, reply: Reply<'_, Answer<String>>) {
+        self.begin_to_add(cx, file, path, read_only, reply);
     }
 
-    fn remove_file(&mut self, name: &str, reply: Reply<'_, Answer<()>>) {
-        self.begin_to_remove(name, reply);
+    fn remove_file(&mut self, cx: &Context, name: &str, reply: Reply<'_, Answer<()>>) {
+        self.begin_to_remove(cx, name, reply);
     }
 
     fn statistics(&mut self, name: &str) -> Answer<DiskStatistics> {
@@ -159,17 +168,19 @@ impl Disks for BlockServer {
 
 impl Block for BlockServer {
     fn info(&mut self, cx: &Context) -> Answer<BlockInfo> {
-        let (opened, _, known) = self.opened(cx)?;
-        let live = known.live.as_ref().ok_or(BlockError::NoSuchDisk)?;
-        let target = self.targets.iter().find(|target| target.badge == cx.badge()).ok_or(BlockError::NoSuchDisk)?;
+        let (opened, index, known) = self.opened(cx)?;
+        // Where the driver is about to come back, what it said before.
+        let kept = || self.records.get::<KeptTable>(RecordKey::new(TABLE, index as u64)).map(|kept| kept.info);
+        let info = known.live.as_ref().map(|live| live.info.clone());
+        let mut info = info.or_else(kept).ok_or(BlockError::NoSuchDisk)?;
         let name = match opened.partition {
             0 => known.name.clone(),
             number => names::partition(&known.name, number),
         };
-        let mut info = live.info.clone();
+        let limits = opened.limits(&info);
         info.name = DiskName::Exact(name);
-        info.sectors = target.limits.sectors;
-        info.read_only = target.limits.read_only;
+        info.sectors = limits.sectors;
+        info.read_only = limits.read_only;
         // Where the device cannot, a flush follows.
         info.fua = true;
         info.units = 1;
@@ -182,16 +193,7 @@ impl Block for BlockServer {
             return Err(BlockError::OutOfRange);
         }
         let opened = opened.clone();
-        let badge = self.promises.next_badge();
-        let env = env::get();
-        let session = env.channel().mint(badge, env.account()).map_err(|_| BlockError::Exhausted)?;
-        self.promises.sessions.push(Opened { badge, ..opened });
-        if !self.keep() {
-            self.promises.sessions.pop();
-            return Err(BlockError::Exhausted);
-        }
-        self.aim();
-        Ok(session)
+        self.mint(opened)
     }
 
     fn attach(

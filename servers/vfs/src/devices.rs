@@ -1,6 +1,7 @@
 //! `/dev`: the services of the classes that are streams, under the names that the manifest gives them, and the disks and partitions that `block` knows.
 //! What there is is read again when somebody looks after a change.
 
+use crate::kept::{DEVICE, STARTED};
 use alloc::string::String;
 use alloc::vec::Vec;
 use filesystem::{
@@ -13,7 +14,9 @@ use libsys::protocol::DisksClient;
 use libsys::protocol::block::BlockError;
 use libsys::protocol::disks;
 use libsys::protocol::registry::{Member, RegistryError};
+use libsys::state::{RecordKey, Records};
 use libsys::{Channel, Session, service};
+use serde::{Deserialize, Serialize};
 
 /// Signal bit: services of a class have come or gone.
 pub const SERVICES: u64 = 1 << 0;
@@ -27,7 +30,7 @@ const CLASSES: [(&str, NodeKind); 2] = [("character", NodeKind::Character), ("co
 const ROOT: NodeId = 0;
 
 /// A device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Device {
     name: String,
     kind: NodeKind,
@@ -38,6 +41,8 @@ struct Device {
 /// All devices.
 pub struct Devices {
     env: &'static Env,
+    /// What outlives vfs, that of its other parts included.
+    records: Records,
     /// By number, less one. Those that are gone stay, so that a number always means the same.
     devices: Vec<Device>,
     names: Listing,
@@ -48,16 +53,35 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// The devices that init knows.
-    pub fn new(env: &'static Env, clock: Clock) -> Devices {
-        Devices {
-            env,
-            devices: Vec::new(),
-            names: Listing::default(),
-            is_stale: true,
-            disks: Vec::new(),
-            started: clock.now(),
-        }
+    /// The devices that init knows, under the numbers that they had for the incarnation before.
+    pub fn open(env: &'static Env) -> service::Result<Devices> {
+        let mut records = Records::open(env)?;
+        let started = records.get(STARTED).unwrap_or_else(|| {
+            let now = Clock::of(env).now();
+            // Without room nothing else would be kept either, and the start fails later.
+            let _ = records.put(STARTED, &now);
+            now
+        });
+        let devices = records.all::<Device>(DEVICE).into_iter().map(|(_, device)| device).collect();
+        Ok(Devices { env, records, devices, names: Listing::default(), is_stale: true, disks: Vec::new(), started })
+    }
+
+    /// The records.
+    pub fn kept(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
+    /// The number of a device, less one.
+    fn index_of(&mut self, device: &Device) -> usize {
+        let known = self.devices.iter().position(|known| known == device);
+        known.unwrap_or_else(|| {
+            let index = self.devices.len();
+            if self.records.put(RecordKey::new(DEVICE, index as u64), device).is_err() {
+                libsys::warn!("{}: no room to keep its number", device.name);
+            }
+            self.devices.push(device.clone());
+            index
+        })
     }
 
     /// Asks to be told of changes: again after a restart of init or of a service of disks, which every look after a change repeats.
@@ -117,11 +141,7 @@ impl Devices {
         }
         let mut names = Listing::default();
         for device in found {
-            let known = self.devices.iter().position(|known| *known == device);
-            let index = known.unwrap_or_else(|| {
-                self.devices.push(device.clone());
-                self.devices.len() - 1
-            });
+            let index = self.index_of(&device);
             names.insert(&device.name, Found { node: index as NodeId + 1, kind: device.kind });
         }
         self.names = names;
@@ -152,8 +172,7 @@ impl Devices {
 
 impl Volume for Devices {
     fn start(_: &Env) -> service::Result<Devices> {
-        let env = libsys::env::get();
-        Ok(Devices::new(env, Clock::of(env)))
+        Devices::open(libsys::env::get())
     }
 
     fn root(&self) -> NodeId {
@@ -164,9 +183,8 @@ impl Volume for Devices {
         true
     }
 
-    fn outlives(&mut self) -> bool {
-        // Only the root is ever opened here: devices are at other servers.
-        true
+    fn records(&mut self) -> Option<&mut Records> {
+        Some(&mut self.records)
     }
 
     fn status(&mut self, node: NodeId) -> Result<Status> {

@@ -1,13 +1,28 @@
-//! What outlives vfs: the mounts that were made since the boot.
+//! What outlives vfs. A record each:
+//!
+//! | kind | number | holds |
+//! |---|---|---|
+//! | [`PAGE`], [`CHANGES`] | | the page that clients have mapped, and what it says |
+//! | [`MOUNT`] | of the mount | [`KeptMount`] |
+//! | [`NAMESPACE`] | badge | the root that its sessions see |
+//! | [`JOB`] | any | a mount or an unmount that is under way: [`Job`](crate::jobs::Job) |
+//! | [`DEVICE`] | of its node | what a number in /dev means |
+//! | [`STARTED`] | | the time that everything in /dev bears |
+//!
+//! Positions, locks and notifications of /dev are records of its [`filesystem::FileServer`].
 
-use crate::mounts::{Mounted, Table, Wanted};
+use crate::mounts::Wanted;
 use alloc::string::String;
-use alloc::vec::Vec;
-use libsys::env::Env;
-use libsys::protocol::namespace::NamespaceError;
-use libsys::service::Result;
-use libsys::state::State;
+use libsys::state::{Keepsake, RecordKey};
 use serde::{Deserialize, Serialize};
+
+pub const PAGE: RecordKey = RecordKey::new(1, 0);
+pub const CHANGES: RecordKey = RecordKey::new(2, 0);
+pub const MOUNT: u16 = 3;
+pub const NAMESPACE: u16 = 4;
+pub const JOB: u16 = 5;
+pub const DEVICE: u16 = 6;
+pub const STARTED: RecordKey = RecordKey::new(7, 0);
 
 /// A mount, for the next incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,27 +33,6 @@ pub struct KeptMount {
     pub service: String,
     /// The service was made for the mount.
     pub is_instance: bool,
-}
-
-/// The mounts, in Memory that stays.
-#[derive(Debug)]
-pub struct KeptMounts(State<Vec<KeptMount>>);
-
-impl KeptMounts {
-    /// Those of the incarnation before.
-    pub fn open(env: &Env) -> Result<(KeptMounts, Vec<KeptMount>)> {
-        let (state, before) = State::open(env)?;
-        Ok((KeptMounts(state), before.unwrap_or_default()))
-    }
-
-    /// Writes down the mounts of a table, without those of the manifest. Error: `Exhausted` (there is no room for so many).
-    pub fn update(&mut self, table: &Table) -> core::result::Result<(), NamespaceError> {
-        let kept = |mounted: &Mounted| KeptMount {
-            what: mounted.what.clone(),
-            service: mounted.service.clone(),
-            is_instance: mounted.is_instance,
-        };
-        let mounts: Vec<KeptMount> = table.iter().filter(|mounted| !mounted.is_of_manifest).map(kept).collect();
-        self.0.update(&mounts).map_err(|_| NamespaceError::Exhausted)
-    }
+    /// The session of the directory that is mounted; `None`: that of /dev.
+    pub root: Option<Keepsake>,
 }

@@ -9,21 +9,21 @@ extern crate alloc;
 
 mod counter;
 mod devices;
+mod jobs;
 mod kept;
 mod mounts;
 mod namespaces;
 mod serve;
 mod start;
 
-use alloc::vec::Vec;
 use counter::Counter;
 use devices::Devices;
 use filesystem::FileServer;
-use kept::KeptMounts;
+use jobs::Jobs;
 use libsys::env::Env;
-use libsys::protocol::namespace::NamespaceError;
 use libsys::protocol::{File, FileSystem, Namespace};
-use libsys::service::{Kept, Result, Serve, Server};
+use libsys::service::{Result, Serve, Server};
+use libsys::state::Records;
 use libsys::wire::{Answer, Method, Request};
 use libsys::{Channel, Handle};
 use mounts::Table;
@@ -32,34 +32,13 @@ use namespaces::Namespaces;
 /// The server.
 struct Vfs {
     env: &'static Env,
+    /// `/dev`, whose volume has the records of all.
     devices: FileServer<Devices>,
     mounts: Table,
-    kept: KeptMounts,
     namespaces: Namespaces,
     counter: Counter,
-    /// File systems that were started and are not ready: who waits for them.
-    starting: Vec<Starting>,
-    /// File systems that were taken away and end: who waits for that.
-    ending: Vec<Ending>,
+    jobs: Jobs,
     channel: &'static Channel,
-}
-
-/// A file system that ends.
-struct Ending {
-    call: Kept<core::result::Result<(), NamespaceError>>,
-    service: alloc::string::String,
-}
-
-/// A mount whose server starts.
-struct Starting {
-    call: Kept<core::result::Result<(), NamespaceError>>,
-    service: alloc::string::String,
-    mount: mounts::Wanted,
-    /// The server does not know what is on the disk: when it is gone, the next is tried.
-    is_refused: bool,
-    options: libsys::protocol::namespace::MountOptions,
-    /// Kinds that are tried if this one is not it, the last first.
-    others: alloc::vec::Vec<alloc::string::String>,
 }
 
 impl Server for Vfs {
@@ -67,24 +46,36 @@ impl Server for Vfs {
         start::start(libsys::env::get())
     }
 
+    fn records(&mut self) -> Option<&mut Records> {
+        self.devices.records()
+    }
+
+    fn committed(&mut self) {
+        self.devices.committed();
+        self.counter.publish();
+        self.do_jobs();
+        self.look_at_jobs();
+    }
+
     fn signal(&mut self, bits: u64) {
         self.devices.signal(bits);
-        if bits & serve::STATE != 0 {
-            self.look_at_starting();
-            self.look_at_ending();
+        if bits & jobs::STATE != 0 {
+            self.do_jobs();
+            self.look_at_jobs();
         }
     }
 
     fn close(&mut self, badge: u64, client: u64, last: bool) {
         self.devices.close(badge, client, last);
+        self.closed(badge, client);
         if last {
-            self.namespaces.close(badge);
+            self.namespaces.close(self.devices.volume().kept(), badge);
         }
     }
 
     fn withdrawn(&mut self, call: Handle) {
         self.devices.withdrawn(call);
-        self.give_up(call);
+        self.withdraw(call);
     }
 }
 

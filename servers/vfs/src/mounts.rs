@@ -2,6 +2,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use libsys::protocol::FileSystemClient;
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +29,8 @@ pub struct Mounted {
     /// Name of the service, and whether it was made for the mount.
     pub service: String,
     pub is_instance: bool,
-    /// The manifest wants it: it is there after every start.
-    pub is_of_manifest: bool,
-    /// The directory that is mounted; `None`: that of /dev, which is served here.
-    pub root: Option<FileSystemClient>,
+    /// The directory that is mounted; `None`: that of /dev, which is served here. Its session is kept.
+    pub root: Option<ManuallyDrop<FileSystemClient>>,
 }
 
 impl Wanted {
@@ -54,10 +53,9 @@ fn is_partition_of(partition: &str, disk: &str) -> bool {
 }
 
 /// All of them, in the order of their paths, so that a directory comes before what is mounted below it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Table {
     mounts: Vec<Mounted>,
-    next: u64,
 }
 
 /// The rest of a path below another one; both are normal.
@@ -67,15 +65,8 @@ pub fn below<'p>(path: &'p str, above: &str) -> Option<&'p str> {
 }
 
 impl Table {
-    /// An empty table, whose numbers start behind those of earlier incarnations.
-    pub fn new(incarnation: u64) -> Table {
-        Table { mounts: Vec::new(), next: incarnation << 32 }
-    }
-
     /// Adds a mount.
-    pub fn add(&mut self, mut mounted: Mounted) {
-        self.next += 1;
-        mounted.id = self.next;
+    pub fn add(&mut self, mounted: Mounted) {
         let at = self.mounts.partition_point(|other| other.what.path < mounted.what.path);
         self.mounts.insert(at, mounted);
     }
@@ -127,14 +118,13 @@ mod tests {
     use super::*;
 
     fn table(paths: &[&str]) -> Table {
-        let mut table = Table::new(1);
+        let mut table = Table::default();
         for path in paths {
             table.add(Mounted {
                 id: 0,
                 what: Wanted { path: path.to_string(), source: String::new(), kind: String::new(), read_only: false },
                 service: String::new(),
                 is_instance: false,
-                is_of_manifest: false,
                 root: None,
             });
         }

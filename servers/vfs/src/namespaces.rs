@@ -1,8 +1,11 @@
 //! Namespaces: what a session of vfs sees. Sessions that init minted see everything; the others a subtree.
 
+use crate::kept::NAMESPACE as KIND;
 use crate::mounts::below;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use libsys::state::{Full, RecordKey, Records};
+use serde::{Deserialize, Serialize};
 
 /// Mark of a badge that is a namespace of vfs's own making.
 pub const NAMESPACE: u64 = 1 << 60;
@@ -14,7 +17,7 @@ const EVERYTHING: u64 = NAMESPACE | 1 << 59;
 const READ_ONLY: u64 = 1;
 
 /// What a namespace shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// Its root: a normal path.
     pub path: String,
@@ -30,23 +33,32 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// None, whose badges are others than those of earlier incarnations.
-    pub fn new(incarnation: u64) -> Namespaces {
-        Namespaces { roots: BTreeMap::new(), next: (incarnation & 0xffff) << 40 }
+    /// Those of earlier incarnations whose sessions somebody has; their badges are not given out again.
+    pub fn recover(records: &mut Records, incarnation: u64, is_live: impl Fn(u64) -> bool) -> Namespaces {
+        let mut roots = BTreeMap::new();
+        for (key, root) in records.all::<Root>(KIND) {
+            if is_live(key.first) {
+                roots.insert(key.first, root);
+            } else {
+                records.remove(key);
+            }
+        }
+        Namespaces { roots, next: (incarnation & 0xffff) << 40 }
     }
 
-    /// Adds one: its badge. That of a namespace with everything says so by itself, and so outlives vfs.
-    pub fn add(&mut self, root: Root) -> u64 {
+    /// Adds one: its badge. That of a namespace with everything says so by itself.
+    pub fn add(&mut self, records: &mut Records, root: Root) -> Result<u64, Full> {
         if root.path == "/" {
-            return EVERYTHING | if root.read_only { READ_ONLY } else { 0 };
+            return Ok(EVERYTHING | if root.read_only { READ_ONLY } else { 0 });
         }
         self.next += 1;
         let badge = NAMESPACE | self.next;
+        records.put(RecordKey::new(KIND, badge), &root)?;
         self.roots.insert(badge, root);
-        badge
+        Ok(badge)
     }
 
-    /// What a session sees; `None`: it was made by an earlier incarnation.
+    /// What a session sees; `None`: nobody knows, as what was kept is lost.
     pub fn get(&self, badge: u64) -> Option<Root> {
         if badge & NAMESPACE == 0 {
             return Some(Root { path: "/".to_string(), read_only: false });
@@ -63,7 +75,9 @@ impl Namespaces {
     }
 
     /// A session is closed for good.
-    pub fn close(&mut self, badge: u64) {
-        self.roots.remove(&badge);
+    pub fn close(&mut self, records: &mut Records, badge: u64) {
+        if self.roots.remove(&badge).is_some() {
+            records.remove(RecordKey::new(KIND, badge));
+        }
     }
 }

@@ -1,33 +1,27 @@
 //! The protocol `namespace`.
 
-use crate::kept::KeptMount;
-use crate::mounts::{DEV, Mounted, Wanted};
+use crate::Vfs;
+use crate::kept::{KeptMount, MOUNT};
+use crate::mounts::{Mounted, Wanted};
 use crate::namespaces::Root;
-use crate::{Ending, Starting, Vfs};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use filesystem::FileError;
-use libsys::client::{self, CallError};
+use libsys::client::{self, CallError, Client};
 use libsys::protocol::filesystem::{NodeKind, Walked};
-use libsys::protocol::namespace::{
-    DISKS_PARAMETER, Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions,
-};
-use libsys::protocol::registry::{RegistryError, State};
+use libsys::protocol::namespace::{Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions};
+use libsys::protocol::registry::RegistryError;
 use libsys::protocol::{FileSystem, FileSystemClient};
 use libsys::service::{Context, Reply};
-use libsys::{Handle, Header, Memory, Session, message, path};
+use libsys::state::{Full, Keepsake, RecordKey};
+use libsys::{Header, Memory, Object, Session, message, path};
 
 type Result<T> = core::result::Result<T, NamespaceError>;
 
-/// Signal bit: a service that is waited for has changed its state.
-pub const STATE: u64 = 1 << 2;
-
 /// Bytes of a message for the paths of mounts.
 const ROOM: usize = 3000;
-
-/// The class of the services that are file systems.
-const FILE_SYSTEMS: &str = "filesystem";
 
 /// The kind of mount that is whatever is on the disk.
 const AUTO: &str = "auto";
@@ -35,7 +29,7 @@ const AUTO: &str = "auto";
 /// The kind of mount that shows a directory at another place.
 const BIND: &str = "bind";
 
-fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
+pub fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     match error {
         CallError::Failed(error) => error.into().0,
         CallError::Kernel(libsys::Error::AccountExhausted | libsys::Error::NoSlot) => NamespaceError::Exhausted,
@@ -43,8 +37,13 @@ fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     }
 }
 
+/// The session of a mounted directory.
+fn session_of(root: &FileSystemClient) -> &Session {
+    Client::link(root).session()
+}
+
 /// What an error of a server below means here.
-struct Refused(NamespaceError);
+pub struct Refused(NamespaceError);
 
 impl From<FileError> for Refused {
     fn from(error: FileError) -> Refused {
@@ -122,43 +121,43 @@ impl Vfs {
         }
     }
 
-    fn add_mount(&mut self, what: Wanted, service: String, is_instance: bool, root: FileSystemClient) -> Result<()> {
-        let path = what.path.clone();
-        self.mounts.add(Mounted { id: 0, what, service, is_instance, is_of_manifest: false, root: Some(root) });
-        if let Err(error) = self.kept.update(&self.mounts) {
-            self.mounts.remove(&path);
-            return Err(error);
+    /// Adds a mount, staged, with the session of the directory that is mounted. Error: `Exhausted`.
+    pub fn add_mount(
+        &mut self,
+        what: Wanted,
+        service: String,
+        is_instance: bool,
+        root: Option<FileSystemClient>,
+    ) -> Result<()> {
+        let records = self.devices.volume().kept();
+        let exhausted = |Full| NamespaceError::Exhausted;
+        let id = self.counter.advance(records).map_err(exhausted)?;
+        let keepsake = root.as_ref().map(|root| records.keep(session_of(root))).transpose();
+        let keepsake = keepsake.map_err(|_| NamespaceError::Exhausted)?;
+        let kept = KeptMount { what: what.clone(), service: service.clone(), is_instance, root: keepsake };
+        if let Err(full) = records.put(RecordKey::new(MOUNT, id), &kept) {
+            // Nothing names the session: it is closed here.
+            if let Some(root) = &root {
+                let _ = session_of(root).set_kept(false);
+            }
+            return Err(exhausted(full));
         }
-        self.counter.advance();
+        self.mounts.add(Mounted { id, what, service, is_instance, root: root.map(ManuallyDrop::new) });
         Ok(())
     }
 
-    /// Mounts again what was mounted when the incarnation before died, and takes away file systems that it started and had not mounted yet.
-    pub fn mount_again(&mut self, before: Vec<KeptMount>) {
-        // Mounted directories are in mounted file systems.
-        let (binds, mut disks): (Vec<KeptMount>, Vec<KeptMount>) =
-            before.into_iter().partition(|mount| !mount.is_instance);
-        disks.retain(|KeptMount { what, service, .. }| match self.finish(service, what.clone()) {
-            Ok(()) => true,
+    /// Mounts again what the incarnation before had mounted: nobody notices.
+    pub fn mount_again(&mut self, id: u64, kept: KeptMount) {
+        let KeptMount { what, service, is_instance, root } = kept;
+        match root.map(Keepsake::take::<Session>).transpose() {
+            Ok(root) => {
+                let root = root.map(|session| ManuallyDrop::new(client::unchecked(session)));
+                self.mounts.add(Mounted { id, what, service, is_instance, root });
+            }
             Err(error) => {
                 libsys::error!("{} is not mounted any more: {error}", what.path);
-                false
+                self.devices.volume().kept().remove(RecordKey::new(MOUNT, id));
             }
-        });
-        for KeptMount { what, .. } in binds {
-            if let Err(error) = self.bind(what.source.clone(), what.clone()) {
-                libsys::error!("{} is not mounted any more: {error}", what.path);
-            }
-        }
-        let registry = self.env.registry();
-        let mut first = 0;
-        while let Ok(members) = registry.members(FILE_SYSTEMS, first)
-            && !members.is_empty()
-        {
-            first += members.len() as u32;
-            let unknown = members.into_iter().filter(|member| disks.iter().all(|mount| mount.service != member.name));
-            // Those that are not of vfs's making stay: init knows who made which.
-            unknown.for_each(|member| self.remove_server(&member.name));
         }
     }
 
@@ -166,97 +165,7 @@ impl Vfs {
     fn bind(&mut self, source: String, what: Wanted) -> Result<()> {
         let service = self.mounts.cover(&source).map(|(mounted, _)| mounted.service.clone());
         let session = self.session(&source, what.read_only)?;
-        self.add_mount(what, service.unwrap_or_default(), false, client::unchecked(session))
-    }
-
-    /// Starts the server of a file system on a disk; without a disk, where the source is none. Its name.
-    fn start_server(&mut self, what: &Wanted, options: &MountOptions) -> Result<String> {
-        let starting = self.starting.iter().map(|starting| &starting.mount);
-        if self.mounts.iter().map(|mounted| &mounted.what).chain(starting).any(|other| what.collides_with(other)) {
-            return Err(NamespaceError::Busy);
-        }
-        let disk = match what.source.strip_prefix(DEV) {
-            Some(name) => {
-                let disks = self.devices.volume();
-                // What cannot be written is mounted to be read.
-                let disk = match disks.disk(name, !what.read_only) {
-                    Err(FileError::ReadOnly) => disks.disk(name, false),
-                    result => result,
-                };
-                Some(disk.map_err(|error| match error {
-                    FileError::NotFound => NamespaceError::NoDisk,
-                    FileError::Busy => NamespaceError::Busy,
-                    error => NamespaceError::File(error),
-                })?)
-            }
-            None => None,
-        };
-        let mut parameters = options.parameters.clone();
-        // The last one counts.
-        parameters.extend(disk.as_ref().map(|(_, service)| (DISKS_PARAMETER.into(), service.clone())));
-        if what.read_only {
-            parameters.push(("read-only".into(), "true".into()));
-        }
-        let registry = self.env.registry();
-        let name = registry
-            .instance(&what.kind, "", parameters, disk.as_ref().map(|(session, _)| session))
-            .map_err(refused)?;
-        let signaller = self.channel.signaller(STATE).map_err(|_| NamespaceError::Exhausted)?;
-        let _ = registry.watch(&name, &signaller, STATE);
-        Ok(name)
-    }
-
-    /// Mounts what has become ready, and tells those whose file system does not come up.
-    pub fn look_at_starting(&mut self) {
-        for starting in core::mem::take(&mut self.starting) {
-            let info = self.env.registry().info(&starting.service);
-            if starting.is_refused {
-                match info {
-                    // It has the disk until it is gone.
-                    Ok(_) => self.starting.push(starting),
-                    Err(_) => self.try_next(starting),
-                }
-                continue;
-            }
-            let result = match info {
-                Ok(info) if info.state == State::Ready => self.finish(&starting.service, starting.mount.clone()),
-                // One that ends before it has ever served says in its status why it cannot.
-                Ok(info) if info.last_exit != 0 => Err(match FileError::of_exit_status(info.last_code) {
-                    Some(FileError::Unsupported) => NamespaceError::NoFileSystem,
-                    Some(error) => NamespaceError::File(error),
-                    None => NamespaceError::NotReady,
-                }),
-                Ok(info) if matches!(info.state, State::Waiting | State::Starting | State::Restarting(_)) => {
-                    self.starting.push(starting);
-                    continue;
-                }
-                _ => Err(NamespaceError::NotReady),
-            };
-            if result.is_err() {
-                self.remove_server(&starting.service);
-            }
-            if result == Err(NamespaceError::NoFileSystem) && !starting.others.is_empty() {
-                self.starting.push(Starting { is_refused: true, ..starting });
-                continue;
-            }
-            let _ = starting.call.reply(result);
-        }
-    }
-
-    /// Tries the next kind for a disk that the last one does not know.
-    fn try_next(&mut self, mut starting: Starting) {
-        let Some(kind) = starting.others.pop() else {
-            let _ = starting.call.reply(Err(NamespaceError::NoFileSystem));
-            return;
-        };
-        starting.mount.kind = kind;
-        starting.is_refused = false;
-        match self.start_server(&starting.mount, &starting.options) {
-            Ok(service) => self.starting.push(Starting { service, ..starting }),
-            Err(error) => {
-                let _ = starting.call.reply(Err(error));
-            }
-        }
+        self.add_mount(what, service.unwrap_or_default(), false, Some(client::unchecked(session)))
     }
 
     /// The kinds that a mount tries, the last first.
@@ -269,30 +178,8 @@ impl Vfs {
         }
     }
 
-    /// Answers those whose unmounted file system has ended.
-    pub fn look_at_ending(&mut self) {
-        for Ending { call, service } in core::mem::take(&mut self.ending) {
-            match self.env.registry().info(&service) {
-                Ok(_) => self.ending.push(Ending { call, service }),
-                Err(_) => drop(call.reply(Ok(()))),
-            }
-        }
-    }
-
-    fn finish(&mut self, service: &str, mut what: Wanted) -> Result<()> {
-        let session = self.env.registry().connect(service, true).map_err(refused)?;
-        let root: FileSystemClient = client::open(session).map_err(|_| NamespaceError::NotReady)?;
-        what.read_only |= root.statistics().map_err(refused)?.read_only;
-        self.add_mount(what, service.to_string(), true, root)
-    }
-
-    fn remove_server(&self, service: &str) {
-        // It may be gone already; init says so in its log if it does not want to.
-        let _ = self.env.registry().remove_instance(service);
-    }
-
-    /// Takes a mount away. Returns the service that ends with it.
-    fn take_away(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<Option<String>> {
+    /// Takes a mount away, staged. Returns whether a server ends with it.
+    fn take_away(&mut self, cx: &Context, target: &str, options: UnmountOptions) -> Result<bool> {
         if !cx.may_control() {
             return Err(NamespaceError::Denied);
         }
@@ -313,29 +200,21 @@ impl Vfs {
                 _ => {}
             }
         }
-        let mounted = self.mounts.remove(&path).ok_or(NamespaceError::NotFound)?;
-        // There are fewer than before: there is room.
-        let _ = self.kept.update(&self.mounts);
-        self.counter.advance();
-        if !mounted.is_instance {
-            return Ok(None);
+        let (id, ends) = (mounted.id, mounted.is_instance.then(|| mounted.service.clone()));
+        let has_ending = ends.is_some();
+        self.counter.advance(self.devices.volume().kept()).map_err(|Full| NamespaceError::Exhausted)?;
+        if let Some(service) = ends {
+            self.begin_end(cx.request(), service)?;
         }
-        let service = mounted.service.clone();
-        drop(mounted);
-        self.remove_server(&service);
-        Ok(Some(service))
-    }
-
-    /// Who waited for a mount is gone: it is taken back.
-    pub fn give_up(&mut self, call: Handle) {
-        self.ending.retain(|ending| !ending.call.is(call));
-        let (given_up, rest) =
-            core::mem::take(&mut self.starting).into_iter().partition(|starting| starting.call.is(call));
-        self.starting = rest;
-        let given_up: Vec<Starting> = given_up;
-        for starting in given_up {
-            self.remove_server(&starting.service);
+        let records = self.devices.volume().kept();
+        records.remove(RecordKey::new(MOUNT, id));
+        if let Some(root) = self.mounts.remove(&path).and_then(|mounted| mounted.root) {
+            // It is closed with the commit, not when the client here is dropped.
+            if let Ok(keepsake) = Keepsake::of(session_of(&root)) {
+                records.release(keepsake);
+            }
         }
+        Ok(has_ending)
     }
 
     fn prepare(&mut self, cx: &Context, target: &str) -> Result<String> {
@@ -343,7 +222,7 @@ impl Vfs {
             return Err(NamespaceError::Denied);
         }
         let target = Self::whole(&self.seen(cx)?, target)?;
-        let is_wanted = self.starting.iter().any(|starting| starting.mount.path == target);
+        let is_wanted = self.jobs.wanted().any(|wanted| wanted.path == target);
         if self.mounts.at(&target).is_some() || is_wanted {
             return Err(NamespaceError::Busy);
         }
@@ -399,6 +278,11 @@ impl Namespace for Vfs {
         options: MountOptions,
         reply: Reply<'_, Result<()>>,
     ) {
+        let caller = cx.request();
+        if self.jobs.knows(caller) {
+            return reply.keep().map_or((), |call| self.adopt(caller, call));
+        }
+        self.outdate(caller);
         let path = match self.prepare(cx, target) {
             Ok(path) => path,
             Err(error) => return reply.send(Err(error)),
@@ -411,32 +295,34 @@ impl Namespace for Vfs {
             let result = self.seen(cx).and_then(|root| Self::whole(&root, source));
             return reply.send(result.and_then(|source| self.bind(source, what)));
         }
-        match self.start_server(&what, &options) {
-            Err(error) => reply.send(Err(error)),
-            Ok(service) => {
-                // A call that cannot be kept is let go, and nothing waits for the server.
-                match reply.keep() {
-                    Ok(call) => {
-                        self.starting.push(Starting { call, service, mount: what, is_refused: false, options, others });
-                    }
-                    Err(_) => return self.remove_server(&service),
-                }
-                self.look_at_starting();
-            }
+        if self
+            .mounts
+            .iter()
+            .map(|mounted| &mounted.what)
+            .chain(self.jobs.wanted())
+            .any(|other| what.collides_with(other))
+        {
+            return reply.send(Err(NamespaceError::Busy));
+        }
+        // A call that cannot be kept is let go, and nothing is begun.
+        if let Ok(call) = reply.keep() {
+            self.begin_mount(cx, what, options, others, call);
         }
     }
 
     fn unmount(&mut self, cx: &Context, target: &str, options: UnmountOptions, reply: Reply<'_, Result<()>>) {
-        match self.take_away(cx, target, options) {
-            Err(error) => reply.send(Err(error)),
-            Ok(None) => reply.send(Ok(())),
-            Ok(Some(service)) => {
-                // It has the disk until it is gone.
-                if let Ok(call) = reply.keep() {
-                    self.ending.push(Ending { call, service });
-                }
-                self.look_at_ending();
+        let caller = cx.request();
+        if !self.jobs.knows(caller) {
+            self.outdate(caller);
+            match self.take_away(cx, target, options) {
+                Err(error) => return reply.send(Err(error)),
+                Ok(false) => return reply.send(Ok(())),
+                Ok(true) => {}
             }
+        }
+        // Its server has the disk until it is gone.
+        if let Ok(call) = reply.keep() {
+            self.adopt(caller, call);
         }
     }
 
@@ -444,9 +330,11 @@ impl Namespace for Vfs {
         let root = self.seen(cx)?;
         let whole = Self::whole(&root, path)?;
         self.check_directory(&whole)?;
-        let badge = self.namespaces.add(Root { path: whole, read_only: read_only || root.read_only });
+        let seen = Root { path: whole, read_only: read_only || root.read_only };
+        let records = self.devices.volume().kept();
+        let badge = self.namespaces.add(records, seen).map_err(|Full| NamespaceError::Exhausted)?;
         self.channel.mint(badge, self.env.account()).map_err(|_| {
-            self.namespaces.close(badge);
+            self.namespaces.close(records, badge);
             NamespaceError::Exhausted
         })
     }

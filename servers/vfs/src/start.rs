@@ -3,13 +3,15 @@
 use crate::Vfs;
 use crate::counter::Counter;
 use crate::devices::Devices;
-use crate::kept::KeptMounts;
-use crate::mounts::{Mounted, Table, Wanted};
+use crate::jobs::Jobs;
+use crate::kept::{KeptMount, MOUNT};
+use crate::mounts::{Table, Wanted};
 use crate::namespaces::Namespaces;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use filesystem::{Clock, FileError, FileServer};
+use filesystem::{FileError, FileServer};
 use libsys::client::{self, CallError};
 use libsys::driver::StartError;
 use libsys::env::Env;
@@ -28,22 +30,38 @@ fn wrong(what: &str, why: &str) -> StartError {
     StartError::Peer(format!("{what}: {why}"))
 }
 
-/// The server, with everything mounted.
+/// The class of the services that are file systems.
+const FILE_SYSTEMS: &str = "filesystem";
+
+/// The server as the incarnation before left it; in the first one with everything mounted that the manifest wants.
 pub fn start(env: &'static Env) -> Result<Vfs> {
     let incarnation = sys::identify().incarnation;
-    let devices = FileServer::new(Devices::new(env, Clock::of(env)), env)?;
-    let (kept, before) = KeptMounts::open(env)?;
-    let mut vfs = Vfs {
-        env,
-        devices,
-        mounts: Table::new(incarnation),
-        kept,
-        namespaces: Namespaces::new(incarnation),
-        counter: Counter::create(env.account())?,
-        starting: Vec::new(),
-        ending: Vec::new(),
-        channel: env.channel(),
-    };
+    let channel = env.channel();
+    let mut devices = FileServer::new(Devices::open(env)?, env)?;
+    let records = devices.volume().kept();
+    let before = records.all::<KeptMount>(MOUNT);
+    let live: BTreeSet<u64> = channel.sessions()?.into_iter().map(|session| session.badge).collect();
+    let namespaces = Namespaces::recover(records, incarnation, |badge| live.contains(&badge));
+    let jobs = Jobs::recover(records);
+    let counter = Counter::open(records, env.account())?;
+    let mut vfs = Vfs { env, devices, mounts: Table::default(), namespaces, counter, jobs, channel };
+    if before.is_empty() {
+        mount_all(&mut vfs)?;
+        if incarnation > 1 {
+            remove_unknown(&vfs);
+        }
+    }
+    for (key, kept) in before {
+        vfs.mount_again(key.first, kept);
+    }
+    vfs.devices.volume().kept().commit();
+    vfs.counter.publish();
+    Ok(vfs)
+}
+
+/// Mounts what the manifest wants.
+fn mount_all(vfs: &mut Vfs) -> Result<()> {
+    let env = vfs.env;
     let mut sessions: Vec<(String, FileSystemClient)> = Vec::new();
     for word in env.parameter("mounts").unwrap_or_default().split_whitespace() {
         let (path, source) = word.split_once('=').ok_or_else(|| wrong(word, "not PATH=SESSION"))?;
@@ -57,20 +75,26 @@ pub fn start(env: &'static Env) -> Result<Vfs> {
         let root = if name == DEV { None } else { Some(root(env, &mut sessions, name, directory)?) };
         let kind = name.to_string();
         let what = Wanted { path: path.to_string(), source: source.to_string(), kind, read_only: false };
-        vfs.mounts.add(Mounted {
-            id: 0,
-            what,
-            service: name.to_string(),
-            is_instance: false,
-            is_of_manifest: true,
-            root,
-        });
+        vfs.add_mount(what, name.to_string(), false, root).map_err(|error| wrong(path, &format!("{error}")))?;
     }
     for path in env.parameter("directories").unwrap_or_default().split_whitespace() {
         make_directory(&vfs.mounts, path)?;
     }
-    vfs.mount_again(before);
-    Ok(vfs)
+    Ok(())
+}
+
+/// Takes file systems away that vfs started and does not know of: what it kept is lost. Those that are not of its making stay: init knows who made which.
+fn remove_unknown(vfs: &Vfs) {
+    let registry = vfs.env.registry();
+    let mut first = 0;
+    while let Ok(members) = registry.members(FILE_SYSTEMS, first)
+        && !members.is_empty()
+    {
+        first += members.len() as u32;
+        for member in members {
+            let _ = registry.remove_instance(&member.name);
+        }
+    }
 }
 
 /// The directory of a file system that is mounted. The session is taken once, and stays for others.

@@ -44,7 +44,7 @@ pub trait Trouble {
     #[replay]
     fn publish(&mut self, name: &str) -> Result<(), String>;
 
-    /// Kills each of these services so many times, in turns; `init` may be among them. Each kill comes so many milliseconds after all of
+    /// Kills each of these services so many times, in turns; `init` may be among them. A name may be several with `+` between: they are killed at once. Each kill comes so many milliseconds after all of
     /// them are ready, so that a slow machine does the same as a fast one. Answered when all is done.
     ///
     /// Rights: any session; the service needs `control`. *fail*: a second time they would be killed again.

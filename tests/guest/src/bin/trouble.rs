@@ -6,6 +6,7 @@
 //! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
 //! | `ask SERVICE publish NAME` | the same |
 //! | `ask SERVICE storm TIMES MILLISECONDS NAME…` | the same |
+//! | `ask SERVICE random SEED TIMES MILLISECONDS NAME…` | so many times one to three of them at once are killed, as the seed says |
 //! | `wear SERVICE` | calls `fall` until that ends otherwise than with the server's death |
 //! | `complain SERVICE` | says to init that the service's replies do not decode |
 //! | `until SERVICE STATE` | waits for a state of the service, and prints those that it sees |
@@ -17,6 +18,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use guest::random::Random;
 use guest::say;
 use guest::trouble::{Trouble, TroubleClient};
 use libsys::channel::Event;
@@ -30,6 +32,12 @@ use libsys::{Channel, ExitStatus, Handle, env};
 /// Between two looks at whether all are ready.
 const POLL: Duration = Duration::from_millis(2);
 
+/// Between the names of services that are killed at once.
+const TOGETHER: char = '+';
+
+/// Most services that are killed at once.
+const MOST_TOGETHER: u64 = 3;
+
 /// The bit that a watched service is signalled by.
 const NEWS: u64 = 1;
 
@@ -39,6 +47,7 @@ struct Service {
     waiting: Parked<()>,
     storm: VecDeque<String>,
     stormed: Parked<()>,
+    /// All that are killed.
     victims: Vec<String>,
     /// All victims were ready at the last look.
     is_calm: bool,
@@ -100,14 +109,17 @@ impl Server for Service {
             return;
         }
         self.is_calm = false;
-        let Some(name) = self.storm.pop_front() else {
+        let Some(group) = self.storm.pop_front() else {
             while let Some((call, ())) = self.stormed.pop() {
                 let _ = call.reply(());
             }
             return;
         };
-        if env::get().registry().control(&name, Action::Kill) == Err(CallError::Failed(RegistryError::NotPossible)) {
-            self.storm.push_front(name);
+        for name in group.split(TOGETHER) {
+            let killed = env::get().registry().control(name, Action::Kill);
+            if killed == Err(CallError::Failed(RegistryError::NotPossible)) {
+                self.storm.push_front(name.to_string());
+            }
         }
         self.timers.after(POLL);
     }
@@ -163,7 +175,9 @@ impl Trouble for Service {
     }
 
     fn storm(&mut self, names: Vec<String>, times: u32, pause: u32, reply: Reply<'_, ()>) {
-        self.victims.clone_from(&names);
+        self.victims = names.iter().flat_map(|group| group.split(TOGETHER)).map(String::from).collect();
+        self.victims.sort_unstable();
+        self.victims.dedup();
         self.is_calm = false;
         self.storm = (0..times).flat_map(|_| names.iter().cloned()).collect();
         self.pause = Duration::from_millis(pause.into());
@@ -183,6 +197,18 @@ fn connect(name: &str) -> Result<TroubleClient, String> {
     Ok(client::unchecked(session))
 }
 
+fn number(word: &str) -> Result<u32, String> {
+    word.parse().map_err(|_| format!("`{word}` is not a number"))
+}
+
+/// Some of these names, each once.
+fn group(names: &[&str], random: &mut Random) -> String {
+    let mut left = names.to_vec();
+    let count = (1 + random.below(MOST_TOGETHER) as usize).min(left.len());
+    let chosen: Vec<&str> = (0..count).map(|_| left.swap_remove(random.below(left.len() as u64) as usize)).collect();
+    chosen.join(&TOGETHER.to_string())
+}
+
 fn ask(name: &str, what: &[&str]) -> Outcome {
     let service = connect(name)?;
     let told = |error: CallError<libsys::wire::NoError>| format!("{error}");
@@ -195,8 +221,12 @@ fn ask(name: &str, what: &[&str]) -> Outcome {
         ["publish", name] => service.publish(name).map_err(|error| format!("{error}"))?,
         ["storm", times, pause, names @ ..] => {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-            let number = |word: &str| word.parse::<u32>().map_err(|_| format!("`{word}` is not a number"));
             service.storm(names, number(times)?, number(pause)?).map_err(told)?;
+        }
+        ["random", seed, times, pause, names @ ..] => {
+            let mut random = Random::new(number(seed)?.into());
+            let groups = (0..number(times)?).map(|_| group(names, &mut random)).collect();
+            service.storm(groups, 1, number(pause)?).map_err(told)?;
         }
         _ => return Err("ask what?".to_string()),
     }
