@@ -57,7 +57,10 @@ impl Debugger {
         let short = format!("/proc/self/fd/{}/{SOCKET}", handle.as_raw_fd());
         let stream = UnixStream::connect(short).context("QEMU has no debugger stub")?;
         let mut debugger = Debugger { packets: Packets::new(stream), breaks: BTreeSet::new(), is_running: false };
+        // QEMU tells by itself that the machine has stopped, before it answers anything.
         debugger.ask("?")?;
+        // It reads and writes single registers only for those who have asked which there are.
+        debugger.ask("qXfer:features:read:target.xml:0,ffb")?;
         Ok(debugger)
     }
 
@@ -137,7 +140,7 @@ impl Debugger {
     /// QEMU is gone.
     pub fn instruction(&mut self) -> Result<u64> {
         let answer = self.ask(&format!("p{:x}", Register::RIP.number()))?;
-        registers::word(&answer, 0).context("QEMU sends no instruction pointer")
+        registers::word(&answer, 0).with_context(|| format!("QEMU sends no instruction pointer: {answer:?}"))
     }
 
     /// All registers.
@@ -180,11 +183,12 @@ impl Debugger {
         Ok(())
     }
 
-    /// Stops the machine at these addresses, and at no others.
+    /// Stops the machine, and from now on at these addresses, and at no others.
     ///
     /// # Errors
     /// QEMU refuses.
     pub fn break_only_at(&mut self, addresses: &BTreeSet<u64>) -> Result<()> {
+        self.interrupt()?;
         let old: Vec<u64> = self.breaks.difference(addresses).copied().collect();
         old.into_iter().try_for_each(|address| self.pass(address))?;
         addresses.iter().try_for_each(|address| self.break_at(*address))
@@ -269,7 +273,15 @@ impl Debugger {
     fn ask(&mut self, text: &str) -> Result<String> {
         ensure!(!self.is_running, "the machine runs: it has to be stopped for `{text}`");
         self.packets.send(text)?;
-        self.packets.receive(Instant::now() + PATIENCE)?.with_context(|| format!("QEMU does not answer `{text}`"))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.packets.receive(deadline)?;
+            let answer = answer.with_context(|| format!("QEMU does not answer `{text}`"))?;
+            // What stopped before is old news.
+            if !answer.starts_with('T') || text == "?" {
+                return Ok(answer);
+            }
+        }
     }
 }
 

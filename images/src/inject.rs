@@ -23,6 +23,7 @@ use crate::Image;
 use crate::debugger::Register;
 use crate::progress::Progress;
 use crate::survive::disks::Disks;
+use crate::survive::flight;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
 use crate::survive::run::{Calm, PATIENCE, calm, finish};
@@ -30,7 +31,6 @@ use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
 use crate::survive::watch::{Seen, Watch};
 use crate::survive::work::Work;
-use crate::survive::flight;
 use crate::workspace::Workspace;
 pub use mutation::Mutation;
 pub use outcome::Outcome;
@@ -154,7 +154,7 @@ impl Injection {
         arrival: u64,
     ) -> Result<(Seen, Result<String, String>)> {
         let deadline = Instant::now() + PATIENCE;
-        system.begin(&work.line);
+        system.begin(&work.line)?;
         let mut found = None;
         for _ in 0..=arrival {
             found = match flight::next_arrival(system, program, deadline) {

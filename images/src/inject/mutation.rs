@@ -80,7 +80,9 @@ fn swapped(instruction: &Instruction) -> Option<Vec<u8>> {
         other.set_op1_register(instruction.op0_register());
     } else {
         // Base and index of what it works on.
-        if instruction.memory_index() == iced_x86::Register::None || instruction.memory_base() == iced_x86::Register::None {
+        if instruction.memory_index() == iced_x86::Register::None
+            || instruction.memory_base() == iced_x86::Register::None
+        {
             return None;
         }
         other.set_memory_base(instruction.memory_index());

@@ -40,7 +40,14 @@ impl Tally {
     }
 
     /// Counts a change.
-    pub fn add(&mut self, number: u64, mutation: &Mutation, outcome: Outcome, seen: &Seen, output: &Result<String, String>) {
+    pub fn add(
+        &mut self,
+        number: u64,
+        mutation: &Mutation,
+        outcome: Outcome,
+        seen: &Seen,
+        output: &Result<String, String>,
+    ) {
         self.changes += 1;
         let count = match outcome {
             Outcome::NotManifested => &mut self.silent,
@@ -58,7 +65,8 @@ impl Tally {
         if is_told {
             let text: String = format!("{output:?}").chars().take(TOLD).collect();
             let deaths = seen.deaths;
-            self.told.push(format!("seed {} number {number}: {outcome:?}, {deaths} deaths: {mutation}: {text}", self.seed));
+            self.told
+                .push(format!("seed {} number {number}: {outcome:?}, {deaths} deaths: {mutation}: {text}", self.seed));
         }
     }
 

@@ -55,7 +55,12 @@ impl Disks {
         let fat = folder.join("fat.img");
         fs::File::create(&fat)?.set_len(FAT_MIB << 20)?;
         run(tool("mkfs.fat", "dosfstools")?.arg(&fat))?;
-        run(tool("mcopy", "mtools")?.env("MTOOLS_SKIP_CHECK", "1").arg("-i").arg(&fat).arg(tree.join(CONTENT_NAME)).arg("::"))?;
+        run(tool("mcopy", "mtools")?
+            .env("MTOOLS_SKIP_CHECK", "1")
+            .arg("-i")
+            .arg(&fat)
+            .arg(tree.join(CONTENT_NAME))
+            .arg("::"))?;
         Ok(Disks { folder: folder.to_path_buf(), content })
     }
 
@@ -109,7 +114,10 @@ impl Copies {
         for name in [CONTENT_NAME, "w1", "w2"] {
             let to = self.folder.join("file");
             let _ = fs::remove_file(&to);
-            run(tool("debugfs", "e2fsprogs")?.arg("-R").arg(format!("dump /{name} {}", to.display())).arg(self.ext4()))?;
+            run(tool("debugfs", "e2fsprogs")?
+                .arg("-R")
+                .arg(format!("dump /{name} {}", to.display()))
+                .arg(self.ext4()))?;
             if let Ok(found) = fs::read(&to) {
                 let missing = disks.content.len().saturating_sub(found.len());
                 let wrong = found.iter().zip(&disks.content).filter(|(found, wanted)| found != wanted).count();

@@ -49,9 +49,7 @@ pub fn arrival_addresses(program: &Program) -> BTreeSet<u64> {
 
 /// Whether a program serves anybody: the shell does not.
 fn serves(program: &Program) -> bool {
-    program.functions.iter().any(|function| function.name.contains("service::run::Service"))
-        || program.functions.iter().any(|function| function.name.contains("libsys::service::entry"))
-        || program.functions.iter().any(|function| function.name.starts_with("init::"))
+    !program.receives.is_empty()
 }
 
 /// What has arrived, where the processor is right behind a receive.
@@ -80,11 +78,7 @@ pub fn is_in(system: &mut System, program: &Program, registers: &Registers) -> R
 ///
 /// # Errors
 /// The machine ends, or nothing happens in time.
-pub fn next_arrival(
-    system: &mut System,
-    program: &Program,
-    deadline: Instant,
-) -> Result<Option<(Arrival, Registers)>> {
+pub fn next_arrival(system: &mut System, program: &Program, deadline: Instant) -> Result<Option<(Arrival, Registers)>> {
     system.debugger().break_only_at(&arrival_addresses(program))?;
     for _ in 0..MOST_STRANGERS {
         let Some(registers) = system.next_break(deadline)? else { return Ok(None) };

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::random::Random;
 use super::residue::Residue;
 use super::row::Row;
-use super::run::{Calm, Services, Trial, calm, others, trial};
+use super::run::{Calm, Services, Trial, begin, calm, others, settle, trial};
 use super::server::{SERVERS, Server};
 use super::system::{Campaign, System};
 use super::work::Work;
@@ -75,11 +75,21 @@ pub struct Matrix<'a> {
     machines: u64,
 }
 
-/// A machine, and what is known of it.
+/// A machine, and what is in it while nobody disturbs it.
 struct Ready {
     system: System,
-    calm: Calm,
     services: Services,
+    count: Residue,
+}
+
+/// All cells of a server and a workload.
+struct Group<'a> {
+    server: &'a Server,
+    program: Program,
+    work: Work,
+    /// What undisturbed work is like, once it is known.
+    calm: Option<Calm>,
+    ready: Option<Ready>,
 }
 
 impl<'a> Matrix<'a> {
@@ -105,18 +115,25 @@ impl<'a> Matrix<'a> {
     /// A machine cannot be started, or a workload fails although nobody disturbs it.
     pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
         for server in self.selection.servers() {
-            let elf = self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+            let elf =
+                self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
             let program = Program::read(elf)?;
             for workload in self.selection.workloads(&server) {
-                let mut ready = None;
-                for fault in self.selection.faults() {
+                let work = Work::of(&server, workload, &self.sum)?;
+                let mut group = Group { server: &server, program: program.clone(), work, calm: None, ready: None };
+                let faults = self.selection.faults();
+                for (index, fault) in faults.iter().enumerate() {
                     let key = [server.name, fault.name(), workload.name()];
                     if let Some(row) = self.checkpoint.find(key) {
                         finished(row);
                         continue;
                     }
                     progress.step(&format!("{} × {fault} × {workload}", server.name));
-                    let row = self.cell(&server, &program, fault, workload, &mut ready)?;
+                    let mut row = Row::new(server.name, fault.name(), workload.name());
+                    self.cell(&mut group, *fault, &mut row)?;
+                    if index + 1 == faults.len() {
+                        self.look_at_disks(&mut group, &mut row)?;
+                    }
                     finished(&row);
                     self.checkpoint.add(row)?;
                 }
@@ -126,151 +143,128 @@ impl<'a> Matrix<'a> {
     }
 
     /// All runs of a cell. A machine in which something went wrong is not used again.
-    fn cell(
-        &mut self,
-        server: &Server,
-        program: &Program,
-        fault: Fault,
-        workload: Workload,
-        ready: &mut Option<Ready>,
-    ) -> Result<Row> {
-        let work = Work::of(server, workload, &self.sum)?;
-        let mut row = Row::new(server.name, fault.name(), workload.name());
-        let mut before = None;
+    fn cell(&mut self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
         for number in 0..self.selection.runs {
-            let machine = match ready.take() {
+            let mut machine = match group.ready.take() {
                 Some(machine) => machine,
-                None => {
-                    before = None;
-                    self.prepare(program, &work)?
-                }
+                None => self.prepare(group)?,
             };
-            let Ready { mut system, calm, services } = machine;
-            let count = match before.take() {
-                Some(count) => count,
-                None => Residue::count(&mut system, server)?,
-            };
+            let calm = group.calm.as_ref().context("the machine was prepared")?;
+            let death = self.campaign.death();
             row.runs += 1;
             let mut found = None;
             for draw in 0..DRAWS {
                 let mut random = Random::of(self.selection.seed, &row.key(), number * DRAWS + draw);
-                let tried = trial(&mut system, program, self.campaign.death(), (fault, &work, &calm), &mut random);
-                match tried {
-                    Ok(None) => {}
-                    other => {
-                        found = Some(other);
-                        break;
-                    }
+                let what = (fault, &group.work, calm);
+                found = trial(&mut machine.system, &group.program, death, what, &mut random).transpose();
+                if found.is_some() {
+                    break;
                 }
             }
-            let label = format!("seed {} run {number}", self.selection.seed);
             let wrong = match found {
                 None => vec!["no moment was reached".to_string()],
                 Some(Err(error)) => vec![format!("{error:#}")],
-                Some(Ok(None)) => vec![],
-                Some(Ok(Some(trial))) => self.judge(&mut row, server, fault, &trial, &calm, &services, &mut system),
+                Some(Ok(trial)) => judge(row, group, fault, &trial, &mut machine),
             };
             if wrong.is_empty() {
-                let after = Residue::count(&mut system, server)?;
-                let (sum, texts) = after.since(&count);
-                row.residue += sum;
-                if sum > 0 {
-                    row.fail(format!("{label}: left behind {}", texts.join(", ")));
-                }
                 row.pass += 1;
-                before = Some(after);
-                // Starts are counted from here.
-                let services = Services::list(&mut system)?;
-                *ready = Some(Ready { system, calm, services });
-            } else {
-                let text: String = wrong.join("; ").chars().take(TOLD).collect();
-                row.fail(format!("{label}: {text}"));
-                if let Ok(copies) = system.shut_down() {
-                    row.bytes_lost += copies.bytes_lost(&self.disks)?;
-                }
+                machine.services = Services::list(&mut machine.system)?;
+                group.ready = Some(machine);
+                continue;
+            }
+            let text: String = wrong.join("; ").chars().take(TOLD).collect();
+            row.fail(format!("seed {} run {number}: {text}", self.selection.seed));
+            if let Ok(copies) = machine.system.shut_down() {
+                row.bytes_lost += copies.bytes_lost(&self.disks)?;
             }
         }
-        if let Some(Ready { mut system, .. }) = ready.take_if(|_| workload == Workload::Writes || workload == Workload::Names) {
-            // What is on the disks after the last run of the cell is looked at by the host.
-            let listed = system.command("sync");
-            let copies = listed.and_then(|_| system.shut_down());
-            match copies {
-                Ok(copies) => {
-                    row.bytes_lost += copies.bytes_lost(&self.disks)?;
-                    let faults = copies.faults();
-                    if !faults.is_empty() {
-                        row.pass = row.pass.saturating_sub(1);
-                        row.fail(format!("seed {}: {}", self.selection.seed, faults.join("; ")));
-                    }
-                }
-                Err(error) => {
-                    row.pass = row.pass.saturating_sub(1);
-                    row.fail(format!("seed {}: at the end {error:#}", self.selection.seed));
-                }
+        if let Some(mut machine) = group.ready.take() {
+            settle(&mut machine.system, group.server, &group.work)?;
+            let after = Residue::count(&mut machine.system, group.server)?;
+            let (sum, texts) = after.since(&machine.count);
+            row.residue += sum;
+            if sum > 0 {
+                row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
             }
+            machine.count = after;
+            machine.services = Services::list(&mut machine.system)?;
+            group.ready = Some(machine);
         }
-        Ok(row)
+        Ok(())
+    }
+
+    /// The host's look at the disks of the machine that has gone through all cells of a group: what it finds is told of with the last one.
+    fn look_at_disks(&self, group: &mut Group<'_>, row: &mut Row) -> Result<()> {
+        let Some(machine) = group.ready.take_if(|_| group.server.directory.device().is_some()) else { return Ok(()) };
+        let faults = match machine.system.shut_down() {
+            Ok(copies) => {
+                row.bytes_lost += copies.bytes_lost(&self.disks)?;
+                copies.faults()
+            }
+            Err(error) => vec![format!("{error:#}")],
+        };
+        if !faults.is_empty() {
+            row.pass = row.pass.saturating_sub(1);
+            row.fail(format!("seed {}: afterwards {}", self.selection.seed, faults.join("; ")));
+        }
+        Ok(())
     }
 
     /// A machine whose work is known.
-    fn prepare(&mut self, program: &Program, work: &Work) -> Result<Ready> {
+    fn prepare(&mut self, group: &mut Group<'_>) -> Result<Ready> {
         self.machines += 1;
         let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
         let mut system = System::boot(&self.campaign, copies)?;
-        let calm = calm(&mut system, program, work)?;
+        if group.calm.is_none() {
+            group.calm = Some(calm(&mut system, &group.program, &group.work)?);
+        } else {
+            begin(&mut system, &group.work)?;
+        }
+        // Some things are made when a server dies for the second time.
+        settle(&mut system, group.server, &group.work)?;
+        settle(&mut system, group.server, &group.work)?;
+        let count = Residue::count(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
-        Ok(Ready { system, calm, services })
+        Ok(Ready { system, services, count })
     }
+}
 
-    /// What is wrong after a fault; nothing, where nobody noticed it.
-    fn judge(
-        &self,
-        row: &mut Row,
-        server: &Server,
-        fault: Fault,
-        trial: &Trial,
-        calm: &Calm,
-        services: &Services,
-        system: &mut System,
-    ) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let place = format!("at {:#x}, arrival {}, {} deaths", trial.address, trial.moment.arrival, trial.seen.deaths);
-        row.alive += u64::from(trial.seen.deaths == 0);
-        row.recoveries.extend(trial.seen.recovery);
-        match &trial.output {
-            Err(error) => {
-                row.client_errors += 1;
-                let end = match system.end() {
-                    Some(End::Panic(panic)) => format!("KERNEL PANIC {}", panic.message),
-                    _ => error.clone(),
-                };
-                return vec![format!("{end} ({place})")];
-            }
-            Ok(output) if *output != calm.output && !fault.may_be_seen() => {
-                row.client_errors += 1;
-                wrong.push(format!("printed {} ({place})", difference(output, &calm.output)));
-            }
-            Ok(_) => {}
+/// What is wrong after a fault; nothing, where nobody noticed it.
+fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine: &mut Ready) -> Vec<String> {
+    let Ready { system, services, .. } = machine;
+    let expected = group.calm.as_ref().map_or("", |calm| calm.output.as_str());
+    let mut wrong = Vec::new();
+    let place = format!("at {:#x}, arrival {}, {} deaths", trial.address, trial.moment.arrival, trial.seen.deaths);
+    row.alive += u64::from(trial.seen.deaths == 0);
+    row.recoveries.extend(trial.seen.recovery);
+    match &trial.output {
+        Err(error) => {
+            row.client_errors += 1;
+            let end = match system.end() {
+                Some(End::Panic(panic)) => format!("KERNEL PANIC {}", panic.message),
+                _ => error.clone(),
+            };
+            return vec![format!("{end} ({place})")];
         }
-        match others(system, server, services) {
-            Ok(others) => wrong.extend(others.into_iter().map(|text| format!("{text} ({place})"))),
-            Err(error) => wrong.push(format!("{error:#} ({place})")),
+        Ok(output) if *output != expected && !fault.may_be_seen() => {
+            row.client_errors += 1;
+            wrong.push(format!("printed {} ({place})", difference(output, expected)));
         }
-        // Who sent a deadly request sees an error, nobody else does.
-        if fault.may_be_seen() && wrong.is_empty() {
-            let again = system.command(&self.line(server, row));
-            if !again.as_ref().is_ok_and(|again| *again == calm.output) {
-                row.client_errors += 1;
-                wrong.push(format!("afterwards {again:?} ({place})"));
-            }
-        }
-        wrong
+        Ok(_) => {}
     }
-
-    fn line(&self, server: &Server, row: &Row) -> String {
-        let workload = server.workloads.iter().find(|workload| workload.name() == row.workload);
-        workload.and_then(|workload| Work::of(server, *workload, &self.sum).ok()).map_or(String::new(), |work| work.line)
+    match others(system, group.server, services) {
+        Ok(others) => wrong.extend(others.into_iter().map(|text| format!("{text} ({place})"))),
+        Err(error) => wrong.push(format!("{error:#} ({place})")),
     }
+    // Who sent a deadly request sees an error, nobody else does.
+    if fault.may_be_seen() && wrong.is_empty() {
+        let again = system.command(&group.work.line);
+        if !again.as_ref().is_ok_and(|again| *again == expected) {
+            row.client_errors += 1;
+            wrong.push(format!("afterwards {again:?} ({place})"));
+        }
+    }
+    wrong
 }
 
 /// Where the rows of the last campaign are.

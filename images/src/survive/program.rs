@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 use libsys::abi::Delivery;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
-/// Instructions behind a system call within which a server looks whether a call was delivered.
-const LOOK: usize = 4;
+/// Instructions behind a system call, on either side of branches, within which a server looks whether a call was delivered.
+const LOOK: usize = 12;
 
 /// Bytes by which a place in a program is known again: no two programs have the same ones at one address.
 const MARK: usize = 32;
@@ -82,13 +82,14 @@ impl Program {
             control: 0,
             data: data(&file),
         };
-        let panicking: BTreeSet<u64> = functions.iter().filter(|function| panics(&function.name)).map(|f| f.address).collect();
+        let panicking: BTreeSet<u64> =
+            functions.iter().filter(|function| panics(&function.name)).map(|f| f.address).collect();
         for function in &functions {
             let instructions = program.instructions(function);
             for (index, instruction) in instructions.iter().enumerate() {
                 if instruction.mnemonic() == Mnemonic::Syscall {
                     program.syscalls.insert(instruction.ip());
-                    if instructions[index + 1..].iter().take(LOOK).any(looks_for_a_call) {
+                    if is_loop(&function.name) && comes_to_look(&instructions, index + 1, LOOK) {
                         program.receives.insert(instruction.ip());
                     }
                     if function.name.ends_with("entry::raw_control") {
@@ -137,6 +138,17 @@ impl Program {
         let from = address.saturating_sub(mark).clamp(start, (start + length).checked_sub(mark)?);
         Some((from, self.bytes(from, mark)?))
     }
+}
+
+/// Where the function with a name begins in a program.
+///
+/// # Errors
+/// There is none.
+pub fn address_of(elf: &Path, name: &str) -> Result<u64> {
+    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let all = functions(&object::File::parse(bytes.as_slice())?);
+    let found = all.iter().find(|function| function.name == name);
+    Ok(found.with_context(|| format!("{} has no function {name}", elf.display()))?.address)
 }
 
 fn functions(file: &object::File<'_>) -> Vec<Function> {
@@ -188,10 +200,34 @@ fn panics(name: &str) -> bool {
         || name == "core::panicking::panic"
 }
 
-/// Whether it compares the status with that of a delivered call.
+/// Whether a function may have the loop of a server in it: other receives wait for an answer, not for work.
+fn is_loop(name: &str) -> bool {
+    name == "skink_main" || name.contains("libsys::service::")
+}
+
+/// Whether the way on from an instruction leads to a look for a call.
+fn comes_to_look(instructions: &[Instruction], index: usize, left: usize) -> bool {
+    let (Some(instruction), Some(fewer)) = (instructions.get(index), left.checked_sub(1)) else { return false };
+    if looks_for_a_call(instruction) {
+        return true;
+    }
+    let jumps = || {
+        let target = instruction.near_branch_target();
+        let at = instructions.binary_search_by_key(&target, Instruction::ip);
+        at.is_ok_and(|at| comes_to_look(instructions, at, fewer))
+    };
+    match instruction.flow_control() {
+        FlowControl::Next => comes_to_look(instructions, index + 1, fewer),
+        FlowControl::ConditionalBranch => jumps() || comes_to_look(instructions, index + 1, fewer),
+        FlowControl::UnconditionalBranch => jumps(),
+        _ => false,
+    }
+}
+
+/// Whether it compares a word, which may be the status, with that of a delivered call.
 fn looks_for_a_call(instruction: &Instruction) -> bool {
     instruction.mnemonic() == Mnemonic::Cmp
-        && instruction.op0_register() == Register::RAX
+        && instruction.op0_register().is_gpr64()
         && matches!(instruction.op1_kind(), OpKind::Immediate32to64 | OpKind::Immediate8to64)
         && instruction.immediate(1) == Delivery::CALL_STATUS
 }
@@ -200,7 +236,9 @@ fn looks_for_a_call(instruction: &Instruction) -> bool {
 fn panic_start(before: &[Instruction]) -> Option<u64> {
     let is_load = |instruction: &&Instruction| match instruction.mnemonic() {
         Mnemonic::Lea => instruction.is_ip_rel_memory_operand(),
-        Mnemonic::Mov => matches!(instruction.op1_kind(), OpKind::Immediate32 | OpKind::Immediate32to64 | OpKind::Immediate64),
+        Mnemonic::Mov => {
+            matches!(instruction.op1_kind(), OpKind::Immediate32 | OpKind::Immediate32to64 | OpKind::Immediate64)
+        }
         _ => false,
     };
     before.iter().rev().take_while(is_load).last().map(Instruction::ip)
@@ -223,6 +261,21 @@ mod tests {
         let mut decoder = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE);
         assert_eq!(decoder.decode().mnemonic(), Mnemonic::Syscall);
         assert!(looks_for_a_call(&decoder.decode()));
+    }
+
+    #[test]
+    fn calls_are_looked_for_behind_branches() {
+        // cmp rax, 0x14; ja +1; ret; cmp rax, 0x100
+        let code = [0x48, 0x83, 0xf8, 0x14, 0x77, 0x01, 0xc3, 0x48, 0x3d, 0x00, 0x01, 0x00, 0x00];
+        let instructions: Vec<_> = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE).iter().collect();
+        assert!(comes_to_look(&instructions, 0, LOOK));
+        assert!(!comes_to_look(&instructions, 0, 2) && !comes_to_look(&instructions, 2, LOOK));
+    }
+
+    #[test]
+    fn loops_are_told_by_their_names() {
+        assert!(is_loop("<libsys::service::run::Service<uart::Uart>>::run") && is_loop("skink_main"));
+        assert!(!is_loop("<libsys::sync::lock::RawLock>::wait"));
     }
 
     #[test]

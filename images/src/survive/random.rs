@@ -13,9 +13,8 @@ impl Random {
     /// The sequence that a seed and words begin: others have others.
     pub fn of(seed: u64, words: &[&str], number: u64) -> Random {
         let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-        let mixed = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
+        let mixed = bytes
+            .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         Random(Random(mixed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).number())
     }
 

@@ -24,7 +24,8 @@ impl Residue {
         }
         let processes = system.command("ps")?;
         let titles: Vec<&str> = processes.lines().next().unwrap_or_default().split_whitespace().collect();
-        let column = |title: &str| titles.iter().position(|word| *word == title).with_context(|| format!("ps has no {title}"));
+        let column =
+            |title: &str| titles.iter().position(|word| *word == title).with_context(|| format!("ps has no {title}"));
         let (name, handles, threads) = (column("NAME")?, column("HANDLES")?, column("THREADS")?);
         let mut mapped = None;
         for (_, words) in rows(&processes, "PID") {

@@ -91,7 +91,11 @@ impl Row {
             bytes_lost: number("bytes_lost")?,
             client_errors: number("client_errors")?,
             residue: number("residue")?,
-            failures: value["failures"].as_array()?.iter().filter_map(|text| Some(text.as_str()?.to_string())).collect(),
+            failures: value["failures"]
+                .as_array()?
+                .iter()
+                .filter_map(|text| Some(text.as_str()?.to_string()))
+                .collect(),
         })
     }
 

@@ -22,10 +22,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 const MOST_ARRIVALS: u64 = 400;
 
 /// Instructions of one arrival that are counted.
-const MOST_INSTRUCTIONS: u64 = 4000;
+const MOST_INSTRUCTIONS: u64 = 2000;
 
 /// Arrivals whose instructions are counted.
-const SAMPLES: u64 = 4;
+const SAMPLES: u64 = 3;
 
 /// What an undisturbed line is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +60,9 @@ pub struct Trial {
 /// # Errors
 /// It does not end, or what it prints is not what the work says.
 pub fn calm(system: &mut System, program: &Program, work: &Work) -> Result<Calm> {
-    for line in &work.before {
-        system.command(line)?;
-    }
-    system.command(&work.line)?;
+    begin(system, work)?;
     let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line);
+    system.begin(&work.line)?;
     let (mut arrivals, mut calls) = (0, 0);
     while let Some((arrival, _)) = flight::next_arrival(system, program, deadline)? {
         arrivals += 1;
@@ -82,15 +79,21 @@ pub fn calm(system: &mut System, program: &Program, work: &Work) -> Result<Calm>
     Ok(Calm { output, arrivals, calls, instructions, executed })
 }
 
+/// Prepares the work in a machine, and does it once.
+///
+/// # Errors
+/// A line does not end.
+pub fn begin(system: &mut System, work: &Work) -> Result<()> {
+    for line in work.before.iter().chain([&work.line]) {
+        system.command(line)?;
+    }
+    Ok(())
+}
+
 /// The length of some arrivals of a line, on average, and the instructions that they had executed.
-fn instructions(
-    system: &mut System,
-    program: &Program,
-    work: &Work,
-    arrivals: u64,
-) -> Result<(u64, BTreeSet<u64>)> {
+fn instructions(system: &mut System, program: &Program, work: &Work, arrivals: u64) -> Result<(u64, BTreeSet<u64>)> {
     let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line);
+    system.begin(&work.line)?;
     let gap = arrivals / (SAMPLES + 1);
     let (mut sum, mut samples, mut executed) = (0, 0, BTreeSet::new());
     'line: for _ in 0..SAMPLES {
@@ -100,7 +103,9 @@ fn instructions(
             }
         }
         if gap > 0 {
-            sum += flight::trace(system, program, MOST_INSTRUCTIONS, deadline, |address| drop(executed.insert(address)))?;
+            sum += flight::trace(system, program, MOST_INSTRUCTIONS, deadline, |address| {
+                executed.insert(address);
+            })?;
             samples += 1;
         }
     }
@@ -121,13 +126,9 @@ pub fn trial(
 ) -> Result<Option<Trial>> {
     let is_call = fault.strikes_requests();
     let arrivals = if is_call { calm.calls } else { calm.arrivals };
-    let moment = Moment {
-        arrival: random.below(arrivals),
-        instructions: random.below(calm.instructions),
-        is_call,
-    };
+    let moment = Moment { arrival: random.below(arrivals), instructions: random.below(calm.instructions), is_call };
     let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line);
+    system.begin(&work.line)?;
     let Some(registers) = flight::reach(system, program, moment, deadline)? else {
         finish(system, work, deadline)?;
         return Ok(None);
@@ -149,6 +150,18 @@ pub(crate) fn finish(system: &mut System, work: &Work, deadline: Instant) -> Res
     system.debugger().interrupt()?;
     system.debugger().break_only_at(&BTreeSet::new())?;
     system.finish(&work.line, deadline).with_context(|| format!("`{}`", work.line))
+}
+
+/// Does the work undisturbed in a machine that has just started, the second time after a plain kill of the server: what is made once is there then.
+///
+/// # Errors
+/// A line does not end.
+pub fn settle(system: &mut System, server: &Server, work: &Work) -> Result<()> {
+    for service in Services::list(system)?.names(server) {
+        // Not everybody can be killed so; who cannot is not started anew either.
+        system.command(&format!("service kill {service}"))?;
+    }
+    system.command(&work.line).map(drop)
 }
 
 /// What is wrong with the services besides the one that was struck: those that do not serve, or died as well.
@@ -190,6 +203,14 @@ impl Services {
         Ok(Services::parse(&system.command("service list")?))
     }
 
+    /// The names of those that are the server.
+    fn names(&self, server: &Server) -> Vec<String> {
+        let own = self.0.iter().filter(|service| server.is_service(&service.name));
+        own.filter(|service| service.state == "ready" && service.name != "shell")
+            .map(|service| service.name.clone())
+            .collect()
+    }
+
     fn parse(text: &str) -> Services {
         let services = text.lines().skip(1).filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -206,7 +227,8 @@ mod tests {
 
     #[test]
     fn services_are_read() {
-        let text = "NAME  STATE    PID  STARTS  FAULTS       UP  LAST EXIT\nuart  ready     45       1       0  0:00:00  -\n";
+        let text =
+            "NAME  STATE    PID  STARTS  FAULTS       UP  LAST EXIT\nuart  ready     45       1       0  0:00:00  -\n";
         let Services(services) = Services::parse(text);
         assert_eq!(services, [Service { name: "uart".into(), state: "ready".into(), starts: "1".into() }]);
     }

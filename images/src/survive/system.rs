@@ -61,12 +61,7 @@ impl Campaign {
         fs::create_dir_all(folder)?;
         let archive_path = folder.join(format!("boot-{}.tar", std::process::id()));
         archive.write(&archive_path)?;
-        let death = super::program::Program::read(&image.kernel)?
-            .functions
-            .iter()
-            .find(|function| function.name == DEATH)
-            .with_context(|| format!("the kernel has no function {DEATH}"))?
-            .address;
+        let death = super::program::address_of(&image.kernel, DEATH)?;
         Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
     }
 
@@ -142,8 +137,8 @@ impl System {
         let machine = Machine::new(&campaign.image)
             .icount_with_waits()
             .debugged()
-            .disk(Disk::new(disks.ext4()))
-            .disk(Disk::new(disks.fat()).bus(DiskBus::Nvme));
+            .disk(Disk::new(disks.ext4()).volatile())
+            .disk(Disk::new(disks.fat()).bus(DiskBus::Nvme).volatile());
         let mut session = machine.session()?;
         session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
         let debugger = session.debugger()?;
@@ -185,16 +180,22 @@ impl System {
     pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<Patch> {
         let qmp = self.session.qmp();
         self.debugger.patch(address, bytes, |address| {
-            let answer = qmp.execute("human-monitor-command", json!({"command-line": format!("gva2gpa {address:#x}")}))?;
+            let answer =
+                qmp.execute("human-monitor-command", json!({"command-line": format!("gva2gpa {address:#x}")}))?;
             let text = answer.as_str().unwrap_or_default().trim();
             let digits = text.strip_prefix("gpa: 0x").with_context(|| format!("{address:#x} is nowhere: {text}"))?;
             u64::from_str_radix(digits, 16).with_context(|| format!("{text} is no address"))
         })
     }
 
-    /// Types a line; the machine goes on when it is resumed.
-    pub fn begin(&mut self, line: &str) {
+    /// Types a line. The machine is stopped then, and reads it when it is resumed.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn begin(&mut self, line: &str) -> Result<()> {
+        self.debugger.interrupt()?;
         self.session.type_line(line);
+        Ok(())
     }
 
     /// Lets the machine run to a break point: the registers there, or `None` when the line that was begun is over.
@@ -238,7 +239,7 @@ impl System {
     /// The prompt does not come back.
     pub fn command(&mut self, line: &str) -> Result<String> {
         self.debugger.break_only_at(&std::collections::BTreeSet::new())?;
-        self.begin(line);
+        self.begin(line)?;
         self.finish(line, Instant::now() + COMMAND).with_context(|| format!("`{line}`"))
     }
 
