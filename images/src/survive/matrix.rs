@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::checkpoint::Checkpoint;
 use super::disks::Disks;
@@ -220,8 +220,13 @@ impl<'a> Matrix<'a> {
         } else {
             begin(&mut system, &group.work)?;
         }
-        // Some things are made when a server dies for the second time.
-        settle(&mut system, group.server, &group.work)?;
+        // Some things are made once, when a server dies with work in flight, and stay.
+        let calm = group.calm.as_ref().context("it was just looked at")?;
+        let mut random = Random::of(self.selection.seed, &[group.server.name, "first"], self.machines);
+        let what = (Fault::Kill, &group.work, calm);
+        let first = trial(&mut system, &group.program, self.campaign.death(), what, &mut random)?;
+        let is_well = first.is_none_or(|first| first.output.is_ok());
+        ensure!(is_well, "{} does not come through its first death", group.server.name);
         settle(&mut system, group.server, &group.work)?;
         let count = Residue::count(&mut system, group.server)?;
         let services = Services::list(&mut system)?;

@@ -95,10 +95,9 @@ impl<'a> Watch<'a> {
     /// The machine ends, or the line does not.
     pub fn follow(&mut self, system: &mut System, deadline: Instant) -> Result<()> {
         loop {
-            eprintln!("DBG follow clock {:?}", system.clock());
             let addresses = self.addresses();
             system.debugger().break_only_at(&addresses)?;
-            let Some(registers) = system.next_break(deadline).inspect_err(|_| { let r = system.debugger().registers(); let c = system.clock(); eprintln!("DBG {:x?} {c:?}", r) })? else { break };
+            let Some(registers) = system.next_break(deadline)? else { break };
             if registers.get(Register::RIP) == self.death {
                 self.died(system, &registers)?;
             } else if is_in(system, self.program, &registers)? {
