@@ -12,6 +12,9 @@ pub enum Accelerator {
     /// Translated, with virtual time counted in instructions: one takes one nanosecond, so
     /// every run is the same on every machine.
     InstructionCount,
+    /// The same while there is something to execute; else virtual time passes as real time does. For machines that wait for devices, as
+    /// their deadlines would all pass at once.
+    InstructionsAndWaits,
 }
 
 impl Accelerator {
@@ -30,6 +33,7 @@ impl Accelerator {
             Self::Tcg if cpus > 1 => vec!["-accel", "tcg,thread=multi"],
             Self::Tcg => vec!["-accel", "tcg"],
             Self::InstructionCount => vec!["-accel", "tcg", "-icount", "shift=0,sleep=off"],
+            Self::InstructionsAndWaits => vec!["-accel", "tcg", "-icount", "shift=0"],
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use images::survive::{Fault, SERVERS, Server, Workload};
 use images::{Disk, MachineKind};
 
 const EXAMPLES: &str = "\
@@ -16,6 +17,8 @@ Examples:
   cargo run -- build                             build only
   cargo run -- bench --json                      measure
   cargo run -- fuzz --calls 1000000 --seed 7     random system calls
+  cargo run -- survive --quick                   servers that fail, and who notices
+  cargo run -- inject --server tmpfs --count 500 servers whose machine code is changed
 
 In the terminal, Ctrl-A X ends QEMU.
 
@@ -41,6 +44,10 @@ pub enum Command {
     Bench(Bench),
     /// Make random system calls
     Fuzz(Fuzz),
+    /// Strike servers with faults while they work, and look whether anybody notices
+    Survive(Survive),
+    /// Change the machine code of servers while they work, and look what comes of it
+    Inject(Inject),
 }
 
 /// Options of `run`.
@@ -138,6 +145,81 @@ pub struct Fuzz {
     /// End the machine after so many seconds [default: 300, and a second for every 1,000 calls]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+}
+
+/// Options of `survive`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo run -- survive --quick                       each server and fault against one workload, in minutes
+  cargo run -- survive --server tmpfs --fault kill --runs 30
+  cargo run -- survive --runs 30                     the whole matrix, in hours; Ctrl-C ends it
+  cargo run -- survive --runs 30 --resume            and this goes on
+  cargo run -- survive --quick --json > rows.json
+
+Columns: RUNS, PASS (nobody noticed), ALIVE (the server did not die of it), MEDIAN and P99 of the instructions from its death to its
+first answer, LOST bytes, runs with client ERRORS, RESIDUE (what is left behind of handles, threads, objects, mappings).
+The exit status is 1 where a cell is not clean. docs/survivability.md tells how faults strike.")]
+pub struct Survive {
+    /// Each server against one workload only
+    #[arg(long)]
+    pub quick: bool,
+    /// Runs of each cell [default: 1]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub runs: u64,
+    /// Only this server; can be given more than once
+    #[arg(long, value_name = "NAME", value_parser = server)]
+    pub server: Vec<Server>,
+    /// Only this fault; can be given more than once
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
+    /// Only this workload; can be given more than once
+    #[arg(long, value_name = "WORK")]
+    pub workload: Vec<Workload>,
+    /// Where the random numbers begin: the same seed strikes at the same moments
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Go on where the last campaign with the same seed and runs ended
+    #[arg(long)]
+    pub resume: bool,
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `inject`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo run -- inject --server vfs --count 200 --seed 7
+  cargo run -- inject --count 1000                   that many of each server
+  cargo run -- inject --server uart --count 1 --seed 7 --first 41    the 42nd of that seed again
+
+Columns: not MANIFESTED, detected and RECOVERED, detected and VISIBLE to a client, silently WRONG, kernel CRASHES.
+The exit status is 1 after a kernel crash.")]
+pub struct Inject {
+    /// Only this server; can be given more than once
+    #[arg(long, value_name = "NAME", value_parser = server)]
+    pub server: Vec<Server>,
+    /// Mutations of each server
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub count: u64,
+    /// Where the random numbers begin
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// The number of the first mutation
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub first: u64,
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn server(name: &str) -> Result<Server, String> {
+    Server::find(name).ok_or_else(|| {
+        let names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
+        format!("there are {}", names.join(", "))
+    })
 }
 
 impl Cli {

@@ -29,6 +29,8 @@ pub struct Disk {
     pub bus: DiskBus,
     /// Whether the machine cannot write to it.
     pub read_only: bool,
+    /// Whether what the machine flushes may stay in the host's memory, so that it outlives the machine but not the host.
+    pub is_volatile: bool,
     /// Properties of QEMU's device, such as `logical_block_size=4096`.
     pub properties: Vec<String>,
 }
@@ -36,12 +38,18 @@ pub struct Disk {
 impl Disk {
     /// A writable virtio disk.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), bus: DiskBus::default(), read_only: false, properties: Vec::new() }
+        Self { file: file.into(), bus: DiskBus::default(), read_only: false, is_volatile: false, properties: Vec::new() }
     }
 
     /// The same disk, connected otherwise.
     pub fn bus(mut self, bus: DiskBus) -> Self {
         self.bus = bus;
+        self
+    }
+
+    /// The same disk, whose flushes the host does not carry out: for machines that are stopped over and over, as QEMU flushes at each stop.
+    pub fn volatile(mut self) -> Self {
+        self.is_volatile = true;
         self
     }
 
@@ -70,6 +78,7 @@ impl Disk {
         let path = path.to_str().with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
         let format = if path.ends_with(".qcow2") { "qcow2" } else { "raw" };
         let read_only = if self.read_only { "on" } else { "off" };
+        let cache = if self.is_volatile { ",cache=unsafe" } else { "" };
         let mut device = match (self.bus, pci) {
             (DiskBus::Virtio, true) => format!("virtio-blk-pci,drive=disk{index}"),
             (DiskBus::Virtio, false) => format!("virtio-blk-device,drive=disk{index}"),
@@ -86,7 +95,7 @@ impl Disk {
         Ok(vec![
             "-drive".to_string(),
             format!(
-                "if=none,id=disk{index},node-name={},format={format},readonly={read_only},file.node-name={},file={}",
+                "if=none,id=disk{index},node-name={},format={format},readonly={read_only}{cache},file.node-name={},file={}",
                 Disk::node(index),
                 Disk::file_node(index),
                 path.replace(',', ",,")

@@ -14,6 +14,8 @@
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
 //! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
 //! | [`bench`], [`fuzz`] | `Measurements` | figures beside other systems'; random system calls |
+//! | [`debugger`] | `Debugger` | a machine that is stopped, looked at and changed |
+//! | [`survive`], [`inject`] | `Row`, `Tally` | what becomes of everybody else when a server fails |
 //! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
 //! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
 //! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
@@ -28,6 +30,7 @@ pub mod bench;
 pub mod command_line;
 pub mod compile;
 pub mod crash;
+pub mod debugger;
 pub mod disk;
 pub mod emulator;
 pub mod end;
@@ -36,6 +39,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod host_program;
 pub mod image;
+pub mod inject;
 pub mod linker;
 pub mod lock;
 pub mod machine;
@@ -49,11 +53,13 @@ pub mod serial_log;
 pub mod session;
 pub mod signals;
 pub mod strip;
+pub mod survive;
 pub mod symbols;
 pub mod terminal;
 pub mod toolchain;
 pub mod workspace;
 
+pub use debugger::Debugger;
 pub use disk::{Disk, DiskBus};
 pub use end::End;
 pub use exec::ExecResult;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::accelerator::Accelerator;
+use crate::debugger::Debugger;
 use crate::disk::{self, Disk};
 use crate::image::Image;
 use crate::percent;
@@ -45,7 +46,9 @@ pub struct Machine {
     disks: Vec<Disk>,
     devices: Vec<String>,
     instruction_count: bool,
+    waits: bool,
     wait_for_gdb: bool,
+    debugger: Vec<String>,
     timeout: Option<Duration>,
     qemu: Option<PathBuf>,
 }
@@ -72,7 +75,9 @@ impl Machine {
             disks: Vec::new(),
             devices: Vec::new(),
             instruction_count: false,
+            waits: false,
             wait_for_gdb: false,
+            debugger: Vec::new(),
             timeout: None,
             qemu: None,
         }
@@ -126,9 +131,21 @@ impl Machine {
         self
     }
 
+    /// As [`Machine::icount`], for a machine that waits for devices: while it has nothing to do, virtual time passes as real time does.
+    pub fn icount_with_waits(mut self) -> Self {
+        (self.instruction_count, self.waits) = (true, true);
+        self
+    }
+
     /// Waits for a debugger at [`GDB_ADDRESS`] before the first instruction.
     pub fn gdb(mut self, on: bool) -> Self {
         self.wait_for_gdb = on;
+        self
+    }
+
+    /// Lets this process stop and change it: see [`crate::Session::debugger`].
+    pub fn debugged(mut self) -> Self {
+        self.debugger.extend(Debugger::ARGUMENTS.map(str::to_string));
         self
     }
 
@@ -187,7 +204,11 @@ impl Machine {
         if self.memory_mib == 0 {
             bail!("a machine without memory cannot boot: give --memory a number of MiB");
         }
-        let accelerator = if self.instruction_count { Accelerator::InstructionCount } else { Accelerator::detect() };
+        let accelerator = match (self.instruction_count, self.waits) {
+            (true, true) => Accelerator::InstructionsAndWaits,
+            (true, false) => Accelerator::InstructionCount,
+            (false, _) => Accelerator::detect(),
+        };
         let mut list = ArgumentList::default();
         list.add(["-name", "skink", "-nodefaults", "-no-user-config", "-no-reboot"]);
         list.add(["-machine", self.kind.qemu_name(), "-cpu", &self.processor]);
@@ -216,6 +237,7 @@ impl Machine {
         if self.wait_for_gdb {
             list.add(["-gdb", &format!("tcp:{GDB_ADDRESS}"), "-S"]);
         }
+        list.0.extend_from_slice(&self.debugger);
         if self.kind == MachineKind::Q35 {
             // Slots tell of what is put in by their own registers, as on other machines, not by ACPI.
             list.add(["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]);

@@ -9,13 +9,16 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use cli::{Bench, Cli, Command, Fuzz, MachineOptions, Run, Subject};
+use cli::{Bench, Cli, Command, Fuzz, Inject, MachineOptions, Run, Subject, Survive};
 use images::bench::{measure, storage};
 use images::exec::Interruption;
 use images::fuzz::Fuzzing;
 use images::image::build_with;
+use images::inject::{Injection, Tally};
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
+use images::qmp::Value;
+use images::survive::{Matrix, Row, SERVERS, Selection};
 use images::workspace::Workspace;
 use images::{End, Image, Machine, command_line, disk, manifest, qemu};
 
@@ -31,6 +34,8 @@ fn main() -> ExitCode {
         Command::Build => build(),
         Command::Bench(options) => bench(&options),
         Command::Fuzz(options) => fuzz(&options),
+        Command::Survive(options) => survive(&options),
+        Command::Inject(options) => inject(&options),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -118,6 +123,66 @@ fn fuzz(options: &Fuzz) -> Result<u8> {
     let fuzzing = Fuzzing { calls: options.calls, seed: options.seed, cpus: options.smp };
     let machine = fuzzing.machine(&prepare()?, options.timeout);
     Ok(tell(machine.stream(&mut io::stdout().lock(), Interruption::Ends)?))
+}
+
+fn survive(options: &Survive) -> Result<u8> {
+    let selection = Selection {
+        servers: options.server.clone(),
+        faults: options.fault.clone(),
+        workloads: options.workload.clone(),
+        is_quick: options.quick,
+        runs: options.runs,
+        seed: options.seed,
+        resume: options.resume,
+    };
+    let image = prepare()?;
+    let mut matrix = Matrix::new(&image, &selection)?;
+    let progress = Progress::for_stderr();
+    if !options.json {
+        println!("{}", Row::title());
+    }
+    let mut is_clean = true;
+    let mut rows = Vec::new();
+    matrix.run(&progress, |row| {
+        is_clean &= row.is_clean();
+        rows.push(row.json());
+        if !options.json {
+            progress.line(&row.line());
+            row.failures.iter().for_each(|failure| progress.line(&format!("    {failure}")));
+        }
+    })?;
+    progress.finish();
+    if options.json {
+        println!("{}", Value::from(rows));
+    }
+    Ok(u8::from(!is_clean))
+}
+
+fn inject(options: &Inject) -> Result<u8> {
+    let servers = if options.server.is_empty() { SERVERS.to_vec() } else { options.server.clone() };
+    let image = prepare()?;
+    let mut injection = Injection::new(&image, options.seed)?;
+    let progress = Progress::for_stderr();
+    if !options.json {
+        println!("{}", Tally::title());
+    }
+    let mut tallies = Vec::new();
+    let mut crashes = 0;
+    for server in servers {
+        let numbers = options.first..options.first.saturating_add(options.count);
+        let tally = injection.run(&server, numbers, &progress)?;
+        crashes += tally.crashes;
+        tallies.push(tally.json());
+        if !options.json {
+            progress.line(&tally.line());
+            tally.told.iter().for_each(|text| progress.line(&format!("    {text}")));
+        }
+    }
+    progress.finish();
+    if options.json {
+        println!("{}", Value::from(tallies));
+    }
+    Ok(u8::from(crashes > 0))
 }
 
 /// Runs `commands` and shows what they print; the exit status.

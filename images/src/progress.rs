@@ -53,6 +53,14 @@ impl Progress {
         }
     }
 
+    /// Prints a line of results, above the spinner.
+    pub fn line(&self, text: &str) {
+        match self {
+            Self::Spinner(bar) => bar.suspend(|| println!("{text}")),
+            Self::Silent | Self::Lines => println!("{text}"),
+        }
+    }
+
     /// Takes the spinner away.
     pub fn finish(&self) {
         if let Self::Spinner(bar) = self {

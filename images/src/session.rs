@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::debugger::Debugger;
 use crate::emulator::{Emulator, Event, Input};
 use crate::end::End;
 use crate::machine::{Machine, SerialEnd};
@@ -23,7 +24,7 @@ pub struct Session {
     // Dropped in this order: the machine first, then its socket's folder.
     emulator: Emulator,
     qmp: Qmp,
-    _listener: QmpListener,
+    listener: QmpListener,
     machine: Machine,
     log: SerialLog,
     /// Text that came and was not waited for yet.
@@ -56,7 +57,7 @@ impl Machine {
         Ok(Session {
             emulator,
             qmp,
-            _listener: listener,
+            listener,
             machine: self.clone(),
             log: SerialLog::default(),
             unread: Vec::new(),
@@ -133,6 +134,39 @@ impl Session {
     /// QEMU's control channel.
     pub fn qmp(&mut self) -> &mut Qmp {
         &mut self.qmp
+    }
+
+    /// Stops the machine, which was made with [`Machine::debugged`], for the debugger that is returned. One at a time.
+    ///
+    /// # Errors
+    /// The machine has none, or has ended.
+    pub fn debugger(&self) -> Result<Debugger> {
+        Debugger::connect(self.listener.folder())
+    }
+
+    /// Whether the machine has printed `text` since the end of the last wait, or does within `time`. Nothing is taken from
+    /// what the next wait returns.
+    ///
+    /// # Errors
+    /// The machine has ended without it.
+    pub fn has_printed(&mut self, text: &str, time: Duration) -> Result<bool> {
+        let deadline = Instant::now() + time;
+        loop {
+            if find(&self.unread, text.as_bytes()).is_some() {
+                return Ok(true);
+            }
+            if let Some(end) = &self.end {
+                bail!("the machine ended before it printed {text:?}: {end}\n{}", self.tail());
+            }
+            if !self.step(deadline) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// How the machine ended, if it is known to have.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
     }
 
     /// Ends the machine as if its plug were pulled.

@@ -1,0 +1,103 @@
+//! How many changes of a server came to what.
+
+use serde_json::{Value, json};
+
+use super::mutation::Mutation;
+use super::outcome::Outcome;
+use crate::survive::watch::Seen;
+
+/// Characters of an output that are told.
+const TOLD: usize = 160;
+
+/// Changes that a client noticed and that are told of. Wrong ones and crashes all are.
+const VISIBLE: usize = 5;
+
+/// Counts of a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    server: String,
+    seed: u64,
+    /// All changes.
+    pub changes: u64,
+    /// Nothing came of them.
+    pub silent: u64,
+    /// The server died, and nobody noticed.
+    pub recovered: u64,
+    /// A client noticed.
+    pub visible: u64,
+    /// Wrong results that nobody can notice.
+    pub wrong: u64,
+    /// The kernel panicked.
+    pub crashes: u64,
+    /// Those that are worth a look, with number and seed.
+    pub told: Vec<String>,
+}
+
+impl Tally {
+    /// Of a server, with nothing counted yet.
+    pub fn new(server: &str, seed: u64) -> Tally {
+        Tally { server: server.to_string(), seed, ..Tally::default() }
+    }
+
+    /// Counts a change.
+    pub fn add(
+        &mut self,
+        number: u64,
+        mutation: &Mutation,
+        outcome: Outcome,
+        seen: &Seen,
+        output: &Result<String, String>,
+    ) {
+        self.changes += 1;
+        let count = match outcome {
+            Outcome::NotManifested => &mut self.silent,
+            Outcome::Recovered => &mut self.recovered,
+            Outcome::Visible => &mut self.visible,
+            Outcome::SilentlyWrong => &mut self.wrong,
+            Outcome::KernelCrash => &mut self.crashes,
+        };
+        *count += 1;
+        let is_told = match outcome {
+            Outcome::NotManifested | Outcome::Recovered => false,
+            Outcome::Visible => *count as usize <= VISIBLE,
+            Outcome::SilentlyWrong | Outcome::KernelCrash => true,
+        };
+        if is_told {
+            let text: String = format!("{output:?}").chars().take(TOLD).collect();
+            let deaths = seen.deaths;
+            self.told
+                .push(format!("seed {} number {number}: {outcome:?}, {deaths} deaths: {mutation}: {text}", self.seed));
+        }
+    }
+
+    /// The titles of [`Tally::line`].
+    pub fn title() -> String {
+        format!(
+            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>6} {:>8}",
+            "SERVER", "CHANGES", "MANIFESTED", "RECOVERED", "VISIBLE", "WRONG", "CRASHES"
+        )
+    }
+
+    /// A line of the table.
+    pub fn line(&self) -> String {
+        format!(
+            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>6} {:>8}",
+            self.server,
+            self.changes,
+            self.changes - self.silent,
+            self.recovered,
+            self.visible,
+            self.wrong,
+            self.crashes
+        )
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        json!({
+            "server": self.server, "seed": self.seed, "changes": self.changes, "not_manifested": self.silent,
+            "recovered": self.recovered, "visible": self.visible, "silently_wrong": self.wrong,
+            "kernel_crash": self.crashes, "told": self.told,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! The moment at which a fault strikes: any instruction of the server's own code while it has work in flight.
+//!
+//! A server has work from the return of a receive that brought it a call or a signal until its next receive. What is in flight in the course of a workload is one row of
+//! instructions; a point of it is found by the number of an arrival and a number of instructions from there on. What the kernel and others execute meanwhile does not count.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::Result;
+use libsys::abi::{Delivery, Syscall};
+
+use super::program::{Program, SYSCALL_BYTES};
+use super::system::System;
+use crate::debugger::{Register, Registers};
+
+/// Addresses of processes are below.
+const KERNEL: u64 = 1 << 47;
+
+/// Breaks in other processes at an address of the server that are borne in a row.
+const MOST_STRANGERS: u32 = 100_000;
+
+/// What a receive brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// A call.
+    Call,
+    /// Signals.
+    Signals,
+    /// Anything, to a program that serves nobody: the return of a system call.
+    Return,
+}
+
+/// A place in the course of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Which arrival, from 0.
+    pub arrival: u64,
+    /// Instructions behind it.
+    pub instructions: u64,
+    /// Only calls count as arrivals.
+    pub is_call: bool,
+}
+
+/// Where arrivals are seen: behind the system calls that receive, or behind all of a program that serves nobody.
+pub fn arrival_addresses(program: &Program) -> BTreeSet<u64> {
+    let calls = if serves(program) { &program.receives } else { &program.syscalls };
+    calls.iter().map(|address| address + SYSCALL_BYTES).collect()
+}
+
+/// Whether a program serves anybody: the shell does not.
+fn serves(program: &Program) -> bool {
+    !program.receives.is_empty()
+}
+
+/// What has arrived, where the processor is right behind a receive.
+pub fn arrival(program: &Program, registers: &Registers) -> Option<Arrival> {
+    let behind = registers.get(Register::RIP).checked_sub(SYSCALL_BYTES)?;
+    if !program.syscalls.contains(&behind) {
+        return None;
+    }
+    if !serves(program) {
+        return Some(Arrival::Return);
+    }
+    match registers.get(Register::RAX) {
+        Delivery::CALL_STATUS => Some(Arrival::Call),
+        0 if registers.get(Register::RDI) == Delivery::Signals as u64 => Some(Arrival::Signals),
+        _ => None,
+    }
+}
+
+/// Whether the processor executes the program.
+pub fn is_in(system: &mut System, program: &Program, registers: &Registers) -> Result<bool> {
+    let Some((address, bytes)) = program.mark(registers.get(Register::RIP)) else { return Ok(false) };
+    Ok(system.debugger().read(address, bytes.len())?.is_some_and(|found| found == bytes))
+}
+
+/// Lets the machine run to the next arrival at the server; `None` when the line is over before.
+///
+/// # Errors
+/// The machine ends, or nothing happens in time.
+pub fn next_arrival(system: &mut System, program: &Program, deadline: Instant) -> Result<Option<(Arrival, Registers)>> {
+    system.debugger().break_only_at(&arrival_addresses(program))?;
+    for _ in 0..MOST_STRANGERS {
+        let Some(registers) = system.next_break(deadline)? else { return Ok(None) };
+        if let Some(arrival) = arrival(program, &registers)
+            && is_in(system, program, &registers)?
+        {
+            return Ok(Some((arrival, registers)));
+        }
+    }
+    Ok(None)
+}
+
+/// Lets the machine run to a moment; `None` when the line is over before.
+///
+/// # Errors
+/// As [`next_arrival`].
+pub fn reach(system: &mut System, program: &Program, moment: Moment, deadline: Instant) -> Result<Option<Registers>> {
+    let mut left = moment.arrival;
+    loop {
+        let Some((arrival, _)) = next_arrival(system, program, deadline)? else { return Ok(None) };
+        if moment.is_call && arrival == Arrival::Signals {
+            continue;
+        }
+        match left.checked_sub(1) {
+            Some(fewer) => left = fewer,
+            None => break,
+        }
+    }
+    for _ in 0..moment.instructions {
+        let Some(is_received) = step(system, program, deadline)? else { return Ok(None) };
+        // A fault that needs a request does not go on to what comes behind it.
+        if is_received && moment.is_call {
+            break;
+        }
+    }
+    system.debugger().registers().map(Some)
+}
+
+/// Executes the server from here to its next receive, at most so many instructions, and tells the address of each. Returns how many there were.
+///
+/// # Errors
+/// As [`next_arrival`].
+pub fn trace(
+    system: &mut System,
+    program: &Program,
+    most: u64,
+    deadline: Instant,
+    mut executed: impl FnMut(u64),
+) -> Result<u64> {
+    for instructions in 0..most {
+        executed(system.debugger().instruction()?);
+        match step(system, program, deadline)? {
+            Some(false) => {}
+            Some(true) | None => return Ok(instructions),
+        }
+    }
+    Ok(most)
+}
+
+/// Executes one instruction of the server, with all that the kernel and others do for it: whether work arrived by it. `None` when the line is over before it is done.
+fn step(system: &mut System, program: &Program, deadline: Instant) -> Result<Option<bool>> {
+    let before = system.debugger().registers()?;
+    let from = before.get(Register::RIP);
+    system.debugger().step()?;
+    if system.debugger().instruction()? < KERNEL {
+        return Ok(Some(false));
+    }
+    // The kernel comes back behind a system call, and to an instruction whose page was missing.
+    let is_call = program.syscalls.contains(&from);
+    let back = if is_call { from + SYSCALL_BYTES } else { from };
+    let is_receive = program.receives.contains(&from);
+    system.debugger().break_only_at(&[back].into())?;
+    loop {
+        let Some(registers) = system.next_break(deadline)? else { return Ok(None) };
+        if registers.address_space() == before.address_space() && is_in(system, program, &registers)? {
+            if !is_receive {
+                return Ok(Some(false));
+            }
+            if arrival(program, &registers).is_some() {
+                return Ok(Some(true));
+            }
+            // A receive that brought nothing: the server goes on by itself.
+            return Ok(Some(false));
+        }
+    }
+}
+
+/// Whether a system call answers a caller.
+pub fn answers(call: u64) -> bool {
+    [Syscall::ReplyReceive, Syscall::Reply, Syscall::CallReply].iter().any(|answer| *answer as u64 == call)
+}

@@ -1,0 +1,318 @@
+//! The matrix: all cells that were asked for, one machine after the other.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::checkpoint::Checkpoint;
+use super::disks::Disks;
+use super::fault::Fault;
+use super::program::Program;
+use super::random::Random;
+use super::residue::Residue;
+use super::row::Row;
+use super::run::{Calm, Services, Trial, begin, calm, others, settle, trial};
+use super::server::{SERVERS, Server};
+use super::system::{Campaign, System};
+use super::work::Work;
+use super::workload::Workload;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use crate::{End, Image};
+
+/// Moments that are drawn for one run until one comes before the line is over.
+const DRAWS: u64 = 6;
+
+/// Characters of a failure's text that are kept.
+const TOLD: usize = 300;
+
+/// Which cells, and how often each.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// Only these servers; none: all.
+    pub servers: Vec<Server>,
+    /// Only these faults; none: all.
+    pub faults: Vec<Fault>,
+    /// Only these workloads; none: all.
+    pub workloads: Vec<Workload>,
+    /// Only the first workload of each server, if none are named.
+    pub is_quick: bool,
+    /// Runs of each cell.
+    pub runs: u64,
+    /// Where the random numbers begin.
+    pub seed: u64,
+    /// Go on where the last campaign ended.
+    pub resume: bool,
+}
+
+impl Selection {
+    /// The workloads of a server.
+    fn workloads(&self, server: &Server) -> Vec<Workload> {
+        let all = server.workloads.iter().copied();
+        if self.workloads.is_empty() && self.is_quick {
+            return all.take(1).collect();
+        }
+        all.filter(|workload| self.workloads.is_empty() || self.workloads.contains(workload)).collect()
+    }
+
+    fn servers(&self) -> Vec<Server> {
+        if self.servers.is_empty() { SERVERS.to_vec() } else { self.servers.clone() }
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        if self.faults.is_empty() { Fault::ALL.to_vec() } else { self.faults.clone() }
+    }
+}
+
+/// The matrix of an image.
+#[derive(Debug)]
+pub struct Matrix<'a> {
+    campaign: Campaign,
+    disks: Disks,
+    sum: String,
+    selection: &'a Selection,
+    checkpoint: Checkpoint,
+    machines: u64,
+}
+
+/// A machine, and what is in it while nobody disturbs it.
+struct Ready {
+    system: System,
+    services: Services,
+    count: Residue,
+}
+
+/// All cells of a server and a workload.
+struct Group<'a> {
+    server: &'a Server,
+    program: Program,
+    work: Work,
+    /// What undisturbed work is like, once it is known.
+    calm: Option<Calm>,
+    ready: Option<Ready>,
+}
+
+impl<'a> Matrix<'a> {
+    /// Prepares a campaign.
+    ///
+    /// # Errors
+    /// The image lacks something, a tool of the host does, or the checkpoint is of another campaign.
+    pub fn new(image: &Image, selection: &'a Selection) -> Result<Matrix<'a>> {
+        let folder = Workspace::locate()?.target().join("survive");
+        let campaign = Campaign::new(image, &folder)?;
+        let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
+        let path = checkpoint_path()?;
+        let checkpoint = match selection.resume {
+            true => Checkpoint::resume(&path, selection.seed, selection.runs)?,
+            false => Checkpoint::begin(&path, selection.seed, selection.runs),
+        };
+        Ok(Matrix { campaign, sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
+    }
+
+    /// Runs all cells; each is told of when it is finished.
+    ///
+    /// # Errors
+    /// A machine cannot be started, or a workload fails although nobody disturbs it.
+    pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
+        for server in self.selection.servers() {
+            let elf =
+                self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+            let program = Program::read(elf)?;
+            for workload in self.selection.workloads(&server) {
+                let work = Work::of(&server, workload, &self.sum)?;
+                let mut group = Group { server: &server, program: program.clone(), work, calm: None, ready: None };
+                let faults = self.selection.faults();
+                for (index, fault) in faults.iter().enumerate() {
+                    let key = [server.name, fault.name(), workload.name()];
+                    if let Some(row) = self.checkpoint.find(key) {
+                        finished(row);
+                        continue;
+                    }
+                    progress.step(&format!("{} × {fault} × {workload}", server.name));
+                    let mut row = Row::new(server.name, fault.name(), workload.name());
+                    self.cell(&mut group, *fault, &mut row)?;
+                    if index + 1 == faults.len() {
+                        self.look_at_disks(&mut group, &mut row)?;
+                    }
+                    finished(&row);
+                    self.checkpoint.add(row)?;
+                }
+            }
+        }
+        Ok(&self.checkpoint.rows)
+    }
+
+    /// All runs of a cell. A machine in which something went wrong is not used again.
+    fn cell(&mut self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
+        for number in 0..self.selection.runs {
+            let mut machine = match group.ready.take() {
+                Some(machine) => machine,
+                None => self.prepare(group)?,
+            };
+            let calm = group.calm.as_ref().context("the machine was prepared")?;
+            let death = self.campaign.death();
+            row.runs += 1;
+            let mut found = None;
+            for draw in 0..DRAWS {
+                let mut random = Random::of(self.selection.seed, &row.key(), number * DRAWS + draw);
+                let what = (fault, &group.work, calm);
+                found = trial(&mut machine.system, &group.program, death, what, &mut random).transpose();
+                if found.is_some() {
+                    break;
+                }
+            }
+            let wrong = match found {
+                None => vec!["no moment was reached".to_string()],
+                Some(Err(error)) => vec![format!("{error:#}")],
+                Some(Ok(trial)) => judge(row, group, fault, &trial, &mut machine),
+            };
+            if wrong.is_empty() {
+                row.pass += 1;
+                machine.services = Services::list(&mut machine.system)?;
+                group.ready = Some(machine);
+                continue;
+            }
+            let text: String = wrong.join("; ").chars().take(TOLD).collect();
+            row.fail(format!("seed {} run {number}: {text}", self.selection.seed));
+            if let Ok(copies) = machine.system.shut_down() {
+                row.bytes_lost += copies.bytes_lost(&self.disks)?;
+            }
+        }
+        if let Some(mut machine) = group.ready.take() {
+            settle(&mut machine.system, group.server, &group.work)?;
+            let after = Residue::count(&mut machine.system, group.server)?;
+            let (sum, texts) = after.since(&machine.count);
+            row.residue += sum;
+            if sum > 0 {
+                row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
+            }
+            machine.count = after;
+            machine.services = Services::list(&mut machine.system)?;
+            group.ready = Some(machine);
+        }
+        Ok(())
+    }
+
+    /// The host's look at the disks of the machine that has gone through all cells of a group: what it finds is told of with the last one.
+    fn look_at_disks(&self, group: &mut Group<'_>, row: &mut Row) -> Result<()> {
+        let Some(machine) = group.ready.take_if(|_| group.server.directory.device().is_some()) else { return Ok(()) };
+        let faults = match machine.system.shut_down() {
+            Ok(copies) => {
+                row.bytes_lost += copies.bytes_lost(&self.disks)?;
+                copies.faults()
+            }
+            Err(error) => vec![format!("{error:#}")],
+        };
+        if !faults.is_empty() {
+            row.pass = row.pass.saturating_sub(1);
+            row.fail(format!("seed {}: afterwards {}", self.selection.seed, faults.join("; ")));
+        }
+        Ok(())
+    }
+
+    /// A machine whose work is known.
+    fn prepare(&mut self, group: &mut Group<'_>) -> Result<Ready> {
+        self.machines += 1;
+        let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
+        let mut system = System::boot(&self.campaign, copies)?;
+        if group.calm.is_none() {
+            group.calm = Some(calm(&mut system, &group.program, &group.work)?);
+        } else {
+            begin(&mut system, &group.work)?;
+        }
+        // Some things are made once, when a server dies with work in flight, and stay.
+        let calm = group.calm.as_ref().context("it was just looked at")?;
+        let mut random = Random::of(self.selection.seed, &[group.server.name, "first"], self.machines);
+        let what = (Fault::Kill, &group.work, calm);
+        let first = trial(&mut system, &group.program, self.campaign.death(), what, &mut random)?;
+        let is_well = first.is_none_or(|first| first.output.is_ok());
+        ensure!(is_well, "{} does not come through its first death", group.server.name);
+        settle(&mut system, group.server, &group.work)?;
+        let count = Residue::count(&mut system, group.server)?;
+        let services = Services::list(&mut system)?;
+        Ok(Ready { system, services, count })
+    }
+}
+
+/// What is wrong after a fault; nothing, where nobody noticed it.
+fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine: &mut Ready) -> Vec<String> {
+    let Ready { system, services, .. } = machine;
+    let expected = group.calm.as_ref().map_or("", |calm| calm.output.as_str());
+    let mut wrong = Vec::new();
+    let place = format!("at {:#x}, arrival {}, {} deaths", trial.address, trial.moment.arrival, trial.seen.deaths);
+    row.alive += u64::from(trial.seen.deaths == 0);
+    row.recoveries.extend(trial.seen.recovery);
+    match &trial.output {
+        Err(error) => {
+            row.client_errors += 1;
+            let end = match system.end() {
+                Some(End::Panic(panic)) => format!("KERNEL PANIC {}", panic.message),
+                _ => error.clone(),
+            };
+            return vec![format!("{end} ({place})")];
+        }
+        Ok(output) if *output != expected && !fault.may_be_seen() => {
+            row.client_errors += 1;
+            wrong.push(format!("printed {} ({place})", difference(output, expected)));
+        }
+        Ok(_) => {}
+    }
+    match others(system, group.server, services) {
+        Ok(others) => wrong.extend(others.into_iter().map(|text| format!("{text} ({place})"))),
+        Err(error) => wrong.push(format!("{error:#} ({place})")),
+    }
+    // Who sent a deadly request sees an error, nobody else does.
+    if fault.may_be_seen() && wrong.is_empty() {
+        let again = system.command(&group.work.line);
+        if !again.as_ref().is_ok_and(|again| *again == expected) {
+            row.client_errors += 1;
+            wrong.push(format!("afterwards {again:?} ({place})"));
+        }
+    }
+    wrong
+}
+
+/// Where the rows of the last campaign are.
+///
+/// # Errors
+/// There is no workspace.
+pub fn checkpoint_path() -> Result<PathBuf> {
+    Ok(Workspace::locate()?.target().join("survive/checkpoint.json"))
+}
+
+/// What a text has in place of another from where they part.
+fn difference(found: &str, expected: &str) -> String {
+    let same = found.lines().zip(expected.lines()).take_while(|(one, other)| one == other).count();
+    let [found, expected] = [found, expected].map(|text| text.lines().nth(same).unwrap_or("(nothing)"));
+    format!("{found:?} in place of {expected:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_matrix_has_one_workload_a_server() {
+        let mut selection = Selection {
+            servers: vec![],
+            faults: vec![],
+            workloads: vec![],
+            is_quick: true,
+            runs: 1,
+            seed: 1,
+            resume: false,
+        };
+        assert!(selection.servers().iter().all(|server| selection.workloads(server).len() == 1));
+        selection.workloads = vec![Workload::Writes];
+        let ext4 = Server::find("ext4").unwrap();
+        assert_eq!(selection.workloads(&ext4), [Workload::Writes]);
+        assert!(selection.workloads(&Server::find("uart").unwrap()).is_empty());
+        assert_eq!(selection.faults().len(), 10);
+    }
+
+    #[test]
+    fn differences_name_the_first_line() {
+        assert_eq!(difference("a\nb\n", "a\nc\n"), "\"b\" in place of \"c\"");
+        assert_eq!(difference("a\n", "a\nc\n"), "\"(nothing)\" in place of \"c\"");
+    }
+}

@@ -1,0 +1,93 @@
+//! What deaths leave behind: what every process and the kernel have, before and after.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use super::server::Server;
+use super::system::System;
+
+/// Counts by what is counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Residue(BTreeMap<String, u64>);
+
+impl Residue {
+    /// Counts: objects of each kind, handles and threads of each process, mappings of the server. The machine is at its prompt.
+    ///
+    /// # Errors
+    /// A view of the system is not there.
+    pub fn count(system: &mut System, server: &Server) -> Result<Residue> {
+        let mut counts = BTreeMap::new();
+        let objects = system.command("sys objects")?;
+        for (name, words) in rows(&objects, "OBJECT") {
+            counts.insert(name, word(&words, 1)?);
+        }
+        let processes = system.command("ps")?;
+        let titles: Vec<&str> = processes.lines().next().unwrap_or_default().split_whitespace().collect();
+        let column =
+            |title: &str| titles.iter().position(|word| *word == title).with_context(|| format!("ps has no {title}"));
+        let (name, handles, threads) = (column("NAME")?, column("HANDLES")?, column("THREADS")?);
+        let mut mapped = None;
+        for (_, words) in rows(&processes, "PID") {
+            let process = words.get(name).cloned().unwrap_or_default();
+            counts.insert(format!("handles of {process}"), word(&words, handles)?);
+            counts.insert(format!("threads of {process}"), word(&words, threads)?);
+            if server.is_service(&process) {
+                mapped = words.first().cloned();
+            }
+        }
+        if let Some(process) = mapped {
+            let maps = system.command(&format!("maps {process} | wc -l"))?;
+            counts.insert(format!("mappings of {}", server.name), maps.trim().parse().context("maps are not counted")?);
+        }
+        Ok(Residue(counts))
+    }
+
+    /// What is more, or less, than before: in all, and each.
+    pub fn since(&self, before: &Residue) -> (u64, Vec<String>) {
+        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
+        let mut sum = 0;
+        let mut texts = Vec::new();
+        for name in names {
+            let [was, is] = [before, self].map(|counts| counts.0.get(name).copied().unwrap_or(0));
+            if was != is {
+                sum += was.abs_diff(is);
+                texts.push(format!("{name}: {was} → {is}"));
+            }
+        }
+        (sum, texts)
+    }
+}
+
+/// The lines of a table below its title, with their words.
+fn rows(text: &str, title: &str) -> Vec<(String, Vec<String>)> {
+    let lines = text.lines().skip_while(|line| !line.starts_with(title)).skip(1);
+    lines
+        .filter_map(|line| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+            Some((words.first()?.clone(), words))
+        })
+        .collect()
+}
+
+fn word(words: &[String], index: usize) -> Result<u64> {
+    let word = words.get(index).with_context(|| format!("{words:?} is too short"))?;
+    word.parse().with_context(|| format!("{word} is no number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_read_and_compared() {
+        let text = "OBJECT  COUNT\nhandles    12\ncalls       0\n";
+        let count = |text: &str| {
+            Residue(rows(text, "OBJECT").into_iter().map(|(name, words)| (name, word(&words, 1).unwrap())).collect())
+        };
+        let before = count(text);
+        assert_eq!(before.since(&before), (0, vec![]));
+        let after = count("OBJECT  COUNT\nhandles    10\ncalls       1\n");
+        assert_eq!(after.since(&before), (3, vec!["calls: 0 → 1".to_string(), "handles: 12 → 10".to_string()]));
+    }
+}

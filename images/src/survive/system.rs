@@ -1,0 +1,301 @@
+//! A machine of a campaign: at its prompt, with disks, and with a debugger that can stop it anywhere.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::disks::Copies;
+use super::server::Directory;
+use crate::debugger::{Debugger, Patch, Register, Registers};
+use crate::qmp::json;
+use crate::workspace::Workspace;
+use crate::{Disk, DiskBus, End, Image, Machine, Session, Symbols, manifest};
+
+/// What the shell prints when it is ready for a line.
+pub const PROMPT: &str = "skink> ";
+
+/// Time for a boot, and for a command that nobody disturbs.
+const BOOT: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_secs(30);
+
+/// Between two looks at the serial line while the machine runs.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The longest that a call may take a server before it is taken for hanging. The manifest has up to 30 s, which a processor that is emulated takes minutes for.
+const HANG: &str = "    hang 500ms";
+
+/// A campaign strikes more often than anything else ever does: no server is given up for that, or waits.
+const RESTART: &str = "    restart always limit 16 in 10ms backoff 1ms to 1ms";
+
+/// The general configuration and the main counter of the HPET (IA-PC HPET specification 1.0a, §2.3), which Skink does not use: its counter shows QEMU's virtual time to
+/// who stands outside.
+const HPET_CONFIGURATION: u64 = 0xfed0_0010;
+const HPET_COUNTER: u64 = 0xfed0_00f0;
+const HPET_ENABLE: [u8; 4] = 1u32.to_le_bytes();
+
+/// Nanoseconds of virtual time, and so instructions, that one step of QEMU's HPET takes.
+const HPET_PERIOD: u64 = 10;
+
+/// The kernel's function that ends an incarnation, whatever the reason.
+const DEATH: &str = "microkernel::death::kill";
+
+/// What a campaign boots.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    image: Image,
+    death: u64,
+}
+
+impl Campaign {
+    /// The system as it is, but for the times in the manifest: see `docs/survivability.md`. Its archive is written into `folder`.
+    ///
+    /// # Errors
+    /// A program cannot be read, or the archive cannot be written.
+    pub fn new(image: &Image, folder: &Path) -> Result<Campaign> {
+        let path = Workspace::locate()?.root().join(manifest::PATH);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut archive = image.programs_archive()?;
+        archive.manifest(with_short_times(&text).into_bytes());
+        fs::create_dir_all(folder)?;
+        let archive_path = folder.join(format!("boot-{}.tar", std::process::id()));
+        archive.write(&archive_path)?;
+        let death = super::program::address_of(&image.kernel, DEATH)?;
+        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Where the kernel ends an incarnation.
+    pub fn death(&self) -> u64 {
+        self.death
+    }
+
+    /// The symbols of a program.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn symbols(&self, program: &str) -> Result<Symbols> {
+        self.image.symbols(program)
+    }
+}
+
+impl Drop for Campaign {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.image.archive));
+    }
+}
+
+/// The manifest with other times: services hang sooner, and are started again at once.
+fn with_short_times(manifest: &str) -> String {
+    let mut text = String::new();
+    let mut lines = manifest.lines().peekable();
+    while let Some(line) = lines.next() {
+        text.extend([line, "\n"]);
+        if !line.starts_with("service ") {
+            continue;
+        }
+        let mut is_hang_known = false;
+        while let Some(line) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["restart", "always", ..] => {}
+                ["hang", "never", ..] => {
+                    is_hang_known = true;
+                    text.extend([line, "\n"]);
+                }
+                ["hang", ..] => {}
+                _ => text.extend([line, "\n"]),
+            }
+        }
+        text.extend([RESTART, "\n"]);
+        if !is_hang_known {
+            text.extend([HANG, "\n"]);
+        }
+    }
+    text
+}
+
+/// A running machine. Dropping it ends it.
+#[derive(Debug)]
+pub struct System {
+    // Dropped in this order: the machine before its disks.
+    debugger: Debugger,
+    session: Session,
+    disks: Copies,
+}
+
+impl System {
+    /// Boots to the prompt, and mounts the disks.
+    ///
+    /// # Errors
+    /// It does not come so far: the message has what was printed.
+    pub fn boot(campaign: &Campaign, disks: Copies) -> Result<System> {
+        let machine = Machine::new(&campaign.image)
+            .icount_with_waits()
+            .debugged()
+            .disk(Disk::new(disks.ext4()).volatile())
+            .disk(Disk::new(disks.fat()).bus(DiskBus::Nvme).volatile());
+        let mut session = machine.session()?;
+        session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
+        let debugger = session.debugger()?;
+        let mut system = System { debugger, session, disks };
+        system.debugger.write_physical(HPET_CONFIGURATION, &HPET_ENABLE)?;
+        for directory in [Directory::Ext4, Directory::Fat] {
+            let (path, device) = (directory.path(), directory.device().unwrap_or_default());
+            let line = format!("mkdir -p {path}; mount {device} {path}; echo \"status $?\"");
+            let printed = system.command(&line)?;
+            ensure!(printed == "status 0\n", "`{line}`: {printed}");
+        }
+        Ok(system)
+    }
+
+    /// The debugger.
+    pub fn debugger(&mut self) -> &mut Debugger {
+        &mut self.debugger
+    }
+
+    /// The disks.
+    pub fn disks(&self) -> &Copies {
+        &self.disks
+    }
+
+    /// Nanoseconds of virtual time: instructions, and time without any. The machine is stopped.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn clock(&mut self) -> Result<u64> {
+        let bytes = self.debugger.read_physical(HPET_COUNTER, 8)?;
+        let counter: [u8; 8] = bytes.try_into().ok().context("the HPET has a counter of 64 bits")?;
+        Ok(u64::from_le_bytes(counter).wrapping_mul(HPET_PERIOD))
+    }
+
+    /// Changes memory of the address space that the processor is in.
+    ///
+    /// # Errors
+    /// There is none, or QEMU is gone.
+    pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<Patch> {
+        let qmp = self.session.qmp();
+        self.debugger.patch(address, bytes, |address| {
+            let answer =
+                qmp.execute("human-monitor-command", json!({"command-line": format!("gva2gpa {address:#x}")}))?;
+            let text = answer.as_str().unwrap_or_default().trim();
+            let digits = text.strip_prefix("gpa: 0x").with_context(|| format!("{address:#x} is nowhere: {text}"))?;
+            u64::from_str_radix(digits, 16).with_context(|| format!("{text} is no address"))
+        })
+    }
+
+    /// Types a line. The machine is stopped then, and reads it when it is resumed.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn begin(&mut self, line: &str) -> Result<()> {
+        self.debugger.interrupt()?;
+        self.session.type_line(line);
+        Ok(())
+    }
+
+    /// Lets the machine run to a break point: the registers there, or `None` when the line that was begun is over.
+    ///
+    /// # Errors
+    /// Nothing of that happens in time, or the machine has ended.
+    pub fn next_break(&mut self, deadline: Instant) -> Result<Option<Registers>> {
+        self.debugger.resume()?;
+        loop {
+            if self.debugger.wait(LOOK)? {
+                return Ok(Some(self.debugger.registers()?));
+            }
+            if self.session.has_printed(PROMPT, Duration::from_millis(1))? {
+                self.debugger.interrupt()?;
+                return Ok(None);
+            }
+            if Instant::now() > deadline {
+                self.debugger.interrupt()?;
+                bail!("the prompt does not come back");
+            }
+        }
+    }
+
+    /// Waits for the end of the line that was begun: what it has printed, without its echo.
+    ///
+    /// # Errors
+    /// As [`System::next_break`].
+    pub fn finish(&mut self, line: &str, deadline: Instant) -> Result<String> {
+        self.debugger.resume()?;
+        let rest = deadline.saturating_duration_since(Instant::now()).max(LOOK);
+        let printed = self.session.expect(PROMPT, rest)?.replace("\r\n", "\n");
+        let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
+        // A key that is missing in the echo is missing in the first line.
+        let echo = format!("{line}\n");
+        Ok(printed.strip_prefix(&echo).map_or_else(|| format!("(echo) {printed}"), str::to_string))
+    }
+
+    /// Runs a line undisturbed: what it prints.
+    ///
+    /// # Errors
+    /// The prompt does not come back.
+    pub fn command(&mut self, line: &str) -> Result<String> {
+        self.debugger.break_only_at(&std::collections::BTreeSet::new())?;
+        self.begin(line)?;
+        self.finish(line, Instant::now() + COMMAND).with_context(|| format!("`{line}`"))
+    }
+
+    /// How the machine has ended, if it has.
+    pub fn end(&mut self) -> Option<End> {
+        let _ = self.session.has_printed("\0", LOOK);
+        self.session.end().cloned()
+    }
+
+    /// All that it has printed.
+    pub fn transcript(&self) -> String {
+        self.session.transcript()
+    }
+
+    /// Unmounts the disks, ends the machine, and looks at what is on them.
+    ///
+    /// # Errors
+    /// The disks cannot be unmounted.
+    pub fn shut_down(mut self) -> Result<Copies> {
+        for directory in [Directory::Ext4, Directory::Fat] {
+            let printed = self.command(&format!("umount {}; echo \"status $?\"", directory.path()))?;
+            ensure!(printed == "status 0\n", "umount: {printed}");
+        }
+        self.session.kill();
+        let _ = self.session.wait_for_end(COMMAND);
+        let System { disks, .. } = self;
+        Ok(disks)
+    }
+}
+
+/// Sets the instruction pointer.
+///
+/// # Errors
+/// QEMU is gone.
+pub fn jump(debugger: &mut Debugger, to: u64) -> Result<()> {
+    debugger.set(Register::RIP, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short_in_every_entry() {
+        let text = "# none\nservice a # one\n    hang 30s\n    state 4K\n\nservice b\n    restart always limit 3 in 1m\n    hang never\n";
+        let expected = format!(
+            "# none\nservice a # one\n    state 4K\n{RESTART}\n{HANG}\n\nservice b\n{RESTART}\n    hang never\n"
+        )
+        .replace(&format!("{RESTART}\n    hang never"), &format!("    hang never\n{RESTART}"));
+        assert_eq!(with_short_times(text), expected);
+    }
+
+    #[test]
+    fn the_manifest_is_still_one() {
+        let path = Workspace::locate().unwrap().root().join(manifest::PATH);
+        let text = with_short_times(&fs::read_to_string(path).unwrap());
+        manifest::check(Path::new(manifest::PATH), text.as_bytes(), |_| true).unwrap();
+    }
+}
