@@ -99,10 +99,22 @@ impl Kept {
         self.records.as_ref()?.bytes_of(MOUNTED)
     }
 
+    /// What an earlier incarnation has kept cannot be used: the next mount begins anew. Memory stays, for what it will hold then.
+    pub fn start_over(&mut self) {
+        let sizes = self.sizes();
+        if let Some(records) = &mut self.records {
+            records.remove(MOUNTED);
+            sizes.into_iter().for_each(|(file, _)| records.remove(RecordKey::new(FILE, file)));
+        }
+        self.commit();
+    }
+
     /// Everything that the next incarnation needs is there; `what` says what it is. Commits. Error: `Exhausted`.
     pub fn set_mounted(&mut self, what: &[u8]) -> Result<(), DiskError> {
         if let Some(records) = &mut self.records {
             records.put_bytes(MOUNTED, what).map_err(|_| DiskError::Exhausted)?;
+            // Numbers of an overlay before this one mean nothing.
+            records.put_bytes(OVERLAY, &0u64.to_le_bytes()).map_err(|_| DiskError::Exhausted)?;
         }
         self.commit();
         Ok(())

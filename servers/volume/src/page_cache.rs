@@ -269,6 +269,13 @@ impl PageCache {
         }
     }
 
+    /// The files of which an earlier incarnation has left pages.
+    pub fn files_in_table(&self) -> BTreeSet<u64> {
+        let Some(table) = &self.table else { return BTreeSet::new() };
+        let entries = (0..self.frames.len()).map(|frame| table.load_u64(frame * ENTRY, Ordering::Acquire));
+        entries.filter(|entry| *entry & TAKEN != 0).map(|entry| entry >> FILE_SHIFT).collect()
+    }
+
     /// Finds what an earlier incarnation has left, in files of which `size` tells how much is committed: `None` where there is no such file. What was on its way to the disk is started again.
     /// Nothing of what the earlier incarnation had started is in flight any more.
     pub fn recover(
