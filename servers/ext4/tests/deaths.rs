@@ -357,11 +357,11 @@ fn without_deaths_nothing_is_different() {
 #[test]
 fn a_server_that_dies_over_and_over_loses_nothing_and_does_nothing_twice() {
     let mut deaths = 0;
-    for round in 0..8 {
+    for round in 0..6 {
         for (flavour, kib, arguments) in FLAVOURS {
             let what = format!("{flavour}, round {round}");
-            deaths += survive(&what, make(*kib, arguments), 10 + round, 40 << (2 * (round % 4)), 200);
+            deaths += survive(&what, make(*kib, arguments), 10 + round, 250 << (2 * (round % 3)), 200);
         }
     }
-    assert!(deaths > 1500, "{deaths} deaths are no trial");
+    assert!(deaths > 300, "{deaths} deaths are no trial");
 }
