@@ -286,3 +286,13 @@ fn a_file_is_written_and_read_while_the_driver_of_an_nvme_disk_dies() {
 fn a_file_is_written_and_read_while_block_dies() {
     through_deaths(VIRTIO, "block");
 }
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_dies() {
+    through_deaths(VIRTIO, "ext4-0");
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_on_an_nvme_disk_dies() {
+    through_deaths(NVME, "ext4-0");
+}

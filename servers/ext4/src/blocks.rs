@@ -26,6 +26,8 @@ pub struct Shared {
     /// The blocks with the bitmaps of inodes, and the bytes of each that are in use: what is behind them has to be ones, and the crate leaves zeros in those that it
     /// begins to use.
     pub inode_bitmaps: (Vec<u64>, usize),
+    /// The first of the orphans that the crate does not see: while it mounts what an earlier incarnation of the server has left.
+    pub orphans: Option<u32>,
     /// Blocks that begin with [`FILL`] go nowhere.
     pub filling: bool,
     /// The first error of the overlay during the request: the crate's own says less.
@@ -47,7 +49,17 @@ impl Shared {
     /// Reads a block as the crate sees it.
     fn read(&mut self, block: u64, into: &mut [u8]) -> Ext4Result<()> {
         self.overlay.read(block, into).map_err(|error| self.fail(error))?;
-        self.with_superblock(block, into, Superblock::hide_journal);
+        let (has_journal, hides_orphans) = (self.journal, self.orphans.is_some());
+        if has_journal || hides_orphans {
+            with_superblock(block, into, |superblock| {
+                if has_journal {
+                    superblock.hide_journal();
+                }
+                if hides_orphans {
+                    superblock.set_last_orphan(0);
+                }
+            });
+        }
         Ok(())
     }
 
@@ -60,9 +72,17 @@ impl Shared {
         let recover = self.recover;
         let mut copy;
         let mut from = from;
-        if self.journal && block == superblock::OFFSET / from.len() as u64 {
+        let (has_journal, orphans) = (self.journal, self.orphans);
+        if (has_journal || orphans.is_some()) && block == superblock::OFFSET / from.len() as u64 {
             copy = from.to_vec();
-            self.with_superblock(block, &mut copy, |superblock| superblock.show_journal(recover));
+            with_superblock(block, &mut copy, |superblock| {
+                if has_journal {
+                    superblock.show_journal(recover);
+                }
+                if let Some(orphan) = orphans {
+                    superblock.set_last_orphan(orphan);
+                }
+            });
             from = &copy;
         }
         let (bitmaps, used) = &self.inode_bitmaps;
@@ -73,19 +93,19 @@ impl Shared {
         }
         self.overlay.write(block, from).map_err(|error| self.fail(error))
     }
+}
 
-    /// Changes the superblock, if there is a journal and this block has it.
-    fn with_superblock(&self, block: u64, bytes: &mut [u8], change: impl FnOnce(&mut Superblock)) {
-        let size = bytes.len() as u64;
-        if !self.journal || block != superblock::OFFSET / size {
-            return;
-        }
-        let at = (superblock::OFFSET % size) as usize;
-        if let Ok(copy) = bytes[at..at + superblock::BYTES].try_into() {
-            let mut superblock = Superblock(copy);
-            change(&mut superblock);
-            bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
-        }
+/// Changes the superblock, if this block has it.
+fn with_superblock(block: u64, bytes: &mut [u8], change: impl FnOnce(&mut Superblock)) {
+    let size = bytes.len() as u64;
+    if block != superblock::OFFSET / size {
+        return;
+    }
+    let at = (superblock::OFFSET % size) as usize;
+    if let Ok(copy) = bytes[at..at + superblock::BYTES].try_into() {
+        let mut superblock = Superblock(copy);
+        change(&mut superblock);
+        bytes[at..at + superblock::BYTES].copy_from_slice(&superblock.0);
     }
 }
 

@@ -1,5 +1,8 @@
 //! The format crate over the overlay: every change is one atomic record, and file data gets its blocks here.
 //!
+//! What a request changes is prepared, and counts with the commit of the records with its reply ([`Format::settle`]); what is done besides (blocks for data that is written back, times, the end of files without
+//! names) stands by itself.
+//!
 //! Three rules keep the disk right after a power cut:
 //! - A block gets to a file in a record that is committed before the data is submitted to the disk, and becomes durable after it (the drain
 //!   waits for the data), so no file ever shows what was in its blocks before.
@@ -17,7 +20,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
 use rsext4::{Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, InodeInfo, MountedServices, NoopObserver};
-use volume::{Backing, DataError, FileError, Overlay, Run};
+use volume::{Backing, DataError, FileError, Kept, Overlay, Run};
 
 /// The crate's file system.
 pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
@@ -41,8 +44,19 @@ pub struct Node {
     window: Window,
     /// The size that the inode says.
     recorded: u64,
+    /// The size that is committed.
+    settled: u64,
+    /// The size that is kept, if it is: while the inode does not say it, or not the time.
+    kept: Option<u64>,
     /// Blocks that are promised to it.
     reserved: u64,
+}
+
+impl Node {
+    /// Whether something is known of it that its inode does not say.
+    pub fn is_needed(&self) -> bool {
+        self.touched || self.kept.is_some() || self.recorded != self.size || self.settled != self.size
+    }
 }
 
 /// The crate, and what is around it.
@@ -61,12 +75,21 @@ pub struct Format {
     pub freed: bool,
     /// Nothing is written.
     pub read_only: bool,
-    /// The disk says that everything is at home: it has to say otherwise before anything changes.
-    pub clean: bool,
     /// Memory and disk have come apart: nothing is written any more.
     pub failed: bool,
+    /// What outlives the server.
+    pub kept: Kept,
+    /// Files whose size is not committed.
+    unsettled: Vec<u64>,
     reserved: u64,
     fill: Vec<u8>,
+}
+
+/// Whether a record counts by itself, or with the request that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    AtOnce,
+    WithReply,
 }
 
 /// The crate's number of an inode.
@@ -123,6 +146,7 @@ impl Format {
         layout: Layout,
         journal: Vec<(u64, u64)>,
         read_only: bool,
+        kept: Kept,
     ) -> Format {
         Format {
             fs,
@@ -132,8 +156,9 @@ impl Format {
             journal,
             freed: false,
             read_only,
-            clean: false,
             failed: false,
+            kept,
+            unsettled: Vec::new(),
             reserved: 0,
             fill: FILL.repeat(ALLOCATION as usize / FILL.len()),
         }
@@ -146,16 +171,24 @@ impl Format {
         result.map_err(|error| below.map_or_else(|| file_error(error), FileError::from))
     }
 
-    /// Changes something through the crate: one record, or nothing. Errors besides the crate's: `ReadOnly`, `Device`.
+    /// Changes something through the crate: one record, or nothing, of the request that is carried out. Errors besides the crate's: `ReadOnly`, `Device`, `Exhausted`.
     pub fn change<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
-        let result = self.prepare_change(operation)?;
-        self.commit()?;
+        let result = self.prepare_change(Counts::WithReply, operation)?;
+        self.commit(Counts::WithReply)?;
+        result
+    }
+
+    /// The same of what is no request's: it counts at once.
+    pub fn keep_house<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
+        let result = self.prepare_change(Counts::AtOnce, operation)?;
+        self.commit(Counts::AtOnce)?;
         result
     }
 
     /// The same without the commit: the caller has more to say in the record. The inner result is the operation's.
     fn prepare_change<T>(
         &mut self,
+        counts: Counts,
         operation: impl FnOnce(&mut Fs) -> Ext4Result<T>,
     ) -> Result<Result<T, FileError>, FileError> {
         if self.read_only {
@@ -165,6 +198,10 @@ impl Format {
             return Err(FileError::Device);
         }
         self.begin()?;
+        if counts == Counts::WithReply {
+            let prepared = self.prepared();
+            self.kept.reserve(prepared).map_err(|_| FileError::Exhausted)?;
+        }
         let result = self.look(operation);
         // The crate undoes what fails half-way; what it has done is in its caches until they are written here.
         if let Err(error) = self.look(Fs::sync) {
@@ -174,9 +211,14 @@ impl Format {
         Ok(result)
     }
 
+    /// The newest record that waits for the commit of its request.
+    pub fn prepared(&self) -> Option<u64> {
+        self.shared.borrow().overlay.prepared()
+    }
+
     /// Before something changes: there is room, and the disk does not say that it is clean.
     fn begin(&mut self) -> Result<(), FileError> {
-        if core::mem::take(&mut self.clean) {
+        if self.shared.borrow().overlay.is_closed() {
             self.mark(false)?;
         }
         self.shared.borrow_mut().overlay.make_room_for_request().map_err(FileError::from)
@@ -187,36 +229,120 @@ impl Format {
         let overlay = &mut self.shared.borrow_mut().overlay;
         let journal = if clean { overlay.closed_journal() } else { overlay.opened_journal() };
         let Some((place, bytes)) = journal else { return Ok(()) };
+        if clean {
+            overlay.set_closed(true);
+        }
         // Who sees the flag in the superblock looks at the journal, so that is right before and after.
         overlay.write_through(place, &bytes).map_err(FileError::from)?;
-        show_superblock(overlay, !clean)
+        show_superblock(overlay, !clean)?;
+        if !clean {
+            overlay.set_closed(false);
+        }
+        Ok(())
     }
 
     /// Brings every block home and marks the disk clean: as if unmounted, until something changes.
     pub fn come_home(&mut self) -> Result<(), FileError> {
-        if self.clean {
+        if self.shared.borrow().overlay.is_closed() {
             return Ok(());
         }
         self.shared.borrow_mut().overlay.empty().map_err(FileError::from)?;
         self.mark(true)?;
-        self.clean = true;
         self.freed = false;
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<u64, FileError> {
-        let committed = self.shared.borrow_mut().overlay.commit();
-        committed.map_err(|error| {
+    fn commit(&mut self, counts: Counts) -> Result<(), FileError> {
+        let mut shared = self.shared.borrow_mut();
+        let committed = match counts {
+            Counts::WithReply if self.kept.is_some() => shared.overlay.prepare(),
+            _ => shared.overlay.commit(),
+        };
+        if let Err(error) = committed {
             self.failed = true;
-            error.into()
-        })
+            return Err(error.into());
+        }
+        if let Some(prepared) = shared.overlay.prepared() {
+            self.kept.commit_overlay(prepared);
+        }
+        Ok(())
+    }
+
+    /// What was staged is committed.
+    pub fn settle(&mut self) {
+        let committed = self.kept.committed();
+        self.shared.borrow_mut().overlay.settle(committed);
+        if let Some(prepared) = self.prepared() {
+            // The commit that it was staged for did not come.
+            self.kept.commit_overlay(prepared);
+            return;
+        }
+        for inode in core::mem::take(&mut self.unsettled) {
+            if let Some(node) = self.nodes.get_mut(&inode) {
+                node.settled = node.size;
+            }
+        }
+    }
+
+    // ---- sizes that the disk does not say ----------------------------------------------------------------------
+
+    /// Stages how long a file will be when this request has ended. Error: `Exhausted`.
+    pub fn keep_size(&mut self, inode: u64, size: u64) -> Result<(), FileError> {
+        if !self.kept.is_some() {
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get_mut(&inode) else { return Ok(()) };
+        if node.kept != Some(size) {
+            self.kept.put_size(inode, size).map_err(|_| FileError::Exhausted)?;
+            node.kept = Some(size);
+        }
+        Ok(())
+    }
+
+    /// Stages that the inode says how long it is, and when it changed, if it does.
+    pub fn forget_size(&mut self, inode: u64) {
+        let Some(node) = self.nodes.get_mut(&inode) else { return self.kept.forget_size(inode) };
+        if node.kept.is_some() && node.recorded == node.size && !node.touched {
+            node.kept = None;
+            self.kept.forget_size(inode);
+        }
+    }
+
+    /// A file of which an earlier incarnation has kept the size. Whether it is still there.
+    pub fn restore_size(&mut self, inode: u64, size: u64) -> bool {
+        if self.node(inode).is_err() {
+            return false;
+        }
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            node.kept = Some(size);
+            node.size = node.size.max(size);
+            node.settled = node.size;
+            node.touched = true;
+        }
+        true
+    }
+
+    /// Promises blocks anew for data that an earlier incarnation has promised them for.
+    pub fn reserve_again(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), FileError> {
+        let missing = self.missing(file, offset, bytes)?;
+        if let Some(node) = self.nodes.get_mut(&file) {
+            node.reserved += missing;
+            self.reserved += missing;
+        }
+        Ok(())
+    }
+
+    fn missing(&mut self, file: u64, offset: u64, bytes: u64) -> Result<u64, FileError> {
+        let block = self.layout.block_bytes as u64;
+        let runs = self.runs(file, offset / block, (offset + bytes).div_ceil(block))?;
+        Ok(runs.iter().filter(|run| run.place.is_none()).map(|run| run.bytes / block).sum())
     }
 
     /// Ends the crate's work: the file system is marked clean, in a record. Error besides: `Busy` (files without names are there).
     pub fn unmount(&mut self) -> Result<(), FileError> {
         self.begin()?;
         self.look(Fs::unmount)?;
-        self.commit().map(drop)
+        self.commit(Counts::AtOnce)
     }
 
     /// What the inode says, with the size that the file has here.
@@ -233,7 +359,7 @@ impl Format {
     pub fn node(&mut self, inode: u64) -> Result<&mut Node, FileError> {
         if !self.nodes.contains_key(&inode) {
             let info = self.inode(inode)?;
-            self.nodes.insert(inode, Node { size: info.size, recorded: info.size, ..Node::default() });
+            self.nodes.insert(inode, Node { size: info.size, recorded: info.size, settled: info.size, ..Node::default() });
         }
         self.nodes.get_mut(&inode).ok_or(FileError::NotFound)
     }
@@ -305,6 +431,19 @@ impl Format {
 
     /// Sets a file's size. The crate would clear the rest of the last block on the disk: that is the page cache's, so its block is left out of the record.
     pub fn truncate(&mut self, inode: u64, size: u64) -> Result<(), FileError> {
+        self.set_size(inode, size, Counts::WithReply)?;
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            (node.size, node.touched) = (size, false);
+            if !self.kept.is_some() {
+                node.settled = size;
+            }
+        }
+        self.unsettled.push(inode);
+        self.forget_size(inode);
+        Ok(())
+    }
+
+    fn set_size(&mut self, inode: u64, size: u64, counts: Counts) -> Result<(), FileError> {
         let number = number(inode)?;
         let old = self.look(|fs| fs.inode(number))?.size;
         let bytes = self.layout.block_bytes as u64;
@@ -314,12 +453,12 @@ impl Format {
                 tails.extend(self.block_of(inode, end)?);
             }
         }
-        let result = self.prepare_change(|fs| fs.truncate_inode(number, size))?;
+        let result = self.prepare_change(counts, |fs| fs.truncate_inode(number, size))?;
         for block in tails {
             self.shared.borrow_mut().overlay.forget(block);
         }
         self.freed |= size < old;
-        self.commit()?;
+        self.commit(counts)?;
         self.forget_window(inode);
         if let (Ok(()), Some(node)) = (result, self.nodes.get_mut(&inode)) {
             node.recorded = size;
@@ -337,7 +476,7 @@ impl Format {
         let missing = holes(&self.runs(inode, first, end)?);
         let fill = core::mem::take(&mut self.fill);
         self.shared.borrow_mut().filling = true;
-        let result = self.prepare_change(|fs| fs.write_inode(number, offset, &fill[..bytes as usize]));
+        let result = self.prepare_change(Counts::AtOnce, |fs| fs.write_inode(number, offset, &fill[..bytes as usize]));
         self.shared.borrow_mut().filling = false;
         self.fill = fill;
         let result = result?;
@@ -354,7 +493,7 @@ impl Format {
                 overlay.forget(block);
             }
         }
-        self.commit()?;
+        self.commit(Counts::AtOnce)?;
         let gained = missing - holes(&runs).min(missing);
         if let Some(node) = self.nodes.get_mut(&inode) {
             if result.is_ok() {
@@ -374,10 +513,20 @@ impl Backing for Format {
     }
 
     fn written(&mut self, file: u64, end: u64) {
-        if let Some(node) = self.nodes.get_mut(&file) {
-            node.size = node.size.max(end);
-            node.touched = true;
+        let Some(node) = self.nodes.get_mut(&file) else { return };
+        node.touched = true;
+        if node.size < end {
+            node.size = end;
+            if self.kept.is_some() {
+                self.unsettled.push(file);
+            } else {
+                node.settled = end;
+            }
         }
+    }
+
+    fn settled(&mut self, file: u64) -> Result<u64, DataError> {
+        self.node(file).map(|node| node.settled).map_err(DataError::from)
     }
 
     fn size(&mut self, file: u64) -> Result<u64, DataError> {
@@ -395,9 +544,7 @@ impl Backing for Format {
         if self.read_only {
             return Err(DataError::ReadOnly);
         }
-        let block = self.block_bytes();
-        let runs = self.runs(file, offset / block, (offset + bytes).div_ceil(block)).map_err(DataError::from)?;
-        let missing: u64 = runs.iter().filter(|run| run.place.is_none()).map(|run| run.bytes / block).sum();
+        let missing = self.missing(file, offset, bytes).map_err(DataError::from)?;
         if missing == 0 {
             return Ok(());
         }
@@ -428,10 +575,23 @@ impl Backing for Format {
 
     fn extend(&mut self, file: u64, end: u64) -> Result<(), DataError> {
         match self.nodes.get(&file) {
-            Some(node) if node.recorded < end => self.truncate(file, end).map_err(DataError::from),
+            Some(node) if node.recorded < end => self.set_size(file, end, Counts::AtOnce).map_err(DataError::from),
             _ => Ok(()),
         }
     }
+}
+
+/// The first orphan of the chain.
+pub fn last_orphan(overlay: &mut Overlay) -> Result<u32, FileError> {
+    read_superblock(overlay).map(|superblock| superblock.last_orphan())
+}
+
+/// The superblock, with what is not at home.
+pub fn read_superblock(overlay: &mut Overlay) -> Result<Superblock, FileError> {
+    let size = overlay.block_bytes();
+    let mut bytes = [0; superblock::BYTES];
+    overlay.read_part(superblock::OFFSET / size as u64, superblock::OFFSET as usize % size, &mut bytes)?;
+    Ok(Superblock(bytes))
 }
 
 /// Writes the superblock at its home place, with the journal shown.

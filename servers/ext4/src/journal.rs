@@ -202,7 +202,7 @@ impl Journal for Jbd2 {
         self.size(blocks) < (self.end - self.first - self.used) as usize
     }
 
-    fn begin(&mut self, blocks: &[u64], image: &mut dyn FnMut(usize, &mut [u8])) -> Transaction {
+    fn begin(&mut self, blocks: &[u64], time: u64, image: &mut dyn FnMut(usize, &mut [u8])) -> Transaction {
         let mut transaction = Transaction::default();
         let mut bytes = vec![0; self.superblock.len()];
         let number = crc32c(self.seed, &self.sequence.to_be_bytes());
@@ -248,7 +248,7 @@ impl Journal for Jbd2 {
             }
         }
         let mut commit = self.header(COMMIT);
-        commit[48..56].copy_from_slice(&(self.seconds)().to_be_bytes());
+        commit[48..56].copy_from_slice(&time.to_be_bytes());
         if self.has_checksums() {
             let sum = crc32c(self.seed, &commit);
             put32(&mut commit, 16, sum);
@@ -256,6 +256,21 @@ impl Journal for Jbd2 {
         transaction.commit = (self.next(), commit);
         self.sequence = self.sequence.wrapping_add(1);
         transaction
+    }
+
+    fn now(&self) -> u64 {
+        (self.seconds)()
+    }
+
+    fn place(&self) -> [u64; 3] {
+        [self.head, self.sequence, self.used].map(u64::from)
+    }
+
+    fn resume(&mut self, place: [u64; 3]) {
+        let [head, sequence, used] = place.map(|number| number as u32);
+        if (self.first..self.end).contains(&head) && used <= self.end - self.first {
+            (self.head, self.sequence, self.used) = (head, sequence, used);
+        }
     }
 
     fn tail(&mut self) -> (u64, Vec<u8>) {

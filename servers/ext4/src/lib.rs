@@ -6,6 +6,7 @@
 //! | the format crate, one atomic record a request, blocks for file data | [`format`] |
 //! | where a file's blocks are | [`mapping`] |
 //! | the journal on the disk | [`journal`] |
+//! | open files without names, when the server is started again | [`orphans`] |
 //! | what the format crate sees as its disk | [`blocks`], [`superblock`], [`raw`] |
 //!
 //! The format itself is the crate `rsext4`'s. `docs/storage.md` says how the parts work together.
@@ -19,6 +20,7 @@ pub mod format;
 pub mod journal;
 pub mod mapping;
 pub mod mounted;
+pub mod orphans;
 pub mod raw;
 pub mod superblock;
 

@@ -157,8 +157,13 @@ impl Layout {
         Ok((bitmaps, self.inodes_per_group as usize / 8))
     }
 
-    /// Reads an inode.
-    pub fn inode(&self, overlay: &mut Overlay, number: u32) -> Result<Inode, MappingError> {
+    /// Inodes that there are.
+    pub fn inodes(&self) -> u32 {
+        self.inodes
+    }
+
+    /// The block of an inode, and where in it.
+    pub fn place_of_inode(&self, overlay: &mut Overlay, number: u32) -> Result<(u64, usize), MappingError> {
         if number == 0 || number > self.inodes {
             return Err(MappingError::Corrupt);
         }
@@ -171,11 +176,17 @@ impl Layout {
         let high = if self.is_64bit { u64::from(le32(&descriptor, 0x28)) } else { 0 };
         let table = high << 32 | u64::from(le32(&descriptor, 0x8));
         let at = u64::from(index) * self.inode_bytes as u64;
-        let mut bytes = [0; 128];
         self.checked(table, 1)?;
         let block = table + at / self.block_bytes as u64;
         self.checked(block, 1)?;
-        overlay.read_part(block, at as usize % self.block_bytes, &mut bytes)?;
+        Ok((block, at as usize % self.block_bytes))
+    }
+
+    /// Reads an inode.
+    pub fn inode(&self, overlay: &mut Overlay, number: u32) -> Result<Inode, MappingError> {
+        let (block, at) = self.place_of_inode(overlay, number)?;
+        let mut bytes = [0; 128];
+        overlay.read_part(block, at, &mut bytes)?;
         let mode = le16(&bytes, 0);
         let mut block = [0; 60];
         block.copy_from_slice(&bytes[0x28..0x64]);

@@ -4,12 +4,14 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
-use crate::format::{FileErrorOf, Format, number, show_superblock};
+use crate::format::{self, FileErrorOf, Format, Fs, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
+use crate::orphans;
 use crate::raw::RawDisk;
 use crate::superblock::{self, Refusal, Superblock};
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
@@ -22,8 +24,10 @@ use rsext4::{
     InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
 use volume::disk::SECTOR_BYTES;
+use libsys::state::Retained;
+use volume::page_cache::PAGE;
 use volume::requests::Owner;
-use volume::{DataError, Entry, FileError, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
+use volume::{DataError, Entry, FileError, Kept, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 2;
@@ -76,6 +80,136 @@ pub struct Volume {
     drained: u64,
     /// Data was written since the disk was last flushed.
     unflushed: bool,
+    /// Files without names that nobody uses any more, to be freed when the request that says so is committed.
+    left: Vec<u64>,
+}
+
+/// Numbers of kept Memory: the overlay, the table of the page cache, and from here on its chunks.
+const OVERLAY: u64 = 0;
+const TABLE: u64 = 1;
+const CHUNKS: u64 = 2;
+
+fn device(error: volume::DiskError) -> FileError {
+    FileError::from(DataError::from(error))
+}
+
+/// A volume whose overlay is there.
+struct Mounting {
+    options: Options,
+    superblock: Superblock,
+    layout: Layout,
+    overlay: Overlay,
+    journal: Vec<(u64, u64)>,
+    is_again: bool,
+}
+
+impl Mounting {
+    /// Mounts the format crate over it, and finds file data that is not on the disk.
+    fn finish(self, account: &Account, requests: SharedRequests, mut kept: Kept) -> Result<Volume, FileError> {
+        let Mounting { options, superblock, layout, mut overlay, journal, is_again } = self;
+        let has_journal = superblock.has_journal();
+        let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
+        let head = superblock.last_orphan();
+        let hides_orphans = is_again && head != 0;
+        let mut nameless = if hides_orphans { orphans::chain(&layout, &mut overlay, head)? } else { Vec::new() };
+        let shared = Rc::new(RefCell::new(Shared {
+            overlay,
+            journal: has_journal,
+            recover: has_journal && !options.read_only,
+            inode_bitmaps,
+            orphans: hides_orphans.then_some(head),
+            filling: false,
+            error: None,
+        }));
+        let mut fs = mount_crate(&shared, &options)?;
+        if hides_orphans
+            && !options.read_only
+            && let Err(error) = orphans::take_over(&mut fs, &shared, &layout, head)
+        {
+            libsys::error!("{} files without names are lost: {error:?}", nameless.len());
+            drop(fs);
+            nameless.clear();
+            let mut inner = shared.borrow_mut();
+            inner.overlay.abandon();
+            (inner.orphans, inner.error) = (None, None);
+            drop(inner);
+            fs = mount_crate(&shared, &options)?;
+        }
+        shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
+        let mut cache = open_cache(account, &requests, &options, &mut kept)?;
+        let label = String::from_utf8_lossy(superblock.label()).into_owned();
+        let mut format = Format::new(fs, shared, layout, journal, options.read_only, kept);
+        let drained = (options.seconds)();
+        for inode in nameless {
+            format.node(inode)?.unlinked = true;
+        }
+        if is_again {
+            cache.set_time(drained);
+            recover_data(&mut format, &mut cache)?;
+        } else {
+            let what = [format.layout.block_bytes.trailing_zeros() as u8, options.read_only.into()];
+            format.kept.set_mounted(&what).map_err(device)?;
+        }
+        Ok(Volume { format, cache, requests, options, label, drained, unflushed: is_again, left: Vec::new() })
+    }
+}
+
+fn mount_crate(shared: &Rc<RefCell<Shared>>, options: &Options) -> Result<Fs, FileError> {
+    let mount = match options.read_only {
+        true => MountOptions::read_only_no_journal_replay(),
+        false => MountOptions::read_write(),
+    };
+    let services = MountServices::new(Time(options.seconds), (), NoopObserver);
+    Ext4::mount(Blocks(shared.clone()), services, mount).map_err(|error| {
+        let below = shared.borrow_mut().error.take();
+        below.map_or_else(|| crate::format::file_error(error), FileError::from)
+    })
+}
+
+/// The page cache, in kept Memory if anything is.
+fn open_cache(
+    account: &Account,
+    requests: &SharedRequests,
+    options: &Options,
+    kept: &mut Kept,
+) -> Result<PageCache, FileError> {
+    let Options { cache_bytes, chunk_bytes, .. } = *options;
+    if !kept.is_some() {
+        return PageCache::new(account, requests.clone(), cache_bytes, chunk_bytes).map_err(device);
+    }
+    let table = kept.memory(TABLE, account, PageCache::table_bytes(cache_bytes, chunk_bytes), false).map_err(device)?;
+    let table = table.map_writable().map_err(|_| FileError::Exhausted)?;
+    if kept.mounted().is_none() {
+        table.zero(0, table.bytes());
+    }
+    let mut chunks: Vec<Retained<Memory>> = Vec::new();
+    for index in 0..cache_bytes.div_ceil(chunk_bytes).max(1) {
+        chunks.push(kept.memory(CHUNKS + index, account, chunk_bytes, true).map_err(device)?);
+    }
+    PageCache::over(chunks.iter().map(|chunk| &**chunk), requests.clone(), chunk_bytes, Some(table)).map_err(device)
+}
+
+/// File data of an earlier incarnation: how long files are, what is in their pages, and which blocks were promised.
+fn recover_data(format: &mut Format, cache: &mut PageCache) -> Result<(), FileError> {
+    // What it has freed may not be durable.
+    format.freed = true;
+    for (inode, size) in format.kept.sizes() {
+        if !format.restore_size(inode, size) {
+            format.kept.forget_size(inode);
+        }
+    }
+    let mut sizes = BTreeMap::new();
+    for file in cache.files_in_table() {
+        if let Ok(node) = format.node(file) {
+            node.touched = true;
+            sizes.insert(file, node.size);
+        }
+    }
+    for (file, page) in cache.recover(format, |file| sizes.get(&file).copied())? {
+        format.reserve_again(file, page * PAGE, PAGE)?;
+    }
+    format.kept.commit();
+    Ok(())
 }
 
 fn refusal(refusal: Refusal) -> FileError {
@@ -157,10 +291,40 @@ impl Volume {
     /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no ext2, ext3 or ext4, or with features that are not
     /// known), `Corrupt`, `ReadOnly` (the journal has to be replayed, and the disk cannot be written), `Device`, `Exhausted`.
     pub fn mount(account: &Account, requests: SharedRequests, options: Options) -> Result<Volume, FileError> {
-        let device = |error: volume::DiskError| FileError::from(DataError::from(error));
+        Volume::mount_kept(account, requests, options, Kept::nothing())
+    }
+
+    /// The same, outliving the server: what an earlier incarnation has kept is there as it was. Nothing that it had started on the disk is in flight when the first request is answered.
+    /// After each commit of the records [`Volume::committed`] is to be called.
+    pub fn mount_kept(
+        account: &Account,
+        requests: SharedRequests,
+        options: Options,
+        mut kept: Kept,
+    ) -> Result<Volume, FileError> {
+        if let Some(what) = kept.mounted() {
+            let again = Volume::mount_again(account, requests.clone(), options, &mut kept, &what);
+            match again {
+                Ok(mounting) => return mounting.finish(account, requests, kept),
+                Err(error) => {
+                    libsys::error!("what was kept cannot be used ({error:?}): what was not on the disk is lost");
+                    kept.start_over();
+                }
+            }
+        }
+        let mounting = Volume::mount_anew(account, requests.clone(), options, &mut kept)?;
+        mounting.finish(account, requests, kept)
+    }
+
+    /// Of what is on the disk.
+    fn mount_anew(
+        account: &Account,
+        requests: SharedRequests,
+        mut options: Options,
+        kept: &mut Kept,
+    ) -> Result<Mounting, FileError> {
         let geometry = requests.borrow().geometry();
         let raw = RawDisk::new(account, requests.clone()).map_err(device)?;
-        let mut options = options;
         options.read_only |= geometry.read_only;
         let mut superblock = read_superblock(&raw)?;
         // What is wrong with it must not become worse.
@@ -182,39 +346,41 @@ impl Volume {
         if (layout.block_bytes as u64) < u64::from(geometry.block_bytes) {
             return Err(FileError::Unsupported);
         }
-        let memory = Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?;
-        let mut overlay = Overlay::create(&memory, requests.clone(), layout.block_bytes).map_err(FileError::from)?;
+        let create = |memory: &Memory| Overlay::create(memory, requests.clone(), layout.block_bytes);
+        let overlay = match kept.is_some() {
+            true => create(&*kept.memory(OVERLAY, account, options.overlay_bytes, true).map_err(device)?),
+            false => create(&Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?),
+        };
+        let mut overlay = overlay.map_err(FileError::from)?;
         let journal = match superblock.has_journal() {
-            true => open_journal(&layout, &mut overlay, &superblock, &options)?,
+            true => open_journal(&layout, &mut overlay, &superblock, &options, false)?,
             false => Vec::new(),
         };
-        let has_journal = superblock.has_journal();
-        let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
-        let recover = has_journal && !options.read_only;
-        let shared = Rc::new(RefCell::new(Shared {
-            overlay,
-            journal: has_journal,
-            recover,
-            inode_bitmaps,
-            filling: false,
-            error: None,
-        }));
-        let mount = match options.read_only {
-            true => MountOptions::read_only_no_journal_replay(),
-            false => MountOptions::read_write(),
+        Ok(Mounting { options, superblock, layout, overlay, journal, is_again: false })
+    }
+
+    /// Of what an earlier incarnation has left: no journal is replayed, and nothing is looked for.
+    fn mount_again(
+        account: &Account,
+        requests: SharedRequests,
+        mut options: Options,
+        kept: &mut Kept,
+        what: &[u8],
+    ) -> Result<Mounting, FileError> {
+        let &[log, read_only] = what else { return Err(FileError::Corrupt) };
+        options.read_only = read_only != 0;
+        // The disk answers when it has ended everything else.
+        read_superblock(&RawDisk::new(account, requests.clone()).map_err(device)?)?;
+        let block_bytes = 1usize.checked_shl(log.into()).ok_or(FileError::Corrupt)?;
+        let memory = kept.memory(OVERLAY, account, options.overlay_bytes, true).map_err(device)?;
+        let mut overlay = Overlay::open(&memory, requests, block_bytes, kept.committed())?;
+        let superblock = format::read_superblock(&mut overlay)?;
+        let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
+        let journal = match superblock.has_journal() {
+            true => open_journal(&layout, &mut overlay, &superblock, &options, true)?,
+            false => Vec::new(),
         };
-        let services = MountServices::new(Time(options.seconds), (), NoopObserver);
-        let fs = Ext4::mount(Blocks(shared.clone()), services, mount).map_err(|error| {
-            let below = shared.borrow_mut().error.take();
-            below.map_or_else(|| crate::format::file_error(error), FileError::from)
-        })?;
-        shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
-        let cache =
-            PageCache::new(account, requests.clone(), options.cache_bytes, options.chunk_bytes).map_err(device)?;
-        let label = String::from_utf8_lossy(superblock.label()).into_owned();
-        let format = Format::new(fs, shared, layout, journal, options.read_only);
-        let drained = (options.seconds)();
-        Ok(Volume { format, cache, requests, options, label, drained, unflushed: false })
+        Ok(Mounting { options, superblock, layout, overlay, journal, is_again: true })
     }
 
     /// The volume's name.
@@ -307,7 +473,9 @@ impl Volume {
     /// A file that was just made: nothing is known about one that had its number before.
     fn fresh(&mut self, info: &InodeInfo) -> u64 {
         let inode = u64::from(info.number.raw());
+        self.format.release_reserve(inode);
         self.format.nodes.remove(&inode);
+        self.format.forget_size(inode);
         inode
     }
 
@@ -376,13 +544,21 @@ impl Volume {
     /// Nobody uses a file any more: without a name it is gone.
     pub fn release(&mut self, inode: u64) -> Result<(), FileError> {
         let unlinked = self.format.nodes.get(&inode).is_some_and(|node| node.unlinked);
+        if unlinked && self.format.prepared().is_some() {
+            // That it has no name is not committed.
+            self.left.push(inode);
+            return Ok(());
+        }
         if unlinked {
             self.cache.discard(inode, 0);
             self.format.release_reserve(inode);
             self.format.nodes.remove(&inode);
             self.format.freed = true;
             let number = number(inode)?;
-            return self.format.change(|fs| fs.reap_unlinked_inode(number));
+            let result = self.format.keep_house(|fs| fs.reap_unlinked_inode(number));
+            self.format.forget_size(inode);
+            self.cache.settle();
+            return result;
         }
         if self.format.nodes.len() > REMEMBERED {
             self.forget_some();
@@ -390,10 +566,44 @@ impl Volume {
         Ok(())
     }
 
+    /// The records are committed, with what was staged.
+    pub fn committed(&mut self) {
+        self.format.settle();
+        if self.format.prepared().is_some() {
+            return;
+        }
+        self.cache.settle();
+        for inode in core::mem::take(&mut self.left) {
+            if let Err(error) = self.release(inode) {
+                libsys::error!("file {inode} is not freed: {error:?}");
+            }
+        }
+    }
+
+    /// The server has started: files without names of an earlier incarnation are freed that nobody has open.
+    pub fn reclaim(&mut self, is_open: &dyn Fn(u64) -> bool) -> Result<(), FileError> {
+        let nameless = self.format.nodes.iter().filter(|(inode, node)| node.unlinked && !is_open(**inode));
+        let nameless: Vec<u64> = nameless.map(|(inode, _)| *inode).collect();
+        if self.options.read_only || nameless.is_empty() {
+            return Ok(());
+        }
+        for inode in nameless {
+            self.release(inode)?;
+        }
+        self.format.kept.commit();
+        self.committed();
+        Ok(())
+    }
+
+    /// What outlives the server.
+    pub fn kept(&mut self) -> &mut Kept {
+        &mut self.format.kept
+    }
+
     /// Forgets what is known about files without pages.
     fn forget_some(&mut self) {
         let idle: Vec<u64> = {
-            let nodes = self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.touched);
+            let nodes = self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.is_needed());
             nodes.map(|(inode, _)| *inode).filter(|inode| !self.cache.is_busy(*inode)).collect()
         };
         for inode in idle {
@@ -488,10 +698,15 @@ impl Volume {
             return Err(FileError::TooLarge);
         }
         self.cache.set_time((self.options.seconds)());
-        self.format.node(inode)?;
-        let written = self.cache.write(&mut self.format, inode, offset, bytes, piece)?;
+        // Before the request has done anything: only what is committed is written back.
         self.throttle()?;
-        Ok(written)
+        let old = self.format.node(inode)?.size;
+        let wanted = old.max(if bytes == 0 { 0 } else { offset + bytes });
+        self.format.keep_size(inode, wanted)?;
+        let written = self.cache.write(&mut self.format, inode, offset, bytes, piece);
+        let size = self.format.node(inode)?.size;
+        self.format.keep_size(inode, size)?;
+        Ok(written?)
     }
 
     /// Starts writing back when much is dirty, so that who writes faster than the disk waits for it, and not all at once.
@@ -510,13 +725,20 @@ impl Volume {
             return Err(FileError::ReadOnly);
         }
         let old = self.format.node(inode)?.size;
+        if bytes == 0 && old == 0 && self.format.prepared().is_some() {
+            // It was made in this request.
+            return Ok(());
+        }
         if bytes < old {
             // The pages of the rest go first: nothing may be on its way to blocks that are freed.
             self.cache.discard(inode, bytes.div_ceil(volume::page_cache::PAGE));
         }
         self.cache.clean_tail(&mut self.format, inode, bytes.min(old))?;
-        self.format.truncate(inode, bytes)?;
-        self.format.node(inode)?.size = bytes;
+        let truncated = self.format.truncate(inode, bytes);
+        if truncated.is_err() || !self.format.kept.is_some() {
+            self.cache.settle();
+        }
+        truncated?;
         if bytes == 0 {
             self.format.release_reserve(inode);
         }
@@ -536,7 +758,9 @@ impl Volume {
             ..InodeMetadataUpdate::default()
         };
         let number = number(inode)?;
-        self.format.change(|fs| fs.update_inode_metadata(number, update)).map(drop)
+        self.format.keep_house(|fs| fs.update_inode_metadata(number, update))?;
+        self.format.forget_size(inode);
+        Ok(())
     }
 
     /// Puts a file on the medium, with what describes it; `data_only`: without its times. Waits. Error: what went wrong since the last time.
@@ -709,6 +933,7 @@ fn open_journal(
     overlay: &mut Overlay,
     superblock: &Superblock,
     options: &Options,
+    is_again: bool,
 ) -> Result<Vec<(u64, u64)>, FileError> {
     let corrupt = |error| FileErrorOf::from(error).0;
     let inode = superblock.journal_inode();
@@ -744,7 +969,9 @@ fn open_journal(
         JournalError::Corrupt => FileError::Corrupt,
         JournalError::Unsupported => FileError::Unsupported,
     })?;
-    if !options.read_only {
+    if !options.read_only && is_again {
+        overlay.set_journal(Box::new(journal));
+    } else if !options.read_only {
         let (place, bytes) = journal.superblock(true);
         overlay.write_through(place, &bytes).map_err(FileError::from)?;
         show_superblock(overlay, true)?;

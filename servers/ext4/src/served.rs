@@ -9,8 +9,9 @@ use filesystem::{
 use libsys::env::Env;
 use libsys::protocol::filesystem::RenameOptions;
 use libsys::service;
+use libsys::state::Records;
 use libsys::time::{Duration, TimerId, Timers};
-use volume::{Entry, served};
+use volume::{Entry, Kept, served};
 
 /// Between two looks at what is to be written back.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -48,7 +49,8 @@ impl filesystem::Volume for Served {
         };
         let requests = served::open_disk(env)?;
         let writable = !requests.borrow().geometry().read_only && !options.read_only;
-        let volume = Volume::mount(env.account(), requests, options);
+        let kept = Kept::new(Records::open(env)?);
+        let volume = Volume::mount_kept(env.account(), requests, options, kept);
         let volume = volume.unwrap_or_else(|why| filesystem::refuse(why.into(), refusal(why)));
         if writable && volume.is_read_only() {
             libsys::warn!(
@@ -66,6 +68,20 @@ impl filesystem::Volume for Served {
 
     fn is_read_only(&self) -> bool {
         self.volume.is_read_only()
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        self.volume.kept().records()
+    }
+
+    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
+        if let Err(error) = self.volume.reclaim(is_open) {
+            libsys::error!("files without names are not freed: {error:?}");
+        }
+    }
+
+    fn committed(&mut self) {
+        self.volume.committed();
     }
 
     fn status(&mut self, node: NodeId) -> Result<Status> {

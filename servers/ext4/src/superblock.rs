@@ -174,6 +174,12 @@ impl Superblock {
         self.u32(0xe8)
     }
 
+    /// Says that another one is.
+    pub fn set_last_orphan(&mut self, inode: u32) {
+        self.set_u32(0xe8, inode);
+        self.seal();
+    }
+
     /// The name that the user gave the volume.
     pub fn label(&self) -> &[u8] {
         let name = &self.0[0x78..0x88];

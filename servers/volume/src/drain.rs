@@ -7,10 +7,15 @@
 //!
 //! Without a journal the images go home at once: home, flush. What is flushed is durable; a power cut in between leaves some blocks new and some old.
 //!
+//! What a later incarnation has to know lies beside the log: which frames are those of the transaction under way, and which are in the journal ([`crate::log::Role`]), and where in the journal that is. A
+//! transaction that was under way at a death is written again, from the same images to the same places: so the disk is as if it had been written once, whatever of it was there already, and the next one comes behind it.
+//! Without a journal everything that is committed and not at home goes there again.
+//!
 //! Everything is a step that starts requests, or takes completions: [`Overlay::advance`] never waits. A write that fails ends all writing, as the
 //! disk is in between then; what is committed stays in memory.
 
 use crate::disk::{DiskError, Operation, Request};
+use crate::log::{POSITION_WORDS, Role};
 use crate::overlay::{Overlay, OverlayError};
 use crate::requests::Owner;
 use alloc::boxed::Box;
@@ -44,8 +49,17 @@ pub trait Journal {
     /// Whether a transaction of so many blocks fits now.
     fn fits(&self, blocks: usize) -> bool;
 
-    /// The next transaction: of these blocks, whose images `image` reads.
-    fn begin(&mut self, blocks: &[u64], image: &mut dyn FnMut(usize, &mut [u8])) -> Transaction;
+    /// The next transaction: of these blocks, whose images `image` reads. The same of the same at the same place and time.
+    fn begin(&mut self, blocks: &[u64], time: u64, image: &mut dyn FnMut(usize, &mut [u8])) -> Transaction;
+
+    /// The time that a transaction gets which begins now.
+    fn now(&self) -> u64;
+
+    /// Where the next transaction goes, and what is in use.
+    fn place(&self) -> [u64; 3];
+
+    /// Goes on where an earlier incarnation was.
+    fn resume(&mut self, place: [u64; 3]);
 
     /// Everything that is in the journal is about to go home: what has to be written when it is. The space is free after [`Journal::emptied`].
     fn tail(&mut self) -> (u64, Vec<u8>);
@@ -63,6 +77,8 @@ pub trait Journal {
 /// Where the drain is.
 enum Stage {
     Idle,
+    /// Begins a transaction again that an earlier incarnation had begun.
+    Again,
     /// Waits for the file data that was submitted up to this request; the images are taken already.
     Data(u64),
     /// Writes the transaction; what is left to write.
@@ -76,9 +92,45 @@ enum Stage {
     TailFlush,
 }
 
+/// Where the drain is, as the next incarnation has to know.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    /// The number of the transaction under way; 0: none.
+    current: u64,
+    /// The last that is durable, and the last whose blocks are at home.
+    durable: u64,
+    home: u64,
+    /// Where the journal goes on: behind `durable`.
+    place: [u64; 3],
+    /// Of the transaction under way: its time, and the record up to which it makes everything durable.
+    time: u64,
+    boundary: u64,
+    /// The disk says that the journal is not in use.
+    is_closed: bool,
+}
+
+impl Position {
+    fn of(words: [u64; POSITION_WORDS]) -> Position {
+        let [current, durable, home, head, number, used, time, boundary, is_closed, _] = words;
+        let place = [head, number, used];
+        Position { current, durable, home, place, time, boundary, is_closed: is_closed != 0 }
+    }
+
+    fn words(&self) -> [u64; POSITION_WORDS] {
+        let [head, number, used] = self.place;
+        let Position { current, durable, home, time, boundary, .. } = *self;
+        [current, durable, home, head, number, used, time, boundary, self.is_closed.into(), 0]
+    }
+}
+
 /// The state of the drain.
 pub struct Drain {
     journal: Option<Box<dyn Journal>>,
+    position: Position,
+    /// There is one of an earlier incarnation.
+    is_resumed: bool,
+    /// The largest number that a transaction had.
+    newest: u64,
     stage: Stage,
     /// Requests of this stage in flight, and whether one failed.
     in_flight: BTreeSet<u64>,
@@ -119,6 +171,9 @@ impl Drain {
     pub(crate) fn new(durable: u64) -> Drain {
         Drain {
             journal: None,
+            position: Position::default(),
+            is_resumed: false,
+            newest: 0,
             stage: Stage::Idle,
             in_flight: BTreeSet::new(),
             error: None,
@@ -134,11 +189,6 @@ impl Drain {
         }
     }
 
-    /// Nothing of what an earlier incarnation left counts as durable.
-    pub(crate) fn reopened(&mut self) {
-        self.durable = 0;
-    }
-
     pub(crate) fn failed(&self) -> bool {
         self.error.is_some()
     }
@@ -149,9 +199,71 @@ impl Drain {
 }
 
 impl Overlay {
-    /// Drains through this journal from now on. There is nothing in it.
-    pub fn set_journal(&mut self, journal: Box<dyn Journal>) {
+    /// Drains through this journal from now on. There is nothing in it, or what an earlier incarnation has written.
+    pub fn set_journal(&mut self, mut journal: Box<dyn Journal>) {
+        if self.drain.is_resumed {
+            journal.resume(self.drain.position.place);
+        }
         self.drain.journal = Some(journal);
+        self.note_position();
+    }
+
+    /// Stores where the drain is, with where the journal is now.
+    fn note_position(&mut self) {
+        if let Some(journal) = &self.drain.journal {
+            self.drain.position.place = journal.place();
+            self.log.set_position(self.drain.position.words());
+        }
+    }
+
+    /// Whether the disk says that the journal is not in use, or may say so.
+    pub fn is_closed(&self) -> bool {
+        self.drain.position.is_closed
+    }
+
+    /// Notes that: before it is written there, and when the opposite is.
+    pub fn set_closed(&mut self, is_closed: bool) {
+        self.drain.position.is_closed = is_closed;
+        self.note_position();
+    }
+
+    /// Finds what an earlier incarnation has left: what is under way, what is in the journal, and what is in no transaction yet.
+    pub(crate) fn reopen_drain(&mut self) {
+        if let Some(words) = self.log.position() {
+            (self.drain.position, self.drain.is_resumed) = (Position::of(words), true);
+        }
+        let Position { current, durable, home, .. } = self.drain.position;
+        let mut taken: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut logged: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
+        self.drain.newest = current.max(durable);
+        for frame in 0..self.log.frames() {
+            let Some(Role { transaction, block }) = self.log.role(frame) else { continue };
+            if transaction == current {
+                taken.insert(block, frame);
+            } else if transaction > durable {
+                // Of one that was never begun: nobody may take it for another one with its number.
+                self.log.set_role(frame, Role { transaction: 0, block: 0 });
+            } else if transaction > home && logged.get(&block).is_none_or(|(other, _)| *other < transaction) {
+                logged.insert(block, (transaction, frame));
+            }
+        }
+        self.drain.taken = taken.into_iter().collect();
+        self.drain.logged = logged.into_iter().map(|(block, (_, frame))| (block, frame)).collect();
+        let held = self.drain.taken.iter().map(|(_, frame)| *frame).chain(self.drain.logged.values().copied());
+        for frame in held.collect::<Vec<u32>>() {
+            self.hold(frame);
+        }
+        let is_taken = |block: &u64, frame: u32| {
+            self.drain.logged.get(block) == Some(&frame) || self.drain.taken.binary_search(&(*block, frame)).is_ok()
+        };
+        let fresh = self.map.iter().filter(|(block, image)| !is_taken(block, image.frame));
+        self.fresh = fresh.map(|(block, _)| *block).collect();
+        if current != 0 {
+            self.drain.stage = Stage::Again;
+        }
+        if current != 0 || !self.fresh.is_empty() {
+            self.drain.durable = 0;
+        }
     }
 
     /// What the drain has done.
@@ -175,8 +287,11 @@ impl Overlay {
         }
     }
 
-    /// Waits until all records so far are durable. Errors: `Failed`, `Disk`.
+    /// Waits until all records so far are durable. Errors: `Failed`, `Disk`; `TooLarge` (something is prepared and not settled, so nothing drains).
     pub fn make_durable(&mut self) -> Result<(), OverlayError> {
+        if self.prepared().is_some() {
+            return Err(OverlayError::TooLarge);
+        }
         let record = self.want_durable();
         while !self.is_durable(record)? {
             self.advance();
@@ -211,6 +326,10 @@ impl Overlay {
 
     /// Makes room for one more request, waiting for the disk where little is left. Error: `Failed`.
     pub fn make_room_for_request(&mut self) -> Result<(), OverlayError> {
+        if self.prepared().is_some() {
+            // A second record of one request: there is room for a few.
+            return if self.drain.failed() { Err(OverlayError::Failed) } else { Ok(()) };
+        }
         let frames = self.log.frames() as usize;
         if self.fresh.len() + self.most_of_request() > self.most_dirty() {
             self.make_durable()?;
@@ -256,6 +375,9 @@ impl Overlay {
 
     /// Takes completions and starts what comes next. Does not wait. True if something is in flight or could be started.
     pub fn advance(&mut self) -> bool {
+        if self.prepared().is_some() {
+            return false;
+        }
         loop {
             while let Some((id, result)) = {
                 let mut requests = self.requests.borrow_mut();
@@ -294,6 +416,10 @@ impl Overlay {
     fn step(&mut self) -> bool {
         match self.drain.stage {
             Stage::Idle => return self.begin(),
+            Stage::Again => {
+                self.drain.boundary = self.drain.position.boundary;
+                self.drain.stage = Stage::Data(self.requests.borrow().last());
+            }
             Stage::Data(last) => {
                 if self.requests.borrow().older_writes_in_flight(Owner::Pages, last) {
                     return false;
@@ -325,6 +451,8 @@ impl Overlay {
                     }
                 }
                 self.drain.durable = self.drain.boundary;
+                self.drain.position.durable = core::mem::take(&mut self.drain.position.current);
+                self.note_position();
                 self.drain.stage = Stage::Idle;
             }
             Stage::Home => {
@@ -357,6 +485,8 @@ impl Overlay {
                 if let Some(journal) = &mut self.drain.journal {
                     journal.emptied();
                 }
+                self.drain.position.home = self.drain.position.durable;
+                self.note_position();
                 let taken = core::mem::take(&mut self.drain.taken);
                 self.home(&taken);
                 // Held twice: as what was logged, and as what was on its way.
@@ -385,6 +515,15 @@ impl Overlay {
             let images: Vec<(u64, u32)> =
                 blocks.filter_map(|block| Some((block, self.map.get(&block)?.frame))).collect();
             images.iter().for_each(|(_, frame)| self.hold(*frame));
+            if let Some(journal) = &self.drain.journal {
+                let time = journal.now();
+                self.drain.newest += 1;
+                let transaction = self.drain.newest;
+                images.iter().for_each(|(block, frame)| self.log.set_role(*frame, Role { transaction, block: *block }));
+                let boundary = self.drain.boundary;
+                self.drain.position = Position { current: transaction, time, boundary, ..self.drain.position };
+                self.note_position();
+            }
             self.drain.taken = images;
             self.drain.stage = Stage::Data(self.requests.borrow().last());
             return true;
@@ -421,7 +560,7 @@ impl Overlay {
             }
         };
         let numbers: Vec<u64> = images.iter().map(|(block, _)| *block).collect();
-        let transaction = journal.begin(&numbers, &mut image);
+        let transaction = journal.begin(&numbers, self.drain.position.time, &mut image);
         self.drain.taken = images;
         let mut writes = Vec::with_capacity(transaction.writes.len());
         for (block, image) in transaction.writes {

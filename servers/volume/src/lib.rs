@@ -4,6 +4,7 @@
 //! |---|---|
 //! | file data in pages, read ahead and written back | [`page_cache`] |
 //! | metadata blocks: one atomic record a request, drained to the disk in order | [`overlay`], [`drain`], [`log`] |
+//! | what outlives the server | [`kept`] |
 //! | requests in flight | [`requests`] |
 //! | the disk below | [`disk`]; at once and without a cache: [`raw`] |
 //! | what their servers share | [`served`] |
@@ -17,6 +18,7 @@ pub mod checksum;
 pub mod disk;
 pub mod drain;
 pub mod file;
+pub mod kept;
 pub mod log;
 pub mod machine;
 pub mod overlay;
@@ -28,6 +30,7 @@ pub mod served;
 pub mod testing;
 
 pub use disk::{Disk, DiskError, Geometry};
+pub use kept::Kept;
 pub use file::{Entry, FileError, Kind, Statistics, Status};
 pub use overlay::{Overlay, OverlayError};
 pub use page_cache::{Backing, DataError, PageCache, Run};

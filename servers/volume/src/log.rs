@@ -1,9 +1,12 @@
 //! The record log of an overlay: what was committed and is not on the disk's home places yet. It lies in one Memory, with the frames of the
 //! block images behind it, so that it can be kept across incarnations.
 //!
-//! The layout, in 64-bit words: a page with a header that never changes and two slots for the tail, of which the newer valid one counts; the
-//! records in a ring; the frames. Every record has a sequence number and a checksum, so the log ends where the next number or the
-//! checksum is not right: it is valid at every instruction, and a record counts from the store that completes it.
+//! The layout, in 64-bit words: a page with a header that never changes, two slots for the tail, of which the newer valid one counts, and two for the *position* of the drain; the
+//! records in a ring; two words for each frame, what of the drain it is (its [`Role`]); the frames. Every record has a sequence number and a checksum, so the log ends where the next number or the
+//! checksum is not right: it is valid at every instruction.
+//!
+//! A record that *stands* counts from the store that completes it. Others count when somebody else says so, by their number: at [`RecordLog::open`] the rest is given up, from the first record on that
+//! does neither.
 //!
 //! Neighbours: [`crate::overlay`] decides what is recorded, and what is still needed at the tail.
 
@@ -17,12 +20,20 @@ use libsys::WritableMapping;
 const RING: usize = 4096;
 /// Where the two tail slots are.
 const TAILS: [usize; 2] = [512, 1024];
+/// Where the two slots of the drain's position are.
+const POSITIONS: [usize; 2] = [2048, 3072];
+/// Words of a position.
+pub const POSITION_WORDS: usize = 10;
+/// Bytes of a frame's role.
+const ROLE: usize = 16;
 /// The first word of a header: the name and the version of the layout.
-const HEADER: u64 = u64::from_le_bytes(*b"overlay1");
+const HEADER: u64 = u64::from_le_bytes(*b"overlay2");
 /// The first half of a record's first word.
 const RECORD: u64 = 0x5265_636f;
 /// Words of a record before its entries.
 const FIXED: usize = 5;
+/// The mark of a record that stands, beside the number of its items.
+const STANDS: u64 = 1 << 63;
 /// The length of an item that is gone.
 const GONE: u64 = u32::MAX as u64;
 
@@ -55,6 +66,17 @@ pub struct Record {
     pub drops: Vec<u64>,
     /// Items with their new value; `None` removes one.
     pub items: Vec<(ItemKey, Option<Vec<u8>>)>,
+    /// It counts as soon as it is there.
+    pub stands: bool,
+}
+
+/// What a frame is to the drain: the image of a block in the transaction with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// The transaction.
+    pub transaction: u64,
+    /// The block.
+    pub block: u64,
 }
 
 impl Record {
@@ -76,7 +98,7 @@ impl Record {
         words.push(sequence);
         words.push(0);
         words.push((self.puts.len() as u64) << 32 | self.drops.len() as u64);
-        words.push(self.items.len() as u64);
+        words.push(self.items.len() as u64 | if self.stands { STANDS } else { 0 });
         for put in &self.puts {
             words.push(put.block);
             words.push(u64::from(put.frame) << 32 | u64::from(put.checksum));
@@ -102,7 +124,7 @@ impl Record {
             return None;
         }
         let mut rest = words[FIXED..].iter().copied();
-        let mut record = Record::default();
+        let mut record = Record { stands: words[4] & STANDS != 0, ..Record::default() };
         for _ in 0..words[3] >> 32 {
             let (block, rest) = (rest.next()?, rest.next()?);
             record.puts.push(Put { block, frame: (rest >> 32) as u32, checksum: rest as u32 });
@@ -110,7 +132,7 @@ impl Record {
         for _ in 0..words[3] & u64::from(u32::MAX) {
             record.drops.push(rest.next()?);
         }
-        for _ in 0..words[4] {
+        for _ in 0..words[4] & !STANDS {
             let first = rest.next()?;
             let key = ItemKey { kind: (first >> 32) as u32, words: [rest.next()?, rest.next()?, rest.next()?] };
             let bytes = first & u64::from(u32::MAX);
@@ -167,6 +189,8 @@ pub struct RecordLog {
     next: u64,
     /// Counts the moves of the tail.
     moves: u64,
+    /// Counts the changes of the position.
+    position_moves: u64,
 }
 
 impl RecordLog {
@@ -175,7 +199,8 @@ impl RecordLog {
         // Entries are small against images: a sixteenth for the ring.
         let ring = (bytes / 16).next_multiple_of(4096).max(16 << 10);
         let rest = bytes.checked_sub(RING + ring).ok_or(LogError::TooSmall)?;
-        let frames = u32::try_from(rest / frame_bytes).map_err(|_| LogError::TooSmall)?;
+        let frames = rest.saturating_sub(4096) / (frame_bytes + ROLE);
+        let frames = u32::try_from(frames).map_err(|_| LogError::TooSmall)?;
         if frames < 32 { Err(LogError::TooSmall) } else { Ok((ring as u64 / 8, frames)) }
     }
 
@@ -183,30 +208,28 @@ impl RecordLog {
     pub fn create(memory: WritableMapping, frame_bytes: usize) -> Result<RecordLog, LogError> {
         let (ring, frames) = RecordLog::division(memory.bytes(), frame_bytes)?;
         let mut log =
-            RecordLog { memory, ring, frame_bytes, frames, tail: 0, head: 0, tail_sequence: 1, next: 1, moves: 0 };
+            RecordLog { memory, ring, frame_bytes, frames, tail: 0, head: 0, tail_sequence: 1, next: 1, moves: 0, position_moves: 0 };
         // The old header goes first, and the new one comes last.
         log.memory.word_u64(0).store(0, Ordering::Release);
-        log.memory.zero(8, RING + ring as usize * 8 - 8);
+        log.memory.zero(8, log.frame_at(0) - 8);
         log.store_tail();
         log.memory.word_u64(8).store(frame_bytes as u64, Ordering::Relaxed);
         log.memory.word_u64(0).store(HEADER, Ordering::Release);
         Ok(log)
     }
 
-    /// The log that an earlier incarnation left, with its records in order.
-    pub fn open(memory: WritableMapping, frame_bytes: usize) -> Result<(RecordLog, Vec<(u64, Record)>), LogError> {
+    /// The log that an earlier incarnation left, with its records in order: those that stand, and those up to the number `committed`. What comes behind the first other one is given up.
+    pub fn open(
+        memory: WritableMapping,
+        frame_bytes: usize,
+        committed: u64,
+    ) -> Result<(RecordLog, Vec<(u64, Record)>), LogError> {
         let (ring, frames) = RecordLog::division(memory.bytes(), frame_bytes)?;
         let load = |at: usize| memory.load_u64(at, Ordering::Acquire);
         if load(0) != HEADER || load(8) != frame_bytes as u64 {
             return Err(LogError::Foreign);
         }
-        let slot = |at: usize| {
-            let words = [load(at), load(at + 8), load(at + 16)];
-            let sum = load(at + 24);
-            (sum == tail_checksum(words)).then_some(words)
-        };
-        let [moves, tail, sequence] =
-            TAILS.iter().filter_map(|at| slot(*at)).max_by_key(|words| words[0]).ok_or(LogError::Damaged)?;
+        let [moves, tail, sequence] = newest(&memory, TAILS).ok_or(LogError::Damaged)?;
         let mut log = RecordLog {
             memory,
             ring,
@@ -217,14 +240,33 @@ impl RecordLog {
             tail_sequence: sequence,
             next: sequence,
             moves,
+            position_moves: 0,
         };
         let mut records = Vec::new();
         while let Some((record, words)) = log.read(log.head, log.next, log.tail + log.ring - log.head) {
+            if !record.stands && log.next > committed {
+                log.give_up_rest();
+                break;
+            }
             records.push((log.next, record));
             log.head += words;
             log.next += 1;
         }
         Ok((log, records))
+    }
+
+    /// Takes the records behind the head away, the last one first.
+    fn give_up_rest(&mut self) {
+        let (mut position, mut number, mut places) = (self.head, self.next, Vec::new());
+        while let Some((_, words)) = self.read(position, number, self.tail + self.ring - position) {
+            places.push(position);
+            position += words;
+            number += 1;
+        }
+        for position in places.into_iter().rev() {
+            self.memory.word_u64(self.word_at(position)).store(0, Ordering::Release);
+            crate::kept::step();
+        }
     }
 
     fn word_at(&self, position: u64) -> usize {
@@ -250,14 +292,46 @@ impl RecordLog {
 
     fn store_tail(&mut self) {
         self.moves += 1;
-        let at = TAILS[(self.moves % 2) as usize];
         let words = [self.moves, self.tail, self.tail_sequence];
-        // An interrupted store leaves a slot that its checksum refuses; the other one counts.
-        self.memory.word_u64(at + 24).store(0, Ordering::Release);
-        for (index, word) in words.iter().enumerate() {
-            self.memory.word_u64(at + index * 8).store(*word, Ordering::Release);
+        store_slot(&self.memory, TAILS[(self.moves % 2) as usize], words);
+    }
+
+    /// Where the drain is: what was stored last. `None`: nothing was.
+    pub fn position(&mut self) -> Option<[u64; POSITION_WORDS]> {
+        let words: [u64; POSITION_WORDS + 1] = newest(&self.memory, POSITIONS)?;
+        self.position_moves = words[0];
+        let mut position = [0; POSITION_WORDS];
+        position.copy_from_slice(&words[1..]);
+        Some(position)
+    }
+
+    /// Stores where the drain is, at once.
+    pub fn set_position(&mut self, position: [u64; POSITION_WORDS]) {
+        self.position_moves += 1;
+        let mut words = [self.position_moves; POSITION_WORDS + 1];
+        words[1..].copy_from_slice(&position);
+        store_slot(&self.memory, POSITIONS[(self.position_moves % 2) as usize], words);
+    }
+
+    fn role_at(&self, frame: u32) -> usize {
+        RING + self.ring as usize * 8 + frame as usize * ROLE
+    }
+
+    /// What a frame was last to the drain. `None`: nothing yet.
+    pub fn role(&self, frame: u32) -> Option<Role> {
+        let at = self.role_at(frame);
+        let transaction = self.memory.load_u64(at, Ordering::Acquire);
+        let block = self.memory.load_u64(at + 8, Ordering::Acquire);
+        (transaction != 0).then_some(Role { transaction, block })
+    }
+
+    /// Says what a frame is to the drain: the number comes last.
+    pub fn set_role(&mut self, frame: u32, role: Role) {
+        let at = self.role_at(frame);
+        for (at, word) in [(at, 0), (at + 8, role.block), (at, role.transaction)] {
+            self.memory.word_u64(at).store(word, Ordering::Release);
+            crate::kept::step();
         }
-        self.memory.word_u64(at + 24).store(tail_checksum(words), Ordering::Release);
     }
 
     /// Words that can still be appended.
@@ -285,7 +359,9 @@ impl RecordLog {
         for (index, word) in words.iter().enumerate().skip(1) {
             self.memory.word_u64(self.word_at(self.head + index as u64)).store(*word, Ordering::Relaxed);
         }
+        crate::kept::step();
         self.memory.word_u64(self.word_at(self.head)).store(words[0], Ordering::Release);
+        crate::kept::step();
         self.head += words.len() as u64;
         self.next += 1;
         Some(self.next - 1)
@@ -318,7 +394,8 @@ impl RecordLog {
 
     /// Where a frame is in the Memory. Frames begin at a multiple of their size, up to a page.
     pub fn frame_at(&self, frame: u32) -> usize {
-        RING + self.ring as usize * 8 + frame as usize * self.frame_bytes
+        let roles = (self.frames as usize * ROLE).next_multiple_of(4096);
+        RING + self.ring as usize * 8 + roles + frame as usize * self.frame_bytes
     }
 
     /// Reads a frame.
@@ -348,7 +425,29 @@ impl RecordLog {
     }
 }
 
-fn tail_checksum(words: [u64; 3]) -> u64 {
+/// Stores words and their checksum: an interrupted store leaves a slot that the checksum refuses; the other one counts then.
+fn store_slot<const N: usize>(memory: &WritableMapping, at: usize, words: [u64; N]) {
+    memory.word_u64(at + N * 8).store(0, Ordering::Release);
+    crate::kept::step();
+    for (index, word) in words.iter().enumerate() {
+        memory.word_u64(at + index * 8).store(*word, Ordering::Release);
+    }
+    crate::kept::step();
+    memory.word_u64(at + N * 8).store(slot_checksum(words), Ordering::Release);
+    crate::kept::step();
+}
+
+/// The words of the newer one of two slots, by the first word.
+fn newest<const N: usize>(memory: &WritableMapping, slots: [usize; 2]) -> Option<[u64; N]> {
+    let load = |at: usize| memory.load_u64(at, Ordering::Acquire);
+    let slot = |at: usize| {
+        let words: [u64; N] = core::array::from_fn(|index| load(at + index * 8));
+        (words[0] != 0 && load(at + N * 8) == slot_checksum(words)).then_some(words)
+    };
+    slots.iter().filter_map(|at| slot(*at)).max_by_key(|words| words[0])
+}
+
+fn slot_checksum<const N: usize>(words: [u64; N]) -> u64 {
     let mut sum = Checksum::new(HEADER);
     for word in words {
         sum.word(word);

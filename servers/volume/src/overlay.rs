@@ -84,6 +84,10 @@ pub struct Overlay {
     /// Those whose image no transaction has taken yet.
     pub(crate) fresh: BTreeSet<u64>,
     pub(crate) drain: Drain,
+    /// The newest record that does not stand and is not settled.
+    prepared: Option<u64>,
+    /// Frames that only records before the prepared ones name.
+    leaving: Vec<u32>,
 }
 
 impl Overlay {
@@ -94,11 +98,16 @@ impl Overlay {
         Overlay::with(log, memory, requests, block_bytes)
     }
 
-    /// The overlay that an earlier incarnation left: what was committed is there, what was pending is not.
+    /// The overlay that an earlier incarnation left: what was committed is there, what was pending is not, nor what was prepared behind the record `committed`.
     /// Error: `Log`, when it is none or an image is damaged.
-    pub fn open(memory: &Memory, requests: SharedRequests, block_bytes: usize) -> Result<Overlay, OverlayError> {
+    pub fn open(
+        memory: &Memory,
+        requests: SharedRequests,
+        block_bytes: usize,
+        committed: u64,
+    ) -> Result<Overlay, OverlayError> {
         let mapping = memory.map_writable().map_err(|_| OverlayError::Exhausted)?;
-        let (log, records) = RecordLog::open(mapping, block_bytes)?;
+        let (log, records) = RecordLog::open(mapping, block_bytes, committed)?;
         let mut overlay = Overlay::with(log, memory, requests, block_bytes)?;
         let mut puts = BTreeMap::new();
         for (sequence, record) in records {
@@ -128,9 +137,9 @@ impl Overlay {
             overlay.map.insert(block, Image { frame: put.frame, record: sequence, used: false, asked: true });
         }
         overlay.dirty = overlay.map.len();
-        overlay.fresh = overlay.map.keys().copied().collect();
-        overlay.drain.reopened();
-        overlay.free.retain(|frame| !taken.contains(frame));
+        overlay.reopen_drain();
+        let references = &overlay.references;
+        overlay.free.retain(|frame| references[*frame as usize] == 0);
         Ok(overlay)
     }
 
@@ -161,6 +170,8 @@ impl Overlay {
             dirty: 0,
             fresh: BTreeSet::new(),
             drain: Drain::new(durable),
+            prepared: None,
+            leaving: Vec::new(),
         })
     }
 
@@ -378,15 +389,49 @@ impl Overlay {
         self.items.range(first..=last).map(|(key, (value, _))| (key, value.as_slice()))
     }
 
-    /// Makes everything pending one record. Returns its number; with nothing pending, that of the last one.
+    /// Makes everything pending one record, which counts at once. Returns its number; with nothing pending, that of the last one.
     /// Errors: `TooLarge`, `Failed`; then it stays pending.
     pub fn commit(&mut self) -> Result<u64, OverlayError> {
+        self.make_record(true)
+    }
+
+    /// The same, but that it counts only when it is [settled](Overlay::settle): until then nothing drains.
+    pub fn prepare(&mut self) -> Result<u64, OverlayError> {
+        self.make_record(false)
+    }
+
+    /// The newest record that was prepared and is not settled.
+    pub fn prepared(&self) -> Option<u64> {
+        self.prepared
+    }
+
+    /// Everything that was prepared up to a record is committed by who keeps it.
+    pub fn settle(&mut self, committed: u64) {
+        if self.prepared.is_some_and(|prepared| prepared <= committed) {
+            self.prepared = None;
+            for frame in core::mem::take(&mut self.leaving) {
+                self.release(frame);
+            }
+        }
+    }
+
+    /// A frame that no record names any more, if the newest ones count.
+    fn let_go(&mut self, frame: u32) {
+        match self.prepared {
+            Some(_) => self.leaving.push(frame),
+            None => self.release(frame),
+        }
+    }
+
+    fn make_record(&mut self, stands: bool) -> Result<u64, OverlayError> {
         let puts = self.pending.iter();
         let puts = puts.map(|(block, frame)| Put { block: *block, frame: *frame, checksum: self.log.checksum(*frame) });
         let record = Record {
             puts: puts.collect(),
             drops: self.pending_drops.iter().copied().collect(),
             items: self.pending_items.iter().map(|(key, value)| (*key, value.clone())).collect(),
+            // Behind one that may be given up nothing can stand.
+            stands: stands && self.prepared.is_none(),
         };
         if record.is_empty() {
             return Ok(self.log.next() - 1);
@@ -402,8 +447,13 @@ impl Overlay {
     }
 
     fn append(&mut self, record: &Record) -> Option<u64> {
-        self.make_room(record.words() as u64);
+        if self.prepared.is_none() {
+            self.make_room(record.words() as u64);
+        }
         let number = self.log.append(record)?;
+        if !record.stands {
+            self.prepared = Some(number);
+        }
         for put in &record.puts {
             self.pending.remove(&put.block);
             self.references[put.frame as usize] = 1;
@@ -433,7 +483,7 @@ impl Overlay {
     fn retire(&mut self, image: Option<Image>) {
         if let Some(image) = image {
             self.dirty -= usize::from(image.record != 0);
-            self.release(image.frame);
+            self.let_go(image.frame);
         }
     }
 
@@ -444,7 +494,7 @@ impl Overlay {
         });
         let drops: Vec<u64> = home.map(|(block, _)| *block).collect();
         for drops in drops.chunks(self.log.capacity() as usize / 8) {
-            let record = Record { drops: drops.to_vec(), ..Record::default() };
+            let record = Record { drops: drops.to_vec(), stands: true, ..Record::default() };
             self.make_room(record.words() as u64);
             if self.log.append(&record).is_none() {
                 return;
@@ -474,6 +524,7 @@ impl Overlay {
                     })
                     .collect(),
                 drops: Vec::new(),
+                stands: true,
                 items: record
                     .items
                     .into_iter()

@@ -4,13 +4,32 @@
 //! and has an index in it; where it is on the disk is asked of the file system ([`Backing`]). Pages are taken round in frame order (a clock), so
 //! a file that is read from end to end gets consecutive frames.
 //!
+//! # Deaths
+//!
+//! Chunks may be kept Memory, and then there is a *table* in Memory of its own, two words a frame: the file and marks, and the page. It says which frames hold what is not on the disk; what is only read is
+//! forgotten with the server.
+//!
+//! | what is written to the table | when |
+//! |---|---|
+//! | that a frame is a page of a file | behind the data, so it never shows anything else; what is beyond the file's committed size does not count, and is freed at a start |
+//! | that it is being written to the disk | before its place there is found: what was on its way is on its way again before anything else, as the overlay's drain waits for it |
+//! | that it is free | when the disk has it; for pages that were discarded, when what discarded them is committed ([`PageCache::settle`]) |
+//!
 //! What it decides: how far to read ahead, when to write back, whom to evict. What it does not: sizes and blocks of files.
 
 use crate::disk::{Buffer, DiskError, Operation, Request, SECTOR_BYTES, Segment};
 use crate::requests::{Owner, SharedRequests};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use libsys::{Account, Memory, WritableMapping};
+
+/// Bytes of a frame's entry in the table.
+const ENTRY: usize = 16;
+/// Marks in an entry: there is a page, and it is being written to the disk. The file's number is above.
+const TAKEN: u64 = 1;
+const ON_ITS_WAY: u64 = 2;
+const FILE_SHIFT: u32 = 2;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
@@ -67,6 +86,11 @@ pub trait Backing {
     /// A file was written to up to here: from now on it is at least as large.
     fn written(&mut self, file: u64, end: u64);
 
+    /// How much of a file is committed: what is behind it is not written to the disk yet.
+    fn settled(&mut self, file: u64) -> Result<u64, DataError> {
+        self.size(file)
+    }
+
     /// A file's size in bytes.
     fn size(&mut self, file: u64) -> Result<u64, DataError>;
 
@@ -95,6 +119,8 @@ enum State {
     Writing,
     /// It was written to while it was being written to the disk: dirty then.
     WritingDirty,
+    /// It was discarded, and free when that is settled.
+    Leaving,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +180,10 @@ pub struct PageCache {
     now: u64,
     /// Where the round over the files is.
     turn: u64,
+    /// What the next incarnation finds.
+    table: Option<WritableMapping>,
+    /// Discarded frames.
+    leaving: Vec<u32>,
 }
 
 impl PageCache {
@@ -164,11 +194,23 @@ impl PageCache {
         bytes: u64,
         chunk_bytes: u64,
     ) -> Result<PageCache, DiskError> {
+        let make = |_| Memory::create_dma(account, chunk_bytes).map_err(|_| DiskError::Exhausted);
+        let memories: Result<Vec<Memory>, DiskError> = (0..bytes.div_ceil(chunk_bytes).max(1)).map(make).collect();
+        PageCache::over(memories?.iter(), requests, chunk_bytes, None)
+    }
+
+    /// A cache in Memory that is there, each piece of `chunk_bytes`, with a table of [`PageCache::table_bytes`] for the next incarnation. [`PageCache::recover`] finds
+    /// what an earlier one has left. Errors: `Exhausted`.
+    pub fn over<'a>(
+        memories: impl Iterator<Item = &'a Memory>,
+        requests: SharedRequests,
+        chunk_bytes: u64,
+        table: Option<WritableMapping>,
+    ) -> Result<PageCache, DiskError> {
         let mut chunks = Vec::new();
-        for _ in 0..bytes.div_ceil(chunk_bytes).max(1) {
-            let memory = Memory::create_dma(account, chunk_bytes).map_err(|_| DiskError::Exhausted)?;
+        for memory in memories {
             let mapping = memory.map_writable().map_err(|_| DiskError::Exhausted)?;
-            let buffer = requests.borrow_mut().lend(&memory)?;
+            let buffer = requests.borrow_mut().lend(memory)?;
             chunks.push(Chunk { mapping, buffer });
         }
         let chunk_pages = (chunk_bytes / PAGE) as u32;
@@ -184,7 +226,122 @@ impl PageCache {
             dirty: 0,
             now: 0,
             turn: 0,
+            table,
+            leaving: Vec::new(),
         })
+    }
+
+    /// Bytes of the table of a cache of so many.
+    pub fn table_bytes(bytes: u64, chunk_bytes: u64) -> u64 {
+        bytes.div_ceil(chunk_bytes).max(1) * (chunk_bytes / PAGE) * ENTRY as u64
+    }
+
+    // ---- the table ---------------------------------------------------------------------------------------------
+
+    /// Says that a frame has data of its page, which is in it.
+    fn own(&self, number: u32) {
+        let Some(table) = &self.table else { return };
+        let (frame, at) = (&self.frames[number as usize], number as usize * ENTRY);
+        let entry = frame.file << FILE_SHIFT | TAKEN;
+        let is_on_its_way = entry | ON_ITS_WAY;
+        if ![entry, is_on_its_way].contains(&table.load_u64(at, Ordering::Relaxed)) {
+            table.word_u64(at + 8).store(frame.page, Ordering::Release);
+            crate::kept::step();
+            table.word_u64(at).store(entry, Ordering::Release);
+            crate::kept::step();
+        }
+    }
+
+    /// Says whether the data of a frame, which is there, is being written.
+    fn set_on_its_way(&self, number: u32, is_on_its_way: bool) {
+        let Some(table) = &self.table else { return };
+        let entry = self.frames[number as usize].file << FILE_SHIFT | TAKEN;
+        let entry = if is_on_its_way { entry | ON_ITS_WAY } else { entry };
+        table.word_u64(number as usize * ENTRY).store(entry, Ordering::Release);
+        crate::kept::step();
+    }
+
+    /// Says that there is nothing in a frame that the disk does not have.
+    fn disown(&self, number: u32) {
+        if let Some(table) = &self.table {
+            table.word_u64(number as usize * ENTRY).store(0, Ordering::Release);
+            crate::kept::step();
+        }
+    }
+
+    /// The files of which an earlier incarnation has left pages.
+    pub fn files_in_table(&self) -> BTreeSet<u64> {
+        let Some(table) = &self.table else { return BTreeSet::new() };
+        let entries = (0..self.frames.len()).map(|frame| table.load_u64(frame * ENTRY, Ordering::Acquire));
+        entries.filter(|entry| *entry & TAKEN != 0).map(|entry| entry >> FILE_SHIFT).collect()
+    }
+
+    /// Finds what an earlier incarnation has left, in files of which `size` tells how much is committed: `None` where there is no such file. What was on its way to the disk is started again.
+    /// Nothing of what the earlier incarnation had started is in flight any more.
+    pub fn recover(
+        &mut self,
+        backing: &mut dyn Backing,
+        size: impl Fn(u64) -> Option<u64>,
+    ) -> Result<Vec<(u64, u64)>, DataError> {
+        let Some(table) = &self.table else { return Ok(Vec::new()) };
+        let load = |at: usize| table.load_u64(at, Ordering::Acquire);
+        let entries: Vec<(u32, u64, u64)> =
+            (0..self.frames.len()).map(|frame| (frame as u32, load(frame * ENTRY), load(frame * ENTRY + 8))).collect();
+        let mut on_its_way: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let mut found = Vec::new();
+        for (number, entry, page) in entries.into_iter().filter(|(_, entry, _)| *entry != 0) {
+            let file = entry >> FILE_SHIFT;
+            let is_there = page.checked_mul(PAGE).is_some_and(|start| size(file).is_some_and(|size| start < size));
+            let is_twice = self.files.get(&file).is_some_and(|pages| pages.frames.contains_key(&page));
+            if entry & TAKEN == 0 || !is_there || is_twice {
+                self.disown(number);
+                continue;
+            }
+            self.frames[number as usize] = Frame { state: State::Dirty, used: true, file, page };
+            let pages = self.files.entry(file).or_default();
+            pages.frames.insert(page, number);
+            pages.since = self.now;
+            self.dirty += usize::from(pages.dirty.insert(page));
+            found.push((file, page));
+            if entry & ON_ITS_WAY != 0 {
+                on_its_way.entry(file).or_default().insert(page);
+            }
+        }
+        for (file, pages) in on_its_way {
+            self.start_again(backing, file, &pages)?;
+        }
+        Ok(found)
+    }
+
+    /// Starts writes again that a death has interrupted, of pages that have places; they stay dirty, as nobody has noted yet what comes with them.
+    fn start_again(&mut self, backing: &mut dyn Backing, file: u64, pages: &BTreeSet<u64>) -> Result<(), DataError> {
+        let size = backing.size(file)?;
+        let mut batch = Assembly::new(self, Operation::Write, file);
+        for page in pages {
+            let bytes = PAGE.min(size - page * PAGE).next_multiple_of(backing.block_bytes());
+            let mut runs = Vec::new();
+            backing.map(file, page * PAGE, bytes, &mut runs)?;
+            let Some(frame) = batch.cache.here(file, *page) else { continue };
+            if runs.iter().any(|run| run.place.is_none()) || covered(&runs) < bytes {
+                continue;
+            }
+            batch.cache.frames[frame as usize].state = State::WritingDirty;
+            for run in runs {
+                if let Some(place) = run.place {
+                    batch.add(frame, run.offset % PAGE, run.bytes.min(PAGE), place);
+                }
+            }
+        }
+        batch.submit();
+        Ok(())
+    }
+
+    /// What was discarded is committed: its frames are free.
+    pub fn settle(&mut self) {
+        for number in core::mem::take(&mut self.leaving) {
+            self.disown(number);
+            self.frames[number as usize] = FREE;
+        }
     }
 
     fn chunk(&self, frame: u32) -> (&Chunk, usize) {
@@ -235,6 +392,7 @@ impl PageCache {
         if let (Err(error), true) = (result, batch.write) {
             pages.error.get_or_insert(error.into());
         }
+        let mut done = Vec::new();
         for number in &batch.frames {
             let frame = &mut self.frames[*number as usize];
             match frame.state {
@@ -242,9 +400,23 @@ impl PageCache {
                     pages.frames.remove(&frame.page);
                     *frame = FREE;
                 }
-                State::Reading | State::Writing => frame.state = State::Clean,
-                State::WritingDirty => frame.state = State::Dirty,
-                State::Free | State::Clean | State::Dirty => {}
+                State::Reading => frame.state = State::Clean,
+                State::Writing => {
+                    frame.state = State::Clean;
+                    done.push((*number, false));
+                }
+                State::WritingDirty => {
+                    frame.state = State::Dirty;
+                    done.push((*number, true));
+                }
+                State::Free | State::Clean | State::Dirty | State::Leaving => {}
+            }
+        }
+        for (number, is_dirty) in done {
+            if is_dirty {
+                self.set_on_its_way(number, false);
+            } else {
+                self.disown(number);
             }
         }
     }
@@ -515,6 +687,8 @@ impl PageCache {
             };
             let (chunk, start) = self.chunk(frame);
             piece(&chunk.mapping, start + within as usize, part as usize, done);
+            crate::kept::step();
+            self.own(frame);
             done += part;
             backing.written(file, offset + done);
         }
@@ -607,6 +781,7 @@ impl PageCache {
         chunk.mapping.zero(at + within as usize, (PAGE - within) as usize);
         if runs.iter().any(|run| run.place.is_some()) {
             self.mark_dirty(file, page, frame);
+            self.own(frame);
         }
         Ok(())
     }
@@ -618,7 +793,12 @@ impl PageCache {
         }
         let Some(pages) = self.files.get_mut(&file) else { return };
         for (_, frame) in pages.frames.split_off(&page) {
-            self.frames[frame as usize] = FREE;
+            if self.frames[frame as usize].state == State::Dirty && self.table.is_some() {
+                self.frames[frame as usize] = Frame { state: State::Leaving, ..FREE };
+                self.leaving.push(frame);
+            } else {
+                self.frames[frame as usize] = FREE;
+            }
         }
         self.dirty -= pages.dirty.split_off(&page).len();
         pages.ahead = Ahead::default();
@@ -632,11 +812,13 @@ impl PageCache {
         self.advance();
         let mut started = 0;
         let mut from = 0;
+        let (Ok(settled), Ok(size)) = (backing.settled(file), backing.size(file)) else { return 0 };
         while started < most {
             let Some(pages) = self.files.get(&file) else { break };
             // A page that is being written is not written again before that is done.
             let idle = |page: &&u64| {
-                pages.frames.get(page).is_some_and(|frame| self.frames[*frame as usize].state == State::Dirty)
+                (settled >= size || (**page + 1) * PAGE <= settled)
+                    && pages.frames.get(page).is_some_and(|frame| self.frames[*frame as usize].state == State::Dirty)
             };
             let Some(first) = pages.dirty.range(from..).find(idle).copied() else { break };
             let run = pages.dirty.range(first..).zip(first..first + WRITE_PIECE);
@@ -654,6 +836,7 @@ impl PageCache {
     }
 
     fn give_up(&mut self, file: u64, first: u64, end: u64) {
+        let mut gone = Vec::new();
         let pages = self.files.entry(file).or_default();
         for page in first..end {
             if let Some(frame) = pages.frames.get(&page)
@@ -661,8 +844,10 @@ impl PageCache {
             {
                 self.frames[*frame as usize].state = State::Clean;
                 self.dirty -= usize::from(pages.dirty.remove(&page));
+                gone.push(*frame);
             }
         }
+        gone.into_iter().for_each(|frame| self.disown(frame));
     }
 
     /// Starts writing these pages, all dirty and idle.
@@ -684,6 +869,11 @@ impl PageCache {
         }
         let whole = bytes.next_multiple_of(backing.block_bytes());
         let mut runs = Vec::new();
+        for page in first..end {
+            if let Some(frame) = self.here(file, page) {
+                self.set_on_its_way(frame, true);
+            }
+        }
         backing.map(file, first * PAGE, whole, &mut runs)?;
         if runs.iter().any(|run| run.place.is_none()) {
             backing.allocate(file, first * PAGE, bytes)?;

@@ -113,6 +113,40 @@ pub struct FakeDisk {
     depth: usize,
 }
 
+/// What the death of a server is to a test: see [`end_after`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death;
+
+std::thread_local! {
+    static FUSE: core::cell::Cell<u64> = const { core::cell::Cell::new(u64::MAX) };
+}
+
+/// Ends the thread's server, by a panic with [`Death`], at the step with this number from now on: steps are the moments between the stores that count. Returns how many were left before.
+pub fn end_after(steps: u64) -> u64 {
+    FUSE.replace(steps)
+}
+
+/// A step.
+pub(crate) fn step() {
+    let left = FUSE.get();
+    if left != u64::MAX {
+        FUSE.set(left.wrapping_sub(1));
+        if left == 0 {
+            FUSE.set(u64::MAX);
+            std::panic::resume_unwind(std::boxed::Box::new(Death));
+        }
+    }
+}
+
+/// Whatever becomes of who has submitted them, the disk does what was submitted.
+impl Drop for FakeDisk {
+    fn drop(&mut self) {
+        while !self.queue.is_empty() {
+            self.run();
+        }
+    }
+}
+
 impl FakeDisk {
     /// With this image; the seed decides about the order of completions.
     pub fn new(image: SharedImage, seed: u64) -> FakeDisk {

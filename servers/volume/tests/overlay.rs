@@ -41,7 +41,7 @@ type State = (BTreeMap<u64, Vec<u8>>, BTreeMap<ItemKey, Vec<u8>>);
 /// Whether an overlay that is opened on these bytes of Memory shows this state over what the disk has.
 fn shows(memory: &[u8], image: &SharedImage, state: &State) -> bool {
     let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 1)));
-    let mut overlay = Overlay::open(&restored(memory), requests, BLOCK).unwrap();
+    let mut overlay = Overlay::open(&restored(memory), requests, BLOCK, 0).unwrap();
     let mut bytes = vec![0; BLOCK];
     let blocks = state.0.iter().all(|(number, expected)| {
         overlay.read(*number, &mut bytes).unwrap();
@@ -133,7 +133,7 @@ fn damage_is_found() {
     let bytes = snapshot(&memory);
     let open = |bytes: &[u8]| {
         let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 1)));
-        Overlay::open(&restored(bytes), requests, BLOCK).map(drop)
+        Overlay::open(&restored(bytes), requests, BLOCK, 0).map(drop)
     };
     open(&bytes).unwrap();
     let mut refused = 0;
