@@ -4,6 +4,7 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
+use crate::directories::Directories;
 use crate::format::{FileErrorOf, Format, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
@@ -190,12 +191,15 @@ impl Volume {
         };
         let has_journal = superblock.has_journal();
         let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
+        let directories = Directories::of(&superblock, &layout, &mut overlay);
+        let directories = directories.map_err(|error| FileErrorOf::from(error).0)?;
         let recover = has_journal && !options.read_only;
         let shared = Rc::new(RefCell::new(Shared {
             overlay,
             journal: has_journal,
             recover,
             inode_bitmaps,
+            directories,
             filling: false,
             error: None,
         }));
