@@ -3,6 +3,7 @@
 //! The crate allocates blocks for file data by writing the data. The data itself goes from the page cache to the disk, so the crate is given
 //! [`FILL`] to write, and a block that begins with it goes nowhere (`format.rs` says how the last block of a file is told apart).
 
+use crate::directories::Directories;
 use crate::superblock::{self, Superblock};
 use alloc::rc::Rc;
 use alloc::vec;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub inode_bitmaps: (Vec<u64>, usize),
     /// The first of the orphans that the crate does not see: while it mounts what an earlier incarnation of the server has left.
     pub orphans: Option<u32>,
+    /// Puts right how many blocks directories have.
+    pub directories: Directories,
     /// Blocks that begin with [`FILL`] go nowhere.
     pub filling: bool,
     /// The first error of the overlay during the request: the crate's own says less.
@@ -89,6 +92,11 @@ impl Shared {
         if *used < from.len() && from.last() != Some(&u8::MAX) && bitmaps.binary_search(&block).is_ok() {
             copy = from.to_vec();
             copy[*used..].fill(u8::MAX);
+            from = &copy;
+        }
+        if self.directories.are_in(block) {
+            copy = from.to_vec();
+            self.directories.count(block, &mut copy, &mut self.overlay);
             from = &copy;
         }
         self.overlay.write(block, from).map_err(|error| self.fail(error))

@@ -7,7 +7,7 @@
 //! | where a file's blocks are | [`mapping`] |
 //! | the journal on the disk | [`journal`] |
 //! | open files without names, when the server is started again | [`orphans`] |
-//! | what the format crate sees as its disk | [`blocks`], [`superblock`], [`raw`] |
+//! | what the format crate sees as its disk | [`blocks`], [`directories`], [`superblock`], [`raw`] |
 //!
 //! The format itself is the crate `rsext4`'s. `docs/storage.md` says how the parts work together.
 #![cfg_attr(target_os = "none", no_std)]
@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod blocks;
 pub mod crc32c;
+pub mod directories;
 pub mod format;
 pub mod journal;
 pub mod mapping;

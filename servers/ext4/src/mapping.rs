@@ -10,8 +10,10 @@ use volume::{Overlay, OverlayError};
 const WINDOW: u64 = 4096;
 /// The deepest tree of extents that ext4 makes.
 const DEEPEST: u16 = 5;
-const EXTENT_MAGIC: u16 = 0xf30a;
-const FLAG_EXTENTS: u32 = 0x80000;
+/// What a node of a tree of extents begins with.
+pub const EXTENT_MAGIC: u16 = 0xf30a;
+/// The inode has extents.
+pub const FLAG_EXTENTS: u32 = 0x80000;
 /// Beyond this an extent's length says that it was allocated and never written.
 const WRITTEN: u16 = 32768;
 
@@ -102,11 +104,13 @@ pub struct Inode {
     acl: u32,
 }
 
-fn le16(bytes: &[u8], at: usize) -> u16 {
+/// Two bytes, the lower one first.
+pub fn le16(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn le32(bytes: &[u8], at: usize) -> u32 {
+/// Four bytes, the lowest one first.
+pub fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
@@ -139,22 +143,32 @@ impl Layout {
         if right { Ok(()) } else { Err(MappingError::Corrupt) }
     }
 
-    /// The blocks with the bitmaps of inodes, in order, and the bytes of each that are in use.
-    pub fn inode_bitmaps(&self, overlay: &mut Overlay) -> Result<(Vec<u64>, usize), MappingError> {
-        let mut bitmaps = Vec::new();
+    /// A block number that each group's descriptor has, its halves at these places.
+    fn of_groups(&self, overlay: &mut Overlay, low: usize, high: usize) -> Result<Vec<u64>, MappingError> {
+        let mut blocks = Vec::new();
         for group in 0..u64::from(self.inodes / self.inodes_per_group) {
             let at = group * self.descriptor_bytes as u64;
             let (block, within) = (self.descriptors + at / self.block_bytes as u64, at as usize % self.block_bytes);
-            let mut bytes = [0; 4];
-            overlay.read_part(block, within + 0x4, &mut bytes)?;
-            let mut high = [0; 4];
+            let mut halves = [[0; 4]; 2];
+            overlay.read_part(block, within + low, &mut halves[0])?;
             if self.is_64bit {
-                overlay.read_part(block, within + 0x24, &mut high)?;
+                overlay.read_part(block, within + high, &mut halves[1])?;
             }
-            bitmaps.push(u64::from(u32::from_le_bytes(high)) << 32 | u64::from(u32::from_le_bytes(bytes)));
+            blocks.push(u64::from(u32::from_le_bytes(halves[1])) << 32 | u64::from(u32::from_le_bytes(halves[0])));
         }
+        Ok(blocks)
+    }
+
+    /// The blocks with the bitmaps of inodes, in order, and the bytes of each that are in use.
+    pub fn inode_bitmaps(&self, overlay: &mut Overlay) -> Result<(Vec<u64>, usize), MappingError> {
+        let mut bitmaps = self.of_groups(overlay, 0x4, 0x24)?;
         bitmaps.sort_unstable();
         Ok((bitmaps, self.inodes_per_group as usize / 8))
+    }
+
+    /// The first blocks of the tables of inodes, group by group.
+    pub fn inode_tables(&self, overlay: &mut Overlay) -> Result<Vec<u64>, MappingError> {
+        self.of_groups(overlay, 0x8, 0x28)
     }
 
     /// Inodes that there are.

@@ -4,6 +4,7 @@
 //! promised, so a full disk is noticed by who writes.
 
 use crate::blocks::{Blocks, Shared};
+use crate::directories::Directories;
 use crate::format::{self, FileErrorOf, Format, Fs, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
@@ -109,6 +110,8 @@ impl Mounting {
         let Mounting { options, superblock, layout, mut overlay, journal, is_again } = self;
         let has_journal = superblock.has_journal();
         let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
+        let directories = Directories::of(&superblock, &layout, &mut overlay);
+        let directories = directories.map_err(|error| FileErrorOf::from(error).0)?;
         let head = superblock.last_orphan();
         let hides_orphans = is_again && head != 0;
         let mut nameless = if hides_orphans { orphans::chain(&layout, &mut overlay, head)? } else { Vec::new() };
@@ -118,6 +121,7 @@ impl Mounting {
             recover: has_journal && !options.read_only,
             inode_bitmaps,
             orphans: hides_orphans.then_some(head),
+            directories,
             filling: false,
             error: None,
         }));

@@ -14,6 +14,8 @@ const MAGIC: u16 = 0xef53;
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
 const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_64BIT: u32 = 0x80;
+/// The beginning of checksums is in the superblock, as the identity may change.
+const INCOMPAT_CSUM_SEED: u32 = 0x2000;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const STATE_CLEAN: u16 = 1;
 const STATE_ERRORS: u16 = 2;
@@ -138,6 +140,13 @@ impl Superblock {
     /// Block numbers have 64 bits.
     pub fn is_64bit(&self) -> bool {
         self.u32(0x60) & INCOMPAT_64BIT != 0
+    }
+
+    /// What the checksums of metadata begin with, where there are some.
+    pub fn checksum_seed(&self) -> Option<u32> {
+        let is_kept = self.u32(0x60) & INCOMPAT_CSUM_SEED != 0;
+        let seed = if is_kept { self.u32(0x270) } else { crc32c(u32::MAX, &self.0[0x68..0x78]) };
+        self.has_checksums().then_some(seed)
     }
 
     fn has_checksums(&self) -> bool {

@@ -194,3 +194,27 @@ fn a_sparse_file_has_only_its_blocks() {
     volume.unmount().unwrap();
     check(&image.borrow().bytes).unwrap();
 }
+
+/// A directory whose blocks lie apart, so that its extents need nodes of their own; it is emptied again.
+#[test]
+fn a_directory_in_pieces_has_as_many_blocks_as_it_says() {
+    for (arguments, names) in [(["-t", "ext4", "-b", "1024"], 400), (["-t", "ext4", "-b", "4096"], 400)] {
+        let image = image(make(24 << 10, &arguments));
+        let mut volume = mount(&image).unwrap();
+        let name = |number: u32| format!("{number:0>120}").into_bytes();
+        for number in 0..names {
+            let file = volume.create(ROOT, &name(number), 0o644).unwrap();
+            if number % 4 == 0 {
+                write(&mut volume, file, 0, &[1; 1000]).unwrap();
+                volume.sync(file, false).unwrap();
+            }
+        }
+        volume.sync_all().unwrap();
+        check(&image.borrow().bytes).unwrap();
+        for number in 0..names {
+            volume.remove(ROOT, &name(number), false).and_then(|file| volume.release(file)).unwrap();
+        }
+        volume.unmount().unwrap();
+        check(&image.borrow().bytes).unwrap();
+    }
+}
