@@ -29,7 +29,7 @@ use function::{Function, Kept};
 use libsys::driver::{Env, Result, StartError};
 use libsys::env::{self, EnvError};
 use libsys::service::{GIVEN, Server};
-use libsys::state::State;
+use libsys::state::{RecordKey, Records};
 use libsys::time::{TimerId, Timers};
 use libsys::{Channel, Object, Resource, Rights};
 use lines::Line;
@@ -42,6 +42,10 @@ use vectors::Interrupts;
 pub(crate) const DEATH: u64 = 1 << 0;
 /// Bit of the channel: something happened in a slot.
 pub(crate) const SLOT: u64 = 1 << 1;
+
+/// The record of all that is kept.
+const KEPT: RecordKey = RecordKey::new(1, 0);
+
 /// The bus server.
 pub(crate) struct Bus {
     /// `None`: this machine has no PCI.
@@ -54,7 +58,7 @@ pub(crate) struct Bus {
     best: Interrupts,
     rights: Resources,
     channel: Channel,
-    state: State<Kept>,
+    records: Records,
     timers: Timers,
     poll: Option<TimerId>,
 }
@@ -75,7 +79,8 @@ impl Server for Bus {
             interrupts: env.take("interrupts")?,
             dma: env.take("dma")?,
         };
-        let (state, kept) = State::open(env)?;
+        let records = Records::open(env)?;
+        let kept = records.get(KEPT).unwrap_or_default();
         let windows =
             Windows { memory: range(env, "memory")?, ports: range(env, "io")?, prefetchable: range(env, "memory")? };
         let space = space(env, &rights)?;
@@ -87,12 +92,12 @@ impl Server for Bus {
             best: env.parse("interrupts")?.unwrap_or(Interrupts::MsiX),
             rights,
             channel: env.channel().duplicate(Rights::SIGNAL | Rights::DUPLICATE | Rights::RECEIVE)?,
-            state,
+            records,
             timers: Timers::new(),
             poll: None,
             space,
         };
-        bus.begin(kept.unwrap_or_default());
+        bus.begin(kept);
         Ok(bus)
     }
 
@@ -181,10 +186,21 @@ impl Bus {
     /// Writes down what the next incarnation has to know.
     pub(crate) fn keep(&mut self) {
         let kept = Kept::of(&self.functions, &self.lines);
-        let written = kept.and_then(|kept| self.state.update(&kept));
-        if let Err(error) = written {
-            libsys::error!("what is to be kept was not written: {error}");
+        let written = kept
+            .map_err(|error| error.text())
+            .and_then(|kept| self.records.put(KEPT, &kept).map_err(|_| "the Memory for it is full"));
+        match written {
+            Ok(()) => self.records.commit(),
+            Err(why) => {
+                libsys::error!("what is to be kept was not written: {why}");
+                self.records.roll_back();
+            }
         }
+    }
+
+    /// Has an object outlive this process from the next [`Bus::keep`] on, which is to name it: a death in between leaves nothing of it. Refused, it ends with this incarnation.
+    pub(crate) fn is_to_be_kept(&mut self, object: &impl Object) {
+        let _ = self.records.keep(object);
     }
 
     /// The function that a session leads to.

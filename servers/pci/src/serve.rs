@@ -96,6 +96,7 @@ impl PciFunction for Bus {
         let count = u16::try_from(bar.bytes).map_err(|_| PciError::NotPlaced)?;
         let ports = Ports::create(&self.rights.ports, bar.address as u16, count, env::account()).map_err(exhausted)?;
         let copy = ports.duplicate(Rights::READ | Rights::WRITE | Rights::DUPLICATE).map_err(exhausted)?;
+        self.is_to_be_kept(&ports);
         self.functions[place].ports.push((index, ports));
         self.keep();
         Ok(copy)
@@ -118,7 +119,9 @@ impl PciFunction for Bus {
         if self.functions[place].domain.is_none() {
             let signal = Some((&self.channel, DEATH));
             let domain = DmaDomain::create(&self.rights.dma, address.requester(), env::account(), signal);
-            self.functions[place].domain = Some(domain.map_err(exhausted)?);
+            let domain = domain.map_err(exhausted)?;
+            self.is_to_be_kept(&domain);
+            self.functions[place].domain = Some(domain);
             self.keep();
         }
         let (function, space) = self.parts(place)?;
@@ -203,6 +206,7 @@ impl Bus {
         let memory = Memory::of_device(&self.rights.physical, start, bytes, Caching::Uncached, env::account());
         let memory = memory.map_err(exhausted)?;
         let copy = memory.duplicate(rights).map_err(exhausted)?;
+        self.is_to_be_kept(&memory);
         self.functions[place].memories.push(((index, part), memory));
         self.keep();
         Ok((copy, shown))
@@ -266,12 +270,15 @@ impl Bus {
             let trigger = if line < FIRST_PCI_LINE { Trigger::Firmware } else { Trigger::LevelLow };
             let (resource, number) = (&self.rights.interrupts, u32::from(line));
             let made = Interrupt::line(resource, number, trigger, &self.channel, lines::bit(line), env::account());
-            self.lines.push(Line::new(line, made.map_err(exhausted)?));
+            let interrupt = made.map_err(exhausted)?;
+            self.is_to_be_kept(&interrupt);
+            self.lines.push(Line::new(line, interrupt));
         }
         let known = self.lines.iter().find(|known| known.number == line).ok_or(PciError::NoSuchInterrupt)?;
         // It may have struck when nobody was there to be told.
         known.open();
         let copy = known.interrupt.duplicate(Rights::MANAGE | Rights::INSPECT).map_err(exhausted)?;
+        self.is_to_be_kept(&channel);
         self.functions[place].line = Some((channel, bits));
         self.keep();
         if let Some(space) = &mut self.space {

@@ -79,7 +79,18 @@ pub enum Topic {
     Files,
 }
 
+/// Commands that change nothing but the shell: begun again, they do the same.
+const OWN_AFFAIRS: [&str; 17] = [
+    ":", "break", "cd", "continue", "exit", "export", "false", "history", "jobs", "return", "set", "shift", "test",
+    "true", "unset", "wait", "[",
+];
+
 impl Command {
+    /// Whether it changes nothing but the shell.
+    pub fn is_own_affair(&self) -> bool {
+        OWN_AFFAIRS.contains(&self.name)
+    }
+
     /// Writes what `--help` shows.
     pub fn write_help(&self, out: &mut dyn Write) -> fmt::Result {
         let Command { name, usage, summary, details, .. } = self;

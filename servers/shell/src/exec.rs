@@ -20,10 +20,15 @@ pub const POWER_OFF: u8 = 0x10;
 pub fn run(shell: &mut Shell, commands: &str) -> ShutDown {
     shell.is_interactive = false;
     hush(shell);
-    // Writing fails only when the terminal is gone, and then there is nobody to tell.
-    let _ = shell.write_str(BEGIN);
     shell.ready = Instant::now();
-    let status = shell.run_text(commands);
+    let status = match shell.resume_line() {
+        Some(status) => status,
+        None => {
+            // Writing fails only when the terminal is gone, and then there is nobody to tell.
+            let _ = shell.write_str(BEGIN);
+            shell.run_text(commands)
+        }
+    };
     shell.terminal.drain();
     let _ = write!(shell, "\x1b]skink;exit={status}\x07");
     shell.terminal.drain();

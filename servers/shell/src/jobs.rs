@@ -59,6 +59,11 @@ impl Jobs {
         number
     }
 
+    /// A job of the shell before.
+    pub fn restore(&mut self, job: Job) {
+        self.jobs.push(job);
+    }
+
     /// In order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &Job> {
         self.jobs.iter()

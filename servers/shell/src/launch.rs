@@ -10,7 +10,9 @@ use core::fmt;
 use libsys::abi::Parameters;
 use libsys::pipe::PipeWriter;
 use libsys::process::ExitRecord;
-use libsys::{Account, Error};
+use libsys::state::Keepsake;
+use libsys::{Account, Error, Handle, Object, Process, ThreadObject};
+use serde::{Deserialize, Serialize};
 
 /// A program to be started.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,12 @@ pub trait Launcher {
     /// Starts a program. Its end is signalled as [`crate::events::CHILD`].
     fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError>;
 
+    /// A program of the shell before. Its end is signalled as if it had been started here. `None`: it is not there any more.
+    fn recover(&mut self, kept: KeptChild, events: &Events) -> Option<Rc<dyn Child>> {
+        let _ = (kept, events);
+        None
+    }
+
     /// Waits until what programs that ended had has come free: the next ones may need it. Ctrl-C ends that.
     fn settle(&mut self, terminal: &mut Terminal) {
         let _ = terminal;
@@ -95,6 +103,33 @@ pub trait Child {
     fn schedule(&self, scheduling: Scheduling) -> Result<(), Error>;
     /// The account that it is charged to.
     fn account(&self) -> Option<&Account>;
+    /// Has it outlive the shell: by what the next one finds it. `None`: it cannot.
+    fn keep(&self) -> Option<KeptChild> {
+        None
+    }
+}
+
+/// A program that outlives the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptChild {
+    /// Its process.
+    pub process: Keepsake,
+    /// Its account.
+    pub account: Keepsake,
+    /// Its first thread.
+    pub thread: Keepsake,
+}
+
+impl KeptChild {
+    /// The handles, as far as they are there.
+    pub fn handles(&self) -> impl Iterator<Item = Handle> + use<> {
+        fn handle<O: Object>(kept: Keepsake) -> Option<Handle> {
+            kept.take::<O>().ok().map(Object::into_handle)
+        }
+        let handles =
+            [handle::<Process>(self.process), handle::<Account>(self.account), handle::<ThreadObject>(self.thread)];
+        handles.into_iter().flatten()
+    }
 }
 
 /// Why a program was not started.

@@ -30,6 +30,7 @@ pub mod line;
 pub mod program;
 mod run;
 pub mod script;
+pub mod session;
 pub mod shell;
 mod state;
 pub mod status;

@@ -18,7 +18,8 @@ pub mod history;
 pub mod keys;
 pub mod screen;
 
+pub use buffer::Buffer;
 pub use completion::{Candidates, Completion};
 pub use editor::{Editor, Outcome};
-pub use history::History;
+pub use history::{History, LINES};
 pub use keys::{Decoder, Key};

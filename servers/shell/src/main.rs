@@ -14,6 +14,7 @@ use shell::events::Events;
 use shell::exec;
 use shell::inspect::Kernel;
 use shell::program::{self, Archive};
+use shell::session::Session;
 use shell::shell::{Parts, Shell};
 use shell::terminal::Terminal;
 
@@ -31,13 +32,15 @@ fn run() -> Result<()> {
     let console = client::open(env.take_session(names::STDIN).map_err(missing)?)?;
     let events = Rc::new(Events::new(env.account())?);
     let inspect = Kernel::new(env.take("inspect").ok());
-    program::end_left_behind(&inspect);
+    let session = Session::open(env);
+    program::end_left_behind(&inspect, &session.programs());
     let mut shell = Shell::new(Parts {
         terminal: Terminal::new(console, events.clone(), registry),
         registry,
         inspect: Box::new(inspect),
         launcher: Box::new(Archive::new(registry, env.account(), env.take("realtime").ok(), events.clone())),
         events,
+        session,
     });
     // A shell that init does not know as a service works as well.
     let _ = registry.ready();

@@ -4,13 +4,14 @@
 use crate::ending::Ending;
 use crate::events::{CHILD, DRAINED, Events};
 use crate::inspect::{Inspect, Kernel};
-use crate::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Share, Started};
+use crate::launch::{Child, KeptChild, Launch, LaunchError, Launcher, Scheduling, Share, Started};
 use crate::streams::{Input, Output};
 use crate::terminal::Terminal;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 use libsys::abi::inspect::HandleRecord;
 use libsys::abi::{Kind, Policy};
@@ -23,7 +24,10 @@ use libsys::process::ExitRecord;
 use libsys::program::{self, LoadError, OpenError, Program};
 use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::RegistryError;
-use libsys::{Account, Error, Handle, Limits, Object, Resource, Rights, Session, client, panic, sys};
+use libsys::state::Keepsake;
+use libsys::{
+    Account, Error, Handle, Limits, Object, Process, Resource, Rights, Session, ThreadObject, client, panic, sys,
+};
 
 /// The console's name in the registry.
 const CONSOLE: &str = "console";
@@ -210,20 +214,42 @@ impl Launcher for Archive {
         Ok(Started { child: Rc::new(running), input })
     }
 
+    fn recover(&mut self, kept: KeptChild, events: &Events) -> Option<Rc<dyn Child>> {
+        let KeptChild { process, account, thread } = kept;
+        let child = program::Child {
+            process: process.take().ok()?,
+            account: account.take().ok()?,
+            thread: thread.take().ok()?,
+            pipes: Vec::new(),
+        };
+        // It may have ended already: it is looked at before it is waited for.
+        child.process.watch(Some((events.channel(), CHILD))).ok()?;
+        let real_time = self.real_time.clone();
+        Some(Rc::new(Running { child: Some(child), real_time, ending: Rc::clone(&self.ending) }))
+    }
+
     fn settle(&mut self, terminal: &mut Terminal) {
         while !self.ending.is_over() && terminal.wait(DRAINED, None) != 0 {}
     }
 }
 
-/// Ends the programs that an earlier incarnation of the shell had started: nobody would ever wait for them, and they would have
+/// Ends the programs that an earlier incarnation of the shell had started and not noted, or whose end it was about: nobody would ever wait for them, and they would have
 /// their part of the shell's account for good.
-pub fn end_left_behind(inspect: &Kernel) {
+pub fn end_left_behind(inspect: &Kernel, known: &[KeptChild]) {
     // Without the right to inspect nobody knows them.
     let held = inspect.handles(sys::identify().process).unwrap_or_default();
-    let is_left = |record: &&HandleRecord| record.keep == 1 && record.kind == Kind::Account as u8;
+    let named: Vec<Handle> = known.iter().flat_map(KeptChild::handles).collect();
+    let is_left = |record: &&HandleRecord| record.keep == 1 && !named.contains(&Handle(record.handle));
     for record in held.iter().filter(is_left) {
         // Dropped, the handle is closed.
-        let _ = Account::from_handle(Handle(record.handle)).revoke();
+        match record.kind {
+            kind if kind == Kind::Account as u8 => {
+                let _ = Account::from_handle(Handle(record.handle)).revoke();
+            }
+            kind if kind == Kind::Process as u8 => drop(Process::from_handle(Handle(record.handle))),
+            kind if kind == Kind::Thread as u8 => drop(ThreadObject::from_handle(Handle(record.handle))),
+            _ => {}
+        }
     }
 }
 
@@ -276,6 +302,12 @@ impl Child for Running {
 
     fn account(&self) -> Option<&Account> {
         self.child.as_ref().map(|child| &child.account)
+    }
+
+    fn keep(&self) -> Option<KeptChild> {
+        let child = self.child().ok()?;
+        let (process, account) = (Keepsake::of(&child.process).ok()?, Keepsake::of(&child.account).ok()?);
+        Some(KeptChild { process, account, thread: Keepsake::of(&child.thread).ok()? })
     }
 }
 

@@ -44,9 +44,20 @@ const DEPTH: u32 = 100;
 impl Shell {
     /// Runs statements.
     pub(crate) fn run_script(&mut self, script: &Script) -> Flow {
-        for statement in &script.statements {
+        self.run_script_from(script, (0, 0))
+    }
+
+    /// Runs what is behind the first so many statements, and so many pipelines of the next one.
+    pub(crate) fn run_script_from(&mut self, script: &Script, first: (u32, u32)) -> Flow {
+        let is_line = self.depth == 0 && self.captures == 0;
+        for (at, statement) in script.statements.iter().enumerate().skip(first.0 as usize) {
             let mut is_last_run = false;
-            for (number, (condition, pipeline)) in statement.pipelines.iter().enumerate() {
+            let skipped = if at == first.0 as usize { first.1 as usize } else { 0 };
+            for (number, (condition, pipeline)) in statement.pipelines.iter().enumerate().skip(skipped) {
+                if is_line {
+                    let settings = self.settings();
+                    self.session.begin_pipeline((at as u32, number as u32), settings);
+                }
                 if !condition.holds(self.status) {
                     is_last_run = false;
                     continue;

@@ -2,11 +2,12 @@
 
 use crate::events::{CHILD, Events};
 use crate::inspect::Inspect;
-use crate::jobs::Jobs;
+use crate::jobs::{Job, Jobs};
 use crate::launch::{Child, Launcher, Scheduling};
-use crate::line::{Decoder, Editor, History, Key, Outcome};
+use crate::line::{Buffer, Decoder, Editor, History, Key, Outcome};
 use crate::run::Flow;
 use crate::script;
+use crate::session::{Session, Settings};
 use crate::state::State;
 use crate::streams::Streams;
 use crate::terminal::Terminal;
@@ -16,6 +17,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::abi::ExitReason;
+use libsys::fs;
 use libsys::protocol::RegistryClient;
 use libsys::time::Instant;
 
@@ -47,6 +49,8 @@ pub struct Parts {
     pub inspect: Box<dyn Inspect>,
     /// What starts programs.
     pub launcher: Box<dyn Launcher>,
+    /// What outlives the shell.
+    pub session: Session,
 }
 
 /// A shell.
@@ -92,6 +96,7 @@ pub struct Shell {
     pub(crate) launcher: Box<dyn Launcher>,
     editor: Editor,
     decoder: Decoder,
+    pub(crate) session: Session,
     /// The status of the last command.
     pub(crate) status: u8,
 }
@@ -106,7 +111,7 @@ pub struct How {
 impl Shell {
     /// A shell that has not done anything yet.
     pub fn new(parts: Parts) -> Shell {
-        Shell {
+        let mut shell = Shell {
             terminal: parts.terminal,
             events: parts.events,
             registry: parts.registry,
@@ -129,8 +134,65 @@ impl Shell {
             ready: Instant::now(),
             editor: Editor::default(),
             decoder: Decoder::default(),
+            session: parts.session,
             status: status::SUCCESS,
+        };
+        shell.restore();
+        shell
+    }
+
+    /// Takes over what outlived the shell before, but for the line that ran.
+    fn restore(&mut self) {
+        let settings = self.session.settings().clone();
+        settings.restore(&mut self.state);
+        self.status = settings.status;
+        if let Some(directory) = &settings.directory {
+            // It may have been taken away meanwhile.
+            let _ = fs::set_current_directory(directory);
         }
+        self.history.restore(self.session.entered());
+        self.terminal.put_ahead(&self.session.typed().ahead);
+        for (number, job) in self.session.jobs() {
+            let programs = job.programs.into_iter();
+            let mut programs: Vec<Rc<dyn Child>> =
+                programs.filter_map(|kept| self.launcher.recover(kept, &self.events)).collect();
+            if let Some(child) = programs.pop() {
+                self.jobs.restore(Job { number, command: job.command, child, others: programs });
+            }
+        }
+    }
+
+    /// What commands have changed.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::of(&self.state, self.status, fs::current_directory().ok())
+    }
+
+    /// Goes on with the line that ran when the shell before died; `None`: there is none. Its status.
+    pub(crate) fn resume_line(&mut self) -> Option<u8> {
+        let (line, programs) = self.session.line()?;
+        let script = script::parse(&line.text).ok();
+        let (mut statement, mut pipeline) = line.at;
+        if line.is_inside {
+            let all: Vec<Rc<dyn Child>> =
+                programs.into_iter().filter_map(|kept| self.launcher.recover(kept, &self.events)).collect();
+            if let Some((last, others)) = all.split_last() {
+                self.terminal.run();
+                self.status = self.wait_for_all("shell", others, last);
+            }
+            let of_statement = script.as_ref().and_then(|script| script.statements.get(statement as usize));
+            pipeline += 1;
+            if of_statement.is_none_or(|one| one.pipelines.len() <= pipeline as usize) {
+                (statement, pipeline) = (statement + 1, 0);
+            }
+        }
+        let status = match &script {
+            Some(script) => {
+                self.terminal.run();
+                self.run_parsed(script, (statement, pipeline))
+            }
+            None => self.status,
+        };
+        Some(status)
     }
 
     /// Reads lines and runs them, until the machine is to go down or the terminal is gone.
@@ -140,6 +202,7 @@ impl Shell {
             None => self.say(ASK_FOR_SIZE),
         }
         self.ready = Instant::now();
+        let _ = self.resume_line();
         while self.shut_down.is_none() && !self.terminal.is_lost() {
             self.tell_of_jobs();
             match self.edit_line(PROMPT) {
@@ -157,19 +220,32 @@ impl Shell {
     pub(crate) fn edit_line(&mut self, prompt: &str) -> Option<Outcome> {
         self.terminal.edit();
         let mut out = String::new();
-        self.editor.begin(prompt, &mut out);
+        let typed = self.session.typed();
+        if typed.text.is_empty() {
+            self.editor.begin(prompt, &mut out);
+        } else {
+            let mut buffer = Buffer::new(typed.text.clone());
+            buffer.move_to(typed.cursor);
+            self.editor.resume(prompt, buffer, &mut out);
+        }
+        let mut undecoded = Vec::new();
         loop {
             self.say(&out);
             out.clear();
+            let line = self.editor.line();
+            let ahead = undecoded.iter().chain(self.terminal.ahead()).copied();
+            self.session.note_typed(line.text(), line.cursor(), ahead);
             let Some(byte) = self.terminal.read(None) else {
                 if self.terminal.is_lost() {
                     return None;
                 }
                 continue;
             };
+            undecoded.push(byte);
             let Some(key) = self.decoder.feed(byte) else {
                 continue;
             };
+            undecoded.clear();
             if let Key::Cursor(columns, rows) = key {
                 self.terminal.set_size(columns, rows);
                 self.editor.set_columns(Some(columns.into()));
@@ -178,6 +254,10 @@ impl Shell {
             let mut candidates = complete::Completer::new(self.registry, &self.jobs);
             let outcome = self.editor.key(key, &mut self.history, &mut candidates, &mut out);
             if outcome != Outcome::Editing {
+                match &outcome {
+                    Outcome::Line(line) => self.session.begin_line(line, true, self.terminal.ahead()),
+                    _ => self.session.note_typed("", 0, self.terminal.ahead().iter().copied()),
+                }
                 self.say(&out);
                 self.terminal.flush();
                 return Some(outcome);
@@ -190,21 +270,34 @@ impl Shell {
         self.terminal.run();
         match script::parse(text) {
             Ok(script) => {
-                let flow = self.run_script(&script);
-                if self.terminal.is_interrupted() {
-                    self.say("^C\n");
-                    self.status = status::INTERRUPTED;
-                } else if flow == Flow::Exit && self.is_interactive && !self.state.ends_on_failure {
-                    self.say("`exit` ends nothing here: `poweroff` does\n");
-                }
+                self.session.begin_line(text, false, self.terminal.ahead());
+                self.run_parsed(&script, (0, 0))
             }
             Err(error) => {
                 self.say(&alloc::format!("shell: {error}\n"));
                 self.status = status::USAGE;
+                self.end_line()
             }
         }
+    }
+
+    /// Runs a line from somewhere on; its status.
+    fn run_parsed(&mut self, script: &script::Script, first: (u32, u32)) -> u8 {
+        let flow = self.run_script_from(script, first);
+        if self.terminal.is_interrupted() {
+            self.say("^C\n");
+            self.status = status::INTERRUPTED;
+        } else if flow == Flow::Exit && self.is_interactive && !self.state.ends_on_failure {
+            self.say("`exit` ends nothing here: `poweroff` does\n");
+        }
+        self.end_line()
+    }
+
+    fn end_line(&mut self) -> u8 {
         let _ = self.flush();
         self.terminal.flush();
+        let settings = self.settings();
+        self.session.end_line(settings);
         self.status
     }
 
@@ -238,6 +331,7 @@ impl Shell {
         let before = self.running.len();
         self.running.extend(others.iter().cloned());
         self.running.push(last.clone());
+        self.session.note_programs(&self.running);
         for child in others {
             self.wait_for(name, child);
         }
@@ -293,6 +387,8 @@ impl Shell {
         while let Some((job, _, said)) = self.jobs.next_ended() {
             self.say(&alloc::format!("[{}] {}: {said}\n", job.number, job.command));
         }
+        let jobs = &self.jobs;
+        self.session.forget_jobs(|number| jobs.iter().any(|job| job.number == number));
         self.launcher.settle(&mut self.terminal);
     }
 

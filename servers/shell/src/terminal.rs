@@ -169,6 +169,16 @@ impl Terminal {
         }
     }
 
+    /// Bytes that were typed and not read.
+    pub fn ahead(&self) -> &VecDeque<u8> {
+        &self.input
+    }
+
+    /// Bytes that were typed for the shell before.
+    pub fn put_ahead(&mut self, bytes: &[u8]) {
+        self.input.extend(bytes);
+    }
+
     /// Sends everything that was written to the console.
     pub fn flush(&mut self) {
         let output = core::mem::take(&mut self.output);

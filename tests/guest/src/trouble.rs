@@ -44,6 +44,12 @@ pub trait Trouble {
     #[replay]
     fn publish(&mut self, name: &str) -> Result<(), String>;
 
+    /// Kills a service so many times, and asks it something each time: nanoseconds from the kill to the answer.
+    ///
+    /// Rights: any session; the service needs `control`, and to connect to that one. *fail*: a second time it would be killed again.
+    #[fail]
+    fn recovery(&mut self, name: &str, times: u32) -> Result<Vec<u64>, String>;
+
     /// Kills each of these services so many times, in turns; `init` may be among them. A name may be several with `+` between: they are killed at once. Each kill comes so many milliseconds after all of
     /// them are ready, so that a slow machine does the same as a fast one. Answered when all is done.
     ///

@@ -55,6 +55,19 @@ impl Editor {
         self.screen.start(prompt, &self.buffer, out);
     }
 
+    /// Begins with a line that was being typed, on the row where it stands.
+    pub fn resume(&mut self, prompt: &str, buffer: Buffer, out: &mut String) {
+        out.push_str("\r\x1b[J");
+        self.begin(prompt, out);
+        self.buffer = buffer;
+        self.screen.start(prompt, &self.buffer, out);
+    }
+
+    /// The line so far.
+    pub fn line(&self) -> &Buffer {
+        &self.buffer
+    }
+
     /// Shows prompt and line again, on a row of their own.
     pub fn show_again(&mut self, out: &mut String) {
         self.screen.start(&self.prompt, &self.buffer, out);

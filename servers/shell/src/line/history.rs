@@ -2,9 +2,10 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// Lines that are kept.
-const LINES: usize = 500;
+pub const LINES: usize = 500;
 
 /// Lines that were entered, and where in them the user is.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,11 @@ impl History {
             self.lines.pop_front();
         }
         self.lines.push_back(line.to_string());
+    }
+
+    /// Lines of before, the oldest first.
+    pub fn restore(&mut self, lines: Vec<String>) {
+        self.lines = lines.into();
     }
 
     /// The line before the one that is shown. `current` is what stands there now.

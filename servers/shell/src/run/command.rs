@@ -113,6 +113,9 @@ impl Shell {
         let Some(command) = commands::find(name) else {
             return self.run_program(words, how);
         };
+        if !command.is_own_affair() {
+            self.session.go_inside();
+        }
         let mut arguments = Arguments::new(&words[1..]);
         let result = if arguments.asks_for_help() {
             command.write_help(self).map_err(Failure::from)
@@ -174,6 +177,7 @@ impl Shell {
         // What was written before it comes before what it writes.
         let _ = self.flush();
         self.terminal.flush();
+        self.session.go_inside();
         let environment = self.state.exported();
         let scheduling = how.scheduling;
         let launch = Launch { words, environment: &environment, streams, is_foreground, scheduling, share };

@@ -236,7 +236,11 @@ impl Shell {
         let commands = stages.iter().filter_map(|stage| stage.words.as_ref()).map(|(_, words)| words.join(" "));
         let command = commands.collect::<Vec<_>>().join(" | ");
         let process = child.process();
-        let number = self.jobs.add(command, child, programs.into_iter().map(|(_, child)| child).collect());
+        let mut all: Vec<Rc<dyn Child>> = programs.into_iter().map(|(_, child)| child).collect();
+        let others = all.clone();
+        all.push(child.clone());
+        let number = self.jobs.add(command.clone(), child, others);
+        self.session.add_job(number, &command, &all);
         self.say(&format!("[{number}] {process}\n"));
         Flow::Next
     }

@@ -6,6 +6,7 @@
 //! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
 //! | `ask SERVICE publish NAME` | the same |
 //! | `ask SERVICE storm TIMES MILLISECONDS NAME…` | the same |
+//! | `ask SERVICE recovery NAME TIMES` | kills it, and says how long it took until it answered again; with `--icount` a nanosecond is an instruction |
 //! | `ask SERVICE random SEED TIMES MILLISECONDS NAME…` | so many times one to three of them at once are killed, as the seed says |
 //! | `wear SERVICE` | calls `fall` until that ends otherwise than with the server's death |
 //! | `complain SERVICE` | says to init that the service's replies do not decode |
@@ -174,6 +175,25 @@ impl Trouble for Service {
         env::get().registry().publish(name, None).map_err(|error| format!("{error}"))
     }
 
+    fn recovery(&mut self, name: &str, times: u32) -> Result<Vec<u64>, String> {
+        let registry = env::get().registry();
+        let said = |error: CallError<RegistryError>| format!("{error}");
+        let session = registry.connect(name, true).map_err(said)?;
+        let mut all = Vec::new();
+        for _ in 0..times {
+            while registry.info(name).map_err(said)?.state != State::Ready {
+                time::sleep(POLL);
+            }
+            // What follows a start is over.
+            time::sleep(10 * POLL);
+            let killed = time::now();
+            registry.control(name, Action::Kill).map_err(said)?;
+            client::statistics(&session).map_err(|error| format!("{error}"))?;
+            all.push(time::now() - killed);
+        }
+        Ok(all)
+    }
+
     fn storm(&mut self, names: Vec<String>, times: u32, pause: u32, reply: Reply<'_, ()>) {
         self.victims = names.iter().flat_map(|group| group.split(TOGETHER)).map(String::from).collect();
         self.victims.sort_unstable();
@@ -219,6 +239,12 @@ fn ask(name: &str, what: &[&str]) -> Outcome {
         ["spin"] => service.spin().map_err(told)?,
         ["fall"] => service.fall().map_err(told)?,
         ["publish", name] => service.publish(name).map_err(|error| format!("{error}"))?,
+        ["recovery", name, times] => {
+            let mut all = service.recovery(name, number(times)?).map_err(|error| format!("{error}"))?;
+            all.sort_unstable();
+            let at = |part: usize| all.get(all.len() * part / 100).copied().unwrap_or(0);
+            say!("{name}: median {}, p99 {}, least {} ns from kill to answer", at(50), at(99), at(0));
+        }
         ["storm", times, pause, names @ ..] => {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
             service.storm(names, number(times)?, number(pause)?).map_err(told)?;
