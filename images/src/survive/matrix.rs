@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
 use super::disks::Disks;
@@ -90,6 +90,8 @@ struct Group<'a> {
     /// What undisturbed work is like, once it is known.
     calm: Option<Calm>,
     ready: Option<Ready>,
+    /// Why there is no machine for it.
+    is_hopeless: Option<String>,
 }
 
 impl<'a> Matrix<'a> {
@@ -120,7 +122,14 @@ impl<'a> Matrix<'a> {
             let program = Program::read(elf)?;
             for workload in self.selection.workloads(&server) {
                 let work = Work::of(&server, workload, &self.sum)?;
-                let mut group = Group { server: &server, program: program.clone(), work, calm: None, ready: None };
+                let mut group = Group {
+                    server: &server,
+                    program: program.clone(),
+                    work,
+                    calm: None,
+                    ready: None,
+                    is_hopeless: None,
+                };
                 let faults = self.selection.faults();
                 for (index, fault) in faults.iter().enumerate() {
                     let key = [server.name, fault.name(), workload.name()];
@@ -145,9 +154,26 @@ impl<'a> Matrix<'a> {
     /// All runs of a cell. A machine in which something went wrong is not used again.
     fn cell(&mut self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
         for number in 0..self.selection.runs {
+            if let Some(reason) = &group.is_hopeless {
+                (row.runs, row.client_errors) = (row.runs + 1, row.client_errors + 1);
+                row.fail(format!("seed {} run {number}: {reason}", self.selection.seed).chars().take(TOLD).collect());
+                continue;
+            }
             let mut machine = match group.ready.take() {
                 Some(machine) => machine,
-                None => self.prepare(group)?,
+                None => match self.prepare(group) {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        // Once is enough: it takes long, and would come again.
+                        let reason = format!("a plain kill is not survived: {error:#}");
+                        (row.runs, row.client_errors) = (row.runs + 1, row.client_errors + 1);
+                        row.fail(
+                            format!("seed {} run {number}: {reason}", self.selection.seed).chars().take(TOLD).collect(),
+                        );
+                        group.is_hopeless = Some(reason);
+                        continue;
+                    }
+                },
             };
             let calm = group.calm.as_ref().context("the machine was prepared")?;
             let death = self.campaign.death();
@@ -168,8 +194,9 @@ impl<'a> Matrix<'a> {
             };
             if wrong.is_empty() {
                 row.pass += 1;
-                machine.services = Services::list(&mut machine.system)?;
-                group.ready = Some(machine);
+                if let Ok(services) = Services::list(&mut machine.system) {
+                    group.ready = Some(Ready { services, ..machine });
+                }
                 continue;
             }
             let text: String = wrong.join("; ").chars().take(TOLD).collect();
@@ -178,19 +205,32 @@ impl<'a> Matrix<'a> {
                 row.bytes_lost += copies.bytes_lost(&self.disks)?;
             }
         }
-        if let Some(mut machine) = group.ready.take() {
-            settle(&mut machine.system, group.server, &group.work)?;
-            let after = Residue::count(&mut machine.system, group.server)?;
-            let (sum, texts) = after.since(&machine.count);
-            row.residue += sum;
-            if sum > 0 {
-                row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
+        if let Some(machine) = group.ready.take() {
+            match self.left_behind(machine, group, row) {
+                Ok(machine) => group.ready = Some(machine),
+                Err(error) => {
+                    row.pass = row.pass.saturating_sub(1);
+                    row.fail(
+                        format!("seed {}: afterwards {error:#}", self.selection.seed).chars().take(TOLD).collect(),
+                    );
+                }
             }
-            machine.count = after;
-            machine.services = Services::list(&mut machine.system)?;
-            group.ready = Some(machine);
         }
         Ok(())
+    }
+
+    /// Counts what the runs of a cell have left behind.
+    fn left_behind(&self, mut machine: Ready, group: &Group<'_>, row: &mut Row) -> Result<Ready> {
+        settle(&mut machine.system, group.server, &group.work)?;
+        let after = Residue::count(&mut machine.system, group.server)?;
+        let (sum, texts) = after.since(&machine.count);
+        row.residue += sum;
+        if sum > 0 {
+            row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
+        }
+        machine.count = after;
+        machine.services = Services::list(&mut machine.system)?;
+        Ok(machine)
     }
 
     /// The host's look at the disks of the machine that has gone through all cells of a group: what it finds is told of with the last one.
@@ -201,7 +241,7 @@ impl<'a> Matrix<'a> {
                 row.bytes_lost += copies.bytes_lost(&self.disks)?;
                 copies.faults()
             }
-            Err(error) => vec![format!("{error:#}")],
+            Err(error) => vec![format!("{error:#}").chars().take(TOLD).collect()],
         };
         if !faults.is_empty() {
             row.pass = row.pass.saturating_sub(1);
@@ -220,14 +260,9 @@ impl<'a> Matrix<'a> {
         } else {
             begin(&mut system, &group.work)?;
         }
-        // Some things are made once, when a server dies with work in flight, and stay.
-        let calm = group.calm.as_ref().context("it was just looked at")?;
-        let mut random = Random::of(self.selection.seed, &[group.server.name, "first"], self.machines);
-        let what = (Fault::Kill, &group.work, calm);
-        let first = trial(&mut system, &group.program, self.campaign.death(), what, &mut random)?;
-        let is_well = first.is_none_or(|first| first.output.is_ok());
-        ensure!(is_well, "{} does not come through its first death", group.server.name);
         settle(&mut system, group.server, &group.work)?;
+        // To count makes something in the shell that stays, the first time.
+        Residue::count(&mut system, group.server)?;
         let count = Residue::count(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
         Ok(Ready { system, services, count })
