@@ -20,13 +20,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::Image;
-use crate::debugger::Register;
 use crate::progress::Progress;
 use crate::survive::disks::Disks;
 use crate::survive::flight;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
-use crate::survive::run::{Calm, PATIENCE, calm, finish};
+use crate::survive::run::{Calm, PATIENCE, begin, calm, finish};
 use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
 use crate::survive::watch::{Seen, Watch};
@@ -80,17 +79,18 @@ impl Injection {
         let workload = *server.workloads.first().context("a server has work")?;
         let work = Work::of(server, workload, &self.sum)?;
         let mut tally = Tally::new(server.name, self.seed);
-        let mut ready = None;
+        let (mut ready, mut known) = (None, None);
         for number in numbers {
-            let (mut system, calm) = match ready.take() {
-                Some(machine) => machine,
+            let mut system = match ready.take() {
+                Some(system) => system,
                 None => {
-                    progress.step(&format!("{}: {}", server.name, tally.line()));
-                    self.prepare(&program, &work)?
+                    progress.step(&tally.line());
+                    self.prepare(&program, &work, &mut known)?
                 }
             };
+            let calm = known.as_ref().context("the machine was prepared")?;
             let mut random = Random::of(self.seed, &["inject", server.name], number);
-            let mutation = self.draw(&program, &calm, &mut random).context("no instruction can be changed")?;
+            let mutation = self.draw(&program, calm, &mut random).context("no instruction can be changed")?;
             let arrival = random.below(calm.arrivals.min(ARRIVALS));
             let (seen, output) = self.change(&mut system, &program, &work, &mutation, arrival)?;
             let mut outcome = Outcome::judge(&seen, &output, &calm.output);
@@ -108,18 +108,22 @@ impl Injection {
             }
             tally.add(number, &mutation, outcome, &seen, &output);
             if outcome.is_unnoticed() {
-                ready = Some((system, calm));
+                ready = Some(system);
             }
         }
         Ok(tally)
     }
 
-    fn prepare(&mut self, program: &Program, work: &Work) -> Result<(System, Calm)> {
+    /// A machine that has done the work; what that is like is looked at in the first one.
+    fn prepare(&mut self, program: &Program, work: &Work, known: &mut Option<Calm>) -> Result<System> {
         self.machines += 1;
         let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
         let mut system = System::boot(&self.campaign, copies)?;
-        let calm = calm(&mut system, program, work)?;
-        Ok((system, calm))
+        match known {
+            Some(_) => begin(&mut system, work)?,
+            None => *known = Some(calm(&mut system, program, work)?),
+        }
+        Ok(system)
     }
 
     /// A change: mostly of code that the work executes.
@@ -165,7 +169,6 @@ impl Injection {
         let Some((_, registers)) = found else {
             return Ok((Seen::default(), finish(system, work, deadline).map_err(|error| format!("{error:#}"))));
         };
-        let _ = registers.get(Register::RIP);
         let patch = system.patch(mutation.address, &mutation.bytes)?;
         let mut watch = Watch::new(program, None, self.campaign.death(), &registers, Some(patch));
         let followed = watch.follow(system, deadline);

@@ -16,6 +16,7 @@ fn selection(servers: &[&str], faults: &[Fault]) -> Result<Selection> {
         is_quick: true,
         runs: 1,
         seed: SEED,
+        checkpoint: None,
         resume: false,
     })
 }

@@ -41,7 +41,9 @@ pub struct Selection {
     pub runs: u64,
     /// Where the random numbers begin.
     pub seed: u64,
-    /// Go on where the last campaign ended.
+    /// The file that keeps the rows of a campaign, if one does.
+    pub checkpoint: Option<PathBuf>,
+    /// Go on with the campaign in that file.
     pub resume: bool,
 }
 
@@ -103,10 +105,9 @@ impl<'a> Matrix<'a> {
         let folder = Workspace::locate()?.target().join("survive");
         let campaign = Campaign::new(image, &folder)?;
         let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
-        let path = checkpoint_path()?;
-        let checkpoint = match selection.resume {
-            true => Checkpoint::resume(&path, selection.seed, selection.runs)?,
-            false => Checkpoint::begin(&path, selection.seed, selection.runs),
+        let checkpoint = match &selection.checkpoint {
+            Some(path) if selection.resume => Checkpoint::resume(path, selection.seed, selection.runs)?,
+            path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),
         };
         Ok(Matrix { campaign, sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
     }
@@ -307,7 +308,7 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
     wrong
 }
 
-/// Where the rows of the last campaign are.
+/// Where the rows of the last campaign of the command line are.
 ///
 /// # Errors
 /// There is no workspace.
@@ -335,6 +336,7 @@ mod tests {
             is_quick: true,
             runs: 1,
             seed: 1,
+            checkpoint: None,
             resume: false,
         };
         assert!(selection.servers().iter().all(|server| selection.workloads(server).len() == 1));
