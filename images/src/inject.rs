@@ -23,6 +23,7 @@ use crate::Image;
 use crate::progress::Progress;
 use crate::survive::disks::Disks;
 use crate::survive::flight;
+use crate::survive::folder::Folder;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
 use crate::survive::run::{Calm, PATIENCE, begin, calm, finish};
@@ -30,7 +31,6 @@ use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
 use crate::survive::watch::{Seen, Watch};
 use crate::survive::work::Work;
-use crate::workspace::Workspace;
 pub use mutation::Mutation;
 pub use outcome::Outcome;
 pub use tally::Tally;
@@ -63,9 +63,9 @@ impl Injection {
     /// # Errors
     /// The image or the host lacks something.
     pub fn new(image: &Image, seed: u64) -> Result<Injection> {
-        let folder = Workspace::locate()?.target().join("inject");
-        let campaign = Campaign::new(image, &folder)?;
-        let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
+        let folder = Folder::make("inject")?;
+        let campaign = Campaign::new(image, folder.path())?;
+        let disks = Disks::make(folder)?;
         Ok(Injection { campaign, sum: disks.sum()?, disks, seed, machines: 0 })
     }
 

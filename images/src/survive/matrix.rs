@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::checkpoint::Checkpoint;
 use super::disks::Disks;
 use super::fault::Fault;
+use super::folder::Folder;
 use super::program::Program;
 use super::random::Random;
 use super::residue::Residue;
@@ -102,9 +103,9 @@ impl<'a> Matrix<'a> {
     /// # Errors
     /// The image lacks something, a tool of the host does, or the checkpoint is of another campaign.
     pub fn new(image: &Image, selection: &'a Selection) -> Result<Matrix<'a>> {
-        let folder = Workspace::locate()?.target().join("survive");
-        let campaign = Campaign::new(image, &folder)?;
-        let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
+        let folder = Folder::make("survive")?;
+        let campaign = Campaign::new(image, folder.path())?;
+        let disks = Disks::make(folder)?;
         let checkpoint = match &selection.checkpoint {
             Some(path) if selection.resume => Checkpoint::resume(path, selection.seed, selection.runs)?,
             path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),

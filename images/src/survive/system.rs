@@ -11,7 +11,7 @@ use super::server::Directory;
 use crate::debugger::{Debugger, Patch, Register, Registers};
 use crate::qmp::json;
 use crate::workspace::Workspace;
-use crate::{Disk, DiskBus, End, Image, Machine, Session, Symbols, manifest};
+use crate::{Disk, DiskBus, End, Image, Machine, Session, manifest};
 
 /// What the shell prints when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
@@ -58,8 +58,7 @@ impl Campaign {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut archive = image.programs_archive()?;
         archive.manifest(with_short_times(&text).into_bytes());
-        fs::create_dir_all(folder)?;
-        let archive_path = folder.join(format!("boot-{}.tar", std::process::id()));
+        let archive_path = folder.join("boot.tar");
         archive.write(&archive_path)?;
         let death = super::program::address_of(&image.kernel, DEATH)?;
         Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
@@ -73,20 +72,6 @@ impl Campaign {
     /// Where the kernel ends an incarnation.
     pub fn death(&self) -> u64 {
         self.death
-    }
-
-    /// The symbols of a program.
-    ///
-    /// # Errors
-    /// There is no such program.
-    pub fn symbols(&self, program: &str) -> Result<Symbols> {
-        self.image.symbols(program)
-    }
-}
-
-impl Drop for Campaign {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.image.archive));
     }
 }
 

@@ -70,8 +70,8 @@ impl Work {
                 }
             },
             Workload::Typing => {
-                expected = Some("what was typed, key by key\nstatus 0\n".to_string());
-                format!("echo what was typed, key by key; {STATUS}")
+                expected = Some("what was typed\nstatus 0\n".to_string());
+                format!("echo what was typed; {STATUS}")
             }
             Workload::Services => format!("service list | cut -d ' ' -f 1; service info null | head -n 1; {STATUS}"),
             Workload::Calls => calls(server.name).with_context(|| format!("{} has no calls", server.name))?,
