@@ -44,7 +44,7 @@ fn nobody_notices_that_servers_of_the_terminal_fail() -> Result<()> {
 
 #[test]
 fn nobody_notices_that_servers_of_files_fail() -> Result<()> {
-    nobody_notices(&["tmpfs", "bootfs", "sys"], &[Fault::Kill, Fault::Exit, Fault::StackOverflow])
+    nobody_notices(&["tmpfs", "bootfs", "sys"], &[Fault::Kill, Fault::Exit])
 }
 
 #[test]

@@ -65,6 +65,11 @@ impl Disks {
         Ok(Disks { folder, content })
     }
 
+    /// The folder of the campaign.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// The SHA-256 of the file on them, as `sha256sum` writes it.
     ///
     /// # Errors

@@ -70,7 +70,7 @@ impl Selection {
 /// The matrix of an image.
 #[derive(Debug)]
 pub struct Matrix<'a> {
-    campaign: Campaign,
+    image: Image,
     disks: Disks,
     sum: String,
     selection: &'a Selection,
@@ -88,6 +88,7 @@ struct Ready {
 /// All cells of a server and a workload.
 struct Group<'a> {
     server: &'a Server,
+    campaign: Campaign,
     program: Program,
     work: Work,
     /// What undisturbed work is like, once it is known.
@@ -104,13 +105,12 @@ impl<'a> Matrix<'a> {
     /// The image lacks something, a tool of the host does, or the checkpoint is of another campaign.
     pub fn new(image: &Image, selection: &'a Selection) -> Result<Matrix<'a>> {
         let folder = Folder::make("survive")?;
-        let campaign = Campaign::new(image, folder.path())?;
         let disks = Disks::make(folder)?;
         let checkpoint = match &selection.checkpoint {
             Some(path) if selection.resume => Checkpoint::resume(path, selection.seed, selection.runs)?,
             path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),
         };
-        Ok(Matrix { campaign, sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
+        Ok(Matrix { image: image.clone(), sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
     }
 
     /// Runs all cells; each is told of when it is finished.
@@ -120,12 +120,14 @@ impl<'a> Matrix<'a> {
     pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
         for server in self.selection.servers() {
             let elf =
-                self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+                self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
             let program = Program::read(elf)?;
+            let campaign = Campaign::new(&self.image, self.disks.folder(), &server)?;
             for workload in self.selection.workloads(&server) {
                 let work = Work::of(&server, workload, &self.sum)?;
                 let mut group = Group {
                     server: &server,
+                    campaign: campaign.clone(),
                     program: program.clone(),
                     work,
                     calm: None,
@@ -178,7 +180,7 @@ impl<'a> Matrix<'a> {
                 },
             };
             let calm = group.calm.as_ref().context("the machine was prepared")?;
-            let death = self.campaign.death();
+            let death = group.campaign.death();
             row.runs += 1;
             let mut found = None;
             for draw in 0..DRAWS {
@@ -256,7 +258,7 @@ impl<'a> Matrix<'a> {
     fn prepare(&mut self, group: &mut Group<'_>) -> Result<Ready> {
         self.machines += 1;
         let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
-        let mut system = System::boot(&self.campaign, copies)?;
+        let mut system = System::boot(&group.campaign, copies)?;
         if group.calm.is_none() {
             group.calm = Some(calm(&mut system, &group.program, &group.work)?);
         } else {
