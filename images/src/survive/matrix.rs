@@ -119,8 +119,7 @@ impl<'a> Matrix<'a> {
     /// A machine cannot be started, or a workload fails although nobody disturbs it.
     pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
         for server in self.selection.servers() {
-            let elf =
-                self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+            let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
             let program = Program::read(elf)?;
             let campaign = Campaign::new(&self.image, self.disks.folder(), &server)?;
             for workload in self.selection.workloads(&server) {
@@ -302,6 +301,10 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
     }
     // Who sent a deadly request sees an error, nobody else does.
     if fault.may_be_seen() && wrong.is_empty() {
+        if let Some(line) = &group.work.again {
+            // It says so where there is nothing to be made possible.
+            let _ = system.command(line);
+        }
         let again = system.command(&group.work.line);
         if !again.as_ref().is_ok_and(|again| *again == expected) {
             row.client_errors += 1;
