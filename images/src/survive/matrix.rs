@@ -191,7 +191,13 @@ impl<'a> Matrix<'a> {
                 }
             }
             let wrong = match found {
-                None => vec!["no moment was reached".to_string()],
+                None => {
+                    // The line is over, and nothing was done to it.
+                    row.runs -= 1;
+                    row.fail(format!("seed {} run {number}: no such moment came", self.selection.seed));
+                    group.ready = Some(machine);
+                    continue;
+                }
                 Some(Err(error)) => vec![format!("{error:#}")],
                 Some(Ok(trial)) => judge(row, group, fault, &trial, &mut machine),
             };
