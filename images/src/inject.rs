@@ -20,18 +20,17 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::Image;
-use crate::debugger::Register;
 use crate::progress::Progress;
 use crate::survive::disks::Disks;
 use crate::survive::flight;
+use crate::survive::folder::Folder;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
-use crate::survive::run::{Calm, PATIENCE, calm, finish};
+use crate::survive::run::{Calm, PATIENCE, begin, calm, finish};
 use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
 use crate::survive::watch::{Seen, Watch};
 use crate::survive::work::Work;
-use crate::workspace::Workspace;
 pub use mutation::Mutation;
 pub use outcome::Outcome;
 pub use tally::Tally;
@@ -51,7 +50,7 @@ const PROOF: &str = "afterwards";
 /// Makes changes in the servers of an image.
 #[derive(Debug)]
 pub struct Injection {
-    campaign: Campaign,
+    image: Image,
     disks: Disks,
     sum: String,
     seed: u64,
@@ -64,10 +63,9 @@ impl Injection {
     /// # Errors
     /// The image or the host lacks something.
     pub fn new(image: &Image, seed: u64) -> Result<Injection> {
-        let folder = Workspace::locate()?.target().join("inject");
-        let campaign = Campaign::new(image, &folder)?;
-        let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
-        Ok(Injection { campaign, sum: disks.sum()?, disks, seed, machines: 0 })
+        let folder = Folder::make("inject")?;
+        let disks = Disks::make(folder)?;
+        Ok(Injection { image: image.clone(), sum: disks.sum()?, disks, seed, machines: 0 })
     }
 
     /// Makes the changes with these numbers in a server, which does its first workload.
@@ -75,24 +73,26 @@ impl Injection {
     /// # Errors
     /// A machine cannot be started, or its work fails although nothing is changed.
     pub fn run(&mut self, server: &Server, numbers: Range<u64>, progress: &Progress) -> Result<Tally> {
-        let elf = self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+        let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
         let program = Program::read(elf)?;
+        let campaign = Campaign::new(&self.image, self.disks.folder(), server)?;
         let workload = *server.workloads.first().context("a server has work")?;
         let work = Work::of(server, workload, &self.sum)?;
         let mut tally = Tally::new(server.name, self.seed);
-        let mut ready = None;
+        let (mut ready, mut known) = (None, None);
         for number in numbers {
-            let (mut system, calm) = match ready.take() {
-                Some(machine) => machine,
+            let mut system = match ready.take() {
+                Some(system) => system,
                 None => {
-                    progress.step(&format!("{}: {}", server.name, tally.line()));
-                    self.prepare(&program, &work)?
+                    progress.step(&tally.line());
+                    self.prepare(&campaign, &program, &work, &mut known)?
                 }
             };
+            let calm = known.as_ref().context("the machine was prepared")?;
             let mut random = Random::of(self.seed, &["inject", server.name], number);
-            let mutation = self.draw(&program, &calm, &mut random).context("no instruction can be changed")?;
+            let mutation = draw(&program, calm, &mut random).context("no instruction can be changed")?;
             let arrival = random.below(calm.arrivals.min(ARRIVALS));
-            let (seen, output) = self.change(&mut system, &program, &work, &mutation, arrival)?;
+            let (seen, output) = change(&mut system, (&program, campaign.death()), &work, (&mutation, arrival))?;
             let mut outcome = Outcome::judge(&seen, &output, &calm.output);
             if outcome.is_unnoticed() {
                 // What it left behind shows now, if it does.
@@ -108,73 +108,80 @@ impl Injection {
             }
             tally.add(number, &mutation, outcome, &seen, &output);
             if outcome.is_unnoticed() {
-                ready = Some((system, calm));
+                ready = Some(system);
             }
         }
         Ok(tally)
     }
 
-    fn prepare(&mut self, program: &Program, work: &Work) -> Result<(System, Calm)> {
-        self.machines += 1;
-        let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
-        let mut system = System::boot(&self.campaign, copies)?;
-        let calm = calm(&mut system, program, work)?;
-        Ok((system, calm))
-    }
-
-    /// A change: mostly of code that the work executes.
-    fn draw(&self, program: &Program, calm: &Calm, random: &mut Random) -> Option<Mutation> {
-        let executed: Vec<u64> = calm.executed.iter().copied().collect();
-        for _ in 0..DRAWS {
-            let address = match random.below(ELSEWHERE) {
-                0 => program.text().0 + random.below(program.text().1),
-                _ => *random.choose(&executed)?,
-            };
-            let function = program.functions.iter().rev().find(|function| function.address <= address)?;
-            let instructions = program.instructions(function);
-            let found = instructions.iter().find(|instruction| instruction.ip() >= address);
-            let mutation = found.and_then(|instruction| {
-                let bytes = program.bytes(instruction.ip(), instruction.len() as u64)?;
-                Mutation::draw(instruction, bytes, &function.name, random)
-            });
-            if mutation.is_some() {
-                return mutation;
-            }
-        }
-        None
-    }
-
-    /// Does the work, and makes the change at an arrival.
-    fn change(
-        &self,
-        system: &mut System,
+    /// A machine that has done the work; what that is like is looked at in the first one.
+    fn prepare(
+        &mut self,
+        campaign: &Campaign,
         program: &Program,
         work: &Work,
-        mutation: &Mutation,
-        arrival: u64,
-    ) -> Result<(Seen, Result<String, String>)> {
-        let deadline = Instant::now() + PATIENCE;
-        system.begin(&work.line)?;
-        let mut found = None;
-        for _ in 0..=arrival {
-            found = match flight::next_arrival(system, program, deadline) {
-                Ok(found) => found,
-                Err(error) => return Ok((Seen::default(), Err(format!("{error:#}")))),
-            };
+        known: &mut Option<Calm>,
+    ) -> Result<System> {
+        self.machines += 1;
+        let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
+        let mut system = System::boot(campaign, copies)?;
+        match known {
+            Some(_) => begin(&mut system, work)?,
+            None => *known = Some(calm(&mut system, program, work)?),
         }
-        let Some((_, registers)) = found else {
-            return Ok((Seen::default(), finish(system, work, deadline).map_err(|error| format!("{error:#}"))));
-        };
-        let _ = registers.get(Register::RIP);
-        let patch = system.patch(mutation.address, &mutation.bytes)?;
-        let mut watch = Watch::new(program, None, self.campaign.death(), &registers, Some(patch));
-        let followed = watch.follow(system, deadline);
-        let seen = watch.end(system);
-        let output = match (&followed, &seen) {
-            (Ok(()), Ok(_)) => finish(system, work, deadline).map_err(|error| format!("{error:#}")),
-            (Err(error), _) | (_, Err(error)) => Err(format!("{error:#}")),
-        };
-        let _ = system.debugger().break_only_at(&BTreeSet::new());
-        Ok((seen.unwrap_or_default(), output))
+        Ok(system)
     }
+}
+
+/// A change: mostly of code that the work executes.
+fn draw(program: &Program, calm: &Calm, random: &mut Random) -> Option<Mutation> {
+    let executed: Vec<u64> = calm.executed.iter().copied().collect();
+    for _ in 0..DRAWS {
+        let address = match random.below(ELSEWHERE) {
+            0 => program.text().0 + random.below(program.text().1),
+            _ => *random.choose(&executed)?,
+        };
+        let function = program.functions.iter().rev().find(|function| function.address <= address)?;
+        let instructions = program.instructions(function);
+        let found = instructions.iter().find(|instruction| instruction.ip() >= address);
+        let mutation = found.and_then(|instruction| {
+            let bytes = program.bytes(instruction.ip(), instruction.len() as u64)?;
+            Mutation::draw(instruction, bytes, &function.name, random)
+        });
+        if mutation.is_some() {
+            return mutation;
+        }
+    }
+    None
+}
+
+/// Does the work, and makes the change at an arrival.
+fn change(
+    system: &mut System,
+    (program, death): (&Program, u64),
+    work: &Work,
+    (mutation, arrival): (&Mutation, u64),
+) -> Result<(Seen, Result<String, String>)> {
+    let deadline = Instant::now() + PATIENCE;
+    system.begin(&work.line)?;
+    let mut found = None;
+    for _ in 0..=arrival {
+        found = match flight::next_arrival(system, program, deadline) {
+            Ok(found) => found,
+            Err(error) => return Ok((Seen::default(), Err(format!("{error:#}")))),
+        };
+    }
+    let Some((_, registers)) = found else {
+        return Ok((Seen::default(), finish(system, work, deadline).map_err(|error| format!("{error:#}"))));
+    };
+    let patch = system.patch(mutation.address, &mutation.bytes)?;
+    let mut watch = Watch::new(program, None, death, &registers, Some(patch));
+    let followed = watch.follow(system, deadline);
+    let seen = watch.end(system);
+    let output = match (&followed, &seen) {
+        (Ok(()), Ok(_)) => finish(system, work, deadline).map_err(|error| format!("{error:#}")),
+        (Err(error), _) | (_, Err(error)) => Err(format!("{error:#}")),
+    };
+    let _ = system.debugger().break_only_at(&BTreeSet::new());
+    Ok((seen.unwrap_or_default(), output))
 }

@@ -18,6 +18,7 @@ use images::inject::{Injection, Tally};
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
 use images::qmp::Value;
+use images::survive::matrix::checkpoint_path;
 use images::survive::{Matrix, Row, SERVERS, Selection};
 use images::workspace::Workspace;
 use images::{End, Image, Machine, command_line, disk, manifest, qemu};
@@ -133,6 +134,7 @@ fn survive(options: &Survive) -> Result<u8> {
         is_quick: options.quick,
         runs: options.runs,
         seed: options.seed,
+        checkpoint: Some(checkpoint_path()?),
         resume: options.resume,
     };
     let image = prepare()?;

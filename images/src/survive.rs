@@ -13,6 +13,7 @@
 //! | [`run`] | `Trial` | one fault from the command to the prompt |
 //! | [`residue`] | `Residue` | what is left behind |
 //! | [`matrix`], [`row`] | `Matrix`, `Row` | all of it, a row a cell |
+//! | [`folder`] | `Folder` | where its files are |
 //! | [`checkpoint`] | | rows on disk, for campaigns that go on later |
 //! | [`random`] | `Random` | numbers from a seed |
 //!
@@ -22,6 +23,7 @@ pub mod checkpoint;
 pub mod disks;
 pub mod fault;
 pub mod flight;
+pub mod folder;
 pub mod matrix;
 pub mod program;
 pub mod random;

@@ -11,7 +11,8 @@ use super::row::Row;
 /// A file with the rows of a campaign that are finished.
 #[derive(Debug)]
 pub struct Checkpoint {
-    path: PathBuf,
+    /// `None`: nothing is written.
+    path: Option<PathBuf>,
     seed: u64,
     runs: u64,
     /// The rows.
@@ -19,9 +20,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Begins a campaign in the place of whatever the file has.
-    pub fn begin(path: &Path, seed: u64, runs: u64) -> Checkpoint {
-        Checkpoint { path: path.to_path_buf(), seed, runs, rows: Vec::new() }
+    /// Begins a campaign in the place of whatever the file has, if there is to be one.
+    pub fn begin(path: Option<&Path>, seed: u64, runs: u64) -> Checkpoint {
+        Checkpoint { path: path.map(Path::to_path_buf), seed, runs, rows: Vec::new() }
     }
 
     /// Goes on with the campaign in the file; begins one if there is none.
@@ -29,7 +30,7 @@ impl Checkpoint {
     /// # Errors
     /// The file is of a campaign with another seed or number of runs, or is no checkpoint.
     pub fn resume(path: &Path, seed: u64, runs: u64) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::begin(path, seed, runs);
+        let mut checkpoint = Checkpoint::begin(Some(path), seed, runs);
         let Ok(text) = fs::read_to_string(path) else { return Ok(checkpoint) };
         let context = || format!("{} is no checkpoint: remove it, or leave --resume out", path.display());
         let value: Value = serde_json::from_str(&text).with_context(context)?;
@@ -56,15 +57,16 @@ impl Checkpoint {
     /// It cannot be written.
     pub fn add(&mut self, row: Row) -> Result<()> {
         self.rows.push(row);
+        let Some(path) = &self.path else { return Ok(()) };
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let text = json!({"seed": self.seed, "runs": self.runs, "rows": rows}).to_string();
-        let new = self.path.with_extension("new");
-        let context = || format!("cannot write {}", self.path.display());
-        if let Some(folder) = self.path.parent() {
+        let new = path.with_extension("new");
+        let context = || format!("cannot write {}", path.display());
+        if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(context)?;
         }
         fs::write(&new, text).with_context(context)?;
-        fs::rename(&new, &self.path).with_context(context)
+        fs::rename(&new, path).with_context(context)
     }
 }
 

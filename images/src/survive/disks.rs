@@ -1,11 +1,12 @@
 //! The disks of a campaign's machine: made by the host's tools before, and looked at by them afterwards.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::folder::Folder;
 use super::random::Random;
 use crate::host_program;
 use crate::progress::Progress;
@@ -23,7 +24,7 @@ const FAT_MIB: u64 = 34;
 /// Two disks as they are before any run.
 #[derive(Debug)]
 pub struct Disks {
-    folder: PathBuf,
+    folder: Folder,
     content: Vec<u8>,
 }
 
@@ -34,25 +35,25 @@ pub struct Copies {
 }
 
 impl Disks {
-    /// Makes them, in a folder.
+    /// Makes them, in a folder that is theirs from then on.
     ///
     /// # Errors
     /// A tool is not there and cannot be installed, or fails.
-    pub fn make(folder: &Path) -> Result<Disks> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    pub fn make(folder: Folder) -> Result<Disks> {
+        let path = folder.path();
         let mut random = Random::new(1);
         let content: Vec<u8> = (0..CONTENT_BYTES).map(|_| random.number() as u8).collect();
-        let tree = folder.join("tree");
+        let tree = path.join("tree");
         fs::create_dir_all(&tree)?;
         fs::write(tree.join(CONTENT_NAME), &content)?;
-        let ext4 = folder.join("ext4.img");
+        let ext4 = path.join("ext4.img");
         let _ = fs::remove_file(&ext4);
         run(tool("mke2fs", "e2fsprogs")?
             .args(["-q", "-F", "-t", "ext4", "-d"])
             .arg(&tree)
             .arg(&ext4)
             .arg(format!("{EXT4_MIB}m")))?;
-        let fat = folder.join("fat.img");
+        let fat = path.join("fat.img");
         fs::File::create(&fat)?.set_len(FAT_MIB << 20)?;
         run(tool("mkfs.fat", "dosfstools")?.arg(&fat))?;
         run(tool("mcopy", "mtools")?
@@ -61,7 +62,12 @@ impl Disks {
             .arg(&fat)
             .arg(tree.join(CONTENT_NAME))
             .arg("::"))?;
-        Ok(Disks { folder: folder.to_path_buf(), content })
+        Ok(Disks { folder, content })
+    }
+
+    /// The folder of the campaign.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The SHA-256 of the file on them, as `sha256sum` writes it.
@@ -69,7 +75,7 @@ impl Disks {
     /// # Errors
     /// The tool is not there.
     pub fn sum(&self) -> Result<String> {
-        let output = run(tool("sha256sum", "coreutils")?.arg(self.folder.join("tree").join(CONTENT_NAME)))?;
+        let output = run(tool("sha256sum", "coreutils")?.arg(self.folder.path().join("tree").join(CONTENT_NAME)))?;
         Ok(output.split_whitespace().next().unwrap_or_default().to_string())
     }
 
@@ -78,10 +84,10 @@ impl Disks {
     /// # Errors
     /// They cannot be written.
     pub fn copy(&self, name: &str) -> Result<Copies> {
-        let folder = self.folder.join(name);
+        let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder)?;
         for file in ["ext4.img", "fat.img"] {
-            fs::copy(self.folder.join(file), folder.join(file)).context("cannot copy a disk")?;
+            fs::copy(self.folder.path().join(file), folder.join(file)).context("cannot copy a disk")?;
         }
         Ok(Copies { folder })
     }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
 use super::disks::Disks;
 use super::fault::Fault;
+use super::folder::Folder;
 use super::program::Program;
 use super::random::Random;
 use super::residue::Residue;
@@ -41,7 +42,9 @@ pub struct Selection {
     pub runs: u64,
     /// Where the random numbers begin.
     pub seed: u64,
-    /// Go on where the last campaign ended.
+    /// The file that keeps the rows of a campaign, if one does.
+    pub checkpoint: Option<PathBuf>,
+    /// Go on with the campaign in that file.
     pub resume: bool,
 }
 
@@ -67,7 +70,7 @@ impl Selection {
 /// The matrix of an image.
 #[derive(Debug)]
 pub struct Matrix<'a> {
-    campaign: Campaign,
+    image: Image,
     disks: Disks,
     sum: String,
     selection: &'a Selection,
@@ -85,11 +88,14 @@ struct Ready {
 /// All cells of a server and a workload.
 struct Group<'a> {
     server: &'a Server,
+    campaign: Campaign,
     program: Program,
     work: Work,
     /// What undisturbed work is like, once it is known.
     calm: Option<Calm>,
     ready: Option<Ready>,
+    /// Why there is no machine for it.
+    is_hopeless: Option<String>,
 }
 
 impl<'a> Matrix<'a> {
@@ -98,15 +104,13 @@ impl<'a> Matrix<'a> {
     /// # Errors
     /// The image lacks something, a tool of the host does, or the checkpoint is of another campaign.
     pub fn new(image: &Image, selection: &'a Selection) -> Result<Matrix<'a>> {
-        let folder = Workspace::locate()?.target().join("survive");
-        let campaign = Campaign::new(image, &folder)?;
-        let disks = Disks::make(&folder.join(std::process::id().to_string()))?;
-        let path = checkpoint_path()?;
-        let checkpoint = match selection.resume {
-            true => Checkpoint::resume(&path, selection.seed, selection.runs)?,
-            false => Checkpoint::begin(&path, selection.seed, selection.runs),
+        let folder = Folder::make("survive")?;
+        let disks = Disks::make(folder)?;
+        let checkpoint = match &selection.checkpoint {
+            Some(path) if selection.resume => Checkpoint::resume(path, selection.seed, selection.runs)?,
+            path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),
         };
-        Ok(Matrix { campaign, sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
+        Ok(Matrix { image: image.clone(), sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
     }
 
     /// Runs all cells; each is told of when it is finished.
@@ -115,12 +119,20 @@ impl<'a> Matrix<'a> {
     /// A machine cannot be started, or a workload fails although nobody disturbs it.
     pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
         for server in self.selection.servers() {
-            let elf =
-                self.campaign.image().programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+            let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
             let program = Program::read(elf)?;
+            let campaign = Campaign::new(&self.image, self.disks.folder(), &server)?;
             for workload in self.selection.workloads(&server) {
                 let work = Work::of(&server, workload, &self.sum)?;
-                let mut group = Group { server: &server, program: program.clone(), work, calm: None, ready: None };
+                let mut group = Group {
+                    server: &server,
+                    campaign: campaign.clone(),
+                    program: program.clone(),
+                    work,
+                    calm: None,
+                    ready: None,
+                    is_hopeless: None,
+                };
                 let faults = self.selection.faults();
                 for (index, fault) in faults.iter().enumerate() {
                     let key = [server.name, fault.name(), workload.name()];
@@ -145,12 +157,29 @@ impl<'a> Matrix<'a> {
     /// All runs of a cell. A machine in which something went wrong is not used again.
     fn cell(&mut self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
         for number in 0..self.selection.runs {
+            if let Some(reason) = &group.is_hopeless {
+                (row.runs, row.client_errors) = (row.runs + 1, row.client_errors + 1);
+                row.fail(format!("seed {} run {number}: {reason}", self.selection.seed).chars().take(TOLD).collect());
+                continue;
+            }
             let mut machine = match group.ready.take() {
                 Some(machine) => machine,
-                None => self.prepare(group)?,
+                None => match self.prepare(group) {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        // Once is enough: it takes long, and would come again.
+                        let reason = format!("a plain kill is not survived: {error:#}");
+                        (row.runs, row.client_errors) = (row.runs + 1, row.client_errors + 1);
+                        row.fail(
+                            format!("seed {} run {number}: {reason}", self.selection.seed).chars().take(TOLD).collect(),
+                        );
+                        group.is_hopeless = Some(reason);
+                        continue;
+                    }
+                },
             };
             let calm = group.calm.as_ref().context("the machine was prepared")?;
-            let death = self.campaign.death();
+            let death = group.campaign.death();
             row.runs += 1;
             let mut found = None;
             for draw in 0..DRAWS {
@@ -162,14 +191,21 @@ impl<'a> Matrix<'a> {
                 }
             }
             let wrong = match found {
-                None => vec!["no moment was reached".to_string()],
+                None => {
+                    // The line is over, and nothing was done to it.
+                    row.runs -= 1;
+                    row.fail(format!("seed {} run {number}: no such moment came", self.selection.seed));
+                    group.ready = Some(machine);
+                    continue;
+                }
                 Some(Err(error)) => vec![format!("{error:#}")],
                 Some(Ok(trial)) => judge(row, group, fault, &trial, &mut machine),
             };
             if wrong.is_empty() {
                 row.pass += 1;
-                machine.services = Services::list(&mut machine.system)?;
-                group.ready = Some(machine);
+                if let Ok(services) = Services::list(&mut machine.system) {
+                    group.ready = Some(Ready { services, ..machine });
+                }
                 continue;
             }
             let text: String = wrong.join("; ").chars().take(TOLD).collect();
@@ -178,19 +214,32 @@ impl<'a> Matrix<'a> {
                 row.bytes_lost += copies.bytes_lost(&self.disks)?;
             }
         }
-        if let Some(mut machine) = group.ready.take() {
-            settle(&mut machine.system, group.server, &group.work)?;
-            let after = Residue::count(&mut machine.system, group.server)?;
-            let (sum, texts) = after.since(&machine.count);
-            row.residue += sum;
-            if sum > 0 {
-                row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
+        if let Some(machine) = group.ready.take() {
+            match self.left_behind(machine, group, row) {
+                Ok(machine) => group.ready = Some(machine),
+                Err(error) => {
+                    row.pass = row.pass.saturating_sub(1);
+                    row.fail(
+                        format!("seed {}: afterwards {error:#}", self.selection.seed).chars().take(TOLD).collect(),
+                    );
+                }
             }
-            machine.count = after;
-            machine.services = Services::list(&mut machine.system)?;
-            group.ready = Some(machine);
         }
         Ok(())
+    }
+
+    /// Counts what the runs of a cell have left behind.
+    fn left_behind(&self, mut machine: Ready, group: &Group<'_>, row: &mut Row) -> Result<Ready> {
+        settle(&mut machine.system, group.server, &group.work)?;
+        let after = Residue::count(&mut machine.system, group.server)?;
+        let (sum, texts) = after.since(&machine.count);
+        row.residue += sum;
+        if sum > 0 {
+            row.fail(format!("seed {}: left behind {}", self.selection.seed, texts.join(", ")));
+        }
+        machine.count = after;
+        machine.services = Services::list(&mut machine.system)?;
+        Ok(machine)
     }
 
     /// The host's look at the disks of the machine that has gone through all cells of a group: what it finds is told of with the last one.
@@ -201,7 +250,7 @@ impl<'a> Matrix<'a> {
                 row.bytes_lost += copies.bytes_lost(&self.disks)?;
                 copies.faults()
             }
-            Err(error) => vec![format!("{error:#}")],
+            Err(error) => vec![format!("{error:#}").chars().take(TOLD).collect()],
         };
         if !faults.is_empty() {
             row.pass = row.pass.saturating_sub(1);
@@ -214,20 +263,15 @@ impl<'a> Matrix<'a> {
     fn prepare(&mut self, group: &mut Group<'_>) -> Result<Ready> {
         self.machines += 1;
         let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
-        let mut system = System::boot(&self.campaign, copies)?;
+        let mut system = System::boot(&group.campaign, copies)?;
         if group.calm.is_none() {
             group.calm = Some(calm(&mut system, &group.program, &group.work)?);
         } else {
             begin(&mut system, &group.work)?;
         }
-        // Some things are made once, when a server dies with work in flight, and stay.
-        let calm = group.calm.as_ref().context("it was just looked at")?;
-        let mut random = Random::of(self.selection.seed, &[group.server.name, "first"], self.machines);
-        let what = (Fault::Kill, &group.work, calm);
-        let first = trial(&mut system, &group.program, self.campaign.death(), what, &mut random)?;
-        let is_well = first.is_none_or(|first| first.output.is_ok());
-        ensure!(is_well, "{} does not come through its first death", group.server.name);
         settle(&mut system, group.server, &group.work)?;
+        // To count makes something in the shell that stays, the first time.
+        Residue::count(&mut system, group.server)?;
         let count = Residue::count(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
         Ok(Ready { system, services, count })
@@ -263,6 +307,10 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
     }
     // Who sent a deadly request sees an error, nobody else does.
     if fault.may_be_seen() && wrong.is_empty() {
+        if let Some(line) = &group.work.again {
+            // It says so where there is nothing to be made possible.
+            let _ = system.command(line);
+        }
         let again = system.command(&group.work.line);
         if !again.as_ref().is_ok_and(|again| *again == expected) {
             row.client_errors += 1;
@@ -272,7 +320,7 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
     wrong
 }
 
-/// Where the rows of the last campaign are.
+/// Where the rows of the last campaign of the command line are.
 ///
 /// # Errors
 /// There is no workspace.
@@ -300,6 +348,7 @@ mod tests {
             is_quick: true,
             runs: 1,
             seed: 1,
+            checkpoint: None,
             resume: false,
         };
         assert!(selection.servers().iter().all(|server| selection.workloads(server).len() == 1));

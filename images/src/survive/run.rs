@@ -16,7 +16,7 @@ use super::watch::{Seen, Watch};
 use super::work::Work;
 
 /// Time for a line whose server is struck: a machine that is stopped over and over is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arrivals that are counted in an undisturbed line; the moments lie among them.
 const MOST_ARRIVALS: u64 = 400;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::disks::Copies;
-use super::server::Directory;
+use super::server::{Directory, Server};
 use crate::debugger::{Debugger, Patch, Register, Registers};
 use crate::qmp::json;
 use crate::workspace::Workspace;
-use crate::{Disk, DiskBus, End, Image, Machine, Session, Symbols, manifest};
+use crate::{Disk, DiskBus, End, Image, Machine, Session, manifest};
 
 /// What the shell prints when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
@@ -49,70 +49,46 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// The system as it is, but for the times in the manifest: see `docs/survivability.md`. Its archive is written into `folder`.
+    /// The system as it is, but for times in the manifest: see `docs/survivability.md`. Its archive is written into `folder`. `server` is who is struck.
     ///
     /// # Errors
     /// A program cannot be read, or the archive cannot be written.
-    pub fn new(image: &Image, folder: &Path) -> Result<Campaign> {
+    pub fn new(image: &Image, folder: &Path, server: &Server) -> Result<Campaign> {
         let path = Workspace::locate()?.root().join(manifest::PATH);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut archive = image.programs_archive()?;
-        archive.manifest(with_short_times(&text).into_bytes());
-        fs::create_dir_all(folder)?;
-        let archive_path = folder.join(format!("boot-{}.tar", std::process::id()));
+        archive.manifest(with_short_times(&text, server).into_bytes());
+        let archive_path = folder.join(format!("{}.tar", server.name));
         archive.write(&archive_path)?;
         let death = super::program::address_of(&image.kernel, DEATH)?;
         Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
-    }
-
-    /// The image.
-    pub fn image(&self) -> &Image {
-        &self.image
     }
 
     /// Where the kernel ends an incarnation.
     pub fn death(&self) -> u64 {
         self.death
     }
-
-    /// The symbols of a program.
-    ///
-    /// # Errors
-    /// There is no such program.
-    pub fn symbols(&self, program: &str) -> Result<Symbols> {
-        self.image.symbols(program)
-    }
 }
 
-impl Drop for Campaign {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.image.archive));
-    }
-}
-
-/// The manifest with other times: services hang sooner, and are started again at once.
-fn with_short_times(manifest: &str) -> String {
+/// The manifest with other times: services are started again at once, and the one that is struck hangs sooner.
+fn with_short_times(manifest: &str, server: &Server) -> String {
     let mut text = String::new();
     let mut lines = manifest.lines().peekable();
     while let Some(line) = lines.next() {
         text.extend([line, "\n"]);
-        if !line.starts_with("service ") {
-            continue;
-        }
-        let mut is_hang_known = false;
+        let ["service", name, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else { continue };
+        let mut is_struck = server.name == name;
         while let Some(line) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
             match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["restart", "always", ..] => {}
-                ["hang", "never", ..] => {
-                    is_hang_known = true;
-                    text.extend([line, "\n"]);
-                }
-                ["hang", ..] => {}
-                _ => text.extend([line, "\n"]),
+                ["restart", "always", ..] => continue,
+                ["hang", "never", ..] => is_struck = false,
+                ["hang", ..] if is_struck => continue,
+                _ => {}
             }
+            text.extend([line, "\n"]);
         }
         text.extend([RESTART, "\n"]);
-        if !is_hang_known {
+        if is_struck {
             text.extend([HANG, "\n"]);
         }
     }
@@ -283,19 +259,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_short_in_every_entry() {
-        let text = "# none\nservice a # one\n    hang 30s\n    state 4K\n\nservice b\n    restart always limit 3 in 1m\n    hang never\n";
+    fn only_who_is_struck_hangs_sooner() {
+        let text = "# none\nservice uart # one\n    hang 30s\n    state 4K\n\nservice b\n    restart always limit 3 in 1m\n    hang 2s\n";
         let expected = format!(
-            "# none\nservice a # one\n    state 4K\n{RESTART}\n{HANG}\n\nservice b\n{RESTART}\n    hang never\n"
-        )
-        .replace(&format!("{RESTART}\n    hang never"), &format!("    hang never\n{RESTART}"));
-        assert_eq!(with_short_times(text), expected);
+            "# none\nservice uart # one\n    state 4K\n{RESTART}\n{HANG}\n\nservice b\n    hang 2s\n{RESTART}\n"
+        );
+        assert_eq!(with_short_times(text, &Server::find("uart").unwrap()), expected);
     }
 
     #[test]
     fn the_manifest_is_still_one() {
         let path = Workspace::locate().unwrap().root().join(manifest::PATH);
-        let text = with_short_times(&fs::read_to_string(path).unwrap());
+        let text = with_short_times(&fs::read_to_string(path).unwrap(), &Server::find("block").unwrap());
         manifest::check(Path::new(manifest::PATH), text.as_bytes(), |_| true).unwrap();
     }
 }

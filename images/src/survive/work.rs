@@ -13,6 +13,8 @@ pub struct Work {
     pub before: Vec<String>,
     /// What is typed while the server is struck.
     pub line: String,
+    /// What makes the line possible again where it has failed before its end.
+    pub again: Option<String>,
     /// What the line has to print where the host knows it; else it is what it prints undisturbed.
     pub expected: Option<String>,
 }
@@ -28,8 +30,7 @@ impl Work {
     pub fn of(server: &Server, workload: Workload, sum: &str) -> Result<Work> {
         let directory = server.directory.path();
         let file = format!("{directory}/{CONTENT_NAME}");
-        let mut before = Vec::new();
-        let mut expected = None;
+        let (mut before, mut again, mut expected) = (Vec::new(), None, None);
         let line = match workload {
             Workload::CachedReads if server.directory == Directory::Programs => {
                 "sha256sum /bin/true /bin/cat; sha256sum /bin/ls".to_string()
@@ -45,6 +46,7 @@ impl Work {
             Workload::UncachedReads => {
                 let device = server.directory.device().context("what is read has no device")?;
                 expected = Some(format!("{sum}  {file}\nstatus 0\n"));
+                again = Some(format!("mount {device} {directory}"));
                 format!("umount {directory} && mount {device} {directory} && sha256sum {file}; {STATUS}")
             }
             Workload::Writes => {
@@ -70,13 +72,13 @@ impl Work {
                 }
             },
             Workload::Typing => {
-                expected = Some("what was typed, key by key\nstatus 0\n".to_string());
-                format!("echo what was typed, key by key; {STATUS}")
+                expected = Some("what was typed\nstatus 0\n".to_string());
+                format!("echo what was typed; {STATUS}")
             }
             Workload::Services => format!("service list | cut -d ' ' -f 1; service info null | head -n 1; {STATUS}"),
             Workload::Calls => calls(server.name).with_context(|| format!("{} has no calls", server.name))?,
         };
-        Ok(Work { before, line, expected })
+        Ok(Work { before, line, again, expected })
     }
 }
 
