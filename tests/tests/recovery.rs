@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use images::Machine;
+use images::{Disk, Machine};
 use tempfile::TempDir;
-use tests::{Shell, archive_with_services, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_services, machine_with_archive};
 
 /// One that kills others.
 const SERVICES: &str = "
@@ -113,4 +113,53 @@ fn what_posix_promises_holds_while_servers_die() -> Result<()> {
     shell.run("wait")?;
     shell.check("files /tmp locks", 0, &["0 failed\n"])?;
     Ok(())
+}
+
+/// Programs work on a mounted disk while its file system dies; afterwards the host's tools find nothing.
+fn survive_on_disk(cpus: u32) -> Result<()> {
+    let image = DiskImage::ext(64, Layout::Whole, &["-t", "ext4"], None)?;
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine.smp(cpus).disk(Disk::new(image.file())))?;
+    shell.check("storage mount /dev/vda /mnt", 0, &[])?;
+    shell.check("busy /mnt/w prepare", 0, &[])?;
+    let workers = ["one", "two", "three"].map(|name| format!("busy /mnt/w work {name} & ")).concat();
+    let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} ext4-0");
+    let text = shell.run(&format!("{workers} {storm}; busy /mnt/w stop; wait"))?;
+    ensure!(!text.contains("FAIL"), "{text}\n{}", shell.run("dmesg")?);
+    let rounds: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_suffix(" rounds")?.rsplit_once(' ')?.1.parse().ok()).collect();
+    ensure!(rounds.len() == 3 && rounds.iter().all(|rounds| *rounds > 1), "{text}\n{}", shell.run("dmesg")?);
+    let info = shell.check("service info ext4-0", 0, &["faults       0"])?;
+    ensure!(info.contains(&format!("incarnation  {}\n", KILLS + 1)), "{info}");
+    let count: u64 = rounds.iter().sum();
+    shell.check("busy /mnt/w clean", 0, &[&format!("counted {count}\n")])?;
+    shell.check("storage umount /mnt", 0, &[])?;
+    drop(shell);
+    image.check()
+}
+
+#[test]
+fn programs_do_not_notice_that_the_file_system_of_a_disk_dies() -> Result<()> {
+    survive_on_disk(1)
+}
+
+#[test]
+fn nor_that_it_does_on_two_processors() -> Result<()> {
+    survive_on_disk(2)
+}
+
+#[test]
+fn what_posix_promises_holds_on_a_disk_while_its_file_system_dies() -> Result<()> {
+    let image = DiskImage::ext(64, Layout::Whole, &["-t", "ext4"], None)?;
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine.disk(Disk::new(image.file())))?;
+    shell.check("storage mount /dev/vda /mnt", 0, &[])?;
+    let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} ext4-0");
+    shell.check(&format!("{storm} &"), 0, &["[1] "])?;
+    let text = shell.run(&format!("files /mnt {CASES}"))?;
+    ensure!(text.contains("0 failed\n") && text.matches("ok ").count() >= 20, "{text}\n{}", shell.run("dmesg")?);
+    shell.run("wait")?;
+    shell.check("storage umount /mnt", 0, &[])?;
+    drop(shell);
+    image.check()
 }

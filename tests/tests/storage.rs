@@ -267,6 +267,8 @@ fn through_deaths(bus: Bus, victim: &str) {
         text += &shell.run("wait").unwrap();
         assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{victim}: {text}\n{}", shell.run("dmesg").unwrap());
     }
+    let info = shell.run(&format!("service info {victim}")).unwrap();
+    assert!(info.contains(&format!("incarnation  {}\n", 2 * DEATHS + 1)), "{info}");
     shell.check("storage umount /mnt", 0, &[]).unwrap();
     drop(shell);
     image.check().unwrap();

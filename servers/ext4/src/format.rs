@@ -359,7 +359,8 @@ impl Format {
     pub fn node(&mut self, inode: u64) -> Result<&mut Node, FileError> {
         if !self.nodes.contains_key(&inode) {
             let info = self.inode(inode)?;
-            self.nodes.insert(inode, Node { size: info.size, recorded: info.size, settled: info.size, ..Node::default() });
+            self.nodes
+                .insert(inode, Node { size: info.size, recorded: info.size, settled: info.size, ..Node::default() });
         }
         self.nodes.get_mut(&inode).ok_or(FileError::NotFound)
     }

@@ -18,6 +18,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use libsys::state::Retained;
 use libsys::{Account, Memory};
 use rsext4::dir::FileName;
 use rsext4::{
@@ -25,7 +26,6 @@ use rsext4::{
     InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
 use volume::disk::SECTOR_BYTES;
-use libsys::state::Retained;
 use volume::page_cache::PAGE;
 use volume::requests::Owner;
 use volume::{DataError, Entry, FileError, Kept, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
@@ -607,7 +607,8 @@ impl Volume {
     /// Forgets what is known about files without pages.
     fn forget_some(&mut self) {
         let idle: Vec<u64> = {
-            let nodes = self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.is_needed());
+            let nodes =
+                self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.is_needed());
             nodes.map(|(inode, _)| *inode).filter(|inode| !self.cache.is_busy(*inode)).collect()
         };
         for inode in idle {

@@ -30,8 +30,8 @@ pub mod served;
 pub mod testing;
 
 pub use disk::{Disk, DiskError, Geometry};
-pub use kept::Kept;
 pub use file::{Entry, FileError, Kind, Statistics, Status};
+pub use kept::Kept;
 pub use overlay::{Overlay, OverlayError};
 pub use page_cache::{Backing, DataError, PageCache, Run};
 pub use requests::{Requests, SharedRequests};

@@ -207,8 +207,18 @@ impl RecordLog {
     /// A new log in this memory, whatever is in it.
     pub fn create(memory: WritableMapping, frame_bytes: usize) -> Result<RecordLog, LogError> {
         let (ring, frames) = RecordLog::division(memory.bytes(), frame_bytes)?;
-        let mut log =
-            RecordLog { memory, ring, frame_bytes, frames, tail: 0, head: 0, tail_sequence: 1, next: 1, moves: 0, position_moves: 0 };
+        let mut log = RecordLog {
+            memory,
+            ring,
+            frame_bytes,
+            frames,
+            tail: 0,
+            head: 0,
+            tail_sequence: 1,
+            next: 1,
+            moves: 0,
+            position_moves: 0,
+        };
         // The old header goes first, and the new one comes last.
         log.memory.word_u64(0).store(0, Ordering::Release);
         log.memory.zero(8, log.frame_at(0) - 8);
