@@ -14,7 +14,7 @@
 //! | [`terminal`] | `RawTerminal` | a person at the shell |
 //! | [`session`], [`qmp`] | `Session` | a program at the shell (tests) |
 //! | [`bench`], [`fuzz`] | `Measurements` | figures beside other systems'; random system calls |
-//! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
+//! | [`end`], [`crash`], [`capsules`], [`symbols`], [`symbol_table`] | `End` | what went wrong, with function names and lines |
 //! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
 //! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
 //!
@@ -25,6 +25,7 @@ pub mod accelerator;
 pub mod apt;
 pub mod archive;
 pub mod bench;
+pub mod capsules;
 pub mod command_line;
 pub mod compile;
 pub mod crash;
@@ -49,6 +50,7 @@ pub mod serial_log;
 pub mod session;
 pub mod signals;
 pub mod strip;
+pub mod symbol_table;
 pub mod symbols;
 pub mod terminal;
 pub mod toolchain;
