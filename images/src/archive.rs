@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `init` | the supervisor's ELF |
 //! | `manifest` | the services, as text |
+//! | `symbols` | the functions of services' programs, to name them in crashes |
 //! | `bin/NAME` | every other program's ELF |
 //! | `bin/NAME`, a hard link | another name of one of them |
 //!
@@ -40,6 +41,11 @@ impl BootArchive {
     /// Adds the text that says which services there are.
     pub fn manifest(&mut self, text: Vec<u8>) {
         self.files.insert((1, "manifest".to_string()), File { mode: 0o644, data: text });
+    }
+
+    /// Adds the functions of services' programs.
+    pub fn symbols(&mut self, file: Vec<u8>) {
+        self.files.insert((3, libsys::symbols::FILE.to_string()), File { mode: 0o644, data: file });
     }
 
     /// Adds a program's ELF file.

@@ -1,5 +1,6 @@
 //! The command line of the tool.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -78,6 +79,9 @@ pub struct Run {
     /// End the machine after so many seconds [default: 60 with --exec, else none]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    /// Where what is left of services that died is written [default: a folder of the run in target/crashes]
+    #[arg(long, value_name = "FOLDER")]
+    pub crashes: Option<PathBuf>,
 }
 
 /// Options that make the machine.

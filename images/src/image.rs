@@ -13,6 +13,7 @@ use crate::manifest;
 use crate::names::names;
 use crate::progress::Progress;
 use crate::strip::strip;
+use crate::symbol_table;
 use crate::symbols::Symbols;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Role, Workspace};
@@ -99,6 +100,7 @@ fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
     let path = workspace.root().join(manifest::PATH);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     manifest::check(Path::new(manifest::PATH), &text, |name| programs.contains_key(name))?;
+    archive.symbols(symbol_table::of_services(&text, &programs)?);
     archive.manifest(text);
     let path = workspace.target_build().join("boot.tar");
     archive.write(&path)?;

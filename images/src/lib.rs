@@ -16,7 +16,7 @@
 //! | [`bench`], [`fuzz`] | `Measurements` | figures beside other systems'; random system calls |
 //! | [`debugger`] | `Debugger` | a machine that is stopped, looked at and changed |
 //! | [`survive`], [`inject`] | `Row`, `Tally` | what becomes of everybody else when a server fails |
-//! | [`end`], [`crash`], [`symbols`] | `End` | what went wrong, with function names and lines |
+//! | [`end`], [`crash`], [`capsules`], [`symbols`], [`symbol_table`] | `End` | what went wrong, with function names and lines |
 //! | [`apt`], [`linker`], [`lock`], [`progress`] | | what building stands on |
 //! | [`percent`], [`serial_log`], [`signals`] | | what running stands on |
 //!
@@ -27,6 +27,7 @@ pub mod accelerator;
 pub mod apt;
 pub mod archive;
 pub mod bench;
+pub mod capsules;
 pub mod command_line;
 pub mod compile;
 pub mod crash;
@@ -54,6 +55,7 @@ pub mod session;
 pub mod signals;
 pub mod strip;
 pub mod survive;
+pub mod symbol_table;
 pub mod symbols;
 pub mod terminal;
 pub mod toolchain;

@@ -49,6 +49,7 @@ pub struct Machine {
     waits: bool,
     wait_for_gdb: bool,
     debugger: Vec<String>,
+    debug_console: Option<PathBuf>,
     timeout: Option<Duration>,
     qemu: Option<PathBuf>,
 }
@@ -78,6 +79,7 @@ impl Machine {
             waits: false,
             wait_for_gdb: false,
             debugger: Vec::new(),
+            debug_console: None,
             timeout: None,
             qemu: None,
         }
@@ -146,6 +148,12 @@ impl Machine {
     /// Lets this process stop and change it: see [`crate::Session::debugger`].
     pub fn debugged(mut self) -> Self {
         self.debugger.extend(Debugger::ARGUMENTS.map(str::to_string));
+        self
+    }
+
+    /// Adds a debug console whose output goes to a file: [crash capsules](crate::capsules).
+    pub fn debug_console(mut self, file: &Path) -> Self {
+        self.debug_console = Some(file.to_path_buf());
         self
     }
 
@@ -220,6 +228,12 @@ impl Machine {
         list.add(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)]);
         list.add(["-display", "none", "-vga", "none"]);
         list.add(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        if let Some(file) = &self.debug_console {
+            // QEMU's way to write a comma.
+            let file = file.to_string_lossy().replace(',', ",,");
+            list.add(["-chardev", &format!("file,id=console,path={file}")]);
+            list.add(["-device", "isa-debugcon,iobase=0xe9,chardev=console"]);
+        }
         match serial {
             SerialEnd::Person => {
                 list.add(["-chardev", "stdio,id=serial,mux=on,signal=off"]);
@@ -329,6 +343,12 @@ mod tests {
     fn only_a_person_gets_the_monitor() {
         assert!(line(&machine(), SerialEnd::Person).contains("-mon "));
         assert!(!line(&machine(), SerialEnd::Program).contains("-mon "));
+    }
+
+    #[test]
+    fn a_debug_console_writes_to_a_file() {
+        let line = line(&machine().debug_console(Path::new("/a,b")), SerialEnd::Program);
+        assert!(line.contains("-chardev file,id=console,path=/a,,b -device isa-debugcon,iobase=0xe9,chardev=console"));
     }
 
     #[test]

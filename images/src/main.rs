@@ -11,6 +11,7 @@ use clap::Parser;
 
 use cli::{Bench, Cli, Command, Fuzz, Inject, MachineOptions, Run, Subject, Survive};
 use images::bench::{measure, storage};
+use images::capsules::CrashFolder;
 use images::exec::Interruption;
 use images::fuzz::Fuzzing;
 use images::image::build_with;
@@ -76,9 +77,20 @@ fn run(options: &Run) -> Result<u8> {
     if options.gdb {
         eprintln!("skink: waiting for: gdb {} -ex 'target remote {GDB_ADDRESS}'", image.kernel.display());
     }
-    if let Some(commands) = &options.exec {
-        return exec(&machine, commands);
+    let crashes = CrashFolder::new(&workspace, options.crashes.as_deref())?;
+    machine = crashes.of(machine);
+    let status = match &options.exec {
+        Some(commands) => exec(&machine, commands),
+        None => on_terminal(&machine),
+    };
+    let files = crashes.collect(&image)?;
+    if !files.is_empty() {
+        eprintln!("skink: services died, {} times: see {}", files.len(), crashes.path().display());
     }
+    status
+}
+
+fn on_terminal(machine: &Machine) -> Result<u8> {
     eprintln!("skink: booting; Ctrl-A X ends QEMU");
     let end = machine.run_on_terminal()?;
     if !end.is_orderly() {

@@ -18,6 +18,14 @@ pub fn services(path: &Path, text: &[u8]) -> Result<Vec<String>> {
     Ok(read(path, text)?.services.into_iter().map(|service| service.name).collect())
 }
 
+/// The programs of the services in a manifest.
+///
+/// # Errors
+/// As [`check`].
+pub fn binaries(path: &Path, text: &[u8]) -> Result<Vec<String>> {
+    Ok(read(path, text)?.services.into_iter().map(|service| service.binary).collect())
+}
+
 /// Checks a manifest: its text, and that all programs that it names are there.
 ///
 /// # Errors

@@ -87,7 +87,7 @@ impl fmt::Display for Place {
 }
 
 /// A function's name without the `::h0123456789abcdef` that older mangling adds.
-fn without_hash(name: &str) -> String {
+pub(crate) fn without_hash(name: &str) -> String {
     let hash = name
         .rsplit_once("::h")
         .filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()));

@@ -1,5 +1,6 @@
 //! From the kernel's gifts to a running supervisor, and the one line that says why there is none.
 
+use crate::capsules::Capsules;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::{Grant, Granted, Kind, MOST_WITH_INSTANCES, Manifest, Service as Entry};
@@ -82,6 +83,7 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     {
         let mut supervisor =
             Supervisor::new(machine, manifest.clone(), archive, bytes, found.table, found.journal, found.rings);
+        supervisor.capsules = found.capsules;
         begin(&manifest, &mut supervisor);
         supervisor.recover(found.records);
         supervisor.settle();
@@ -94,10 +96,12 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     memory.into_handle();
     let mut table = Table::new(mapping);
     let journal = Journal::create(&machine.account).map_err(|error| wrong("init's log", error))?;
-    let own = Record::Own { log: journal.ring().handle().0, next_ring: rings::FIRST };
+    let capsules = Capsules::create(&machine.account);
+    let own = Record::Own { log: journal.ring().handle().0, next_ring: rings::FIRST, capsules: capsules.handle() };
     let slot = table.add(&own.encode()).map_err(|error| BootError(format!("init's table: {error:?}")))?;
     let rings = Rings::new(slot, rings::FIRST);
     let mut supervisor = Supervisor::new(machine, manifest.clone(), archive, bytes, table, journal, rings);
+    supervisor.capsules = capsules;
     begin(&manifest, &mut supervisor);
     for (index, entry) in manifest.services.iter().enumerate() {
         if supervisor.services[index].record.phase == Phase::GivenUp {

@@ -1,17 +1,30 @@
-//! The line that tells of a service's death: what struck it, and where.
+//! What is kept of a service's death: a line in the log, and a capsule with everything that the corpse and the kernel say.
 
 use crate::record::Phase;
 use crate::supervisor::Supervisor;
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
-use libsys::Process;
+use libsys::abi::inspect::CallRecord;
+use libsys::abi::process::Registers;
 use libsys::abi::{ExitReason, ExitRecord};
-use libsys::log::Level;
+use libsys::crash::{Crash, HeldCall, LogLine};
+use libsys::log::{Level, LogReader};
+use libsys::{Process, inspect};
 use libsys::panic::message_of;
 
 /// Most return addresses.
 const DEPTH: usize = 16;
+
+/// Most lines of the log in a capsule.
+const LINES: usize = 16;
+
+/// Most waiting calls in a capsule.
+const CALLS: usize = 8;
+
+/// Stands in a panic's message before the backtrace.
+const TRACE: &str = "\nbacktrace:";
 
 /// Programs are linked below this.
 const CODE_END: u64 = 1 << 31;
@@ -20,11 +33,16 @@ impl Supervisor {
     /// Logs how a service ended.
     pub(crate) fn report_crash(&mut self, index: usize, record: &ExitRecord) {
         let reason = ExitReason::from_number(record.reason);
-        let name = &self.manifest.services[index].name;
         let is_wanted = matches!(self.services[index].record.phase, Phase::Stopping { .. });
+        let is_orderly = reason == ExitReason::Exit && record.code == 0;
+        if reason.is_fault() || !is_wanted && !is_orderly {
+            let capsule = self.capsule(index, record);
+            self.capsules.add(capsule);
+        }
+        let name = &self.manifest.services[index].name;
         if !reason.is_fault() {
             let level =
-                if is_wanted || reason == ExitReason::Exit && record.code == 0 { Level::Info } else { Level::Warning };
+                if is_wanted || is_orderly { Level::Info } else { Level::Warning };
             let text = format!("{name}: {} (code {:#x})", reason.text(), record.code);
             return self.journal.write(level, &text);
         }
@@ -33,6 +51,69 @@ impl Supervisor {
         let text = report(name, record, message.as_deref(), |address| word(&objects.process, address));
         self.journal.write(Level::Error, &text);
     }
+}
+
+impl Supervisor {
+    /// All that is known of a service's death.
+    fn capsule(&mut self, index: usize, record: &ExitRecord) -> Crash {
+        let (entry, service) = (&self.manifest.services[index], &self.services[index]);
+        let mut crash = Crash {
+            service: entry.name.clone(),
+            binary: if service.record.upgrade.is_none() { entry.binary.clone() } else { String::new() },
+            process: record.process,
+            incarnation: record.incarnation,
+            reason: record.reason,
+            code: record.code,
+            address: record.address,
+            time: record.time,
+            thread: record.thread,
+            registers: registers(&record.registers),
+            current: (record.call != 0).then(|| HeldCall::of(record.client, record.call)),
+            ..Crash::default()
+        };
+        if let Some(before) = self.capsules.last_of(&crash.service) {
+            let number = before.number;
+            self.note_answer(number);
+        }
+        let Some(objects) = &self.services[index].objects else { return crash };
+        if ExitReason::from_number(record.reason) == ExitReason::Panic {
+            let message = message_of(&objects.process, record.code);
+            let (said, trace) = message.as_deref().map_or((None, ""), |message| match message.split_once(TRACE) {
+                Some((said, trace)) => (Some(said), trace),
+                None => (Some(message), ""),
+            });
+            crash.message = said.map(String::from);
+            crash.stack = trace.split_whitespace().filter_map(address).take(DEPTH).collect();
+        } else if record.registers.rip != 0 {
+            let callers = callers(record.registers.rbp, |address| word(&objects.process, address));
+            crash.stack = core::iter::once(record.registers.rip).chain(callers).collect();
+        }
+        let calls = inspect::calls(&self.machine.inspect).filter_map(Result::ok);
+        let waiting = calls.filter(|call| call.server == record.process).take(CALLS);
+        let held = |call: CallRecord| HeldCall { age: call.age, faults: call.faults, ..HeldCall::of(call.client, call.header) };
+        crash.calls = waiting.map(held).collect();
+        let reader = objects.log.map().ok().and_then(LogReader::open);
+        let mut lines: VecDeque<LogLine> = VecDeque::new();
+        for entry in reader.into_iter().flatten() {
+            if lines.len() == LINES {
+                lines.pop_front();
+            }
+            lines.push_back(LogLine { time: entry.time, level: entry.level as u8, text: entry.text });
+        }
+        crash.log = lines.into();
+        crash
+    }
+}
+
+/// In the order of [`libsys::crash::REGISTERS`].
+fn registers(all: &Registers) -> [u64; 18] {
+    let Registers { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags } = *all;
+    [rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags]
+}
+
+/// An address of a backtrace.
+fn address(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 
 fn word(process: &Process, address: u64) -> Option<u64> {
@@ -44,7 +125,7 @@ fn word(process: &Process, address: u64) -> Option<u64> {
 fn report(name: &str, record: &ExitRecord, message: Option<&str>, word: impl Fn(u64) -> Option<u64>) -> String {
     let reason = ExitReason::from_number(record.reason);
     // A panic's message brings the place, and the backtrace that matters.
-    let (said, trace) = message.map_or((None, None), |message| match message.split_once("\nbacktrace:") {
+    let (said, trace) = message.map_or((None, None), |message| match message.split_once(TRACE) {
         Some((said, trace)) => (Some(said), Some(trace)),
         None => (Some(message), None),
     });

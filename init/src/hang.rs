@@ -25,6 +25,7 @@ impl Supervisor {
             return;
         }
         self.next_sweep = now + SWEEP;
+        self.tell_host();
         let calls: Result<Vec<CallRecord>, _> = inspect::calls(&self.machine.inspect).collect();
         let Ok(calls) = calls else { return };
         let limit = |process: u64| {

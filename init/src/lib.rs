@@ -4,7 +4,7 @@
 //! |---|---|
 //! | what there is to be | [`manifest`], [`policy`]: whether and when what died starts again |
 //! | what there is | [`machine`] (what the kernel gave), [`programs`], [`service`], [`journal`] (init's log) |
-//! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`], [`hang`], [`shutdown`] |
+//! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`] and its [`capsules`], [`hang`], [`shutdown`] |
 //! | what others ask for | [`registry`], [`instances`] of templates, [`watch`], [`rings`] |
 //! | what the next init finds | [`record`], [`table`], [`recover`] |
 //!
@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod boot;
+mod capsules;
 mod crash;
 mod hang;
 mod instances;
@@ -32,3 +33,5 @@ mod start;
 pub mod supervisor;
 pub mod table;
 mod watch;
+
+pub use capsules::MARK;

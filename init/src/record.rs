@@ -14,6 +14,8 @@ pub enum Record {
         log: u64,
         /// Place that the next log ring gets.
         next_ring: u32,
+        /// The Memory of the crash capsules: a kept handle; 0: there are none.
+        capsules: u64,
     },
     /// A service.
     Service(ServiceRecord),
@@ -68,8 +70,23 @@ pub struct ServiceRecord {
     pub incarnation: u64,
     /// Place of its log ring among all.
     pub ring: Option<u32>,
+    /// What it runs in place of its program of the boot archive.
+    pub upgrade: Option<UpgradeRecord>,
     /// Further names, with the handles of channels if they are not its own.
     pub names: Vec<(String, Option<u64>)>,
+}
+
+/// A program that a service was upgraded to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeRecord {
+    /// The Memory with its ELF file: a kept handle.
+    pub file: u64,
+    /// Bytes of that.
+    pub bytes: u64,
+    /// What it takes the place of, until it is approved.
+    pub before: Option<(u64, u64)>,
+    /// Until when it has to prove itself; 0: it did.
+    pub trial: u64,
 }
 
 /// The handles to a service's objects.
@@ -211,7 +228,7 @@ impl Record {
     /// The kept handles in it, in init's own table.
     pub fn handles(&self) -> Vec<u64> {
         match self {
-            Record::Own { log, .. } => alloc::vec![*log],
+            Record::Own { log, capsules, .. } => alloc::vec![*log, *capsules],
             Record::Service(service) => {
                 let mut handles: Vec<u64> = service.names.iter().filter_map(|(_, channel)| *channel).collect();
                 if let Some(objects) = &service.objects {
@@ -268,6 +285,12 @@ mod tests {
             started: u64::MAX,
             incarnation: u64::MAX,
             ring: Some(u32::MAX),
+            upgrade: Some(UpgradeRecord {
+                file: handle,
+                bytes: u64::MAX,
+                before: Some((handle, u64::MAX)),
+                trial: u64::MAX,
+            }),
             names: vec![("sixteen-letters-".to_string(), Some(handle)); crate::registry::MOST_NAMES],
         });
         let bytes = record.encode();

@@ -2,6 +2,7 @@
 //! services notice nothing.
 
 use crate::boot::TABLE_BYTES;
+use crate::capsules::Capsules;
 use crate::journal::Journal;
 use crate::machine::{FIRST_OWN_SLOT, Machine};
 use crate::record::{Record, ServiceRecord};
@@ -21,6 +22,7 @@ pub(crate) struct Found {
     pub(crate) table: Table<WritableMapping>,
     pub(crate) journal: Journal,
     pub(crate) rings: Rings,
+    pub(crate) capsules: Capsules,
     pub(crate) records: Vec<(SlotNumber, Record)>,
 }
 
@@ -42,19 +44,20 @@ pub(crate) fn find(machine: &Machine) -> Option<Found> {
     let decoded = records.into_iter().filter_map(|(slot, bytes)| Some((slot, Record::decode(&bytes)?)));
     let records: Vec<(SlotNumber, Record)> = decoded.collect();
     let own = records.iter().find_map(|(slot, record)| match record {
-        Record::Own { log, next_ring } => Some((*slot, *log, *next_ring)),
+        Record::Own { log, next_ring, capsules } => Some((*slot, *log, *next_ring, *capsules)),
         _ => None,
     });
-    let (slot, log, next_ring) = own?;
+    let (slot, log, next_ring, capsules) = own?;
     let journal = Journal::recover(log).ok()?;
     let rings = Rings::new(slot, next_ring);
+    let capsules = Capsules::recover(capsules);
 
     // What was made and never noted is of no use to anybody.
     let noted: Vec<u64> = records.iter().flat_map(|(_, record)| record.handles()).collect();
     for record in kept.iter().filter(|record| record.handle != handle && !noted.contains(&record.handle)) {
         let _ = sys::handle_close(Handle(record.handle));
     }
-    Some(Found { table, journal, rings, records })
+    Some(Found { table, journal, rings, capsules, records })
 }
 
 /// init's kept handles, besides those that the kernel gave it.

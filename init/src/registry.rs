@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::abi::ExitReason;
+use libsys::crash::{Crash, CrashSummary};
 use libsys::env::names;
 use libsys::inspect;
 use libsys::log::Level;
@@ -34,6 +35,9 @@ const SERVICES_AT_ONCE: usize = 40;
 /// Names of programs in one answer: each is at most 101 bytes, as archives have them.
 const PROGRAMS_AT_ONCE: usize = 36;
 
+/// Crashes in one answer: each is at most 70 bytes.
+const CRASHES_AT_ONCE: usize = 50;
+
 /// Members of a class in one answer: each is at most 40 bytes.
 const MEMBERS_AT_ONCE: usize = 80;
 
@@ -44,6 +48,7 @@ impl Registry for Supervisor {
     fn ready(&mut self, cx: &Context) -> Result<(), RegistryError> {
         let index = self.service_of(cx)?;
         if self.services[index].record.phase == Phase::Starting {
+            self.note_ready(index);
             self.set_phase(index, Phase::Ready);
             self.settle();
         }
@@ -166,6 +171,15 @@ impl Registry for Supervisor {
             let _ = objects.process.kill(ExitReason::Hung, COMPLAINED);
         }
         self.commit(index);
+    }
+
+    fn crashes(&mut self, first: u64) -> Vec<CrashSummary> {
+        self.capsules.list(first).take(CRASHES_AT_ONCE).collect()
+    }
+
+    fn crash(&mut self, number: u64) -> Result<Crash, RegistryError> {
+        self.note_answer(number);
+        self.capsules.get(number).ok_or(RegistryError::NoSuchName)
     }
 
     fn program(&mut self, name: &str) -> Result<(Memory, u64), RegistryError> {

@@ -119,7 +119,8 @@ impl Supervisor {
 
     fn set_next_ring(&mut self, next: u32) {
         self.rings.next = next;
-        let own = Record::Own { log: self.journal.ring().handle().0, next_ring: next };
+        let capsules = self.capsules.handle();
+        let own = Record::Own { log: self.journal.ring().handle().0, next_ring: next, capsules };
         let written = self.table.set(self.rings.slot, &own.encode()).map(|()| self.rings.slot);
         self.written(written);
     }

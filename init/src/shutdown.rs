@@ -57,6 +57,7 @@ impl Supervisor {
             }
         }
         if is_over {
+            while self.tell_host() {}
             let action = if restart { Power::Restart } else { Power::Off };
             let status = if status == 0 { ORDERLY } else { status.into() };
             let error = self.machine.resource(ResourceKind::Power).power(action, status);

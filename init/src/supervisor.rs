@@ -4,6 +4,7 @@
 //! time has passed. [`Supervisor::settle`] then looks, and acts until there is nothing left to do; so news that comes twice, or
 //! that was lost with an incarnation of init, does no harm.
 
+use crate::capsules::Capsules;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::Manifest;
@@ -39,6 +40,7 @@ pub struct Supervisor {
     pub(crate) watches: Watches,
     pub(crate) rings: Rings,
     pub(crate) journal: Journal,
+    pub(crate) capsules: Capsules,
     /// The machine is to go down: it restarts, or ends with a status.
     pub(crate) going_down: Option<(bool, u8)>,
     /// When calls are looked at next.
@@ -77,6 +79,7 @@ impl Supervisor {
             programs: Programs::default(),
             watches: Watches::default(),
             journal,
+            capsules: Capsules::default(),
             going_down: None,
             next_sweep: 0,
             minted: 0,

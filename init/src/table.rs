@@ -13,17 +13,20 @@
 use alloc::vec::Vec;
 use libsys::WritableMapping;
 
-/// Bytes of a copy.
+/// Bytes of a copy in init's own table.
 pub const COPY_BYTES: usize = 1024;
-/// Bytes of a slot: two copies.
+/// Bytes of a slot of that: two copies.
 pub const SLOT_BYTES: usize = 2 * COPY_BYTES;
-/// Longest record.
+/// Longest record of that.
 pub const RECORD_BYTES: usize = COPY_BYTES - HEADER_BYTES;
 
-const HEADER_BYTES: usize = 24;
+/// Bytes of a copy before the record.
+pub const HEADER_BYTES: usize = 24;
 
 /// Memory that outlives the process.
 pub trait Storage {
+    /// Bytes of a copy in it.
+    const COPY_BYTES: usize = COPY_BYTES;
     /// Its size.
     fn bytes(&self) -> usize;
     /// Copies bytes out.
@@ -49,7 +52,7 @@ impl Storage for WritableMapping {
 /// Why a record was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableError {
-    /// It is longer than [`RECORD_BYTES`].
+    /// It is longer than a copy.
     TooLong,
     /// There is no free slot.
     Full,
@@ -75,9 +78,15 @@ pub struct Table<S> {
 }
 
 impl<S: Storage> Table<S> {
+    const RECORD_BYTES: usize = S::COPY_BYTES - HEADER_BYTES;
+
+    fn offset(number: SlotNumber, copy: usize) -> usize {
+        (2 * number + copy) * S::COPY_BYTES
+    }
+
     /// The table in zeroed storage, or in what another incarnation left. Returned besides: all records.
     pub fn open(storage: S) -> (Table<S>, Vec<(SlotNumber, Vec<u8>)>) {
-        let count = storage.bytes() / SLOT_BYTES;
+        let count = storage.bytes() / (2 * S::COPY_BYTES);
         let mut table = Table { storage, slots: Vec::with_capacity(count) };
         let mut records = Vec::new();
         for number in 0..count {
@@ -94,7 +103,7 @@ impl<S: Storage> Table<S> {
 
     /// A table in zeroed storage: nothing of it is read.
     pub fn new(storage: S) -> Table<S> {
-        let slots = alloc::vec![Slot::default(); storage.bytes() / SLOT_BYTES];
+        let slots = alloc::vec![Slot::default(); storage.bytes() / (2 * S::COPY_BYTES)];
         Table { storage, slots }
     }
 
@@ -107,7 +116,7 @@ impl<S: Storage> Table<S> {
 
     /// Writes a record in place of the slot's. Error: `TooLong`; the slot's record then stays.
     pub fn set(&mut self, number: SlotNumber, record: &[u8]) -> Result<(), TableError> {
-        if record.len() > RECORD_BYTES {
+        if record.len() > Self::RECORD_BYTES {
             return Err(TableError::TooLong);
         }
         let Slot { sequence, copy, .. } = self.slots[number];
@@ -117,9 +126,19 @@ impl<S: Storage> Table<S> {
         bytes.extend_from_slice(&(record.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&checksum(sequence, record).to_le_bytes());
         bytes.extend_from_slice(record);
-        self.storage.write(number * SLOT_BYTES + copy * COPY_BYTES, &bytes);
+        self.storage.write(Self::offset(number, copy), &bytes);
         self.slots[number] = Slot { sequence, copy, is_used: !record.is_empty() };
         Ok(())
+    }
+
+    /// A slot's record; nothing where it is free.
+    pub fn get(&self, number: SlotNumber) -> Vec<u8> {
+        self.slots.get(number).map_or(Vec::new(), |slot| self.read(number, slot.copy).1)
+    }
+
+    /// How many slots are free.
+    pub fn free(&self) -> usize {
+        self.slots.iter().filter(|slot| !slot.is_used).count()
     }
 
     /// Frees a slot.
@@ -130,12 +149,12 @@ impl<S: Storage> Table<S> {
 
     /// A copy's sequence and record; 0 and nothing where it is not valid.
     fn read(&self, number: SlotNumber, copy: usize) -> (u64, Vec<u8>) {
-        let offset = number * SLOT_BYTES + copy * COPY_BYTES;
+        let offset = Self::offset(number, copy);
         let mut header = [0; HEADER_BYTES];
         self.storage.read(offset, &mut header);
         let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|n| header[at + n]));
         let (sequence, length, sum) = (word(0), word(8), word(16));
-        if sequence == 0 || length > RECORD_BYTES as u64 {
+        if sequence == 0 || length > Self::RECORD_BYTES as u64 {
             return (0, Vec::new());
         }
         let mut record = alloc::vec![0; length as usize];

@@ -6,7 +6,7 @@
 //! | kernel entry | [`sys`], [`message`]: registers and message pages of the ABI |
 //! | objects | one file a kernel object: [`account`], [`process`], [`thread_object`], [`memory`], [`channel`], [`session`], [`kept_call`], [`interrupt`], [`ports`], [`dma`], [`resource`] |
 //! | a process's inside | [`start`], [`env`], [`heap`], [`panic`], [`thread`], [`sync`], [`time`], [`log`], [`state`] |
-//! | between processes | [`ring`], [`mod@block`], [`program`], [`inspect`], [`archive`] |
+//! | between processes | [`ring`], [`mod@block`], [`program`], [`inspect`], [`archive`], [`symbols`], [`crash`] |
 //! | files | [`fs`], [`path`], [`io`], [`pipe`] |
 //! | typed channels | [`protocol`]: one file a protocol, and how to write one; [`client`], [`service`] and [`driver`]: the two sides; [`wire`]: what travels |
 //!
@@ -35,6 +35,7 @@ pub mod sys;
 
 pub mod archive;
 pub mod boot;
+pub mod crash;
 pub mod env;
 pub mod fs;
 pub mod heap;
@@ -45,6 +46,7 @@ pub mod path;
 pub mod pipe;
 pub mod start;
 pub mod state;
+pub mod symbols;
 pub mod sync;
 pub mod thread;
 pub mod time;

@@ -65,6 +65,14 @@ fn own_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
     RING.get_or_init(open).as_ref()
 }
 
+/// Notes behind the process's ring that it answered its first request: [`LogReader::answered`].
+pub(crate) fn note_answer() {
+    #[cfg(target_os = "none")]
+    if let Some(writer) = own_ring() {
+        writer.lock().note_answer(crate::time::now());
+    }
+}
+
 /// Writes lines for a panic: it waits for no lock, and allocates nothing. Where another thread is writing, they are lost.
 #[cfg(target_os = "none")]
 pub(crate) fn write_last(level: Level, lines: &str) {

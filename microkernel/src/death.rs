@@ -32,6 +32,7 @@ pub fn kill(
     }
     let now = clock::now();
     let current = culprit.and_then(|thread| thread.current.get(kernel));
+    let shown = culprit.or_else(|| process.threads.iter(kernel).next());
     process.exit.set(Some(ExitRecord {
         reason: reason as u32,
         code,
@@ -40,7 +41,7 @@ pub fn kill(
         time: now,
         call: current.map_or(0, |client| client.request.get().0),
         client: current.map_or(0, |client| client.process.number()),
-        registers: culprit.map(|thread| thread.context.frame.registers()).unwrap_or_default(),
+        registers: shown.map(|thread| thread.context.frame.registers()).unwrap_or_default(),
         ..ExitRecord::default()
     }));
     process.state.set(State::Draining);

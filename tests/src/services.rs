@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use images::{Image, Machine};
+use images::{Image, Machine, symbol_table};
 use tempfile::TempDir;
 
 use super::image;
@@ -23,7 +23,9 @@ pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
 pub fn archive_with_manifest(change: impl FnOnce(String) -> String) -> Result<Vec<u8>> {
     let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
-    archive.manifest(change(manifest).into_bytes());
+    let manifest = change(manifest).into_bytes();
+    archive.symbols(symbol_table::of_services(&manifest, &image().programs)?);
+    archive.manifest(manifest);
     archive.bytes()
 }
 

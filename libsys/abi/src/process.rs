@@ -161,6 +161,6 @@ pub struct ExitRecord {
     pub call: u64,
     /// The client process of that call; 0 if none was.
     pub client: u64,
-    /// That thread's registers.
+    /// That thread's registers; if it was none, those of the process's first thread when it was last in the kernel.
     pub registers: Registers,
 }

@@ -44,6 +44,10 @@ pub const LOG_MAGIC: u64 = u64::from_le_bytes(*b"skinklog");
 /// Bytes of a [`LogRing`] before its data.
 pub const LOG_RING_HEADER: u64 = 32;
 
+/// Behind the data of a process's log ring, where the Memory has room: when the process first answered a request, in nanoseconds of the
+/// monotonic clock; 0: it or an earlier incarnation never did. Written by the process, as the ring is.
+pub const LOG_ANSWERED_BYTES: u64 = 8;
+
 /// Header of one log record; its text follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

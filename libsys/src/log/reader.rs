@@ -2,7 +2,7 @@
 
 use super::Level;
 use crate::Mapping;
-use abi::ring::{LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
+use abi::ring::{LOG_ANSWERED_BYTES, LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
 use alloc::string::String;
 use alloc::vec;
 use core::mem::offset_of;
@@ -50,6 +50,13 @@ impl LogReader {
             return None;
         }
         Some(LogReader { ring, capacity, next: 0 })
+    }
+
+    /// When the process first answered a request, if that is noted behind the ring.
+    pub fn answered(&self) -> Option<u64> {
+        let at = LOG_RING_HEADER + self.capacity;
+        let has_room = at + LOG_ANSWERED_BYTES <= self.ring.bytes() as u64;
+        Some(if has_room { self.word(at as usize, Ordering::Relaxed) } else { 0 }).filter(|time| *time != 0)
     }
 
     /// Bytes of the ring, ever written, that are behind this reader.

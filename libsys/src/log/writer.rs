@@ -2,7 +2,7 @@
 
 use super::Level;
 use crate::{WritableMapping, sys, time};
-use abi::ring::{LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
+use abi::ring::{LOG_ANSWERED_BYTES, LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
 use core::mem::offset_of;
 use core::sync::atomic::{Ordering, fence};
 
@@ -73,6 +73,14 @@ impl LogWriter {
         let at = self.place(self.head) + LOG_RECORD_HEADER as usize;
         self.ring.copy_in(at, &text.as_bytes()[..length]);
         self.publish(bytes);
+    }
+
+    /// Notes behind the ring, if there is room, when the process first answered a request.
+    pub fn note_answer(&self, time: u64) {
+        let at = LOG_RING_HEADER + self.capacity;
+        if at + LOG_ANSWERED_BYTES <= self.ring.bytes() as u64 {
+            self.ring.word_u64(at as usize).store(time, Ordering::Relaxed);
+        }
     }
 
     fn to_end(&self, position: u64) -> u64 {

@@ -3,6 +3,7 @@
 //! Every program that init starts has a session to it: [`crate::env::Env::registry`]. init calls nobody: news goes
 //! out as signals. A *service* is an entry of init's manifest; its state outlives its processes.
 
+use crate::crash::{Crash, CrashSummary};
 use crate::service::{Context, Reply};
 use crate::{Channel, Memory, Session};
 use alloc::string::String;
@@ -68,6 +69,19 @@ pub trait Registry {
     /// Rights: any session. *replay*: init counts clients, not complaints.
     #[replay]
     fn complain(&mut self, cx: &Context, session: Session, method: u32);
+
+    /// Crash capsules, from the one with the number `first` on, as many as a message holds; none at the end. There are a bounded number: the oldest go
+    /// first, those of kills before those of faults.
+    ///
+    /// Rights: any session. *replay*: it only reads.
+    #[replay]
+    fn crashes(&mut self, first: u64) -> Vec<CrashSummary>;
+
+    /// A crash capsule.
+    ///
+    /// Rights: any session. Error: `NoSuchName` (there is none with this number, or not any more). *replay*: it only reads.
+    #[replay]
+    fn crash(&mut self, number: u64) -> Result<Crash, RegistryError>;
 
     /// A program of the boot archive: its sealed ELF file, and how many bytes of the Memory it has.
     ///

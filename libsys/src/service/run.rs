@@ -37,6 +37,7 @@ impl<S: Serve> Service<S> {
     /// Runs the loop until the channel is closed. Errors: those of a receive that mean that the channel is not ours to serve.
     pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
         outbox::hold_back(self.server.records().is_some());
+        let mut has_answered = false;
         loop {
             let deadline = self.deadline();
             let served = channel.serve(deadline, |badge, header, words| {
@@ -45,7 +46,7 @@ impl<S: Serve> Service<S> {
                 let deadline = self.deadline();
                 let is_due = deadline.is_some_and(|deadline| deadline <= now());
                 match answer {
-                    Some((header, words)) if !is_due && !outbox::is_waiting() && self.is_settled() => {
+                    Some((header, words)) if has_answered && !is_due && !outbox::is_waiting() && self.is_settled() => {
                         ControlFlow::Continue((header, words, deadline))
                     }
                     answer => ControlFlow::Break(answer),
@@ -66,7 +67,12 @@ impl<S: Serve> Service<S> {
                 Err(Error::Closed) => return Ok(()),
                 Err(error) => return Err(error),
             };
+            let is_first = answer.is_some() && !has_answered;
             self.catch_up(answer);
+            if is_first {
+                has_answered = true;
+                crate::log::note_answer();
+            }
         }
     }
 

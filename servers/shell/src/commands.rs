@@ -7,6 +7,7 @@
 //! | `control` | `kill`, `nice`, `taskset`, `time` |
 //! | `job` | `jobs`, `fg`, `wait` |
 //! | `service` | `service` |
+//! | `crashes` | `crashes` |
 //! | `system` | `free`, `uptime`, `channels`, `interrupts` and what only `sys` shows |
 //! | `log` | `dmesg` |
 //! | `power` | `reboot`, `poweroff` |
@@ -19,6 +20,7 @@
 mod about;
 mod arguments;
 mod control;
+mod crashes;
 mod directory;
 mod flow;
 mod job;
@@ -108,6 +110,7 @@ pub static COMMANDS: &[&Command] = &[
     &system::CHANNELS,
     &words::CLEAR,
     &flow::CONTINUE,
+    &crashes::CRASHES,
     &log::DMESG,
     &flow::EXIT,
     &variables::EXPORT,

@@ -1,7 +1,7 @@
 //! The views as a file system.
 
 use crate::texts::Texts;
-use crate::views::{PER_PROCESS, System, VIEWS};
+use crate::views::{DIRECTORIES, System, VIEWS};
 use alloc::string::{String, ToString};
 use filesystem::{
     Clock, Destination, FileError, FileSystemStatistics, Found, NodeId, NodeKind, Result, Status, Volume,
@@ -13,20 +13,20 @@ use libsys::state::Records;
 /// The root directory. Behind it come the views, and behind those the directories of views of one process.
 const ROOT: NodeId = 0;
 
-/// The first directory with a file for each process.
-const DIRECTORIES: NodeId = 1 + VIEWS.len() as NodeId;
+/// The first directory with a file for each of something.
+const FIRST_DIRECTORY: NodeId = 1 + VIEWS.len() as NodeId;
 
-/// Where the number of a view starts in the number of a file that is about one process.
+/// Where the number of a directory starts in the number of a file in it.
 const VIEW_SHIFT: u32 = 48;
 
 /// What a node is.
 enum Node {
     Root,
     View(usize),
-    /// With a file for each process.
+    /// With a file for each of something.
     Directory(usize),
-    /// The view of a process.
-    Process(usize, u64),
+    /// The view of one thing, by its number.
+    Item(usize, u64),
 }
 
 /// The live system.
@@ -37,21 +37,21 @@ pub struct Tree {
 }
 
 fn node(number: NodeId) -> Result<Node> {
-    let (view, process) = (number >> VIEW_SHIFT, number & ((1 << VIEW_SHIFT) - 1));
+    let (view, item) = (number >> VIEW_SHIFT, number & ((1 << VIEW_SHIFT) - 1));
     match (view, number) {
         (0, ROOT) => Ok(Node::Root),
-        (0, 1..DIRECTORIES) => Ok(Node::View(number as usize - 1)),
+        (0, 1..FIRST_DIRECTORY) => Ok(Node::View(number as usize - 1)),
         (0, _) => {
-            let index = (number - DIRECTORIES) as usize;
-            if index < PER_PROCESS.len() { Ok(Node::Directory(index)) } else { Err(FileError::Corrupt) }
+            let index = (number - FIRST_DIRECTORY) as usize;
+            if index < DIRECTORIES.len() { Ok(Node::Directory(index)) } else { Err(FileError::Corrupt) }
         }
-        (view, _) if view as usize <= PER_PROCESS.len() => Ok(Node::Process(view as usize - 1, process)),
+        (view, _) if view as usize <= DIRECTORIES.len() => Ok(Node::Item(view as usize - 1, item)),
         _ => Err(FileError::Corrupt),
     }
 }
 
-fn of_process(view: usize, process: u64) -> Found {
-    Found { node: (view as u64 + 1) << VIEW_SHIFT | process, kind: NodeKind::File }
+fn item(view: usize, number: u64) -> Found {
+    Found { node: (view as u64 + 1) << VIEW_SHIFT | number, kind: NodeKind::File }
 }
 
 impl Tree {
@@ -60,10 +60,10 @@ impl Tree {
         let mut text = String::new();
         let made = match node(number)? {
             Node::View(view) => (VIEWS[view].1)(&self.system, &mut text),
-            Node::Process(view, process) => (PER_PROCESS[view].1)(&self.system, process, &mut text),
+            Node::Item(view, number) => (DIRECTORIES[view].2)(&self.system, number, &mut text),
             Node::Root | Node::Directory(_) => return Err(FileError::IsDirectory),
         };
-        // A process that is gone has nothing to show.
+        // What is gone has nothing to show.
         made.map(|()| text).map_err(|_| FileError::NotFound)
     }
 
@@ -71,13 +71,13 @@ impl Tree {
         match node(directory)? {
             Node::Root => {
                 let views = VIEWS.iter().zip(1..).map(|((name, _), node)| (name.to_string(), node, NodeKind::File));
-                let directories = PER_PROCESS.iter().zip(DIRECTORIES..);
-                let directories = directories.map(|((name, _), node)| (name.to_string(), node, NodeKind::Directory));
+                let directories = DIRECTORIES.iter().zip(FIRST_DIRECTORY..);
+                let directories = directories.map(|((name, ..), node)| (name.to_string(), node, NodeKind::Directory));
                 Ok(views.chain(directories).map(|(name, node, kind)| (name, Found { node, kind })).collect())
             }
             Node::Directory(view) => {
-                let processes = self.system.processes().map_err(|_| FileError::Device)?;
-                Ok(processes.into_iter().map(|number| (number.to_string(), of_process(view, number))).collect())
+                let items = (DIRECTORIES[view].1)(&self.system).map_err(|_| FileError::Device)?;
+                Ok(items.into_iter().map(|(number, name)| (name, item(view, number))).collect())
             }
             _ => Err(FileError::NotDirectory),
         }
@@ -106,7 +106,7 @@ impl Volume for Tree {
         let (kind, size) = match node(number)? {
             Node::Root | Node::Directory(_) => (NodeKind::Directory, 0),
             // How long the text will be is known when it is read.
-            Node::View(_) | Node::Process(..) => (NodeKind::File, 0),
+            Node::View(_) | Node::Item(..) => (NodeKind::File, 0),
         };
         let now = self.clock.now();
         Ok(Status {
@@ -134,7 +134,7 @@ impl Volume for Tree {
         cursor: u64,
         add: &mut dyn FnMut(&str, Found, u64) -> bool,
     ) -> Result<()> {
-        // The cursor is behind a node's number, and processes are in the order of theirs.
+        // The cursor is behind a node's number, and what is in a directory is in the order of theirs.
         let mut names = self.names(directory)?;
         names.sort_by_key(|(_, found)| found.node);
         for (name, found) in names.into_iter().filter(|(_, found)| found.node >= cursor) {
@@ -172,7 +172,7 @@ impl Volume for Tree {
         Ok(FileSystemStatistics {
             bytes: 0,
             free_bytes: 0,
-            files: DIRECTORIES,
+            files: FIRST_DIRECTORY,
             free_files: 0,
             block_bytes: 1,
             read_only: true,

@@ -11,9 +11,13 @@ use libsys::abi::memory::{MemoryKind, Protection};
 use libsys::abi::ports::MSI;
 use libsys::abi::process::ProcessState;
 use libsys::abi::{Handle, Header, Kind, Policy, Rights};
+use libsys::archive::Archive;
 use libsys::env::Env;
+use libsys::mapping::SealedMapping;
 use libsys::protocol::RegistryClient;
+use libsys::symbols::{self, Symbols};
 use libsys::sys::clock_read;
+use libsys::Memory;
 use shell::inspect::{Inspect, Kernel};
 use shell::text::{Cpus, Latency, Size, Table, Time, Uptime, name};
 
@@ -38,8 +42,11 @@ type Outcome = Result<(), Gone>;
 /// A view of the whole system.
 pub type View = fn(&System, &mut String) -> Outcome;
 
-/// A view of one process.
-pub type ProcessView = fn(&System, u64, &mut String) -> Outcome;
+/// What a directory has files about: numbers, in their order, and names.
+pub type Items = fn(&System) -> Result<Vec<(u64, String)>, Gone>;
+
+/// A view of one of these.
+pub type ItemView = fn(&System, u64, &mut String) -> Outcome;
 
 /// All views, by the names of their files.
 pub const VIEWS: [(&str, View); 14] = [
@@ -59,24 +66,27 @@ pub const VIEWS: [(&str, View); 14] = [
     ("uptime", uptime),
 ];
 
-/// Views of one process, by the names of their directories.
-pub const PER_PROCESS: [(&str, ProcessView); 2] = [("handles", handles), ("maps", maps)];
+/// Directories with a file for each of something.
+pub const DIRECTORIES: [(&str, Items, ItemView); 3] =
+    [("crashes", capsules, crash), ("handles", by_process, handles), ("maps", by_process, maps)];
 
 /// Where the views come from.
 pub struct System {
     kernel: Kernel,
     registry: &'static RegistryClient,
+    /// The boot archive, which has the names of functions.
+    archive: Option<SealedMapping>,
 }
 
 impl System {
     /// What the environment has.
     pub fn new(env: &Env) -> System {
-        System { kernel: Kernel::new(env.take("inspect").ok()), registry: libsys::env::get().registry() }
-    }
-
-    /// Numbers of all processes.
-    pub fn processes(&self) -> Result<Vec<u64>, Gone> {
-        Ok(self.kernel.processes()?.iter().map(|process| process.process).collect())
+        let archive = env.take::<Memory>("archive").ok().and_then(|memory| memory.map_sealed().ok());
+        System {
+            kernel: Kernel::new(env.take("inspect").ok()),
+            registry: libsys::env::get().registry(),
+            archive,
+        }
     }
 
     fn names(&self) -> Result<BTreeMap<u64, String>, Gone> {
@@ -378,6 +388,35 @@ fn uptime(system: &System, text: &mut String) -> Outcome {
         record.threads,
     )?;
     Ok(())
+}
+
+fn by_process(system: &System) -> Result<Vec<(u64, String)>, Gone> {
+    let processes = system.kernel.processes()?;
+    Ok(processes.iter().map(|process| (process.process, process.process.to_string())).collect())
+}
+
+fn capsules(system: &System) -> Result<Vec<(u64, String)>, Gone> {
+    let mut all = Vec::new();
+    loop {
+        let first = all.last().map_or(0, |(number, _)| number + 1);
+        let part = system.registry.crashes(first).map_err(|_| Gone)?;
+        if part.is_empty() {
+            return Ok(all);
+        }
+        all.extend(part.iter().map(|crash| (crash.number, crash.file_name())));
+    }
+}
+
+fn crash(system: &System, number: u64, text: &mut String) -> Outcome {
+    let crash = system.registry.crash(number).map_err(|_| Gone)?;
+    let archive = system.archive.as_deref();
+    let range = archive.and_then(|bytes| Archive::read(bytes).ok()?.find(symbols::FILE));
+    let symbols = archive.zip(range).and_then(|(bytes, range)| Symbols::read(&bytes[range]));
+    let function = |address| {
+        let found = symbols.and_then(|symbols| symbols.function(&crash.binary, address));
+        found.map(|(name, offset)| format!("{name} + {offset:#x}")).into_iter().collect()
+    };
+    Ok(crash.write(text, function)?)
 }
 
 fn handles(system: &System, process: u64, text: &mut String) -> Outcome {

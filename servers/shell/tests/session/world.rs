@@ -2,6 +2,7 @@
 
 use libsys::abi::inspect::*;
 use libsys::abi::{ExitReason, Parameters};
+use libsys::crash::{Crash, CrashSummary};
 use libsys::fake::{self, FakeProcess};
 use libsys::io::{Read, Write};
 use libsys::pipe::{self, PipeReader, PipeWriter};
@@ -251,6 +252,14 @@ impl Registry for Init {
     }
 
     fn complain(&mut self, _: &Context, _: Session, _: u32) {}
+
+    fn crashes(&mut self, _: u64) -> Vec<CrashSummary> {
+        Vec::new()
+    }
+
+    fn crash(&mut self, _: u64) -> Result<Crash, RegistryError> {
+        Err(RegistryError::NoSuchName)
+    }
 
     fn program(&mut self, _: &str) -> Result<(Memory, u64), RegistryError> {
         Err(RegistryError::NoSuchName)
