@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use images::{Machine, Session};
 
 /// What the shell prints when it is ready for a line.
@@ -11,13 +11,15 @@ pub const PROMPT: &str = "skink> ";
 /// Time for a boot.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// Time for a command.
+/// Time for a command, where nothing else is said, and for its echo.
 const COMMAND: Duration = Duration::from_secs(60);
 
 /// A machine at its prompt. Dropping it ends the machine.
 #[derive(Debug)]
 pub struct Shell {
     session: Session,
+    /// Time for a command.
+    patience: Duration,
 }
 
 impl Shell {
@@ -28,7 +30,12 @@ impl Shell {
     pub fn boot(machine: &Machine) -> Result<Self> {
         let mut session = machine.session()?;
         session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
-        Ok(Self { session })
+        Ok(Self { session, patience: COMMAND })
+    }
+
+    /// Gives each command so much time from now on, instead of a minute.
+    pub fn patience(&mut self, time: Duration) {
+        self.patience = time;
     }
 
     /// Types `command`, and returns what is printed from then to the next prompt, without the echo. What a program in
@@ -46,7 +53,7 @@ impl Shell {
         while !echo.is_empty() && !is_echo(command, &echo) {
             echo += &self.line()?;
         }
-        let printed = self.session.expect(PROMPT, COMMAND)?;
+        let printed = self.session.expect(PROMPT, self.patience)?;
         let before = echo.trim_end();
         let output = [
             before.strip_suffix(command.trim_end()).unwrap_or(before),
@@ -73,10 +80,13 @@ impl Shell {
     /// Types `command`, and checks its status and that it prints all of `texts`. Returns what it prints.
     ///
     /// # Errors
-    /// As [`Shell::run`], or it is otherwise.
+    /// As [`Shell::run`], or it is otherwise: the message has the kernel's log.
     pub fn check(&mut self, command: &str, status: u8, texts: &[&str]) -> Result<String> {
         let (output, found) = self.status(command)?;
-        ensure!(found == status, "`{command}` ends with {found}, not {status}:\n{output}");
+        if found != status {
+            let log = self.run("dmesg").unwrap_or_else(|error| error.to_string());
+            bail!("`{command}` ends with {found}, not {status}:\n{output}\n--- log\n{log}");
+        }
         for text in texts {
             ensure!(output.contains(text), "`{command}` says nothing of {text:?}:\n{output}");
         }
