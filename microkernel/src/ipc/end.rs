@@ -1,7 +1,7 @@
 //! Calls that end without a reply, and channels that close for good.
 
 use super::{inherit, receive, reply};
-use crate::object::{Channel, Object, Thread, process::orphan_key, thread::State};
+use crate::object::{Call, Channel, Object, Ref, Thread, process::orphan_key, thread::State};
 use crate::{Kernel, death, schedule, timer};
 use abi::{Class, Error};
 
@@ -29,6 +29,15 @@ pub fn finish(kernel: &Kernel, client: &Object<Thread>, status: u64) {
     release(kernel, client);
     client.set_status(status);
     schedule::make_ready(kernel, client);
+}
+
+/// The caller of a kept call has left: the server is told.
+pub(super) fn withdraw(kernel: &Kernel, call: Ref<Call>) {
+    let channel = call.channel.get(kernel);
+    if !channel.closed.get() {
+        channel.withdrawn.push_back(call.clone());
+        receive::wake_receiver(kernel, channel);
+    }
 }
 
 /// Takes a caller out of its call, wherever that is. What a server still does for it becomes an orphan. Returns how the call
@@ -65,10 +74,7 @@ pub fn leave(kernel: &Kernel, client: &Object<Thread>) -> Error {
                 call.server.kept_orphans.insert(call.clone(), orphan_key(client));
                 reply::not_alone(kernel, call.server.get(kernel), client);
             }
-            if !call.channel.closed.get() {
-                call.channel.withdrawn.push_back(call.clone());
-                receive::wake_receiver(kernel, call.channel.get(kernel));
-            }
+            withdraw(kernel, call);
             if parked { Error::NotStarted } else { Error::Unknown }
         }
         state => unreachable!("no call in state {state:?}"),

@@ -204,8 +204,7 @@ pub fn keep(kernel: &Kernel, thread: &Object<Thread>) -> Result<Handle, Error> {
         process.orphan_calls.insert(call.clone(), key);
         server.kept_orphans.insert(call.clone(), key);
         call.orphan.set(Some(process));
-        channel.withdrawn.push_back(call);
-        receive::wake_receiver(kernel, channel);
+        end::withdraw(kernel, call);
     }
     Ok(handle)
 }
