@@ -147,19 +147,3 @@ fn programs_do_not_notice_that_the_file_system_of_a_disk_dies() -> Result<()> {
 fn nor_that_it_does_on_two_processors() -> Result<()> {
     survive_on_disk(2)
 }
-
-#[test]
-fn what_posix_promises_holds_on_a_disk_while_its_file_system_dies() -> Result<()> {
-    let image = DiskImage::ext(64, Layout::Whole, &["-t", "ext4"], None)?;
-    let (machine, _folder) = system()?;
-    let mut shell = Shell::boot(&machine.disk(Disk::new(image.file())))?;
-    shell.check("storage mount /dev/vda /mnt", 0, &[])?;
-    let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} ext4-0");
-    shell.check(&format!("{storm} &"), 0, &["[1] "])?;
-    let text = shell.run(&format!("files /mnt {CASES}"))?;
-    ensure!(text.contains("0 failed\n") && text.matches("ok ").count() >= 20, "{text}\n{}", shell.run("dmesg")?);
-    shell.run("wait")?;
-    shell.check("storage umount /mnt", 0, &[])?;
-    drop(shell);
-    image.check()
-}
