@@ -295,3 +295,24 @@ fn a_line_that_is_typed_outlives_the_shell() -> Result<()> {
     ensure!(info.contains("faults       0") && info.contains("incarnation  11\n"), "{info}");
     Ok(())
 }
+
+/// Recovery in instructions, from the kill to the first answer, on a machine that counts them.
+#[test]
+fn recovery_is_short() -> Result<()> {
+    let (machine, folder) = system()?;
+    let mut shell = Shell::boot(&with_disks(machine.icount(true), folder.path())?)?;
+    shell.check(DISKS, 0, &[])?;
+    for (server, most) in [
+        ("vfs", 5_000_000),
+        ("block", 5_000_000),
+        ("pci", 5_000_000),
+        ("virtio-blk-0", 2_000_000),
+        ("nvme-0", 2_000_000),
+    ] {
+        let text = shell.check(&format!("trouble ask chaos recovery {server} 40"), 0, &["median"])?;
+        eprint!("{text}");
+        let median = text.split_whitespace().nth(2).and_then(|word| word.trim_end_matches(',').parse().ok());
+        ensure!(median.is_some_and(|median: u64| median <= most), "{text}");
+    }
+    Ok(())
+}
