@@ -219,19 +219,24 @@ impl Session {
 
     /// Notes that the pipeline that runs is about to do something that others see.
     pub fn go_inside(&mut self) {
+        self.stage_inside();
+        self.commit();
+    }
+
+    fn stage_inside(&mut self) {
         if let Some(mut line) = self.line.clone().filter(|line| !line.is_inside && self.records.is_some()) {
             line.is_inside = true;
             self.put(LINE, &line);
             self.line = Some(line);
-            self.commit();
         }
     }
 
-    /// Notes the programs that are waited for.
+    /// Notes the programs that are waited for: all of the pipeline have been started. If the shell dies before, those that were are ended, and the pipeline is begun again.
     pub fn note_programs(&mut self, programs: &[Rc<dyn Child>]) {
         if self.records.is_some() {
             let kept: Vec<KeptChild> = programs.iter().filter_map(|program| program.keep()).collect();
             self.put(PROGRAMS, &kept);
+            self.stage_inside();
             self.commit();
         }
     }
@@ -262,6 +267,7 @@ impl Session {
             let programs = programs.iter().filter_map(|program| program.keep()).collect();
             self.put(RecordKey::new(JOB, number as u64), &KeptJob { command: command.to_string(), programs });
             self.jobs.push(number);
+            self.stage_inside();
             self.commit();
         }
     }

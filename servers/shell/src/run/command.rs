@@ -177,7 +177,6 @@ impl Shell {
         // What was written before it comes before what it writes.
         let _ = self.flush();
         self.terminal.flush();
-        self.session.go_inside();
         let environment = self.state.exported();
         let scheduling = how.scheduling;
         let launch = Launch { words, environment: &environment, streams, is_foreground, scheduling, share };

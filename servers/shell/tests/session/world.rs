@@ -18,7 +18,6 @@ use shell::events::{CHILD, Events};
 use shell::exec;
 use shell::inspect::Inspect;
 use shell::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
-use shell::session::Session;
 use shell::shell::{Parts, Shell, ShutDown};
 use shell::streams::{Input, Output};
 use shell::terminal::Terminal;
@@ -636,7 +635,7 @@ impl World {
                 registry,
                 inspect: Box::new(System),
                 launcher: Box::new(Programs { stage: given }),
-                session: Session::default(),
+                session: shell::session::Session::default(),
             });
             body(&mut shell)
         });
