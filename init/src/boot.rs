@@ -202,7 +202,8 @@ impl Server for Supervisor {
     }
 
     fn withdrawn(&mut self, call: Handle) {
-        let _ = self.services.iter_mut().any(|service| service.waiting.withdraw(call));
+        let mut services = self.services.iter_mut();
+        let _ = services.any(|service| service.waiting.withdraw(call) || service.upgraders.withdraw(call));
     }
 }
 
