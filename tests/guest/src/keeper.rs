@@ -9,6 +9,7 @@ use libsys::protocol;
 use libsys::service::{self, Server};
 use libsys::state::{Migration, RecordKey, Records, Schema};
 use libsys::time::{Duration, TimerId, Timers};
+use libsys::wire::{Answer, Method, Request};
 
 /// A service that counts.
 #[protocol]
@@ -100,6 +101,14 @@ impl<F: Form> Keep for Keeper<F> {
 
     fn form(&mut self) -> u32 {
         F::FORM
+    }
+}
+
+impl<F: Form> service::Serve for Keeper<F> {
+    const PROTOCOLS: &'static [&'static [Method]] = &[<dyn Keep>::METHODS];
+
+    fn dispatch(&mut self, request: &Request) -> Answer {
+        <dyn Keep>::dispatch(self, request)
     }
 }
 

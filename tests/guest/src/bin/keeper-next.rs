@@ -1,7 +1,7 @@
 //! `keeper-next`: the service `keeper` with records of the second form.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use guest::keeper::{Form, Keep, Keeper};
+use guest::keeper::{Form, Keeper};
 use libsys::time::Duration;
 
 struct Next;
@@ -11,4 +11,4 @@ impl Form for Next {
     const FALLS: Option<Duration> = None;
 }
 
-libsys::serve!(Keeper<Next>: Keep);
+libsys::serve!(Keeper<Next>);

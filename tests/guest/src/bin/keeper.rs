@@ -11,7 +11,7 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use guest::keeper::{self, Form, Keep, Keeper};
+use guest::keeper::{self, Form, Keeper};
 use guest::say;
 use libsys::time::Duration;
 use libsys::{ExitStatus, env, service};
@@ -22,8 +22,6 @@ impl Form for First {
     const FORM: u32 = 0;
     const FALLS: Option<Duration> = None;
 }
-
-libsys::serves!(Keeper<First>: Keep);
 
 fn run() -> ExitStatus {
     let words: Vec<&str> = env::arguments().iter().skip(1).map(|word| word.as_str()).collect();
