@@ -30,6 +30,15 @@ service crash-loop              # dies at each start, for ever
     arguments serve
     parameter start exit
     restart always limit 16 in 1s backoff 100ms to 100ms
+service above-loop              # waits for that one, and is told when it is given up
+    binary trouble
+    arguments serve
+    session dies
+service dies                    # cannot even start
+    binary trouble
+    arguments serve
+    parameter start exit
+    restart always limit 2 in 10m backoff 10ms to 10ms
 ";
 
 fn system() -> Result<(Machine, TempDir)> {
@@ -81,6 +90,22 @@ fn of_servers_that_wait_for_each_other_the_one_that_calls_upwards_is_replaced() 
     shell.check("trouble ask above count; trouble ask below count", 0, &[])?;
     ensure!(incarnation(&mut shell, "above")? == 1, "it is not to blame");
     ensure!(incarnation(&mut shell, "below")? == 2, "it is replaced once");
+    Ok(())
+}
+
+#[test]
+fn a_crash_loop_takes_no_time_from_others_and_who_depends_on_the_given_up_is_told() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    // It dies ten times a second at most, for ever; what others do in that time is theirs.
+    let before = incarnation(&mut shell, "crash-loop")?;
+    shell.check("sleep 2", 0, &[])?;
+    let after = incarnation(&mut shell, "crash-loop")?;
+    ensure!(after > before && after - before <= 40, "from {before} to {after}");
+    shell.check("trouble ask slow count", 0, &["1\n"])?;
+    // Who is started after it goes on without it, and who calls it hears so.
+    shell.check("trouble until above-loop ready", 0, &["ready"])?;
+    shell.check("trouble until dies given-up; trouble ask dies count", 1, &["given-up", "connect: GivenUp"])?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ fn state_goes_to_another_form_and_back_with_all_that_was_answered() -> Result<()
     let mut shell = Shell::boot(&machine.smp(2))?;
     check(&mut shell, "keeper ask keeper add 100; keeper ask keeper form", 0, &["count 100\n", "form 0\n"])?;
     // It serves, changes what is kept in its form, and dies: the first form is back, with that.
-    let text = check(&mut shell, "keeper ask keeper add 20000 & service upgrade keeper /bin/keeper-falls; echo said $?; wait", 0, &[])?;
+    let text = check(&mut shell, "keeper ask keeper add 20000 & sleep 0.1; service upgrade keeper /bin/keeper-falls; echo said $?; wait", 0, &[])?;
     ensure!(text.contains("`keeper` is back at the program before") && text.contains("said 1"), "{text}");
     ensure!(text.contains("count 20100\n"), "each call counts once: {text}");
     check(&mut shell, "keeper ask keeper form; keeper ask keeper add 1", 0, &["form 0\n", "count 20101\n"])?;

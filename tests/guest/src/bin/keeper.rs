@@ -26,7 +26,10 @@ impl Form for First {
 fn run() -> ExitStatus {
     let words: Vec<&str> = env::arguments().iter().skip(1).map(|word| word.as_str()).collect();
     let outcome = match words.as_slice() {
-        ["serve"] => service::main::<Keeper<First>>().map_err(|error| format!("{error}")),
+        ["serve"] => service::main::<Keeper<First>>().map_err(|error| {
+            libsys::error!("{error}");
+            format!("{error}")
+        }),
         ["ask", name, what @ ..] => keeper::ask(name, what),
         _ => Err("serve, or ask SERVICE".to_string()),
     };
