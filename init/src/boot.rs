@@ -30,7 +30,7 @@ use libsys::{Channel, Error, Handle, Memory, Object, Ports};
 const RECORDS: usize = 2 * MOST_WITH_INSTANCES + 2 * watch::MOST + rings::MOST_ADDED + 8;
 
 /// Bytes of the table.
-pub(crate) const TABLE_BYTES: u64 = (RECORDS * SLOT_BYTES) as u64;
+pub(crate) const TABLE_BYTES: u64 = (RECORDS * SLOT_BYTES).next_multiple_of(libsys::abi::PAGE_BYTES) as u64;
 
 /// The one thing that is known by number here: there is no manifest yet, or a broken one.
 const FIRST_SERIAL_PORT: u16 = 0x3f8;
@@ -202,7 +202,8 @@ impl Server for Supervisor {
     }
 
     fn withdrawn(&mut self, call: Handle) {
-        let _ = self.services.iter_mut().any(|service| service.waiting.withdraw(call));
+        let mut services = self.services.iter_mut();
+        let _ = services.any(|service| service.waiting.withdraw(call) || service.upgraders.withdraw(call));
     }
 }
 

@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn create() -> Capsules {
-        Capsules::create(libsys::env::account())
+        Capsules::create(&libsys::fake::account())
     }
 
     #[test]

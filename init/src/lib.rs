@@ -4,7 +4,7 @@
 //! |---|---|
 //! | what there is to be | [`manifest`], [`policy`]: whether and when what died starts again |
 //! | what there is | [`machine`] (what the kernel gave), [`programs`], [`service`], [`journal`] (init's log) |
-//! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`] and its [`capsules`], [`hang`], [`shutdown`] |
+//! | what happens | [`boot`], [`supervisor`]: the states of services, [`start`], [`crash`] and its [`capsules`], [`hang`], [`upgrade`], [`shutdown`] |
 //! | what others ask for | [`registry`], [`instances`] of templates, [`watch`], [`rings`] |
 //! | what the next init finds | [`record`], [`table`], [`recover`] |
 //!
@@ -32,6 +32,7 @@ pub mod shutdown;
 mod start;
 pub mod supervisor;
 pub mod table;
+mod upgrade;
 mod watch;
 
 pub use capsules::MARK;

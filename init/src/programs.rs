@@ -14,6 +14,25 @@ pub struct Programs {
     prepared: Vec<(String, Rc<Program>)>,
     /// By where they are in the archive: a program may have several names.
     files: Vec<(usize, Memory, u64)>,
+    /// Those that services were upgraded to, by the handles of their files.
+    upgrades: Vec<(u64, Rc<Program>)>,
+}
+
+impl Programs {
+    /// A program that a service was upgraded to.
+    pub(crate) fn upgrade(&self, file: u64) -> Option<Rc<Program>> {
+        self.upgrades.iter().find(|(known, _)| *known == file).map(|(_, program)| Rc::clone(program))
+    }
+
+    /// Remembers such a program.
+    pub(crate) fn put_upgrade(&mut self, file: u64, program: Rc<Program>) {
+        self.upgrades.push((file, program));
+    }
+
+    /// Forgets such a program.
+    pub(crate) fn drop_upgrade(&mut self, file: u64) {
+        self.upgrades.retain(|(known, _)| *known != file);
+    }
 }
 
 impl Supervisor {

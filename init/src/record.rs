@@ -72,6 +72,8 @@ pub struct ServiceRecord {
     pub ring: Option<u32>,
     /// What it runs in place of its program of the boot archive.
     pub upgrade: Option<UpgradeRecord>,
+    /// How the last upgrade ended: number of the Memory that it was asked for with, and whether it holds.
+    pub upgraded: Option<(u64, bool)>,
     /// Further names, with the handles of channels if they are not its own.
     pub names: Vec<(String, Option<u64>)>,
 }
@@ -83,10 +85,29 @@ pub struct UpgradeRecord {
     pub file: u64,
     /// Bytes of that.
     pub bytes: u64,
-    /// What it takes the place of, until it is approved.
+    /// Handle and bytes of the upgrade that it takes the place of, until it is approved; `None`: the program of the boot archive.
     pub before: Option<(u64, u64)>,
-    /// Until when it has to prove itself; 0: it did.
-    pub trial: u64,
+    /// Number of the Memory that it was asked for with.
+    pub source: u64,
+    /// What the form of the state was, for comparison.
+    pub form: u64,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far an upgrade is: [`crate::upgrade`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// The new program runs, or is about to, and has to prove itself.
+    Trial {
+        /// Since when it serves; 0: not yet.
+        ready: u64,
+    },
+    /// It is started only to bring the state back to its old form.
+    Back,
+    /// It is the service's program now.
+    #[default]
+    Approved,
 }
 
 /// The handles to a service's objects.
@@ -231,6 +252,10 @@ impl Record {
             Record::Own { log, capsules, .. } => alloc::vec![*log, *capsules],
             Record::Service(service) => {
                 let mut handles: Vec<u64> = service.names.iter().filter_map(|(_, channel)| *channel).collect();
+                if let Some(upgrade) = &service.upgrade {
+                    handles.push(upgrade.file);
+                    handles.extend(upgrade.before.map(|(file, _)| file));
+                }
                 if let Some(objects) = &service.objects {
                     handles.extend([objects.account, objects.process, objects.channel, objects.log]);
                     handles.extend(&objects.grants);
@@ -289,8 +314,11 @@ mod tests {
                 file: handle,
                 bytes: u64::MAX,
                 before: Some((handle, u64::MAX)),
-                trial: u64::MAX,
+                source: u64::MAX,
+                form: u64::MAX,
+                stage: Stage::Trial { ready: u64::MAX },
             }),
+            upgraded: Some((u64::MAX, true)),
             names: vec![("sixteen-letters-".to_string(), Some(handle)); crate::registry::MOST_NAMES],
         });
         let bytes = record.encode();

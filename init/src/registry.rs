@@ -49,6 +49,7 @@ impl Registry for Supervisor {
         let index = self.service_of(cx)?;
         if self.services[index].record.phase == Phase::Starting {
             self.note_ready(index);
+            self.note_trial(index, libsys::time::now());
             self.set_phase(index, Phase::Ready);
             self.settle();
         }
@@ -153,6 +154,17 @@ impl Registry for Supervisor {
         self.act(index, action)?;
         self.settle();
         Ok(())
+    }
+
+    fn upgrade(
+        &mut self,
+        cx: &Context,
+        name: &str,
+        file: Memory,
+        bytes: u64,
+        reply: Reply<'_, Result<(), RegistryError>>,
+    ) {
+        self.ask_for_upgrade(cx, name, &file, bytes, reply);
     }
 
     fn complain(&mut self, cx: &Context, session: Session, method: u32) {
@@ -294,7 +306,7 @@ impl Supervisor {
     }
 
     /// The service with a name of the manifest, or one that it published.
-    fn find(&self, name: &str) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         let published = |service: &crate::service::Service| service.record.names.iter().any(|(known, _)| known == name);
         self.manifest.find(name).or_else(|| self.services.iter().position(published))
     }

@@ -1,5 +1,6 @@
 //! A service as init holds it: its record, and the kernel objects that outlive its incarnations.
 
+use crate::hang::Progress;
 use crate::machine::Machine;
 use crate::manifest::{Amount, Grant, Granted, Service as Entry};
 use crate::record::{Handles, InstanceRecord, Phase, ServiceRecord};
@@ -32,6 +33,10 @@ pub struct Service {
     pub dead_since: Option<u64>,
     /// Calls that wait for it to be ready, with the name that they know it by and the badges for their sessions.
     pub waiting: Parked<Result<Session, RegistryError>, (String, u64)>,
+    /// When it was last seen to get on.
+    pub progress: Progress,
+    /// Calls that wait for the end of its upgrade.
+    pub upgraders: Parked<Result<(), RegistryError>>,
     /// What it was made from, if it is an instance, and where in the table that is noted.
     pub instance: Option<(InstanceRecord, SlotNumber)>,
     /// Number of the channel that the session `device` leads to, where the maker of the instance gave that.

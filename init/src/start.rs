@@ -16,7 +16,7 @@ use libsys::log::Level;
 use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
 use libsys::service::{CONTROL, GIVEN};
-use libsys::time;
+use libsys::{state, time};
 use libsys::{Channel, Error, Handle, Object, Rights};
 
 /// Bit of a badge of init's own channel: the session is not the service itself, but was made for it.
@@ -37,7 +37,10 @@ impl Supervisor {
     }
 
     fn try_start(&mut self, index: usize) -> Result<(), LoadError> {
-        let program = self.prepared(&self.manifest.services[index].binary.clone())?;
+        let program = match self.upgraded(index) {
+            Some(program) => program?,
+            None => self.prepared(&self.manifest.services[index].binary.clone())?,
+        };
         self.make(index)?;
         let known = self.sessions(index)?;
         let entry = &self.manifest.services[index];
@@ -51,6 +54,9 @@ impl Supervisor {
             .grant(names::LOG, &objects.log, !Rights::MANAGE);
         for (name, value) in parameters(&self.machine.command_line, entry, self.machine.rsdp) {
             launch = launch.parameter(name, value);
+        }
+        if self.goes_back(index) {
+            launch = launch.parameter(state::schema::PARAMETER.to_string(), "yes".to_string());
         }
         for (name, handle) in known {
             launch = launch.known(&name, handle);

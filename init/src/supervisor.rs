@@ -5,6 +5,7 @@
 //! that was lost with an incarnation of init, does no harm.
 
 use crate::capsules::Capsules;
+use crate::hang::Looks;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::manifest::Manifest;
@@ -43,6 +44,7 @@ pub struct Supervisor {
     pub(crate) capsules: Capsules,
     /// The machine is to go down: it restarts, or ends with a status.
     pub(crate) going_down: Option<(bool, u8)>,
+    pub(crate) looks: Looks,
     /// When calls are looked at next.
     pub(crate) next_sweep: u64,
     /// Sessions minted by this incarnation.
@@ -81,6 +83,7 @@ impl Supervisor {
             journal,
             capsules: Capsules::default(),
             going_down: None,
+            looks: Looks::default(),
             next_sweep: 0,
             minted: 0,
             ends: false,
@@ -118,6 +121,8 @@ impl Supervisor {
             Phase::Stopping { until, .. } => Some(until),
             _ => None,
         });
+        let trials = (0..self.services.len()).filter_map(|index| self.trial_end(index));
+        let due = due.chain(trials);
         let next = if self.ends { 0 } else { due.fold(self.next_sweep, u64::min) };
         if let Some(timer) = self.armed.take() {
             self.timers.cancel(timer);
@@ -160,6 +165,9 @@ impl Supervisor {
 
     /// Does what a service's state asks for. Whether there was something.
     fn step(&mut self, index: usize) -> bool {
+        if self.approve(index) {
+            return true;
+        }
         let service = &self.services[index];
         let now = time::now();
         match service.record.phase {
@@ -202,11 +210,18 @@ impl Supervisor {
         if reason.is_fault() || reason == ExitReason::Exit && record.code != 0 {
             service.record.faults = service.record.faults.saturating_add(1);
         }
-        let policy = &self.manifest.services[index].restart;
+        let policy = self.manifest.services[index].restart;
+        let policy = &policy;
         let verdict = match was {
             Phase::Stopping { again: true, .. } => Phase::Restarting(record.time),
             Phase::Stopping { again: false, .. } => Phase::Stopped,
-            _ => service.record.history.judge(policy, reason, record.code, record.time).into(),
+            _ => match self.judge_trial(index, reason, record.time) {
+                Some(verdict) => verdict,
+                None => {
+                    let service = &mut self.services[index];
+                    service.record.history.judge(policy, reason, record.code, record.time).into()
+                }
+            },
         };
         self.set_phase(index, verdict);
         self.rings.tell();
@@ -221,6 +236,9 @@ impl Supervisor {
         }
         self.journal.write(Level::Error, &text);
         self.discard(index);
+        if let Some(phase) = self.judge_trial(index, ExitReason::Panic, time::now()) {
+            return self.set_phase(index, phase);
+        }
         if !matches!(error, LoadError::Kernel(_)) {
             return self.set_phase(index, Phase::GivenUp);
         }

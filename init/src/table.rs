@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use libsys::WritableMapping;
 
 /// Bytes of a copy in init's own table.
-pub const COPY_BYTES: usize = 1024;
+pub const COPY_BYTES: usize = 1152;
 /// Bytes of a slot of that: two copies.
 pub const SLOT_BYTES: usize = 2 * COPY_BYTES;
 /// Longest record of that.

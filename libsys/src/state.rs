@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`records`] | records that change together, and with the reply to the request that changed them: exactly once |
 //! | [`replies`] | those replies |
+//! | [`schema`] | the form of records, and how they go to another one and back when a program is upgraded |
 //! | [`Retained`] | an object that outlives the process, while it is used |
 //! | here | one value, small enough to be written as a whole whenever it changes |
 //!
@@ -16,10 +17,12 @@
 pub mod records;
 pub mod replies;
 mod retained;
+pub mod schema;
 mod storage;
 
 pub use records::{Full, RecordKey, Records};
 pub use retained::Retained;
+pub use schema::{Migration, Schema, form_of};
 pub use storage::Storage;
 
 use crate::driver::Env;

@@ -157,6 +157,28 @@ fn a_device_interrupts_by_msi_and_by_its_line() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_line_that_storms_is_masked_and_the_system_goes_on() -> Result<()> {
+    let (machine, _folder) = machine_with_archive(&archive_with_services(EDU)?)?;
+    // The driver acknowledges, and does nothing about its device, whose line stays high.
+    let machine = machine.device("edu,addr=5").append("pci.interrupts=line edu.storm=yes");
+    let mut shell = Shell::boot(&machine)?;
+    let mut text = String::new();
+    for _ in 0..100 {
+        text = shell.run("dmesg kernel")?;
+        if text.contains("times without an acknowledge that helped: masked") {
+            break;
+        }
+        shell.run("sleep 0.5")?;
+    }
+    assert!(text.contains("that helped: masked"), "{text}");
+    let text = shell.run("interrupts")?;
+    assert!(text.lines().any(|line| line.contains(" pci ") && line.contains("masked")), "{text}");
+    let services = shell.run("service list")?;
+    assert!(services.lines().any(|line| line.starts_with("edu-0 ") && line.contains("ready")), "{services}");
+    Ok(())
+}
+
 /// Works on disks at the same time, and kills services meanwhile.
 fn churn_through_deaths(machine: &Machine, disks: &[&str], victims: &[&str]) -> Result<String> {
     const REQUESTS: u32 = 12_000;

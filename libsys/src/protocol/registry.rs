@@ -63,6 +63,22 @@ pub trait Registry {
     #[once]
     fn control(&mut self, cx: &Context, name: &str, action: Action) -> Result<(), RegistryError>;
 
+    /// Moves a service to another program, which goes on with its channels, sessions and state: it is told to end, killed at its deadline, and started
+    /// from the ELF file in the first `bytes` of `file`. Answered when the new program has served for some seconds; where it does not come to serve, or dies in these,
+    /// the one before goes on with all that was answered, and the error is `RolledBack`. The program is not kept over a boot.
+    ///
+    /// Rights: a session with [`Context::may_control`]; the Memory with `READ` and `INSPECT`. Errors: `Denied`, `NoSuchName`, `NotPossible` (the service does not
+    /// serve, or another upgrade of it is on its way), `BadProgram`, `Exhausted`, `RolledBack`. *replay*: the Memory is the key.
+    #[replay]
+    fn upgrade(
+        &mut self,
+        cx: &Context,
+        name: &str,
+        file: Memory,
+        bytes: u64,
+        reply: Reply<'_, Result<(), RegistryError>>,
+    );
+
     /// Says that a server's reply did not decode. init counts it against the service, if it is one of the manifest's,
     /// and replaces a server that has more than a few such complaints of different clients. `session` is the one the reply came over.
     ///
@@ -294,4 +310,8 @@ pub enum RegistryError {
     Denied,
     /// An account is exhausted: the caller's, or init's.
     Exhausted,
+    /// The file is no program that can be loaded.
+    BadProgram,
+    /// The new program did not serve, or not for long: the one before is back.
+    RolledBack,
 }

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::client::{CallError, OpenError};
 use crate::env::EnvError;
+use crate::state::schema::SchemaError;
 use alloc::string::String;
 use core::fmt;
 
@@ -20,6 +21,8 @@ pub enum StartError {
     Kernel(Error),
     /// A server below refused.
     Peer(String),
+    /// What another program has kept cannot be used.
+    State(SchemaError),
 }
 
 impl fmt::Display for StartError {
@@ -28,6 +31,8 @@ impl fmt::Display for StartError {
             StartError::Environment(error) => error.fmt(f),
             StartError::Device(what) => write!(f, "the device is not what it should be: {what}"),
             StartError::Kernel(error) => write!(f, "{error}"),
+            StartError::State(SchemaError::Newer) => f.write_str("what is kept has a newer form than this program knows"),
+            StartError::State(SchemaError::Full) => f.write_str("what is kept does not fit in this program's form"),
             StartError::Peer(reason) => write!(f, "a server below: {reason}"),
         }
     }

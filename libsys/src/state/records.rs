@@ -11,7 +11,8 @@
 //! |---|---|
 //! | 0 | [`MAGIC`] |
 //! | 1 | the root: the half in use (bit 0), and twice the bytes of it that count; above, a checksum of that |
-//! | 2… | handles on their way in or out: the handle, and the commit that settles it |
+//! | 2 | a hint at the form of the records, for who looks from outside ([`super::schema`]) |
+//! | 3… | handles on their way in or out: the handle, and the commit that settles it |
 //!
 //! | words of a commit | hold |
 //! |---|---|
@@ -23,14 +24,15 @@
 //! Objects are named by a [`Keepsake`] in a value: [`Records::keep`] when that is staged, [`Records::release`] when it goes.
 
 use super::storage::Storage;
-use super::{Keepsake, NAME};
+use super::{Keepsake, NAME, Schema};
 use crate::env::Env;
 use crate::service;
-use crate::{Error, Handle, Object, WritableMapping, sys};
+use crate::{Error, Handle, Mapping, Object, WritableMapping, sys};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::Ordering;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,7 +41,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"records1");
 
 const WORD: usize = 8;
 const ROOT: usize = WORD;
-const ON_THEIR_WAY: usize = 2 * WORD;
+const HINT: usize = 2 * WORD;
+const ON_THEIR_WAY: usize = 3 * WORD;
 
 /// Handles that one commit may take in and give up.
 const MOST_ON_THEIR_WAY: usize = 32;
@@ -57,7 +60,7 @@ const RESERVE: usize = 2 * abi::PAYLOAD_BYTES;
 /// Which record: what kind of thing, and up to two numbers that say which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
-    /// Chosen by the server; `u16::MAX` is for kept replies.
+    /// Chosen by the server; `u16::MAX` is for kept replies, the one below for the form of the records.
     pub kind: u16,
     /// Such as a badge.
     pub first: u64,
@@ -132,6 +135,10 @@ impl Records {
     /// # Errors
     /// The manifest gives no Memory `state`, or too little of it.
     pub fn open(env: &Env) -> service::Result<Records> {
+        Records::open_as(env, &Schema::FIRST)
+    }
+
+    pub(super) fn open_unchecked(env: &Env) -> service::Result<Records> {
         let records = Records::of(env.memory(NAME)?.map_writable()?)?;
         if records.is_damaged {
             crate::error!("what was kept is damaged: later changes are lost");
@@ -283,6 +290,11 @@ impl<S: Storage> Records<S> {
 
     pub(super) fn keys(&self, from: RecordKey, to: RecordKey) -> impl Iterator<Item = RecordKey> {
         self.index.range(from..=to).map(|(key, _)| *key)
+    }
+
+    /// Says to who looks from outside that the records may have another form from now on.
+    pub(super) fn set_hint(&mut self, form: u32) {
+        self.storage.set_word(HINT, form.into());
     }
 
     /// Whether nothing is staged.
@@ -466,6 +478,12 @@ impl<S: Storage> Records<S> {
             }
         }
     }
+}
+
+/// What the hint at the form is, and one more; 0: there are no records.
+pub(super) fn hint(memory: &Mapping) -> u64 {
+    let is_there = memory.bytes() >= HALVES && memory.load_u64(0, Ordering::Acquire) == MAGIC;
+    if is_there { memory.load_u64(HINT, Ordering::Acquire).saturating_add(1) } else { 0 }
 }
 
 /// The root that says that so many bytes of a half count.

@@ -1,7 +1,7 @@
 //! Interrupt: a line, or a message that a device sends, bound to signal bits of a channel.
 //!
 //! A level line is masked when it strikes and unmasked when the driver acknowledges: so it cannot strike
-//! without end. An edge or a message cannot be lost that way and is not masked, unless it strikes [`STORM`] times
+//! without end; one that strikes again at once whatever its driver does, very often, stays masked. An edge or a message cannot be lost that way and is not masked, unless it strikes [`STORM`] times
 //! without being acknowledged. What strikes while it is masked is signalled when it is opened again.
 
 use super::{Account, Channel, New, Object, ObjectType, Process, Ref, Type, slab};
@@ -16,6 +16,12 @@ use core::ptr::NonNull;
 
 /// Strikes without an acknowledge, after which an edge or a message is masked.
 pub const STORM: u64 = 4096;
+
+/// A level line that strikes so soon after an acknowledge, in nanoseconds, was acknowledged in vain; after so many times more than
+/// others, [`CALM`] of which each of these weighs up, it is a storm.
+const SOON: u64 = 10_000;
+const IN_VAIN: u64 = 20_000;
+const CALM: u64 = 16;
 
 /// Vectors for devices.
 const VECTORS: usize = (DEVICE_VECTORS.end - DEVICE_VECTORS.start) as usize;
@@ -46,9 +52,10 @@ pub struct Interrupt {
     /// Struck while masked.
     is_pending: Cell<bool>,
     count: Cell<u64>,
-    /// Strikes since the last acknowledge, and when the first of them was, in nanoseconds.
+    /// Strikes since the last acknowledge, and when the first of them, or that, was, in nanoseconds.
     outstanding: Cell<u64>,
     struck: Cell<u64>,
+    in_vain: Cell<u64>,
     longest: Cell<u64>,
     total: Cell<u64>,
     acknowledged: Cell<u64>,
@@ -87,6 +94,7 @@ impl Interrupt {
             count: Cell::new(0),
             outstanding: Cell::new(0),
             struck: Cell::new(0),
+            in_vain: Cell::new(0),
             longest: Cell::new(0),
             total: Cell::new(0),
             acknowledged: Cell::new(0),
@@ -113,7 +121,8 @@ impl Interrupt {
     /// The driver has handled what struck: a level line strikes again if its device is not satisfied.
     pub fn acknowledge(&self, kernel: &Kernel) {
         if self.outstanding.take() > 0 {
-            let latency = clock::now().saturating_sub(self.struck.get());
+            let now = clock::now();
+            let latency = now.saturating_sub(self.struck.replace(now));
             self.longest.set(self.longest.get().max(latency));
             self.total.set(self.total.get() + latency);
             self.acknowledged.set(self.acknowledged.get() + 1);
@@ -204,18 +213,24 @@ pub fn deliver(kernel: &Kernel, vector: u8) {
     let outstanding = interrupt.outstanding.get() + 1;
     interrupt.outstanding.set(outstanding);
     if outstanding == 1 {
-        interrupt.struck.set(clock::now());
+        let now = clock::now();
+        let is_soon = now.saturating_sub(interrupt.struck.replace(now)) < SOON;
+        let in_vain = interrupt.in_vain.get();
+        interrupt.in_vain.set(if is_soon { in_vain + 1 } else { in_vain.saturating_sub(CALM) });
     }
     if outstanding == STORM && !interrupt.is_level {
-        storm(interrupt);
+        storm(interrupt, Gate::Held);
+    } else if interrupt.is_level && interrupt.in_vain.get() > IN_VAIN {
+        storm(interrupt, Gate::Masked);
     }
     let _ = ipc::signal(kernel, interrupt.channel.get(kernel), interrupt.bits);
 }
 
 #[cold]
-fn storm(interrupt: &Interrupt) {
-    crate::log!(Warning, "vector {} struck {STORM} times without an acknowledge: masked", interrupt.vector);
-    interrupt.close(Gate::Held);
+fn storm(interrupt: &Interrupt, gate: Gate) {
+    let times = if gate == Gate::Held { STORM } else { interrupt.in_vain.take() };
+    crate::log!(Warning, "vector {} struck {times} times without an acknowledge that helped: masked", interrupt.vector);
+    interrupt.close(gate);
 }
 
 /// Masks all interrupts of a process that died, until its next incarnation acknowledges or unmasks them.

@@ -30,6 +30,7 @@ mod process;
 mod service;
 mod system;
 mod test;
+mod upgrade;
 mod variables;
 mod words;
 

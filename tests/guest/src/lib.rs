@@ -9,6 +9,7 @@
 //! | [`process`] | other processes of the same program: functions run in them, servers, puppets |
 //! | [`counts`] | what the system has in use, before and after |
 //! | [`trouble`] | services that do to themselves what they are asked to |
+//! | [`keeper`] | a service that is upgraded |
 //! | [`random`] | numbers that follow from a seed |
 //!
 //! On the host all of it compiles, for the lints; it runs on the target only.
@@ -18,6 +19,7 @@ extern crate alloc;
 
 pub mod console;
 pub mod counts;
+pub mod keeper;
 pub mod process;
 pub mod puppet;
 pub mod random;

@@ -32,6 +32,18 @@ pub trait Trouble {
     #[replay]
     fn spin(&mut self);
 
+    /// Answers, and works without end afterwards.
+    ///
+    /// Rights: any session. *fail*: once.
+    #[fail]
+    fn lapse(&mut self);
+
+    /// Answers, and at a moment of the monotonic clock calls another such service, from no call of its own.
+    ///
+    /// Rights: any session. *fail*: once. Returned: what the registry says, in words, if it does not connect.
+    #[fail]
+    fn embrace(&mut self, name: &str, at: u64) -> Result<(), String>;
+
     /// Panics.
     ///
     /// Rights: any session. *fail*: once.

@@ -17,15 +17,17 @@ use libsys::time;
 
 pub(super) static SERVICE: Command = Command {
     name: "service",
-    usage: "[list | info NAME… | start|stop|restart|kill NAME…]",
+    usage: "[list | info NAME… | start|stop|restart|kill NAME… | upgrade NAME FILE]",
     summary: "Shows and controls the services.",
     details: "  list     all services (the same without arguments)\n\
               \x20 info     everything about some\n\
               \x20 start    starts one that was stopped or given up\n\
               \x20 stop     ends one, politely and then by force, and leaves it stopped\n\
               \x20 restart  ends one in the same way, and starts it again\n\
-              \x20 kill     kills one where it stands; its manifest entry says what comes next\n",
-    topic: Topic::Service(&["info", "kill", "list", "restart", "start", "stop"]),
+              \x20 kill     kills one where it stands; its manifest entry says what comes next\n\
+              \x20 upgrade  moves one to the program of a file, which goes on where it is; if that does not serve for\n\
+              \x20          some seconds, the one before is back\n",
+    topic: Topic::Service(&["info", "kill", "list", "restart", "start", "stop", "upgrade"]),
     run: service,
 };
 
@@ -41,8 +43,14 @@ fn service(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
         "stop" => Some(Action::Stop),
         "restart" => Some(Action::Restart),
         "kill" => Some(Action::Kill),
+        "upgrade" => {
+            let name = arguments.require("the name of a service")?.to_string();
+            let file = arguments.require("a file")?.to_string();
+            arguments.end()?;
+            return super::upgrade::upgrade(shell, &name, &file);
+        }
         _ => {
-            return usage(format!("`{word}` is none of list, info, start, stop, restart, kill"));
+            return usage(format!("`{word}` is none of list, info, start, stop, restart, kill, upgrade"));
         }
     };
     let names = arguments.rest();

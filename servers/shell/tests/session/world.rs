@@ -252,6 +252,10 @@ impl Registry for Init {
 
     fn complain(&mut self, _: &Context, _: Session, _: u32) {}
 
+    fn upgrade(&mut self, _: &Context, _: &str, _: Memory, _: u64, reply: Reply<'_, Result<(), RegistryError>>) {
+        reply.send(Err(RegistryError::BadProgram));
+    }
+
     fn crashes(&mut self, _: u64) -> Vec<CrashSummary> {
         Vec::new()
     }

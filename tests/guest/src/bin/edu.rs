@@ -1,5 +1,5 @@
 //! A driver of QEMU's device for teaching, `edu` (QEMU's docs/specs/edu): it has the device compute factorials and copy memory, goes on at each interrupt, and
-//! logs what came of it. So a test can see that interrupts arrive: by MSI, which this device has and others of QEMU's have only besides MSI-X, or by its line.
+//! logs what came of it. With the parameter `storm` it never tells the device that it has seen an interrupt. So a test can see that interrupts arrive: by MSI, which this device has and others of QEMU's have only besides MSI-X, or by its line.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use libsys::driver::pci::Function;
@@ -69,6 +69,11 @@ impl Driver for Edu {
     }
 
     fn signal(&mut self, _: u64) {
+        if libsys::env::parameter("storm").is_some() {
+            // The device goes on asking for attention.
+            let _ = self.interrupt.acknowledge();
+            return;
+        }
         let seen = self.registers.read(INTERRUPT_STATUS);
         self.registers.write(INTERRUPT_ACKNOWLEDGE, seen);
         if seen & COMPUTED != 0 {

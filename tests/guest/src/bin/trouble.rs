@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | the service; parameter `start`: `exit` or `panic` ends it before it serves, `late` lets it never serve; `quiesce`: it ends when it is asked to |
 //! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
+//! | `ask SERVICE lapse`, `ask SERVICE embrace OTHER` | the same; the latter to both |
 //! | `ask SERVICE publish NAME` | the same |
 //! | `ask SERVICE storm TIMES MILLISECONDS NAME…` | the same |
 //! | `ask SERVICE recovery NAME TIMES` | kills it, and says how long it took until it answered again; with `--icount` a nanosecond is an instruction |
@@ -38,6 +39,8 @@ const TOGETHER: char = '+';
 
 /// Most services that are killed at once.
 const MOST_TOGETHER: u64 = 3;
+/// Nanoseconds until two services call each other.
+const EMBRACE: u64 = 300_000_000;
 
 /// The bit that a watched service is signalled by.
 const NEWS: u64 = 1;
@@ -54,6 +57,10 @@ struct Service {
     is_calm: bool,
     pause: Duration,
     timers: Timers,
+    /// It works without end when this comes.
+    lapse: Option<TimerId>,
+    /// It calls another service when this comes.
+    embrace: Option<(TimerId, TroubleClient)>,
 }
 
 impl Server for Service {
@@ -78,6 +85,8 @@ impl Server for Service {
             is_calm: false,
             pause: Duration::ZERO,
             timers: Timers::new(),
+            lapse: None,
+            embrace: None,
         })
     }
 
@@ -99,7 +108,15 @@ impl Server for Service {
         Some(&mut self.timers)
     }
 
-    fn timer(&mut self, _: TimerId) {
+    fn timer(&mut self, timer: TimerId) {
+        if self.lapse == Some(timer) {
+            self.spin();
+        }
+        if let Some((_, other)) = self.embrace.take_if(|(known, _)| *known == timer) {
+            // It may be replaced meanwhile.
+            let _ = other.count();
+            return;
+        }
         if !self.are_all_ready() {
             self.timers.after(POLL);
             return;
@@ -165,6 +182,16 @@ impl Trouble for Service {
         loop {
             core::hint::spin_loop();
         }
+    }
+
+    fn lapse(&mut self) {
+        self.lapse = Some(self.timers.after(Duration::from_millis(1)));
+    }
+
+    fn embrace(&mut self, name: &str, at: u64) -> Result<(), String> {
+        let other = connect(name)?;
+        self.embrace = Some((self.timers.at(at), other));
+        Ok(())
     }
 
     fn fall(&mut self) {
@@ -237,6 +264,12 @@ fn ask(name: &str, what: &[&str]) -> Outcome {
         ["wait"] => service.wait().map_err(told)?,
         ["wake"] => say!("{}", service.wake().map_err(told)?),
         ["spin"] => service.spin().map_err(told)?,
+        ["lapse"] => service.lapse().map_err(told)?,
+        ["embrace", other] => {
+            let at = time::now() + EMBRACE;
+            service.embrace(other, at).map_err(|error| format!("{error}"))?;
+            connect(other)?.embrace(name, at).map_err(|error| format!("{error}"))?;
+        }
         ["fall"] => service.fall().map_err(told)?,
         ["publish", name] => service.publish(name).map_err(|error| format!("{error}"))?,
         ["recovery", name, times] => {
