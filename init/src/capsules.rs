@@ -17,7 +17,7 @@ use libsys::{Account, Handle, Memory, Object, Ports, WritableMapping};
 use serde::{Deserialize, Serialize};
 
 /// Most capsules.
-const MOST: usize = 24;
+const MOST: usize = 16;
 
 /// Capsules of kills that stay when there is no more room, so that a fault is not lost among them, nor they among faults.
 const LEAST_KILLS: usize = MOST / 4;

@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
-pub use services::{archive_with_services, machine_with_archive};
+pub use services::{archive_with_services, machine_with_archive, system_archive};
 pub use shell::{PROMPT, Shell};
 pub use volume::{DiskImage, Layout};
 
