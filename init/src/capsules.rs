@@ -98,8 +98,7 @@ impl Capsules {
         let Ok(mapping) = mapping else { return Capsules { memory: handle, ..Capsules::default() } };
         let (table, records) = Table::open(Pages(mapping));
         let decoded = records.into_iter().filter_map(|(slot, bytes)| Some((slot, decode(&bytes)?)));
-        let mut all: Vec<_> =
-            decoded.map(|(slot, capsule)| (slot, capsule.crash.summary(), capsule.is_told)).collect();
+        let mut all: Vec<_> = decoded.map(|(slot, capsule)| (slot, capsule.crash.summary(), capsule.is_told)).collect();
         all.sort_by_key(|(_, summary, _)| summary.number);
         let last = all.last().map_or(0, |(_, summary, _)| summary.number);
         Capsules { memory: handle, table: Some(table), all, last, console: None }
@@ -229,9 +228,8 @@ impl Supervisor {
         let (now, is_over) = (time::now(), self.going_down.is_some());
         let is_due = |summary: &CrashSummary| {
             let index = self.manifest.find(&summary.service);
-            let is_gone = index.is_none_or(|index| {
-                matches!(self.services[index].record.phase, Phase::Stopped | Phase::GivenUp)
-            });
+            let is_gone =
+                index.is_none_or(|index| matches!(self.services[index].record.phase, Phase::Stopped | Phase::GivenUp));
             is_over || is_gone || summary.ready.is_some() || now > summary.time.saturating_add(PATIENCE)
         };
         let due = self.capsules.all.iter().position(|(_, summary, is_told)| !is_told && is_due(summary));

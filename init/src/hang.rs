@@ -131,7 +131,9 @@ impl Supervisor {
         let mut silent = Vec::new();
         for (service, entry) in self.services.iter_mut().zip(&self.manifest.services) {
             let (Some(objects), Some(hang)) = (&service.objects, entry.hang) else { continue };
-            let Some(channel) = channels.iter().find(|channel| channel.channel == objects.channel_number) else { continue };
+            let Some(channel) = channels.iter().find(|channel| channel.channel == objects.channel_number) else {
+                continue;
+            };
             let progress = &mut service.progress;
             let gets_on = channel.receivers > 0
                 || channel.calls != progress.calls

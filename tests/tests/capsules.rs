@@ -1,7 +1,6 @@
 //! Crash capsules: what is left of services that died, in the machine and on the host.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use images::Machine;

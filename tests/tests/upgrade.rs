@@ -52,7 +52,12 @@ fn state_goes_to_another_form_and_back_with_all_that_was_answered() -> Result<()
     let mut shell = Shell::boot(&machine.smp(2))?;
     check(&mut shell, "trouble keeper keeper add 100; trouble keeper keeper form", 0, &["count 100\n", "form 0\n"])?;
     // It serves, changes what is kept in its form, and dies: the first form is back, with that.
-    let text = check(&mut shell, "trouble keeper keeper add 20000 & sleep 0.1; service upgrade keeper /bin/keeper-falls; echo said $?; wait", 0, &[])?;
+    let text = check(
+        &mut shell,
+        "trouble keeper keeper add 20000 & sleep 0.1; service upgrade keeper /bin/keeper-falls; echo said $?; wait",
+        0,
+        &[],
+    )?;
     ensure!(text.contains("`keeper` is back at the program before") && text.contains("said 1"), "{text}");
     ensure!(text.contains("count 20100\n"), "each call counts once: {text}");
     check(&mut shell, "trouble keeper keeper form; trouble keeper keeper add 1", 0, &["form 0\n", "count 20101\n"])?;
@@ -73,7 +78,12 @@ fn what_is_no_program_and_what_does_not_start_changes_nothing() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;
     check(&mut shell, "trouble keeper keeper add 5", 0, &["count 5\n"])?;
-    check(&mut shell, "echo no program > /tmp/text; service upgrade keeper /tmp/text", 1, &["is no program that can be loaded"])?;
+    check(
+        &mut shell,
+        "echo no program > /tmp/text; service upgrade keeper /tmp/text",
+        1,
+        &["is no program that can be loaded"],
+    )?;
     check(&mut shell, "service upgrade keeper /tmp/none", 1, &["/tmp/none"])?;
     check(&mut shell, "service info keeper", 0, &["incarnation  1"])?;
     check(&mut shell, "service upgrade keeper /bin/false", 1, &["`keeper` is back at the program before"])?;
@@ -88,8 +98,10 @@ fn the_system_is_upgraded_while_it_works() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine.smp(2))?;
     check(&mut shell, "busy /tmp/w prepare", 0, &[])?;
-    let upgrades = "service upgrade tmpfs /bin/tmpfs; service upgrade console /bin/console; service upgrade log /bin/log";
-    let text = check(&mut shell, &format!("busy /tmp/w work one & {upgrades}; echo said $?; busy /tmp/w stop; wait"), 0, &[])?;
+    let upgrades =
+        "service upgrade tmpfs /bin/tmpfs; service upgrade console /bin/console; service upgrade log /bin/log";
+    let text =
+        check(&mut shell, &format!("busy /tmp/w work one & {upgrades}; echo said $?; busy /tmp/w stop; wait"), 0, &[])?;
     ensure!(!text.contains("FAIL") && text.contains("said 0") && text.contains(" rounds"), "{text}");
     for service in ["tmpfs", "console", "log"] {
         check(&mut shell, &format!("service info {service}"), 0, &["incarnation  2", "faults       0"])?;
