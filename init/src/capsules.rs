@@ -193,7 +193,7 @@ fn encode(mut capsule: Capsule) -> Vec<u8> {
             _ if !crash.log.is_empty() => drop(crash.log.remove(0)),
             _ if !crash.calls.is_empty() => drop(crash.calls.pop()),
             Some(message) if !message.is_empty() => {
-                let half = message.floor_char_boundary(message.len() / 2);
+                let half = (0..=message.len() / 2).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
                 message.truncate(half);
             }
             _ => return bytes,

@@ -119,7 +119,7 @@ impl Supervisor {
             let index = self.by_process(*process);
             let hang = index.and_then(|index| self.manifest.services[index].hang).unwrap_or(u64::MAX);
             let may_take = hang.saturating_mul(PATIENT).min(now);
-            !is_new && !(works && oldest < may_take)
+            !(is_new || works && oldest < may_take)
         });
     }
 

@@ -68,8 +68,7 @@ impl Supervisor {
         let index = self.find(name).ok_or(RegistryError::NoSuchName)?;
         let source = file.inspect_handle().map_err(|_| RegistryError::BadProgram)?.object;
         let record = &self.services[index].record;
-        if let Some((known, holds)) = record.upgraded.filter(|(known, _)| *known == source) {
-            debug_assert_eq!(known, source);
+        if let Some((_, holds)) = record.upgraded.filter(|(known, _)| *known == source) {
             return Ok((index, Some(if holds { Ok(()) } else { Err(RegistryError::RolledBack) })));
         }
         let on_its_way = record.upgrade.as_ref().filter(|upgrade| upgrade.stage != Stage::Approved);
