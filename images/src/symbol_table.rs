@@ -35,7 +35,10 @@ fn functions(elf: &[u8]) -> Result<BTreeMap<u32, String>> {
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
         let (Ok(name), Ok(start)) = (symbol.name(), u32::try_from(symbol.address())) else { continue };
         let mut name = without_hash(&addr2line::demangle_auto(name.into(), None));
-        name.truncate(name.floor_char_boundary(LONGEST));
+        if name.len() > LONGEST {
+            let end = (0..=LONGEST).rev().find(|at| name.is_char_boundary(*at));
+            name.truncate(end.unwrap_or(0));
+        }
         functions.insert(start, name);
         if let Ok(end) = u32::try_from(symbol.address() + symbol.size()) {
             functions.entry(end).or_default();

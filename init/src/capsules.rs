@@ -17,7 +17,7 @@ use libsys::{Account, Handle, Memory, Object, Ports, WritableMapping};
 use serde::{Deserialize, Serialize};
 
 /// Most capsules.
-const MOST: usize = 24;
+const MOST: usize = 16;
 
 /// Capsules of kills that stay when there is no more room, so that a fault is not lost among them, nor they among faults.
 const LEAST_KILLS: usize = MOST / 4;
@@ -98,8 +98,7 @@ impl Capsules {
         let Ok(mapping) = mapping else { return Capsules { memory: handle, ..Capsules::default() } };
         let (table, records) = Table::open(Pages(mapping));
         let decoded = records.into_iter().filter_map(|(slot, bytes)| Some((slot, decode(&bytes)?)));
-        let mut all: Vec<_> =
-            decoded.map(|(slot, capsule)| (slot, capsule.crash.summary(), capsule.is_told)).collect();
+        let mut all: Vec<_> = decoded.map(|(slot, capsule)| (slot, capsule.crash.summary(), capsule.is_told)).collect();
         all.sort_by_key(|(_, summary, _)| summary.number);
         let last = all.last().map_or(0, |(_, summary, _)| summary.number);
         Capsules { memory: handle, table: Some(table), all, last, console: None }
@@ -194,7 +193,7 @@ fn encode(mut capsule: Capsule) -> Vec<u8> {
             _ if !crash.log.is_empty() => drop(crash.log.remove(0)),
             _ if !crash.calls.is_empty() => drop(crash.calls.pop()),
             Some(message) if !message.is_empty() => {
-                let half = message.floor_char_boundary(message.len() / 2);
+                let half = (0..=message.len() / 2).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
                 message.truncate(half);
             }
             _ => return bytes,
@@ -229,9 +228,8 @@ impl Supervisor {
         let (now, is_over) = (time::now(), self.going_down.is_some());
         let is_due = |summary: &CrashSummary| {
             let index = self.manifest.find(&summary.service);
-            let is_gone = index.is_none_or(|index| {
-                matches!(self.services[index].record.phase, Phase::Stopped | Phase::GivenUp)
-            });
+            let is_gone =
+                index.is_none_or(|index| matches!(self.services[index].record.phase, Phase::Stopped | Phase::GivenUp));
             is_over || is_gone || summary.ready.is_some() || now > summary.time.saturating_add(PATIENCE)
         };
         let due = self.capsules.all.iter().position(|(_, summary, is_told)| !is_told && is_due(summary));

@@ -11,8 +11,8 @@ use libsys::abi::process::Registers;
 use libsys::abi::{ExitReason, ExitRecord};
 use libsys::crash::{Crash, HeldCall, LogLine};
 use libsys::log::{Level, LogReader};
-use libsys::{Process, inspect};
 use libsys::panic::message_of;
+use libsys::{Process, inspect};
 
 /// Most return addresses.
 const DEPTH: usize = 16;
@@ -41,8 +41,7 @@ impl Supervisor {
         }
         let name = &self.manifest.services[index].name;
         if !reason.is_fault() {
-            let level =
-                if is_wanted || is_orderly { Level::Info } else { Level::Warning };
+            let level = if is_wanted || is_orderly { Level::Info } else { Level::Warning };
             let text = format!("{name}: {} (code {:#x})", reason.text(), record.code);
             return self.journal.write(level, &text);
         }
@@ -90,7 +89,11 @@ impl Supervisor {
         }
         let calls = inspect::calls(&self.machine.inspect).filter_map(Result::ok);
         let waiting = calls.filter(|call| call.server == record.process).take(CALLS);
-        let held = |call: CallRecord| HeldCall { age: call.age, faults: call.faults, ..HeldCall::of(call.client, call.header) };
+        let held = |call: CallRecord| HeldCall {
+            age: call.age,
+            faults: call.faults,
+            ..HeldCall::of(call.client, call.header)
+        };
         crash.calls = waiting.map(held).collect();
         let reader = objects.log.map().ok().and_then(LogReader::open);
         let mut lines: VecDeque<LogLine> = VecDeque::new();

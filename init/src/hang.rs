@@ -119,7 +119,7 @@ impl Supervisor {
             let index = self.by_process(*process);
             let hang = index.and_then(|index| self.manifest.services[index].hang).unwrap_or(u64::MAX);
             let may_take = hang.saturating_mul(PATIENT).min(now);
-            !is_new && !(works && oldest < may_take)
+            !(is_new || works && oldest < may_take)
         });
     }
 
@@ -131,7 +131,9 @@ impl Supervisor {
         let mut silent = Vec::new();
         for (service, entry) in self.services.iter_mut().zip(&self.manifest.services) {
             let (Some(objects), Some(hang)) = (&service.objects, entry.hang) else { continue };
-            let Some(channel) = channels.iter().find(|channel| channel.channel == objects.channel_number) else { continue };
+            let Some(channel) = channels.iter().find(|channel| channel.channel == objects.channel_number) else {
+                continue;
+            };
             let progress = &mut service.progress;
             let gets_on = channel.receivers > 0
                 || channel.calls != progress.calls

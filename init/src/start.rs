@@ -16,8 +16,8 @@ use libsys::log::Level;
 use libsys::program::{Launch, LoadError};
 use libsys::resource::ResourceKind;
 use libsys::service::{CONTROL, GIVEN};
-use libsys::{state, time};
 use libsys::{Channel, Error, Handle, Object, Rights};
+use libsys::{state, time};
 
 /// Bit of a badge of init's own channel: the session is not the service itself, but was made for it.
 pub(crate) const DERIVED: u64 = 1 << 62;

@@ -68,15 +68,16 @@ impl Supervisor {
         let index = self.find(name).ok_or(RegistryError::NoSuchName)?;
         let source = file.inspect_handle().map_err(|_| RegistryError::BadProgram)?.object;
         let record = &self.services[index].record;
-        if let Some((known, holds)) = record.upgraded.filter(|(known, _)| *known == source) {
-            debug_assert_eq!(known, source);
+        if let Some((_, holds)) = record.upgraded.filter(|(known, _)| *known == source) {
             return Ok((index, Some(if holds { Ok(()) } else { Err(RegistryError::RolledBack) })));
         }
         let on_its_way = record.upgrade.as_ref().filter(|upgrade| upgrade.stage != Stage::Approved);
         match on_its_way {
             Some(upgrade) if upgrade.source == source => return Ok((index, None)),
             Some(_) => return Err(RegistryError::NotPossible),
-            None if record.phase != Phase::Ready || self.going_down.is_some() => return Err(RegistryError::NotPossible),
+            None if record.phase != Phase::Ready || self.going_down.is_some() => {
+                return Err(RegistryError::NotPossible);
+            }
             None => {}
         }
         let (memory, program) = self.take_program(file, bytes)?;
@@ -199,7 +200,9 @@ impl Supervisor {
 
     /// The program before takes its place again.
     fn roll_back(&mut self, index: usize, now: u64) -> Phase {
-        if let Some(UpgradeRecord { file, bytes, before, source, form, .. }) = self.services[index].record.upgrade.take() {
+        if let Some(UpgradeRecord { file, bytes, before, source, form, .. }) =
+            self.services[index].record.upgrade.take()
+        {
             let stage = Stage::Approved;
             let record = &mut self.services[index].record;
             record.upgraded = Some((source, false));
@@ -208,7 +211,8 @@ impl Supervisor {
             self.commit(index);
             self.drop_program(Some((file, bytes)));
         }
-        let text = format!("{}: the new program does not hold, the one before is back", self.manifest.services[index].name);
+        let text =
+            format!("{}: the new program does not hold, the one before is back", self.manifest.services[index].name);
         self.journal.write(Level::Error, &text);
         self.answer_upgrade(index, Err(RegistryError::RolledBack));
         Phase::Restarting(now)

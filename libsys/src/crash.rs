@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Names of the general registers, in the order of a capsule.
 pub const REGISTERS: [&str; 18] = [
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
-    "rflags",
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "rip", "rflags",
 ];
 
 /// Most bytes of a capsule, encoded: one message holds it.

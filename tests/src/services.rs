@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
+use images::archive::BootArchive;
 use images::{Image, Machine, symbol_table};
 use tempfile::TempDir;
 
@@ -13,7 +14,7 @@ use super::image;
 /// # Errors
 /// A program cannot be read.
 pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
-    archive_with_manifest(|manifest| manifest + services)
+    system_archive(|manifest| manifest + services)?.bytes()
 }
 
 /// The boot archive of the system with another manifest, made of the one that it has.
@@ -21,12 +22,20 @@ pub fn archive_with_services(services: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// A program cannot be read.
 pub fn archive_with_manifest(change: impl FnOnce(String) -> String) -> Result<Vec<u8>> {
+    system_archive(change)?.bytes()
+}
+
+/// The same, to which more can be added.
+///
+/// # Errors
+/// A program cannot be read.
+pub fn system_archive(change: impl FnOnce(String) -> String) -> Result<BootArchive> {
     let mut archive = image().programs_archive()?;
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../init/manifest"))?;
     let manifest = change(manifest).into_bytes();
     archive.symbols(symbol_table::of_services(&manifest, &image().programs)?);
     archive.manifest(manifest);
-    archive.bytes()
+    Ok(archive)
 }
 
 /// A machine with such an archive, which lives as long as the folder.

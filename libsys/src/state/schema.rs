@@ -104,11 +104,7 @@ impl Schema {
 }
 
 /// Makes a step true, with the form that it leads to.
-fn stage(
-    records: &mut Records,
-    step: fn(&mut Records) -> Result<(), Full>,
-    form: Form,
-) -> Result<(), Full> {
+fn stage(records: &mut Records, step: fn(&mut Records) -> Result<(), Full>, form: Form) -> Result<(), Full> {
     let staged = step(records).and_then(|()| records.put(FORM, &form));
     match staged {
         Ok(()) => records.commit(),
@@ -160,10 +156,13 @@ mod tests {
                 records.put(OLD, &number)
             },
         },
-        Migration { up: |records| records.put(RecordKey::new(3, 0), &1u8), down: |records| {
-            records.remove(RecordKey::new(3, 0));
-            Ok(())
-        } },
+        Migration {
+            up: |records| records.put(RecordKey::new(3, 0), &1u8),
+            down: |records| {
+                records.remove(RecordKey::new(3, 0));
+                Ok(())
+            },
+        },
     ];
 
     const SECOND: Schema = Schema { steps: &[STEPS[0]] };
@@ -223,10 +222,15 @@ mod tests {
 
     #[test]
     fn a_step_that_cannot_be_leaves_what_was() {
-        const NEVER: Schema = Schema { steps: &[Migration { up: |records| {
-            records.remove(OLD);
-            Err(Full)
-        }, down: |_| Ok(()) }] };
+        const NEVER: Schema = Schema {
+            steps: &[Migration {
+                up: |records| {
+                    records.remove(OLD);
+                    Err(Full)
+                },
+                down: |_| Ok(()),
+            }],
+        };
         let mut records = records();
         assert_eq!(NEVER.bring_up(&mut records), Err(SchemaError::Full));
         assert!(records.is_clean());

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use libsys::Memory;
 use libsys::abi::boot::ResourceKind;
 use libsys::abi::inspect::{CallState, ThreadState};
 use libsys::abi::memory::{MemoryKind, Protection};
@@ -17,7 +18,6 @@ use libsys::mapping::SealedMapping;
 use libsys::protocol::RegistryClient;
 use libsys::symbols::{self, Symbols};
 use libsys::sys::clock_read;
-use libsys::Memory;
 use shell::inspect::{Inspect, Kernel};
 use shell::text::{Cpus, Latency, Size, Table, Time, Uptime, name};
 
@@ -82,11 +82,7 @@ impl System {
     /// What the environment has.
     pub fn new(env: &Env) -> System {
         let archive = env.take::<Memory>("archive").ok().and_then(|memory| memory.map_sealed().ok());
-        System {
-            kernel: Kernel::new(env.take("inspect").ok()),
-            registry: libsys::env::get().registry(),
-            archive,
-        }
+        System { kernel: Kernel::new(env.take("inspect").ok()), registry: libsys::env::get().registry(), archive }
     }
 
     fn names(&self) -> Result<BTreeMap<u64, String>, Gone> {

@@ -1,4 +1,4 @@
-//! `keeper`: a service that counts, and keeps the count in records of a form that differs between its programs; for tests of upgrades.
+//! `keeper`: a service that counts, and keeps the count in records whose form differs between its programs; a part of `trouble`, for tests of upgrades.
 
 use crate::say;
 use alloc::format;
@@ -9,7 +9,6 @@ use libsys::protocol;
 use libsys::service::{self, Server};
 use libsys::state::{Migration, RecordKey, Records, Schema};
 use libsys::time::{Duration, TimerId, Timers};
-use libsys::wire::{Answer, Method, Request};
 
 /// A service that counts.
 #[protocol]
@@ -47,30 +46,34 @@ const STEPS: [Migration; 1] = [Migration {
     },
 }];
 
-/// A program of the service.
-pub trait Form {
-    /// Steps from the first form to its own.
-    const FORM: u32;
-    /// Time after which it panics.
-    const FALLS: Option<Duration>;
+/// Which program this is, by its last byte: `0` has records of the first form, `1` of the second, `2` as well, but it dies by itself when it has
+/// served for a second. A test that wants another program writes another byte into the file.
+static PROGRAM: [u8; 16] = *b"keeper program 0";
+
+/// Time after which the program dies that does so.
+const FALLS: Duration = Duration::from_secs(1);
+
+/// Which program this is.
+fn program() -> u32 {
+    // The compiler is not to know: the file may have been changed since.
+    u32::from(core::hint::black_box(&PROGRAM)[PROGRAM.len() - 1] - b'0')
 }
 
 /// The service.
-pub struct Keeper<F> {
+pub struct Keeper {
     records: Records,
     timers: Timers,
-    form: core::marker::PhantomData<F>,
 }
 
-impl<F: Form> Server for Keeper<F> {
-    fn start(env: &Env) -> service::Result<Keeper<F>> {
-        let schema = if F::FORM == 0 { Schema::FIRST } else { Schema { steps: &STEPS } };
+impl Server for Keeper {
+    fn start(env: &Env) -> service::Result<Keeper> {
+        let schema = if program() == 0 { Schema::FIRST } else { Schema { steps: &STEPS } };
         let records = Records::open_as(env, &schema)?;
         let mut timers = Timers::new();
-        if let Some(time) = F::FALLS {
-            timers.after(time);
+        if program() == 2 {
+            timers.after(FALLS);
         }
-        Ok(Keeper { records, timers, form: core::marker::PhantomData })
+        Ok(Keeper { records, timers })
     }
 
     fn records(&mut self) -> Option<&mut Records> {
@@ -86,9 +89,9 @@ impl<F: Form> Server for Keeper<F> {
     }
 }
 
-impl<F: Form> Keep for Keeper<F> {
+impl Keep for Keeper {
     fn add(&mut self) -> u64 {
-        if F::FORM == 0 {
+        if program() == 0 {
             let count: u64 = self.records.get(FIRST).unwrap_or_default();
             // Records of a few bytes always fit.
             let _ = self.records.put(FIRST, &(count + 1));
@@ -100,16 +103,18 @@ impl<F: Form> Keep for Keeper<F> {
     }
 
     fn form(&mut self) -> u32 {
-        F::FORM
+        u32::from(program() > 0)
     }
 }
 
-impl<F: Form> service::Serve for Keeper<F> {
-    const PROTOCOLS: &'static [&'static [Method]] = &[<dyn Keep>::METHODS];
+libsys::serves!(Keeper: Keep);
 
-    fn dispatch(&mut self, request: &Request) -> Answer {
-        <dyn Keep>::dispatch(self, request)
-    }
+/// The service's main function.
+pub fn serve() -> Result<(), String> {
+    service::main::<Keeper>().map_err(|error| {
+        libsys::error!("{error}");
+        format!("{error}")
+    })
 }
 
 /// The client: `add TIMES` adds over and over, and says whether each call counted once; `form` prints the form.

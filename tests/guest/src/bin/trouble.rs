@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | the service; parameter `start`: `exit` or `panic` ends it before it serves, `late` lets it never serve; `quiesce`: it ends when it is asked to |
 //! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
+//! | `keep`, `keeper SERVICE add TIMES\|form` | a service that counts ([`guest::keeper`]), and its client |
 //! | `ask SERVICE lapse`, `ask SERVICE embrace OTHER` | the same; the latter to both |
 //! | `ask SERVICE publish NAME` | the same |
 //! | `ask SERVICE storm TIMES MILLISECONDS NAME…` | the same |
@@ -21,8 +22,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use guest::random::Random;
-use guest::say;
 use guest::trouble::{Trouble, TroubleClient};
+use guest::{keeper, say};
 use libsys::channel::Event;
 use libsys::client::{self, CallError, Client};
 use libsys::protocol::ConsoleClient;
@@ -349,6 +350,8 @@ fn run() -> ExitStatus {
     let outcome = match words.as_slice() {
         ["serve"] => service::main::<Service>().map_err(|error| format!("{error}")),
         ["ask", name, what @ ..] => ask(name, what),
+        ["keep"] => keeper::serve(),
+        ["keeper", name, what @ ..] => keeper::ask(name, what),
         ["wear", name] => wear(name),
         ["complain", name] => complain(name),
         ["until", name, state] => until(name, state),
