@@ -38,7 +38,13 @@ pub struct Disk {
 impl Disk {
     /// A writable virtio disk.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), bus: DiskBus::default(), read_only: false, is_volatile: false, properties: Vec::new() }
+        Self {
+            file: file.into(),
+            bus: DiskBus::default(),
+            read_only: false,
+            is_volatile: false,
+            properties: Vec::new(),
+        }
     }
 
     /// The same disk, connected otherwise.

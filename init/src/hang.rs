@@ -12,7 +12,6 @@
 //! itself did not run, as when the machine was paused.
 
 use crate::record::Phase;
-use crate::service::Service;
 use crate::supervisor::Supervisor;
 use alloc::format;
 use alloc::vec::Vec;

@@ -31,7 +31,9 @@ impl fmt::Display for StartError {
             StartError::Environment(error) => error.fmt(f),
             StartError::Device(what) => write!(f, "the device is not what it should be: {what}"),
             StartError::Kernel(error) => write!(f, "{error}"),
-            StartError::State(SchemaError::Newer) => f.write_str("what is kept has a newer form than this program knows"),
+            StartError::State(SchemaError::Newer) => {
+                f.write_str("what is kept has a newer form than this program knows")
+            }
             StartError::State(SchemaError::Full) => f.write_str("what is kept does not fit in this program's form"),
             StartError::Peer(reason) => write!(f, "a server below: {reason}"),
         }

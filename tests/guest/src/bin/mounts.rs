@@ -14,8 +14,8 @@ use core::fmt::{Debug, Display};
 use guest::say;
 use libsys::client::CallError;
 use libsys::fs::{self, OpenOptions};
-use libsys::protocol::{CharacterClient, NamespaceClient};
 use libsys::protocol::namespace::{MountOptions, NamespaceError, UnmountOptions};
+use libsys::protocol::{CharacterClient, NamespaceClient};
 use libsys::time::Instant;
 use libsys::{ExitStatus, Object, Session, client, env, path};
 
