@@ -54,7 +54,7 @@ fn each_death_leaves_a_capsule() -> Result<()> {
     let text = shell.check("crashes show", 0, &["crash 1: faller panicked\n", "asked to fall"])?;
     ensure!(value(&text, "incarnation")? == "1" && value(&text, "binary")? == "trouble", "{text}");
     ensure!(value(&text, "ready after")?.ends_with(" s") && value(&text, "first answer")?.ends_with(" s"), "{text}");
-    ensure!(section(&text, "stack")?.iter().any(|line| line.contains("fall") && line.contains(" + 0x")), "{text}");
+    ensure!(section(&text, "stack")?.iter().any(|line| line.contains("trouble::") && line.contains(" + 0x")), "{text}");
     ensure!(section(&text, "calls")?.iter().any(|line| line.contains("current  method 0x")), "{text}");
     ensure!(section(&text, "log")?.iter().any(|line| line.contains("asked to fall")), "{text}");
     ensure!(section(&text, "registers")?.len() == 6 && !text.contains("rip    0x0000000000000000"), "{text}");

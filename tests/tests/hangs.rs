@@ -30,15 +30,18 @@ service crash-loop              # dies at each start, for ever
     arguments serve
     parameter start exit
     restart always limit 16 in 1s backoff 100ms to 100ms
+    optional
 service above-loop              # waits for that one, and is told when it is given up
     binary trouble
     arguments serve
     session dies
+    optional
 service dies                    # cannot even start
     binary trouble
     arguments serve
     parameter start exit
     restart always limit 2 in 10m backoff 10ms to 10ms
+    optional
 ";
 
 fn system() -> Result<(Machine, TempDir)> {
