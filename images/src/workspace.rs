@@ -1,7 +1,7 @@
 //! Where the parts of the workspace are, and which packages run on the target.
 //!
 //! What runs on the target is decided by folder, so that a new server needs no entry here:
-//! `microkernel`, `init`, everything under `servers/`, and `tests/guest`.
+//! `microkernel`, `init`, everything under `servers/`, `tests/bench` and `tests/guest`.
 
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ fn role_of_folder(folder: &Path) -> Option<Role> {
     match parts.as_slice() {
         ["microkernel"] => Some(Role::Kernel),
         ["init"] => Some(Role::Init),
-        ["servers", _] | ["tests", "guest"] => Some(Role::Program),
+        ["servers", _] | ["tests", "bench" | "guest"] => Some(Role::Program),
         _ => None,
     }
 }

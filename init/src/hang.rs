@@ -1,7 +1,6 @@
 //! Servers that do not get on: who has had a call for too long is replaced, unless he waits for somebody else himself.
 
 use crate::record::Phase;
-use crate::service::Service;
 use crate::supervisor::Supervisor;
 use alloc::format;
 use alloc::vec::Vec;
@@ -53,17 +52,23 @@ impl Supervisor {
     /// A process that cannot be reset has work under way in a server, for which nobody waits any more. Whose: that of the servers
     /// that do not receive, and wait for nobody.
     fn holders(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
-        let is_stuck = |service: &Service| service.dead_since.is_some_and(|since| now > since.saturating_add(PATIENCE));
-        if !self.services.iter().any(is_stuck) {
+        let since = self.services.iter().filter_map(|service| service.dead_since).min();
+        let stuck = since.map_or(0, |since| now.saturating_sub(since));
+        if stuck <= PATIENCE {
             return Vec::new();
         }
         let busy = inspect::channels(&self.machine.inspect).filter_map(Result::ok);
         let busy =
             busy.filter(|channel| channel.receivers == 0 && channel.closed == 0 && !waits(calls, channel.server));
-        let is_alive = |process: &u64| {
-            self.by_process(*process).is_some_and(|index| self.services[index].record.phase == Phase::Ready)
+        // Each may take as long for that as for any request.
+        let is_late = |process: &u64| {
+            self.by_process(*process).is_some_and(|index| {
+                let service = &self.services[index].record;
+                let limit = self.manifest.services[index].hang.and_then(|hang| limit_of(hang, service.started, now));
+                service.phase == Phase::Ready && limit.is_some_and(|limit| stuck > limit)
+            })
         };
-        busy.map(|channel| channel.server).filter(is_alive).collect()
+        busy.map(|channel| channel.server).filter(is_late).collect()
     }
 
     fn replace(&mut self, process: u64) {

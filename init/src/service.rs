@@ -6,7 +6,7 @@ use crate::record::{Handles, InstanceRecord, Phase, ServiceRecord};
 use crate::table::SlotNumber;
 use alloc::string::String;
 use alloc::vec::Vec;
-use libsys::abi::{Limits, PAGE_BYTES};
+use libsys::abi::{Limits, PAGE_BYTES, Usage};
 use libsys::log::LogWriter;
 use libsys::protocol::registry::{RegistryError, State};
 use libsys::service::Parked;
@@ -220,12 +220,19 @@ impl GrantedObject {
     }
 }
 
+/// Frames that a share in hundredths leaves to init.
+const RESERVE: u64 = 128;
+
 /// What the manifest lets a service use, in frames and numbers.
 fn limits(machine: &Machine, entry: &Entry) -> Result<Limits, Error> {
     let share = &entry.account;
     let frames = match share.memory {
         Amount::Bytes(bytes) => bytes.div_ceil(PAGE_BYTES as u64),
-        Amount::Percent(percent) => machine.account.usage()?.limits.frames / 100 * percent,
+        Amount::Percent(percent) => {
+            let Usage { limits, used, .. } = machine.account.usage()?;
+            // In a small machine it is content with what the others have left.
+            (limits.frames / 100 * percent).min((limits.frames - used.frames).saturating_sub(RESERVE))
+        }
     };
     Ok(Limits {
         frames,
