@@ -622,7 +622,10 @@ impl Disk {
         for lent in self.buffers.iter_mut().flatten() {
             lent.number = match self.block.lend(&lent.memory) {
                 Ok(number) => number,
-                Err(CallError::Failed(BlockError::BadBuffer | BlockError::Exhausted)) => NOT_LENT,
+                Err(CallError::Failed(error @ (BlockError::BadBuffer | BlockError::Exhausted))) => {
+                    crate::error!("the disk does not take a buffer again, and requests that name it fail: {error:?}");
+                    NOT_LENT
+                }
                 Err(error) => return Err(error.into()),
             };
         }
