@@ -76,7 +76,7 @@ impl Server for Terminal {
 
     fn committed(&mut self) {
         debug_assert_eq!(self.kept.state().positions, self.device.positions(), "all that was moved is committed");
-        self.device.publish();
+        let has_more = self.device.publish(self.is_blocked || !self.echo.is_empty());
         if core::mem::take(&mut self.is_interrupting) {
             if let Some(Interrupted { channel, bits, .. }) = &self.interrupts {
                 // A shell that is gone is not interrupted.
@@ -84,6 +84,9 @@ impl Server for Terminal {
             }
             // A death before this is committed signals again: the console reads nothing to a shell in between that could be interrupted by it.
             self.stage();
+        }
+        if has_more {
+            self.pump();
         }
     }
 
