@@ -31,16 +31,33 @@ impl Shell {
         Ok(Self { session })
     }
 
-    /// Types `command`, and returns what is printed between its echo and the next prompt.
+    /// Types `command`, and returns what is printed from then to the next prompt, without the echo. What a program in
+    /// the background prints meanwhile is part of it; editing keys are taken to be used without one.
     ///
     /// # Errors
     /// The prompt does not come back in time.
     pub fn run(&mut self, command: &str) -> Result<String> {
         self.session.type_line(command);
-        self.session.expect("\n", COMMAND).context("the line is not echoed")?;
+        let mut echo = self.line()?;
+        if command.contains(char::is_control) {
+            echo.clear();
+        }
+        // A program in the background may print before the echo, and in the midst of it.
+        while !echo.is_empty() && !is_echo(command, &echo) {
+            echo += &self.line()?;
+        }
         let printed = self.session.expect(PROMPT, COMMAND)?;
-        let output = printed.strip_suffix(PROMPT).unwrap_or(&printed);
-        Ok(output.replace("\r\n", "\n"))
+        let before = echo.trim_end();
+        let output = [
+            before.strip_suffix(command.trim_end()).unwrap_or(before),
+            printed.strip_suffix(PROMPT).unwrap_or(&printed),
+        ];
+        Ok(output.concat().replace("\r\n", "\n"))
+    }
+
+    /// The next line that is printed.
+    fn line(&mut self) -> Result<String> {
+        self.session.expect("\n", COMMAND).context("the line is not echoed")
     }
 
     /// Types `command`, and returns what it prints and its status.
@@ -70,4 +87,10 @@ impl Shell {
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
     }
+}
+
+/// Whether all of `command` stands in `printed` in its order, whatever is in between.
+fn is_echo(command: &str, printed: &str) -> bool {
+    let mut printed = printed.chars();
+    command.trim_end().chars().all(|key| printed.any(|printed| printed == key))
 }
