@@ -250,6 +250,9 @@ pub struct World {
     pub device: Arc<Device>,
     pub driver: FakeProcess,
     pub channel: Handle,
+    /// The driver's channel, to mint sessions of while the driver is dead.
+    minting: Channel,
+    init: FakeProcess,
     client: FakeProcess,
     is_over: Arc<AtomicBool>,
     supervisor: Option<JoinHandle<()>>,
@@ -279,6 +282,7 @@ impl World {
         let server = Init { record: record.clone() };
         init.spawn(move || service::run(server, env::channel()));
         let channel = driver.new_channel();
+        let minting = driver.take(channel, Rights::all());
         let registry = driver.grant(&session(init, init_channel, 1), Rights::all(), true);
         driver.set_startup(startup(&[("channel", channel), ("registry", registry)]));
         let registry = client.grant(&session(init, init_channel, 2), Rights::all(), true);
@@ -316,22 +320,18 @@ impl World {
                 }
             });
         });
-        World { device, driver, channel, client, is_over, supervisor: Some(supervisor) }
+        World { device, driver, channel, minting, init, client, is_over, supervisor: Some(supervisor) }
     }
 
     /// Runs a client with an open disk.
     pub fn with_disk<R>(&self, body: impl FnOnce(Disk) -> R) -> R {
-        let session = self.client.grant(&session(self.driver_for_minting(), self.channel, 3), Rights::all(), false);
+        let session = self.minting.mint(3, &fake::account()).expect("a session");
+        let session = self.client.grant(&session, Rights::all(), false);
         let run = || {
             let disk = Disk::open(Session::from_handle(session), "array", env::account());
             body(disk.expect("a disk"))
         };
         self.client.run(run).expect("the client lives")
-    }
-
-    /// The driver may die at any time, so sessions to it are minted by a process that has its channel too.
-    fn driver_for_minting(&self) -> FakeProcess {
-        self.driver
     }
 }
 
@@ -351,5 +351,7 @@ impl Drop for World {
         if let Some(supervisor) = self.supervisor.take() {
             let _ = supervisor.join();
         }
+        // Otherwise its thread would be woken by every event of the worlds that come.
+        self.init.kill(libsys::abi::ExitReason::Killed);
     }
 }
