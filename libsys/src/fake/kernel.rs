@@ -5,6 +5,7 @@ use super::table::{Entry, Table};
 use abi::{Class, Error, ExitRecord, Header, Limits, WORDS};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
@@ -37,8 +38,22 @@ pub(super) enum Object {
 pub(super) struct Account {
     pub(super) parent: u64,
     pub(super) limits: Limits,
+    /// What was charged and is not given back, as tests are short; frames of Memories are not in it.
     pub(super) used: Limits,
+    /// Frames of Memories that there are. They are given back when the last handle and mapping goes: tests make many.
+    pub(super) frames: Arc<AtomicU64>,
     pub(super) revoked: bool,
+}
+
+impl Account {
+    pub(super) fn new(parent: u64, limits: Limits) -> Account {
+        Account { parent, limits, used: Limits::default(), frames: Arc::default(), revoked: false }
+    }
+
+    /// All that is charged to it.
+    pub(super) fn used(&self) -> Limits {
+        Limits { frames: self.used.frames + self.frames.load(Ordering::Relaxed), ..self.used }
+    }
 }
 
 pub(super) struct Channel {
@@ -208,7 +223,7 @@ impl State {
         } else {
             let limits =
                 Limits { frames: 1 << 20, handles: 1 << 20, threads: 1 << 12, sessions: 1 << 16, processes: 1 << 12 };
-            self.add(Object::Account(Account { parent: 0, limits, used: Limits::default(), revoked: false }))
+            self.add(Object::Account(Account::new(0, limits)))
         };
         let number = self.add(Object::Process);
         let state = if parent == 0 { abi::process::ProcessState::Running } else { abi::process::ProcessState::New };

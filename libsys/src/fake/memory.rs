@@ -5,7 +5,7 @@ use abi::memory::{MemoryKind, Protection};
 use abi::{Error, Handle, Kind, PAGE_BYTES, Rights};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::vec::Vec;
 
 /// The pages of a Memory.
@@ -14,14 +14,18 @@ pub(super) struct Pages {
     pub(super) bytes: usize,
     pub(super) kind: MemoryKind,
     pub(super) sealed: AtomicBool,
+    /// What the account pays for that they are charged to.
+    charged: Arc<AtomicU64>,
 }
 
 impl Pages {
-    pub(super) fn new(bytes: usize, kind: MemoryKind) -> Pages {
+    /// New ones, which add themselves to a count of frames, until they go.
+    pub(super) fn new(bytes: usize, kind: MemoryKind, charged: Arc<AtomicU64>) -> Pages {
+        charged.fetch_add((bytes / PAGE_BYTES) as u64, Ordering::Relaxed);
         // SAFETY: the layout is not empty: callers refuse 0 bytes.
         let address = unsafe { alloc_zeroed(Pages::layout(bytes)) } as usize;
         assert_ne!(address, 0, "no host memory");
-        Pages { address, bytes, kind, sealed: AtomicBool::new(false) }
+        Pages { address, bytes, kind, sealed: AtomicBool::new(false), charged }
     }
 
     fn layout(bytes: usize) -> Layout {
@@ -33,6 +37,7 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: allocated with the same layout; handles and mappings hold the `Arc`.
         unsafe { dealloc(self.address as *mut u8, Pages::layout(self.bytes)) }
+        self.charged.fetch_sub((self.bytes / PAGE_BYTES) as u64, Ordering::Relaxed);
     }
 }
 
@@ -68,13 +73,19 @@ impl State {
         }
     }
 
-    pub(super) fn new_memory(&mut self, process: u64, bytes: u64, kind: u64) -> Result<Handle, Error> {
+    pub(super) fn new_memory(
+        &mut self,
+        process: u64,
+        bytes: u64,
+        kind: u64,
+        charged: Arc<AtomicU64>,
+    ) -> Result<Handle, Error> {
         let kind =
             MemoryKind::from_number(kind).filter(|kind| *kind != MemoryKind::Device).ok_or(Error::BadArgument)?;
         if bytes == 0 || !bytes.is_multiple_of(PAGE_BYTES as u64) {
             return Err(Error::BadArgument);
         }
-        let object = self.add(Object::Memory(Arc::new(Pages::new(bytes as usize, kind))));
+        let object = self.add(Object::Memory(Arc::new(Pages::new(bytes as usize, kind, charged))));
         Ok(self.make(process, object, false))
     }
 

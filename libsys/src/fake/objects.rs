@@ -7,6 +7,8 @@ use abi::inspect::{ProcessRecord, SessionRecord};
 use abi::process::ProcessState;
 use abi::{Error, ExitReason, Handle, Kind, Limits, PAYLOAD_BYTES, Rights, Syscall, Usage};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::Vec;
 
 /// Writes the start of the calling thread's call page.
@@ -93,14 +95,17 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             let parent = state.find(me, r[0], Kind::Account, Rights::CHARGE)?;
             let limits = Limits { frames: r[1], handles: r[2], threads: r[3], sessions: r[4], processes: r[5] };
             state.charge(parent, limits)?;
-            let object =
-                state.add(Object::Account(Account { parent, limits, used: Limits::default(), revoked: false }));
+            let object = state.add(Object::Account(Account::new(parent, limits)));
             r[0] = state.make(me, object, false).0;
         }
         Syscall::AccountRead => {
             let account = state.find(me, r[0], Kind::Account, Rights::INSPECT)?;
             if let Object::Account(account) = &state.objects[&account] {
-                write_payload(&[Usage { limits: account.limits, used: account.used, revoked: account.revoked.into() }]);
+                write_payload(&[Usage {
+                    limits: account.limits,
+                    used: account.used(),
+                    revoked: account.revoked.into(),
+                }]);
             }
         }
         Syscall::AccountRevoke => {
@@ -179,8 +184,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
         }
         Syscall::MemoryCreate => {
             let account = state.find(me, r[0], Kind::Account, Rights::CHARGE)?;
-            state.charge(account, Limits { frames: r[1] / abi::PAGE_BYTES as u64, ..Limits::default() })?;
-            r[0] = state.new_memory(me, r[1], r[2])?.0;
+            let frames = state.check_frames(account, r[1] / abi::PAGE_BYTES as u64)?;
+            r[0] = state.new_memory(me, r[1], r[2], frames)?.0;
         }
         Syscall::MemoryMap => r[0] = state.map(me, r)?,
         Syscall::MemoryUnmap => state.unmap(me, r[0], r[1])?,
@@ -276,9 +281,18 @@ impl State {
         all
     }
 
-    /// Charges an account; what an object costs is not given back here, as tests are short.
+    /// Whether an account has so many frames: its count, which a new Memory adds itself to.
+    fn check_frames(&mut self, account: u64, frames: u64) -> Result<Arc<AtomicU64>, Error> {
+        let Some(Object::Account(account)) = self.objects.get(&account) else { return Err(Error::WrongKind) };
+        let used = account.used().frames;
+        let fits = used.checked_add(frames).is_some_and(|sum| sum <= account.limits.frames);
+        if fits && !account.revoked { Ok(account.frames.clone()) } else { Err(Error::AccountExhausted) }
+    }
+
+    /// Charges an account with anything but Memory.
     fn charge(&mut self, account: u64, cost: Limits) -> Result<(), Error> {
         let Some(Object::Account(account)) = self.objects.get_mut(&account) else { return Err(Error::WrongKind) };
+        let memories = account.frames.load(Ordering::Relaxed);
         let sum = |used: u64, cost: u64, limit: u64| {
             used.checked_add(cost).filter(|sum| *sum <= limit).ok_or(Error::AccountExhausted)
         };
@@ -286,7 +300,7 @@ impl State {
             return Err(Error::AccountExhausted);
         }
         account.used = Limits {
-            frames: sum(account.used.frames, cost.frames, account.limits.frames)?,
+            frames: sum(account.used.frames + memories, cost.frames, account.limits.frames)? - memories,
             handles: sum(account.used.handles, cost.handles, account.limits.handles)?,
             threads: sum(account.used.threads, cost.threads, account.limits.threads)?,
             sessions: sum(account.used.sessions, cost.sessions, account.limits.sessions)?,
