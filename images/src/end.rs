@@ -1,8 +1,11 @@
 //! How a machine came to its end, and what this tool's exit status says about it.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
+
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGSEGV};
 
 use crate::crash::{KernelPanic, boot_error};
 use crate::image::Image;
@@ -37,6 +40,10 @@ pub enum End {
     Hang(Duration),
     /// QEMU ended by itself; what is known about it.
     Died(String),
+    /// QEMU itself crashed; what it said. No guest can be to blame for that: with several CPUs, a QEMU before 8.2 does
+    /// so about once in 200 boots, when a CPU uses a device's registers just as another one moves some (its `tcg_commit`
+    /// gave all CPUs the new map before they forgot the old one; mended by QEMU's commit 0d58c660).
+    Crash(String),
     /// This process got a signal of this number.
     Signal(i32),
 }
@@ -55,6 +62,9 @@ impl End {
         }
         if let Some(status) = commands {
             return Self::Status(status);
+        }
+        if let Some(signal @ (SIGSEGV | SIGABRT | SIGBUS)) = status.signal() {
+            return Self::Crash(if complaint.is_empty() { format!("signal {signal}") } else { complaint.to_string() });
         }
         match code {
             Some(0) => Self::PowerOff,
@@ -79,7 +89,7 @@ impl End {
             Self::Panic(_) => code::PANIC,
             Self::BootError(_) => code::BOOT_ERROR,
             Self::Hang(_) => code::HANG,
-            Self::Died(_) => code::DIED,
+            Self::Died(_) | Self::Crash(_) => code::DIED,
             Self::Signal(number) => code::SIGNAL.saturating_add(u8::try_from(*number).unwrap_or(0)),
         }
     }
@@ -110,6 +120,7 @@ impl fmt::Display for End {
                 time.as_secs()
             ),
             Self::Died(reason) => formatter.write_str(reason),
+            Self::Crash(reason) => write!(formatter, "QEMU crashed: {reason}"),
             Self::Signal(number) => write!(formatter, "ended by signal {number}"),
         }
     }
@@ -119,17 +130,19 @@ impl fmt::Display for End {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::os::unix::process::ExitStatusExt;
 
-    fn judge(code: i32, log: &str, complaint: &str, commands: Option<u8>) -> End {
-        let image = Image {
+    fn image() -> Image {
+        Image {
             kernel: "/nowhere".into(),
             archive: "/nowhere".into(),
             programs: BTreeMap::new(),
             links: BTreeMap::new(),
             warnings: String::new(),
-        };
-        End::judge(ExitStatus::from_raw(code << 8), log, complaint, commands, &image)
+        }
+    }
+
+    fn judge(code: i32, log: &str, complaint: &str, commands: Option<u8>) -> End {
+        End::judge(ExitStatus::from_raw(code << 8), log, complaint, commands, &image())
     }
 
     #[test]
@@ -145,5 +158,9 @@ mod tests {
         assert_eq!((died.exit_code(), died.to_string().as_str()), (103, "QEMU failed: no such disk"));
         assert_eq!(End::Hang(Duration::from_secs(1)).exit_code(), 124);
         assert_eq!(End::Signal(15).exit_code(), 143);
+        let end = |status| End::judge(ExitStatus::from_raw(status), "", "an assertion failed", None, &image());
+        assert_eq!(end(SIGABRT), End::Crash("an assertion failed".to_string()));
+        assert_eq!((end(SIGSEGV).exit_code(), end(9).exit_code()), (103, 103));
+        assert!(!matches!(end(9), End::Crash(_)), "somebody killed it");
     }
 }

@@ -1,6 +1,7 @@
 //! Commands in, their output and status out: a machine that boots, runs them and ends.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -17,6 +18,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a machine may take to switch itself off after its commands ended.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a machine is booted again whose QEMU crashed before any command began.
+pub(crate) const SECOND_BOOTS: u32 = 2;
 
 /// What became of commands.
 #[derive(Debug, Clone)]
@@ -91,12 +95,21 @@ impl Machine {
     /// As for [`Machine::stream`].
     pub fn follow(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
         let arguments = self.arguments(SerialEnd::Program)?;
-        let emulator = Emulator::start(&self.emulator()?, &arguments, std::path::Path::new("/"), Input::Nothing)?;
-        let _signals = match interruption {
-            Interruption::Ends => Some(signals::report_to(emulator.reporter())?),
-            Interruption::Ignored => None,
-        };
-        Run::new(self).follow(&emulator, output)
+        let mut second_boots = 0;
+        loop {
+            let emulator = Emulator::start(&self.emulator()?, &arguments, Path::new("/"), Input::Nothing)?;
+            let _signals = match interruption {
+                Interruption::Ends => Some(signals::report_to(emulator.reporter())?),
+                Interruption::Ignored => None,
+            };
+            let mut run = Run::new(self);
+            let end = run.follow(&emulator, output)?;
+            if !matches!(end, End::Crash(_)) || run.has_begun || second_boots == SECOND_BOOTS {
+                return Ok((end, run.log.text()));
+            }
+            second_boots += 1;
+            eprintln!("skink: {end}; nothing was run yet, so it is started again");
+        }
     }
 }
 
@@ -118,6 +131,7 @@ struct Run<'a> {
     log: SerialLog,
     transcript: SerialLog,
     status: Option<u8>,
+    has_begun: bool,
 }
 
 impl<'a> Run<'a> {
@@ -131,10 +145,11 @@ impl<'a> Run<'a> {
             log: SerialLog::default(),
             transcript: SerialLog::default(),
             status: None,
+            has_begun: false,
         }
     }
 
-    fn follow(mut self, emulator: &Emulator, output: &mut dyn Write) -> Result<(End, String)> {
+    fn follow(&mut self, emulator: &Emulator, output: &mut dyn Write) -> Result<End> {
         let end = loop {
             match emulator.next(Some(self.deadline)) {
                 Some(Event::Output(bytes)) => {
@@ -150,9 +165,10 @@ impl<'a> Run<'a> {
             }
         };
         emulator.kill();
+        self.has_begun = self.deframer.has_begun();
         let pieces = std::mem::take(&mut self.deframer).finish();
         self.take(pieces, output)?;
-        Ok((end, self.log.text()))
+        Ok(end)
     }
 
     fn take(&mut self, pieces: Vec<Piece>, output: &mut dyn Write) -> Result<()> {

@@ -29,6 +29,7 @@ pub enum Piece {
 #[derive(Debug)]
 pub struct Deframer {
     place: Place,
+    has_begun: bool,
     /// Bytes that may be the beginning of something that has a meaning.
     held: Vec<u8>,
     /// Whether the next byte of the output begins a line.
@@ -57,11 +58,23 @@ enum Meaning {
 
 impl Default for Deframer {
     fn default() -> Self {
-        Self { place: Place::Outside, held: Vec::new(), line_begins: false, diverted: Vec::new(), pieces: Vec::new() }
+        Self {
+            place: Place::Outside,
+            has_begun: false,
+            held: Vec::new(),
+            line_begins: false,
+            diverted: Vec::new(),
+            pieces: Vec::new(),
+        }
     }
 }
 
 impl Deframer {
+    /// Whether there was the mark that begins the output.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Takes the next bytes and returns what is certain by now.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Piece> {
         for &byte in bytes {
@@ -76,6 +89,7 @@ impl Deframer {
                     Meaning::Begin => {
                         self.held.clear();
                         self.place = Place::Inside;
+                        self.has_begun = true;
                         self.line_begins = true;
                     }
                     Meaning::Exit(status) => self.exit(status),

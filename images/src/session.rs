@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::debugger::Debugger;
 use crate::emulator::{Emulator, Event, Input};
 use crate::end::End;
+use crate::exec::SECOND_BOOTS;
 use crate::machine::{Machine, SerialEnd};
 use crate::qmp::{Qmp, QmpListener};
 use crate::serial_log::SerialLog;
@@ -21,23 +22,45 @@ const SHOWN: usize = 4000;
 /// A machine that is being driven. Dropping it ends the machine.
 #[derive(Debug)]
 pub struct Session {
-    // Dropped in this order: the machine first, then its socket's folder.
-    emulator: Emulator,
-    qmp: Qmp,
-    listener: QmpListener,
+    running: Running,
     machine: Machine,
     log: SerialLog,
     /// Text that came and was not waited for yet.
     unread: Vec<u8>,
     end: Option<End>,
+    /// Whether anything was done to the machine but to watch it.
+    is_touched: bool,
+    /// How often it was booted again since QEMU crashed.
+    second_boots: u32,
+}
+
+/// A QEMU that runs, and how to control it.
+#[derive(Debug)]
+struct Running {
+    // Dropped in this order: the machine first, then its socket's folder.
+    emulator: Emulator,
+    qmp: Qmp,
+    listener: QmpListener,
 }
 
 impl Machine {
-    /// Boots, and returns at once.
+    /// Boots, and returns at once. Should QEMU crash before anything is sent to the machine, it is started again.
     ///
     /// # Errors
     /// The machine cannot be started.
     pub fn session(&self) -> Result<Session> {
+        Ok(Session {
+            running: self.power_on()?,
+            machine: self.clone(),
+            log: SerialLog::default(),
+            unread: Vec::new(),
+            end: None,
+            is_touched: false,
+            second_boots: 0,
+        })
+    }
+
+    fn power_on(&self) -> Result<Running> {
         let listener = QmpListener::bind(&Workspace::locate()?.target().join("run"))?;
         let mut arguments = self.arguments(SerialEnd::Program)?;
         arguments.extend(QmpListener::arguments());
@@ -54,22 +77,15 @@ impl Machine {
                 return Err(error);
             }
         };
-        Ok(Session {
-            emulator,
-            qmp,
-            listener,
-            machine: self.clone(),
-            log: SerialLog::default(),
-            unread: Vec::new(),
-            end: None,
-        })
+        Ok(Running { emulator, qmp, listener })
     }
 }
 
 impl Session {
     /// Sends `bytes` as if they were typed. Never waits.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.emulator.send(bytes);
+        self.is_touched = true;
+        self.running.emulator.send(bytes);
     }
 
     /// Types `line` and the return key.
@@ -133,15 +149,17 @@ impl Session {
 
     /// QEMU's control channel.
     pub fn qmp(&mut self) -> &mut Qmp {
-        &mut self.qmp
+        self.is_touched = true;
+        &mut self.running.qmp
     }
 
     /// Stops the machine, which was made with [`Machine::debugged`], for the debugger that is returned. One at a time.
     ///
     /// # Errors
     /// The machine has none, or has ended.
-    pub fn debugger(&self) -> Result<Debugger> {
-        Debugger::connect(self.listener.folder())
+    pub fn debugger(&mut self) -> Result<Debugger> {
+        self.is_touched = true;
+        Debugger::connect(self.running.listener.folder())
     }
 
     /// Whether the machine has printed `text` since the end of the last wait, or does within `time`. Nothing is taken from
@@ -171,7 +189,8 @@ impl Session {
 
     /// Ends the machine as if its plug were pulled.
     pub fn kill(&mut self) {
-        self.emulator.kill();
+        self.is_touched = true;
+        self.running.emulator.kill();
     }
 
     /// All that the machine printed and this session took in so far.
@@ -181,14 +200,25 @@ impl Session {
 
     /// Takes in the next event. False if the deadline came first.
     fn step(&mut self, deadline: Instant) -> bool {
-        match self.emulator.next(Some(deadline)) {
+        match self.running.emulator.next(Some(deadline)) {
             Some(Event::Output(bytes)) => {
                 self.log.push(&bytes);
                 self.unread.extend(bytes);
             }
             Some(Event::Exited { status, complaint }) => {
                 let log = self.log.text();
-                self.end = Some(End::judge(status, &log, &complaint, None, self.machine.image()));
+                let end = End::judge(status, &log, &complaint, None, self.machine.image());
+                if matches!(end, End::Crash(_)) && !self.is_touched && self.second_boots < SECOND_BOOTS {
+                    eprintln!("skink: {end}; nothing was typed yet, so it is started again");
+                    if let Ok(running) = self.machine.power_on() {
+                        self.running = running;
+                        self.second_boots += 1;
+                        self.log = SerialLog::default();
+                        self.unread.clear();
+                        return true;
+                    }
+                }
+                self.end = Some(end);
             }
             Some(Event::Interrupted(signal)) => self.end = Some(End::Signal(signal)),
             None => return false,

@@ -98,6 +98,24 @@ fn qemu_fails() {
 }
 
 #[test]
+fn a_qemu_that_crashes_before_the_commands_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = folder.path().join("count").display().to_string();
+    // How often it was started, and whether it crashes for good.
+    let crashing = |before: &str, times: u32| {
+        let script = format!("echo x >> {count}; {before}; [ $(wc -l < {count}) -gt {times} ] || kill -SEGV $$");
+        let result = quickly(&format!("{script}; {BEGIN}; printf 'a\\033]skink;exit=7\\007'; exit 33"));
+        let starts = std::fs::read_to_string(&count).unwrap().lines().count();
+        std::fs::remove_file(&count).unwrap();
+        (result.end, result.stdout, starts)
+    };
+    assert_eq!(crashing("echo boot", 1), (End::Status(7), b"a".to_vec(), 2));
+    assert!(matches!(crashing("echo boot", 99), (End::Crash(_), _, 3)));
+    // Commands are not run twice.
+    assert!(matches!(crashing(BEGIN, 1), (End::Crash(_), _, 1)));
+}
+
+#[test]
 fn endless_output_is_bounded_in_time() {
     let result = run("while :; do echo again; done", Duration::from_secs(1));
     assert_eq!(result.status(), 124);

@@ -1,7 +1,7 @@
 //! The heap: an allocator over Memory that the process makes when it needs it.
 //!
 //! A small program lives on [`ARENA_BYTES`] of its own data, and makes no Memory at all. The first chunk is [`FIRST_CHUNK`]; each further one is twice as large as the one before, up to [`LARGEST_CHUNK`], and any is as large as
-//! what it was made for. Chunks are kept. When the account has no more, an allocation fails, and what cannot do without it panics.
+//! what it was made for. A chunk of more than [`KEPT_CHUNK`] goes back to the account when nothing in it is used any more; smaller ones are kept. When the account has no more, an allocation fails, and what cannot do without it panics.
 
 use crate::sync::RawLock;
 use crate::{Error, Handle, sys};
@@ -21,6 +21,8 @@ pub const ARENA_BYTES: usize = 16 * 1024;
 pub const FIRST_CHUNK: usize = 64 * 1024;
 /// Bytes at which chunks stop to grow.
 pub const LARGEST_CHUNK: usize = 4 * 1024 * 1024;
+/// Bytes up to which a chunk is kept when nothing in it is used: making one costs more than it is worth.
+pub const KEPT_CHUNK: usize = 128 * 1024;
 /// Bytes of a chunk that the allocator needs for itself, at most: its lists are in the first one.
 const OVERHEAD: usize = 4096;
 
@@ -77,6 +79,21 @@ unsafe impl Source for Chunks {
         talc.source.bytes += bytes;
         // SAFETY: new memory, which is this heap's for ever.
         unsafe { talc.claim(base, bytes) }.map(drop).ok_or(())
+    }
+
+    const TRACK_HEAP_END: bool = true;
+
+    unsafe fn resize(&mut self, unused: *mut u8, end: *mut u8, is_all: bool) -> *mut u8 {
+        // A chunk is whole pages, and the allocator keeps a tag of less than a page before what it hands out.
+        let start = ((unused as usize) - 1) & !(PAGE_BYTES - 1);
+        let bytes = end as usize - start;
+        // SAFETY: the chunk was mapped as one, and all of it is unused; the allocator forgets it.
+        if !is_all || bytes <= KEPT_CHUNK || unsafe { sys::memory_unmap(Handle::NONE, start as u64) }.is_err() {
+            return end;
+        }
+        self.bytes -= bytes;
+        self.next = self.next.min(bytes);
+        unused
     }
 }
 
@@ -231,6 +248,25 @@ mod tests {
         let pointer = unsafe { heap.alloc(Layout::from_size_align(10 << 20, 4096).expect("a layout")) };
         assert!(!pointer.is_null() && (pointer as usize).is_multiple_of(4096));
         assert!(heap.bytes() < (10 << 20) + (16 << 10));
+    }
+
+    #[test]
+    fn large_chunks_go_back_when_nothing_in_them_is_used() {
+        let (heap, account) = heap(10_000);
+        let layout = Layout::from_size_align(1000, 8).expect("a layout");
+        let used = || account.usage().expect("an account").used.frames;
+        // SAFETY: the layout is not empty.
+        let all: Vec<*mut u8> = (0..2000).map(|_| unsafe { heap.alloc(layout) }).collect();
+        assert!(all.iter().all(|pointer| !pointer.is_null()));
+        let most = (heap.bytes(), used());
+        all.into_iter().for_each(|pointer| {
+            // SAFETY: allocated above.
+            unsafe { heap.dealloc(pointer, layout) }
+        });
+        assert_eq!(heap.bytes(), FIRST_CHUNK + KEPT_CHUNK, "after {most:?}");
+        assert!(used() * PAGE_BYTES as u64 <= heap.bytes() as u64 + 8 * PAGE_BYTES as u64, "{} after {most:?}", used());
+        // SAFETY: the layout is not empty.
+        assert!(!unsafe { heap.alloc(layout) }.is_null());
     }
 
     proptest! {
