@@ -80,18 +80,19 @@ pub struct Measurements {
 /// end, the error is an [`End`] with a context.
 pub fn measure(image: &Image, timeout: Duration, progress: &Progress) -> Result<Measurements> {
     let host = Host::look();
-    let machine = Machine::new(image).timeout(timeout);
+    let system = Machine::new(image).timeout(timeout).icount(true);
+    let machine = Machine::new(&image.clone().with_tests()).timeout(timeout);
     let counting = machine.clone().icount(true);
 
     progress.step("counting instructions");
     let mut counted = guest_lines(&counting, "the guest's bench under icount")?;
     counted.retain(|line| scaling::cpus_of(&line.name).is_none());
     progress.step("counting instructions of a boot");
-    let boot = boot(&counting)?;
+    let boot = boot(&system)?;
     counted.extend(boot.lines());
     counted.push(source::kernel_lines(Workspace::locate()?.root())?);
     let counted = in_order(counted)?;
-    let boots_in_little_memory = boots(&counting.memory(LITTLE_MEMORY))?;
+    let boots_in_little_memory = boots(&system.memory(LITTLE_MEMORY))?;
 
     let mut wall = Best::least();
     let mut rates = Best::most();

@@ -59,7 +59,7 @@ Examples:
   cargo run -- run --machine microvm --smp 2
   cargo run -- run --append 'log=serial'         the kernel's log on the terminal, too
   cargo run -- run --append 'log.show=debug'     everybody's log there
-  cargo run -- run --append 'init=bin/suite guest.arguments=handle'
+  cargo run -- run --tests --append 'init=bin/suite guest.arguments=handle'
   cargo run -- run --disk root.img --disk data.img,nvme,ro
 
 Words for --append: log=serial, log=LEVEL, init=PROGRAM, SERVICE.PARAMETER=VALUE;
@@ -70,6 +70,9 @@ pub struct Run {
     pub exec: Option<String>,
     #[command(flatten)]
     pub machine: MachineOptions,
+    /// Have the programs of the tests in /bin, too
+    #[arg(long)]
+    pub tests: bool,
     /// Wait for a debugger before the first instruction
     #[arg(long)]
     pub gdb: bool,

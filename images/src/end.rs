@@ -135,6 +135,7 @@ mod tests {
         Image {
             kernel: "/nowhere".into(),
             archive: "/nowhere".into(),
+            archive_with_tests: "/nowhere".into(),
             programs: BTreeMap::new(),
             links: BTreeMap::new(),
             warnings: String::new(),

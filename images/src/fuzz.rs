@@ -54,6 +54,7 @@ mod tests {
         let image = Image {
             kernel: "/k".into(),
             archive: "/a".into(),
+            archive_with_tests: "/a".into(),
             programs: BTreeMap::new(),
             links: BTreeMap::new(),
             warnings: String::new(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::archive::BootArchive;
-use crate::compile::{Artifacts, compile};
+use crate::compile::{Artifacts, Program, compile};
 use crate::lock::FileLock;
 use crate::manifest;
 use crate::names::names;
@@ -28,6 +28,8 @@ pub struct Image {
     pub kernel: PathBuf,
     /// The boot archive.
     pub archive: PathBuf,
+    /// The boot archive that also has the programs of the tests and measurements.
+    pub archive_with_tests: PathBuf,
     /// The ELF file with symbols of each program, by its name in the archive; the supervisor
     /// is `init`.
     pub programs: BTreeMap<String, PathBuf>,
@@ -48,7 +50,12 @@ impl Image {
         Symbols::open(elf)
     }
 
-    /// A boot archive with the programs, under all their names, and without a manifest.
+    /// The same system with the programs of the tests and measurements in its boot archive.
+    pub fn with_tests(self) -> Image {
+        Image { archive: self.archive_with_tests.clone(), ..self }
+    }
+
+    /// A boot archive with the programs, those of the tests too, under all their names, and without a manifest.
     ///
     /// # Errors
     /// A program cannot be read any more.
@@ -79,34 +86,47 @@ pub fn build_with(workspace: &Workspace, progress: &Progress) -> Result<Image> {
     assemble(workspace, artifacts)
 }
 
-/// Makes the boot archive's file.
+/// Makes the boot archives' files.
 fn assemble(workspace: &Workspace, artifacts: Artifacts) -> Result<Image> {
-    let mut programs = BTreeMap::new();
+    let (mut programs, mut tests) = (BTreeMap::new(), BTreeMap::new());
     let mut kernel = None;
-    for program in artifacts.programs {
-        let name = match program.role {
+    for Program { name, role, elf } in artifacts.programs {
+        let (of, name) = match role {
             Role::Kernel => {
-                kernel = Some(program.elf);
+                kernel = Some(elf);
                 continue;
             }
-            Role::Init => INIT.to_string(),
-            Role::Program => program.name,
+            Role::Init => (&mut programs, INIT.to_string()),
+            Role::Program => (&mut programs, name),
+            Role::Test => (&mut tests, name),
         };
-        if programs.insert(name.clone(), program.elf).is_some() {
+        if of.insert(name.clone(), elf).is_some() {
             bail!("two programs are called {name}: rename the binary of one of the packages");
         }
     }
-    let (mut archive, links) = pack(&programs)?;
     let path = workspace.root().join(manifest::PATH);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     manifest::check(Path::new(manifest::PATH), &text, |name| programs.contains_key(name))?;
-    archive.symbols(symbol_table::of_services(&text, &programs)?);
-    archive.manifest(text);
-    let path = workspace.target_build().join("boot.tar");
-    archive.write(&path)?;
+    let symbols = symbol_table::of_services(&text, &programs)?;
+    let write = |name: &str, programs: &BTreeMap<String, PathBuf>| {
+        let (mut archive, links) = pack(programs)?;
+        archive.symbols(symbols.clone());
+        archive.manifest(text.clone());
+        let path = workspace.target_build().join(name);
+        archive.write(&path)?;
+        anyhow::Ok((path, links))
+    };
+    let (archive, _) = write("boot.tar", &programs)?;
+    for (name, elf) in tests {
+        if programs.insert(name.clone(), elf).is_some() {
+            bail!("a program of the tests is called {name}, as one of the system");
+        }
+    }
+    let (archive_with_tests, links) = write("tests.tar", &programs)?;
     Ok(Image {
         kernel: kernel.context("the package in microkernel/ has no program: it needs [[bin]] name = \"skink\"")?,
-        archive: path,
+        archive,
+        archive_with_tests,
         programs,
         links,
         warnings: artifacts.warnings,

@@ -310,6 +310,7 @@ mod tests {
         Machine::new(&Image {
             kernel: "/k/skink".into(),
             archive: "/k/boot.tar".into(),
+            archive_with_tests: "/k/boot.tar".into(),
             programs: BTreeMap::new(),
             links: BTreeMap::new(),
             warnings: String::new(),

@@ -70,6 +70,7 @@ fn run(options: &Run) -> Result<u8> {
     }
     disk::arguments(&options.machine.disk, options.machine.machine.has_pci())?;
     let image = prepare()?;
+    let image = if options.tests { image.with_tests() } else { image };
     let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
     if let Some(timeout) = options.timeout {
         machine = machine.timeout(timeout);
@@ -134,7 +135,7 @@ fn bench(options: &Bench) -> Result<u8> {
 
 fn fuzz(options: &Fuzz) -> Result<u8> {
     let fuzzing = Fuzzing { calls: options.calls, seed: options.seed, cpus: options.smp };
-    let machine = fuzzing.machine(&prepare()?, options.timeout);
+    let machine = fuzzing.machine(&prepare()?.with_tests(), options.timeout);
     Ok(tell(machine.stream(&mut io::stdout().lock(), Interruption::Ends)?))
 }
 
@@ -149,7 +150,7 @@ fn survive(options: &Survive) -> Result<u8> {
         checkpoint: Some(checkpoint_path()?),
         resume: options.resume,
     };
-    let image = prepare()?;
+    let image = prepare()?.with_tests();
     let mut matrix = Matrix::new(&image, &selection)?;
     let progress = Progress::for_stderr();
     if !options.json {
@@ -174,7 +175,7 @@ fn survive(options: &Survive) -> Result<u8> {
 
 fn inject(options: &Inject) -> Result<u8> {
     let servers = if options.server.is_empty() { SERVERS.to_vec() } else { options.server.clone() };
-    let image = prepare()?;
+    let image = prepare()?.with_tests();
     let mut injection = Injection::new(&image, options.seed)?;
     let progress = Progress::for_stderr();
     if !options.json {

@@ -21,8 +21,10 @@ pub enum Role {
     Kernel,
     /// The supervisor: `init` of the archive, started by the kernel.
     Init,
-    /// A server, command or test program: `bin/NAME` of the archive.
+    /// A server or command: `bin/NAME` of the archive.
     Program,
+    /// What tests and measurements run: `bin/NAME` of the archive that they boot, and of no other.
+    Test,
 }
 
 /// A package that is built for the target.
@@ -104,7 +106,8 @@ fn role_of_folder(folder: &Path) -> Option<Role> {
     match parts.as_slice() {
         ["microkernel"] => Some(Role::Kernel),
         ["init"] => Some(Role::Init),
-        ["servers", _] | ["tests", "bench" | "guest"] => Some(Role::Program),
+        ["servers", _] => Some(Role::Program),
+        ["tests", "bench" | "guest"] => Some(Role::Test),
         _ => None,
     }
 }
@@ -118,7 +121,7 @@ mod tests {
         assert_eq!(role_of_folder(Path::new("microkernel")), Some(Role::Kernel));
         assert_eq!(role_of_folder(Path::new("init")), Some(Role::Init));
         assert_eq!(role_of_folder(Path::new("servers/uart")), Some(Role::Program));
-        assert_eq!(role_of_folder(Path::new("tests/guest")), Some(Role::Program));
+        assert_eq!(role_of_folder(Path::new("tests/guest")), Some(Role::Test));
         assert_eq!(role_of_folder(Path::new("tests")), None);
         assert_eq!(role_of_folder(Path::new("libsys")), None);
     }

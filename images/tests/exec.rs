@@ -17,6 +17,7 @@ fn image() -> Image {
     Image {
         kernel: "/nowhere".into(),
         archive: "/nowhere".into(),
+        archive_with_tests: "/nowhere".into(),
         programs: BTreeMap::new(),
         links: BTreeMap::new(),
         warnings: String::new(),

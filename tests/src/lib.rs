@@ -36,11 +36,17 @@ pub use volume::{DiskImage, Layout, Overlay};
 /// Numbers of processors that a test of the kernel runs on.
 pub const CPUS: [u32; 3] = [1, 2, 4];
 
-/// The image under test: built by the first test that asks.
+/// The image under test, with the programs of the tests: built by the first test that asks.
 ///
 /// # Panics
 /// The build fails; the message has what the compiler said.
 pub fn image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| system_image().clone().with_tests())
+}
+
+/// The image as its users boot it.
+fn system_image() -> &'static Image {
     static IMAGE: OnceLock<Result<Image>> = OnceLock::new();
     match IMAGE.get_or_init(images::build) {
         Ok(image) => image,
@@ -54,6 +60,14 @@ pub fn image() -> &'static Image {
 /// As [`image`].
 pub fn machine() -> Machine {
     Machine::new(image())
+}
+
+/// The same with nothing in the boot archive but the system, as its users boot it.
+///
+/// # Panics
+/// As [`image`].
+pub fn system() -> Machine {
+    Machine::new(system_image())
 }
 
 /// Runs a program of `tests/guest` in place of init, with arguments, and returns what it printed.

@@ -177,7 +177,7 @@ fn processors_without_what_is_not_needed() {
 #[test]
 fn too_little_memory() {
     for mib in [10, 12, 14] {
-        let result = machine().memory(mib).run_exec("echo it runs").unwrap();
+        let result = tests::system().memory(mib).run_exec("echo it runs").unwrap();
         assert!(matches!(result.end, End::BootError(_) | End::Died(_)), "{mib} MiB: {}\n{}", result.end, result.log);
     }
 }

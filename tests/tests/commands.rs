@@ -28,7 +28,7 @@ fn every_kind_of_machine_boots() {
 
 #[test]
 fn little_memory_is_enough() {
-    let machine = tests::machine().memory(32);
+    let machine = tests::system().memory(32);
     check_boot(&machine);
     let commands = "mkdir /tmp/d; cp /bin/ls /tmp/d/a; mv /tmp/d/a /tmp/d/b; cmp /tmp/d/b /bin/ls && grep -c usage /tmp/d/b; \
                     dd if=/dev/zero of=/dev/ram0 count=64 status=none; sha256sum /bin/tools; find /tmp -type f; sort /sys/version; \

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use tests::{PROMPT, Shell, exec, machine};
+use tests::{PROMPT, Shell, exec, machine, system};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -93,7 +93,7 @@ fn a_script_does_what_it_says() -> Result<()> {
 fn little_memory_is_enough_for_pipelines() -> Result<()> {
     let commands = "ls /bin | cat | cat | cat | cat | sort -r | grep -c a && cp /bin/true /tmp/a && wc -c < /tmp/a > /tmp/b && \
                     for file in /tmp/*; do sha256sum $file | while read sum name; do echo $name; done; done";
-    let text = exec(&machine().memory(32), commands)?;
+    let text = exec(&system().memory(32), commands)?;
     ensure!(text.ends_with("\n/tmp/a\n/tmp/b\n"), "{text}");
     Ok(())
 }
@@ -103,7 +103,7 @@ fn many_programs_in_a_loop_leave_nothing_behind() -> Result<()> {
     for (cpus, memory) in [(1, 32), (2, 256)] {
         let turns = "i=0; while [ $i -lt 100 ]; do i=$((i + 1)); echo $i | cat >> /tmp/all; done; wc -c < /tmp/all; rm /tmp/all";
         let commands = format!("for round in 1 2 3; do {turns}; ps | wc -l; accounts; done");
-        let text = exec(&machine().smp(cpus).memory(memory), &commands)?;
+        let text = exec(&system().smp(cpus).memory(memory), &commands)?;
         ensure!(text.matches("292\n").count() == 3, "{text}");
         // The first round makes what stays: programs that are ready to be started again. What servers have of a program goes when they see its end, a
         // moment later.
@@ -127,7 +127,7 @@ fn kib(words: &[&str]) -> Result<f64> {
 
 #[test]
 fn scripts_that_ask_for_too_much_are_refused() -> Result<()> {
-    let mut shell = Shell::boot(&machine().memory(32))?;
+    let mut shell = Shell::boot(&system().memory(32))?;
     for (command, status, text) in [
         ("x=$(head -c 200000 /dev/zero | tr '\\0' x)", 1, "a word is too long"),
         ("echo $(seq 30000)", 1, "there are too many words"),

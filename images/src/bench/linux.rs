@@ -85,7 +85,9 @@ impl Linux {
         let path = folder.join("linux.cpio");
         fs::write(&path, archive.finish()).with_context(|| format!("cannot write {}", path.display()))?;
         let (programs, warnings) = (BTreeMap::new(), String::new());
-        Ok(Image { kernel: self.kernel.clone(), archive: path, programs, links: BTreeMap::new(), warnings })
+        let (archive, archive_with_tests) = (path.clone(), path);
+        let links = BTreeMap::new();
+        Ok(Image { kernel: self.kernel.clone(), archive, archive_with_tests, programs, links, warnings })
     }
 
     /// The kernel's command line, with words for the program.

@@ -73,6 +73,7 @@ pub struct Throughput(Vec<Figure>);
 /// # Errors
 /// The image or the Linux cannot be made, a machine comes to a bad end, or a figure is missing.
 pub fn measure(image: &Image, timeout: Duration, vs_linux: bool, progress: &Progress) -> Result<Throughput> {
+    let image = image.clone().with_tests();
     let folder = Folder::new()?;
     let linux = match vs_linux {
         false => None,
@@ -94,7 +95,7 @@ pub fn measure(image: &Image, timeout: Duration, vs_linux: bool, progress: &Prog
                 fs::copy(&fresh, &file).with_context(|| format!("cannot write {}", file.display()))?;
                 Ok(Disk::new(file).bus(kind.bus))
             };
-            ours.push(on_skink(&Machine::new(image).timeout(timeout).disk(disk()?), kind)?);
+            ours.push(on_skink(&Machine::new(&image).timeout(timeout).disk(disk()?), kind)?);
             if let Some(linux) = &linux {
                 theirs.push(on_linux(&Machine::new(linux).timeout(timeout).disk(disk()?), kind)?);
             }
