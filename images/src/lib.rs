@@ -50,6 +50,7 @@ pub mod percent;
 pub mod progress;
 pub mod qemu;
 pub mod qmp;
+mod room;
 pub mod serial_log;
 pub mod session;
 pub mod signals;

@@ -13,6 +13,7 @@ use crate::image::Image;
 use crate::percent;
 use crate::progress::Progress;
 use crate::qemu;
+use crate::room;
 
 /// Memory of a machine that does not say otherwise, in MiB.
 pub const DEFAULT_MEMORY_MIB: u32 = 256;
@@ -204,7 +205,7 @@ impl Machine {
     /// QEMU's arguments.
     ///
     /// # Errors
-    /// A disk that is not there or does not fit the machine, or a number out of range.
+    /// A disk that is not there or does not fit the machine, a number out of range, or too little memory.
     pub fn arguments(&self, serial: SerialEnd) -> Result<Vec<String>> {
         if !(1..=255).contains(&self.cpus) {
             bail!("a machine has 1 to 255 processors, not {}", self.cpus);
@@ -212,6 +213,7 @@ impl Machine {
         if self.memory_mib == 0 {
             bail!("a machine without memory cannot boot: give --memory a number of MiB");
         }
+        room::check(&self.image, self.memory_mib)?;
         let accelerator = match (self.instruction_count, self.waits) {
             (true, true) => Accelerator::InstructionsAndWaits,
             (true, false) => Accelerator::InstructionCount,

@@ -25,8 +25,6 @@ pub struct Device {
     rings: [Shared; 2],
     input: Consumer,
     output: Producer,
-    /// All input was taken when it was last looked for.
-    is_empty: bool,
     /// To signal the device by.
     wake: (Channel, u64),
 }
@@ -100,7 +98,7 @@ impl Device {
         output.publish();
         let rings = memory.map(|memory| Shared::whole(memory, ring::memory_bytes(CAPACITY)));
         let wake = client.attach(&rings[0], &rings[1], &channel, bits)?;
-        Ok(Device { client, channel, bits, rings, input, output, is_empty: true, wake })
+        Ok(Device { client, channel, bits, rings, input, output, wake })
     }
 
     /// Attaches the same rings again, as the device's server has restarted.
@@ -114,23 +112,21 @@ impl Device {
         Positions { input: self.input.position(), output: self.output.position() }
     }
 
-    /// Shows the device what was taken and put in. Whether there is input that was looked for in vain, or room if somebody waits for that: the device signals what it
-    /// does by what it has been shown, so of what came between the last look and this it says nothing.
+    /// Shows the device what was taken and put in. Whether there is what somebody waits for, input or room: the device signals what it does by what it has been shown,
+    /// so of what came between the last look and this it says nothing.
     #[must_use = "nobody signals what came meanwhile"]
-    pub fn publish(&mut self, waits_for_room: bool) -> bool {
+    pub fn publish(&mut self, waits_for_input: bool, waits_for_room: bool) -> bool {
         for moved in [self.input.publish(), self.output.publish()] {
             moved.signal(&self.wake.0, self.wake.1);
         }
-        let has_input = self.is_empty && self.input.available().is_ok_and(|bytes| bytes > 0);
+        let has_input = waits_for_input && self.input.available().is_ok_and(|bytes| bytes > 0);
         has_input || waits_for_room && self.room() > 0
     }
 
     /// Takes input: how many bytes.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         // A ring that makes no sense holds nothing: the device has gone mad, and its next incarnation may heal it.
-        let count = self.input.take(into).unwrap_or(0);
-        self.is_empty = count == 0;
-        count
+        self.input.take(into).unwrap_or(0)
     }
 
     /// Looks at input, from `skip` bytes on, without taking it.

@@ -54,6 +54,8 @@ struct Terminal {
     /// Ctrl-C was typed, and nobody was told yet.
     is_interrupting: bool,
     subscribers: KeptSubscribers,
+    /// All input was taken when it was last looked for, and more is welcome.
+    is_hungry: bool,
     /// A writer met a ring without room.
     is_blocked: bool,
     size: (u16, u16),
@@ -76,7 +78,7 @@ impl Server for Terminal {
 
     fn committed(&mut self) {
         debug_assert_eq!(self.kept.state().positions, self.device.positions(), "all that was moved is committed");
-        let has_more = self.device.publish(self.is_blocked || !self.echo.is_empty());
+        let has_more = self.device.publish(self.is_hungry, self.is_blocked || !self.echo.is_empty());
         if core::mem::take(&mut self.is_interrupting) {
             if let Some(Interrupted { channel, bits, .. }) = &self.interrupts {
                 // A shell that is gone is not interrupted.
@@ -142,6 +144,7 @@ impl Terminal {
             interrupts: kept.interrupts(),
             is_interrupting: state.is_interrupting,
             subscribers: KeptSubscribers::recover(kept::SUBSCRIBERS, &kept.records),
+            is_hungry: false,
             is_blocked: false,
             size: state.size,
             kept,
@@ -200,6 +203,8 @@ impl Terminal {
             self.answer_readers();
             self.send_echo();
             if count == 0 {
+                // What is not taken now is when somebody reads.
+                self.is_hungry = is_taken;
                 break;
             }
         }
