@@ -86,7 +86,8 @@ fn run(options: &Run) -> Result<u8> {
     };
     let files = crashes.collect(&image)?;
     if !files.is_empty() {
-        eprintln!("skink: services died, {} times: see {}", files.len(), crashes.path().display());
+        let times = if files.len() == 1 { "once".to_string() } else { format!("{} times", files.len()) };
+        eprintln!("skink: services died, {times}: see {}", crashes.path().display());
     }
     status
 }

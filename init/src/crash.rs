@@ -34,7 +34,11 @@ impl Supervisor {
     pub(crate) fn report_crash(&mut self, index: usize, record: &ExitRecord) {
         let reason = ExitReason::from_number(record.reason);
         let is_wanted = matches!(self.services[index].record.phase, Phase::Stopping { .. });
-        let is_orderly = reason == ExitReason::Exit && record.code == 0;
+        let service = &self.services[index];
+        // Who made an instance that refuses to start, such as a file system of another type, hears of it.
+        let is_refusal =
+            reason == ExitReason::Exit && service.record.phase == Phase::Starting && service.instance.is_some();
+        let is_orderly = is_refusal || reason == ExitReason::Exit && record.code == 0;
         if reason.is_fault() || !is_wanted && !is_orderly {
             let capsule = self.capsule(index, record);
             self.capsules.add(capsule);

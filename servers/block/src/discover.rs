@@ -7,14 +7,19 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::block::{Disk, DiskError};
 use libsys::client;
+use libsys::driver::{self, Env};
 use libsys::protocol::BlockClient;
 use libsys::protocol::block::{BlockError, DiskName};
 use libsys::protocol::registry::Member;
 use libsys::state::{RecordKey, Retained};
-use libsys::{Memory, Object, Rights, Session, env};
+use libsys::time::{self, Duration};
+use libsys::{Channel, Memory, Object, Rights, Session, env};
 
 /// What drivers are registered as, unless the manifest says otherwise.
 pub const CLASS: &str = "block";
+
+/// How long a start waits for drivers that are starting themselves.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Most units of a driver that become disks.
 const MOST_UNITS: u32 = 64;
@@ -219,6 +224,16 @@ impl BlockServer {
         }
         block.unit(unit).map_err(|_| BlockError::Device)
     }
+}
+
+/// Waits until each driver of a class that init knows of serves: who asks for a disk that the machine has is not to hear that there is none
+/// only because the system has just started. One that does not come in time is taken in later.
+pub fn await_drivers(env: &Env, class: &str) -> driver::Result<()> {
+    let news = Channel::create(env.account())?;
+    env.registry().watch_class(class, &news.signaller(1)?, 1)?;
+    let deadline = time::now() + PATIENCE.as_nanos() as u64;
+    while members(class).iter().any(|member| !member.ready) && news.receive(Some(deadline)).is_ok() {}
+    Ok(())
 }
 
 /// All drivers of a class.

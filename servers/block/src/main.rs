@@ -169,6 +169,9 @@ impl Driver for BlockServer {
             ended: Vec::new(),
             lives: 0,
         };
+        if server.disks.is_empty() {
+            discover::await_drivers(env, &server.class)?;
+        }
         env.registry().watch_class(&server.class, &env.channel().signaller(DRIVERS)?, DRIVERS)?;
         server.discover();
         server.records.commit();
