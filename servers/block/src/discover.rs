@@ -19,7 +19,7 @@ use libsys::{Channel, Memory, Object, Rights, Session, env};
 pub const CLASS: &str = "block";
 
 /// How long a start waits for drivers that are starting themselves.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most units of a driver that become disks.
 const MOST_UNITS: u32 = 64;
@@ -226,7 +226,7 @@ impl BlockServer {
     }
 }
 
-/// Waits until each driver of a class that init knows of serves: who asks for a disk that the machine has is not to hear that there is none
+/// Waits until each driver of a class that init knows of serves, so that disks have their names in the order of the buses; and who asks for a disk that the machine has is not to hear that there is none
 /// only because the system has just started. One that does not come in time is taken in later.
 pub fn await_drivers(env: &Env, class: &str) -> driver::Result<()> {
     let news = Channel::create(env.account())?;
