@@ -88,8 +88,10 @@ impl Supervisor {
         }
         self.spare_who_works(&calls, &mut hung, now);
         hung.extend(self.late_starters(&calls, now));
-        hung.extend(self.holders(&calls, now));
         hung.extend(self.silent(&calls, now));
+        hung.extend(self.holders(&calls, now));
+        hung.sort_unstable();
+        hung.dedup();
         for process in hung {
             self.replace(process);
         }
@@ -165,7 +167,7 @@ impl Supervisor {
     }
 
     /// A process that cannot be reset has work under way in a server, for which nobody waits any more. Whose: that of the servers
-    /// that do not receive, and wait for nobody.
+    /// that do not receive, wait for nobody, and were not seen to get on for as long.
     fn holders(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
         let since = self.services.iter().filter_map(|service| service.dead_since).min();
         let stuck = since.map_or(0, |since| now.saturating_sub(since));
@@ -178,8 +180,9 @@ impl Supervisor {
         // Each may take as long for that as for any request.
         let is_late = |process: &u64| {
             self.by_process(*process).is_some_and(|index| {
-                let service = &self.services[index].record;
+                let (service, progress) = (&self.services[index].record, &self.services[index].progress);
                 let limit = self.manifest.services[index].hang.and_then(|hang| limit_of(hang, service.started, now));
+                let stuck = stuck.min(now.saturating_sub(progress.seen));
                 service.phase == Phase::Ready && limit.is_some_and(|limit| stuck > limit)
             })
         };

@@ -123,8 +123,12 @@ impl Supervisor {
             }
             if numbers[range.clone()].contains(&0) {
                 let badge = self.next_badge() | if session.control { CONTROL } else { 0 };
-                let minted = self.mint(Some(below), badge, index, session.names.len())?;
-                numbers[range.clone()].copy_from_slice(&minted);
+                match self.mint(Some(below), badge, index, session.names.len()) {
+                    Ok(minted) => numbers[range.clone()].copy_from_slice(&minted),
+                    // It was given up: who can do without it goes on, and the others find no session of this name.
+                    Err(Error::Closed) => continue,
+                    Err(error) => return Err(error),
+                }
             }
             let handles = numbers[range].iter().map(|number| Handle(*number));
             known.extend(session.names.iter().cloned().zip(handles));
