@@ -66,7 +66,6 @@ impl Supervisor {
         }
         self.next_sweep = now + SWEEP;
         while self.tell_host() {}
-        self.tell_host();
         if now.saturating_sub(self.looks.last) > LATE {
             self.looks.resumed = now;
         }

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use images::{Disk, Machine};
 use tempfile::TempDir;
-use tests::{DiskImage, Layout, Shell, archive_with_services, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_services, in_use, machine_with_archive};
 
 /// One that kills others.
 const SERVICES: &str = "
@@ -39,30 +39,6 @@ fn system() -> Result<(Machine, TempDir)> {
     Ok((machine.timeout(TIMEOUT), folder))
 }
 
-/// What the servers have, handles and mappings, and what there is of sessions and channels in all.
-fn in_use(shell: &mut Shell) -> Result<Vec<(String, u64)>> {
-    let column = |text: &str, title: &str, line: &str| -> Option<u64> {
-        let index = text.lines().next()?.split_whitespace().position(|word| word == title)?;
-        line.split_whitespace().nth(index)?.parse().ok()
-    };
-    let processes = shell.run("ps")?;
-    let mut found = Vec::new();
-    for server in SERVERS {
-        let line = processes.lines().find(|line| line.split_whitespace().nth(2) == Some(server));
-        let handles = column(&processes, "HANDLES", line.context("no such process")?).context("no count")?;
-        found.push((format!("handles of {server}"), handles));
-        let maps = shell.run(&format!("maps {server}"))?;
-        found.push((format!("mappings of {server}"), maps.lines().count() as u64));
-    }
-    let objects = shell.run("sys objects")?;
-    for kind in ["sessions", "channels"] {
-        let line = objects.lines().find(|line| line.split_whitespace().next() == Some(kind)).context(kind)?;
-        let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("a count")?;
-        found.push((kind.to_string(), count));
-    }
-    Ok(found)
-}
-
 fn survive(cpus: u32) -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine.smp(cpus))?;
@@ -71,7 +47,7 @@ fn survive(cpus: u32) -> Result<()> {
     shell.check("busy /tmp/w prepare", 0, &[])?;
     shell.check("busy /tmp/w work warm & sleep 1; busy /tmp/w stop; wait; busy /tmp/w clean", 0, &["counted"])?;
     shell.check(&storm(1), 0, &[])?;
-    let before = in_use(&mut shell)?;
+    let before = in_use(&mut shell, &SERVERS)?;
     shell.check("busy /tmp/w prepare", 0, &[])?;
     let workers = ["one", "two", "three"].map(|name| format!("busy /tmp/w work {name} & ")).concat();
     let text = shell.check(&format!("{workers} {}; busy /tmp/w stop; wait", storm(KILLS)), 0, &[])?;
@@ -87,7 +63,7 @@ fn survive(cpus: u32) -> Result<()> {
     let count: u64 = rounds.iter().sum();
     shell.check("busy /tmp/w clean", 0, &[&format!("counted {count}\n")])?;
     shell.check(&storm(1), 0, &[])?;
-    let after = in_use(&mut shell)?;
+    let after = in_use(&mut shell, &SERVERS)?;
     ensure!(before == after, "before {before:?}, after {after:?}");
     Ok(())
 }
