@@ -50,9 +50,12 @@ impl Interrupt {
     }
 
     /// Says that the delivered interrupt was handled. Needs `MANAGE`.
+    ///
+    /// `was_served`: this driver's device had wanted something. A level line that strikes again and again at once without that is a storm, and is masked; one that several
+    /// busy devices share is none.
     #[inline]
-    pub fn acknowledge(&self) -> Result<(), Error> {
-        sys::interrupt_acknowledge(self.0)
+    pub fn acknowledge(&self, was_served: bool) -> Result<(), Error> {
+        sys::interrupt_acknowledge(self.0, was_served)
     }
 
     /// Masks or unmasks it. Needs `MANAGE`.

@@ -185,7 +185,7 @@ syscalls! {
     /// [`crate::ports::MSI`] for a message-signalled one; a2: Channel (`SIGNAL`); a3: bits; a4: [`crate::ports::Trigger`]; a5: Account. r0: Interrupt;
     /// MSI: r1: address, r2: data to program. Errors: `Busy`, `AccountExhausted`, `Unsupported` (no vector left).
     InterruptCreate = 45;
-    /// Says that a delivered interrupt was handled: a level line is unmasked. a0: Interrupt (`MANAGE`).
+    /// Says that a delivered interrupt was handled: a level line is unmasked. a0: Interrupt (`MANAGE`); a1: 1 if the device had wanted something, 0 if not.
     InterruptAcknowledge = 46;
     /// Masks or unmasks. a0: Interrupt (`MANAGE`); a1: 1 to mask, 0 to unmask.
     InterruptMask = 47;

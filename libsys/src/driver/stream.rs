@@ -133,7 +133,7 @@ impl<D: StreamDevice> Stream<D> {
             let done = exchange(&mut self.device, &mut self.enabled, receives, input, output);
             if let Some(interrupt) = &self.interrupt {
                 // Fails only where the interrupt is gone, and then none comes.
-                let _ = interrupt.acknowledge();
+                let _ = interrupt.acknowledge(done.received + done.sent > 0);
             }
             let after = output.available();
             if done.overruns > 0 {

@@ -31,10 +31,10 @@ pub fn interrupt_create(
     Ok(InterruptCreated { interrupt: Handle(interrupt), address, data })
 }
 
-/// Says that a delivered interrupt was handled.
+/// Says that a delivered interrupt was handled, and whether the device had wanted something.
 #[inline]
-pub fn interrupt_acknowledge(interrupt: Handle) -> Result<(), Error> {
-    check(brief(Syscall::InterruptAcknowledge, interrupt.0, 0))
+pub fn interrupt_acknowledge(interrupt: Handle, was_served: bool) -> Result<(), Error> {
+    check(brief(Syscall::InterruptAcknowledge, interrupt.0, was_served.into()))
 }
 
 /// Masks or unmasks an interrupt.

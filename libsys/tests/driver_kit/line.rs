@@ -44,7 +44,7 @@ impl Driver for Input {
             self.serve_readers();
         }
         // Fails only where the interrupt is gone, and then none comes.
-        let _ = self.interrupt.acknowledge();
+        let _ = self.interrupt.acknowledge(byte != 0);
     }
 
     fn close(&mut self, badge: u64, _: u64, last: bool) {

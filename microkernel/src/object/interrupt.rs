@@ -17,10 +17,10 @@ use core::ptr::NonNull;
 /// Strikes without an acknowledge, after which an edge or a message is masked.
 pub const STORM: u64 = 4096;
 
-/// A level line that strikes so soon after an acknowledge, in nanoseconds, was acknowledged in vain; after so many times more than
-/// others, [`CALM`] of which each of these weighs up, it is a storm.
-const SOON: u64 = 10_000;
-const IN_VAIN: u64 = 20_000;
+/// A level line that strikes so soon, in nanoseconds, after an acknowledge of a driver whose device had wanted nothing, was acknowledged in vain;
+/// after so many times more than others, [`CALM`] of which each of these weighs up, it is a storm.
+pub const SOON: u64 = 10_000;
+pub const IN_VAIN: u64 = 20_000;
 const CALM: u64 = 16;
 
 /// Vectors for devices.
@@ -56,6 +56,8 @@ pub struct Interrupt {
     outstanding: Cell<u64>,
     struck: Cell<u64>,
     in_vain: Cell<u64>,
+    /// The device of who acknowledged last had wanted something.
+    was_served: Cell<bool>,
     longest: Cell<u64>,
     total: Cell<u64>,
     acknowledged: Cell<u64>,
@@ -95,6 +97,7 @@ impl Interrupt {
             outstanding: Cell::new(0),
             struck: Cell::new(0),
             in_vain: Cell::new(0),
+            was_served: Cell::new(false),
             longest: Cell::new(0),
             total: Cell::new(0),
             acknowledged: Cell::new(0),
@@ -118,8 +121,9 @@ impl Interrupt {
         })
     }
 
-    /// The driver has handled what struck: a level line strikes again if its device is not satisfied.
-    pub fn acknowledge(&self, kernel: &Kernel) {
+    /// The driver has handled what struck: a level line strikes again if its device is not satisfied. `was_served`: the device had wanted something.
+    pub fn acknowledge(&self, kernel: &Kernel, was_served: bool) {
+        self.was_served.set(was_served);
         if self.outstanding.take() > 0 {
             let now = clock::now();
             let latency = now.saturating_sub(self.struck.replace(now));
@@ -216,7 +220,11 @@ pub fn deliver(kernel: &Kernel, vector: u8) {
         let now = clock::now();
         let is_soon = now.saturating_sub(interrupt.struck.replace(now)) < SOON;
         let in_vain = interrupt.in_vain.get();
-        interrupt.in_vain.set(if is_soon { in_vain + 1 } else { in_vain.saturating_sub(CALM) });
+        interrupt.in_vain.set(if is_soon && !interrupt.was_served.get() {
+            in_vain + 1
+        } else {
+            in_vain.saturating_sub(CALM)
+        });
     }
     if outstanding == STORM && !interrupt.is_level {
         storm(interrupt, Gate::Held);

@@ -60,7 +60,7 @@ pub fn create_interrupt(kernel: &Kernel, thread: &Object<Thread>) -> Result<Resu
 /// See there.
 pub fn acknowledge_interrupt(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let interrupt: &Object<Interrupt> = object(kernel, thread, 0, Rights::MANAGE)?;
-    interrupt.acknowledge(kernel);
+    interrupt.acknowledge(kernel, flag(thread, 1)?);
     Ok(NOTHING)
 }
 

@@ -5,7 +5,7 @@ use crate::arch::interrupts::DEVICE_VECTORS;
 use crate::arch::ioapic;
 use crate::arch::madt::Madt;
 use crate::arch::processor::{ended_interrupts, io_apic_line, set_time};
-use crate::object::interrupt::{STORM, deliver, mask_all_of};
+use crate::object::interrupt::{IN_VAIN, SOON, STORM, deliver, mask_all_of};
 use crate::object::{Channel, Interrupt, Object, Ref};
 use crate::syscall::device;
 use abi::boot::ResourceKind;
@@ -55,7 +55,11 @@ impl Setup {
     }
 
     fn acknowledge(&self, handle: u64) {
-        self.caller.one(device::acknowledge_interrupt, &[handle]).unwrap();
+        self.acknowledge_after(handle, false);
+    }
+
+    fn acknowledge_after(&self, handle: u64, was_served: bool) {
+        self.caller.one(device::acknowledge_interrupt, &[handle, was_served.into()]).unwrap();
     }
 
     fn mask(&self, handle: u64, masked: u64) {
@@ -115,6 +119,31 @@ fn a_storm_is_masked_until_acknowledged() {
         assert_eq!(setup.strike(handle), 2);
     }
     assert!(!is_masked(4));
+}
+
+#[test]
+fn a_level_line_that_strikes_for_nothing_is_masked_and_one_of_busy_devices_is_not() {
+    let mut setup = setup();
+    let mut now = 0;
+    // Of strikes at once, how many served a device, of ten; and the time to the next.
+    for (served, pause, is_storm) in [(0, 1, true), (0, SOON, false), (10, 1, false), (5, 1, false), (1, 1, false)] {
+        let line = setup.create(11, Trigger::LevelLow, 1).unwrap()[0];
+        let mut strikes = 0;
+        while strikes < 3 * IN_VAIN && setup.record(line).masked == 0 {
+            now += pause;
+            set_time(now);
+            assert_eq!(setup.strike(line), 1);
+            setup.acknowledge_after(line, strikes % 10 < served);
+            strikes += 1;
+        }
+        // The first strike follows no acknowledge.
+        assert_eq!((setup.record(line).masked, is_masked(11)), (is_storm.into(), is_storm), "{served} {pause}");
+        assert!(strikes > IN_VAIN, "{strikes}");
+        setup.mask(line, 0);
+        assert!(!is_masked(11), "the driver lets it in again");
+        assert_eq!(setup.strike(line), 1);
+        setup.caller.close(line);
+    }
 }
 
 #[test]

@@ -8,6 +8,10 @@ use libsys::driver::{DmaBuffer, Register, Registers, Result};
 /// Queues that there are: one for administration, one for blocks.
 const QUEUES: usize = 2;
 
+/// The status of the function, and its bit for a line that is held (PCI Local Bus Specification 3.0, §6.2.3).
+const PCI_STATUS: u16 = 0x06;
+const INTERRUPT_STATUS: u16 = 1 << 3;
+
 /// What is between the driver and a controller.
 pub trait Bus {
     /// Reads a register.
@@ -20,8 +24,10 @@ pub trait Bus {
     fn allocate(&mut self, bytes: u64) -> Result<DmaBuffer>;
     /// Has the blocks' completion queue signal `bits` of the service's channel: which of the controller's vectors that takes.
     fn interrupt(&mut self, bits: u64) -> Result<u16>;
-    /// Acknowledges the interrupt: when the controller has nothing more to say.
-    fn acknowledge(&mut self);
+    /// Acknowledges the interrupt: when the controller has nothing more to say. `was_served`: it had something to say.
+    fn acknowledge(&mut self, was_served: bool);
+    /// Whether the controller holds its interrupt line.
+    fn holds_line(&mut self) -> bool;
 }
 
 /// A controller on PCI (PCIe transport specification).
@@ -76,10 +82,14 @@ impl Bus for PciBus {
         Ok(vector)
     }
 
-    fn acknowledge(&mut self) {
+    fn acknowledge(&mut self, was_served: bool) {
         if let Some(interrupt) = &self.interrupt {
             // It is there as long as this is.
-            let _ = interrupt.acknowledge();
+            let _ = interrupt.acknowledge(was_served);
         }
+    }
+
+    fn holds_line(&mut self) -> bool {
+        self.function.config_u16(PCI_STATUS).is_ok_and(|status| status & INTERRUPT_STATUS != 0)
     }
 }

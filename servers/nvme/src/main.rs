@@ -36,6 +36,7 @@ use libsys::protocol::block::{BlockError, BlockInfo, BlockStatus, MOST_SEGMENTS}
 use libsys::time::{Duration, TimerId, Timers};
 use libsys::{ExitStatus, Memory};
 use queue::Fault;
+use registers::INTERRUPT_MASK_SET;
 use requests::{Job, Requests};
 
 /// Bit of the channel: commands have ended.
@@ -45,6 +46,11 @@ const ENTRIES: u16 = 128;
 /// How often the controller is looked at while it works.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often it is told of an interrupt in a row, with nothing there, until it looks whether its own line is stuck.
+const IN_VAIN: u32 = 1000;
+/// How often a controller whose line is stuck is looked at while it works.
+const POLL: Duration = Duration::from_millis(1);
+
 struct Nvme {
     controller: Controller<PciBus>,
     info: ControllerInfo,
@@ -52,6 +58,35 @@ struct Nvme {
     requests: Requests,
     timers: Timers,
     is_ticking: bool,
+    in_vain: u32,
+    /// Its line is stuck, and masked.
+    is_polled: bool,
+    poll: Option<TimerId>,
+}
+
+impl Nvme {
+    /// Says what has ended. Whether anything had.
+    fn complete(&mut self, completions: &mut Completions) -> bool {
+        while let Some((tag, status)) = self.requests.next_ended().unwrap_or_else(|fault| give_up(fault)) {
+            completions.end(tag, status);
+        }
+        let seen = self.requests.acknowledge();
+        if let Some((doorbell, value)) = seen {
+            self.controller.bus().write(doorbell, value);
+        }
+        seen.is_some()
+    }
+
+    /// A controller that has nothing to say and holds its line all the same would keep all who share it from their work: it is masked, and polled. QEMU's (7.2) does so when it is reset
+    /// with completions that nobody has taken, as it counts them for ever.
+    fn look_for_stuck_line(&mut self, completions: &mut Completions) {
+        // In this order: what ends between the two is seen.
+        if self.controller.bus().holds_line() && !self.complete(completions) {
+            libsys::warn!("the controller does not let go of its interrupt line: it is masked, and polled");
+            self.controller.bus().write(INTERRUPT_MASK_SET, u32::MAX);
+            self.is_polled = true;
+        }
+    }
 }
 
 impl BlockDevice for Nvme {
@@ -66,7 +101,17 @@ impl BlockDevice for Nvme {
         let queue = controller.make_queue(ENTRIES, INTERRUPT)?;
         let lists = controller.bus().allocate(Requests::list_bytes(&queue))?;
         let requests = Requests::new(queue, lists, info.most_bytes.unwrap_or(u64::MAX));
-        Ok(Nvme { controller, info, namespaces, requests, timers: Timers::new(), is_ticking: false })
+        Ok(Nvme {
+            controller,
+            info,
+            namespaces,
+            requests,
+            timers: Timers::new(),
+            is_ticking: false,
+            in_vain: 0,
+            is_polled: false,
+            poll: None,
+        })
     }
 
     fn info(&self, unit: u32) -> BlockInfo {
@@ -121,17 +166,20 @@ impl BlockDevice for Nvme {
             self.is_ticking = true;
             self.timers.after(TICK);
         }
+        if self.is_polled && self.poll.is_none() && self.requests.is_busy() {
+            self.poll = Some(self.timers.after(POLL));
+        }
     }
 
     fn interrupt(&mut self, _: u64, completions: &mut Completions) {
-        while let Some((tag, status)) = self.requests.next_ended().unwrap_or_else(|fault| give_up(fault)) {
-            completions.end(tag, status);
-        }
-        if let Some((doorbell, value)) = self.requests.acknowledge() {
-            self.controller.bus().write(doorbell, value);
+        let was_served = self.complete(completions);
+        self.in_vain = if was_served || self.is_polled { 0 } else { self.in_vain + 1 };
+        if self.in_vain == IN_VAIN {
+            self.in_vain = 0;
+            self.look_for_stuck_line(completions);
         }
         // A line is let go of only now, when the controller has seen that.
-        self.controller.bus().acknowledge();
+        self.controller.bus().acknowledge(was_served);
         // Requests of several commands may have gone on.
         self.commit();
     }
@@ -140,7 +188,12 @@ impl BlockDevice for Nvme {
         Some(&mut self.timers)
     }
 
-    fn timer(&mut self, _: TimerId, _: &mut Completions) {
+    fn timer(&mut self, timer: TimerId, completions: &mut Completions) {
+        if self.poll == Some(timer) {
+            self.poll = None;
+            self.complete(completions);
+            return self.commit();
+        }
         self.is_ticking = self.requests.is_busy();
         if self.is_ticking {
             self.controller.check().and_then(|()| self.requests.tick()).unwrap_or_else(|fault| give_up(fault));

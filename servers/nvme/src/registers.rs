@@ -5,6 +5,8 @@ use libsys::time::Duration;
 
 /// Capabilities, low half; the high half is behind it (§3.1.3.1).
 pub const CAPABILITIES: Register<u32> = Register::at(0x00);
+/// Sets bits of the mask of interrupts, for those that are no MSI-X (§3.1.3.3).
+pub const INTERRUPT_MASK_SET: Register<u32> = Register::at(0x0c);
 /// Configuration (§3.1.3.5).
 pub const CONFIGURATION: Register<u32> = Register::at(0x14);
 /// Status (§3.1.3.6).

@@ -109,7 +109,8 @@ impl Bus {
         let Some(space) = &mut self.space else { return };
         let slot = &mut self.slots[number];
         if let Some(interrupt) = &slot.interrupt {
-            let _ = interrupt.acknowledge();
+            // A message: nobody shares it.
+            let _ = interrupt.acknowledge(true);
         }
         let seen = space.read16(slot.port, slot.registers + STATUS);
         space.write16(slot.port, slot.registers + STATUS, seen & status::EVENTS);

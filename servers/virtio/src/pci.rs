@@ -172,13 +172,11 @@ impl Transport for PciTransport {
     }
 
     fn acknowledge(&mut self) {
-        if !self.has_vectors() {
-            // Reading lets go of the line.
-            self.interrupt.read(Register::<u8>::at(0));
-        }
+        // Reading lets go of the line.
+        let was_served = self.has_vectors() || self.interrupt.read(Register::<u8>::at(0)) != 0;
         for interrupt in &self.interrupts {
             // It is there as long as this is.
-            let _ = interrupt.acknowledge();
+            let _ = interrupt.acknowledge(was_served);
         }
     }
 

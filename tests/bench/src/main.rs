@@ -330,7 +330,7 @@ impl Bench {
             ports.write_u8(0, 0xff).map_err(said)?;
             ports.write_u8(0, 0).map_err(said)?;
             channel.receive(None).map_err(said)?;
-            interrupt.acknowledge().map_err(said)
+            interrupt.acknowledge(true).map_err(said)
         };
         strike()?;
         let record = || -> Outcome<_> {

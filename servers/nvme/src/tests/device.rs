@@ -400,7 +400,11 @@ impl Bus for Device {
         Ok(VECTOR)
     }
 
-    fn acknowledge(&mut self) {
+    fn holds_line(&mut self) -> bool {
+        false
+    }
+
+    fn acknowledge(&mut self, _: bool) {
         self.0.borrow_mut().acknowledged += 1;
     }
 }

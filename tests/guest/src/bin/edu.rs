@@ -71,7 +71,7 @@ impl Driver for Edu {
     fn signal(&mut self, _: u64) {
         if libsys::env::parameter("storm").is_some() {
             // The device goes on asking for attention.
-            let _ = self.interrupt.acknowledge();
+            let _ = self.interrupt.acknowledge(false);
             return;
         }
         let seen = self.registers.read(INTERRUPT_STATUS);
@@ -83,7 +83,7 @@ impl Driver for Edu {
             self.copied();
         }
         // It is there as long as this is.
-        let _ = self.interrupt.acknowledge();
+        let _ = self.interrupt.acknowledge(seen != 0);
     }
 }
 

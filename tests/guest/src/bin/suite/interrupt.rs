@@ -54,11 +54,11 @@ fn a_line_strikes() -> Outcome {
     // What came before it was bound is dropped.
     timer.shoot()?;
     let _ = timer.channel.receive(Some(deadline_after(PATIENCE)))?;
-    timer.interrupt.acknowledge()?;
+    timer.interrupt.acknowledge(true)?;
     for _ in 0..5 {
         timer.shoot()?;
         check_eq!(timer.channel.receive(Some(deadline_after(PATIENCE))), Ok(Event::Signals(0b10)));
-        timer.interrupt.acknowledge()?;
+        timer.interrupt.acknowledge(true)?;
     }
     let inspect = crate::given(&system().inspect)?;
     let record = libsys::inspect::interrupts(inspect).filter_map(Result::ok).find(|record| record.line == 2);
@@ -72,7 +72,7 @@ fn a_masked_line_does_not() -> Outcome {
     let timer = timer()?;
     timer.shoot()?;
     timer.channel.receive(Some(deadline_after(PATIENCE)))?;
-    timer.interrupt.acknowledge()?;
+    timer.interrupt.acknowledge(true)?;
     timer.interrupt.set_masked(true)?;
     timer.shoot()?;
     let soon = deadline_after(core::time::Duration::from_millis(5));
@@ -153,7 +153,7 @@ fn rights_are_needed() -> Outcome {
     check_eq!(create(resource, &channel.signaller(2)?), Some(Error::Denied));
     let (interrupt, _) = Interrupt::message(resource, &channel, 1, system().account)?;
     let seen = interrupt.duplicate(Rights::INSPECT)?;
-    check_eq!(seen.acknowledge(), Err(Error::Denied));
+    check_eq!(seen.acknowledge(true), Err(Error::Denied));
     check_eq!(seen.set_masked(true), Err(Error::Denied));
     Ok(())
 }
