@@ -69,6 +69,15 @@ impl Debugger {
         self.is_running
     }
 
+    /// Whether the processor, which is stopped, is at one of the break points.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn is_at_break(&mut self) -> Result<bool> {
+        let at = self.instruction()?;
+        Ok(self.breaks.contains(&at))
+    }
+
     /// Stops the machine, if it runs.
     ///
     /// # Errors
@@ -91,8 +100,7 @@ impl Debugger {
             return Ok(());
         }
         if !self.breaks.is_empty() {
-            let at = self.instruction()?;
-            if self.breaks.contains(&at) {
+            if self.is_at_break()? {
                 self.step()?;
             }
         }
