@@ -99,10 +99,8 @@ impl Debugger {
         if self.is_running {
             return Ok(());
         }
-        if !self.breaks.is_empty() {
-            if self.is_at_break()? {
-                self.step()?;
-            }
+        if !self.breaks.is_empty() && self.is_at_break()? {
+            self.step()?;
         }
         self.packets.send("c")?;
         self.is_running = true;

@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 
 use crate::Image;
 use crate::progress::Progress;
+use crate::survive::crew::{lock, work_at_once};
 use crate::survive::disks::Disks;
 use crate::survive::flight;
 use crate::survive::folder::Folder;
@@ -91,28 +92,24 @@ impl Injection {
         let first = Mutex::new(Some(system));
         let (numbers, tally) = (Mutex::new(numbers), Mutex::new(Tally::new(server.name, self.seed)));
         let work = || -> Result<()> {
-            let mut ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut ready = lock(&first).take();
             loop {
-                let next = numbers.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let next = lock(&numbers).next();
                 let Some(number) = next else { return Ok(()) };
                 let mut system = match ready.take() {
                     Some(system) => system,
                     None => {
-                        progress.step(&tally.lock().unwrap_or_else(PoisonError::into_inner).line());
+                        progress.step(&lock(&tally).line());
                         self.prepare(&target)?
                     }
                 };
                 let made = self.one(&target, &calm, number, &mut system)?;
                 let is_unnoticed = made.outcome.is_unnoticed();
-                tally.lock().unwrap_or_else(PoisonError::into_inner).add(number, &made);
+                lock(&tally).add(number, &made);
                 ready = is_unnoticed.then_some(system);
             }
         };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.at_once.max(1)).map(|_| scope.spawn(work)).collect();
-            let results = workers.into_iter().map(|worker| worker.join());
-            results.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<()>>()
-        })?;
+        work_at_once(self.at_once, work)?;
         Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 

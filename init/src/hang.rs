@@ -272,12 +272,10 @@ mod tests {
 
     #[test]
     fn looks_are_as_often_as_the_shortest_time_wants() {
-        assert_eq!([None, Some(30_000_000_000), Some(100_000_000), Some(1)].map(sweep_of), [
-            LONGEST_SWEEP,
-            LONGEST_SWEEP,
-            50_000_000,
-            SHORTEST_SWEEP
-        ]);
+        assert_eq!(
+            [None, Some(30_000_000_000), Some(100_000_000), Some(1)].map(sweep_of),
+            [LONGEST_SWEEP, LONGEST_SWEEP, 50_000_000, SHORTEST_SWEEP]
+        );
     }
 
     #[test]

@@ -77,7 +77,11 @@ pub fn is_in(system: &mut System, program: &Program, registers: &Registers) -> R
 ///
 /// # Errors
 /// The machine ends, or nothing happens in time.
-pub fn next_arrival(system: &mut System, program: &Program, deadline: Deadline) -> Result<Option<(Arrival, Registers)>> {
+pub fn next_arrival(
+    system: &mut System,
+    program: &Program,
+    deadline: Deadline,
+) -> Result<Option<(Arrival, Registers)>> {
     system.debugger().break_only_at(&arrival_addresses(program))?;
     for _ in 0..MOST_STRANGERS {
         let Some(registers) = system.next_break(deadline)? else { return Ok(None) };

@@ -1,12 +1,13 @@
 //! The matrix: all cells that were asked for. The cells of a server and a workload share machines, one after the other; those of others have their own, several at once.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
+use super::crew::{lock, work_at_once};
 use super::disks::Disks;
 use super::fault::Fault;
 use super::folder::Folder;
@@ -124,29 +125,26 @@ impl<'a> Matrix<'a> {
     /// # Errors
     /// A program of the image or the workspace cannot be read, or the checkpoint cannot be written.
     pub fn run(&self, progress: &Progress, mut finished: impl FnMut(&Row) + Send) -> Result<Vec<Row>> {
-        let groups = self.selection.servers().into_iter().flat_map(|server| {
-            self.selection.workloads(&server).into_iter().map(move |workload| (server, workload))
-        });
+        let groups =
+            self.selection.servers().into_iter().flat_map(|server| {
+                self.selection.workloads(&server).into_iter().map(move |workload| (server, workload))
+            });
         let groups = Mutex::new(groups.collect::<Vec<_>>().into_iter());
         let finished: Mutex<&mut (dyn FnMut(&Row) + Send)> = Mutex::new(&mut finished);
         let work = || -> Result<()> {
             loop {
-                let next = groups.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let next = lock(&groups).next();
                 let Some((server, workload)) = next else { return Ok(()) };
                 let done = self.group(&server, workload, progress, &finished);
                 if done.is_err() {
                     // Nobody begins anything more.
-                    groups.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+                    lock(&groups).by_ref().for_each(drop);
                     return done;
                 }
             }
         };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.selection.machines.max(1)).map(|_| scope.spawn(work)).collect();
-            let results = workers.into_iter().map(|worker| worker.join());
-            results.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<()>>()
-        })?;
-        Ok(self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).rows.clone())
+        work_at_once(self.selection.machines, work)?;
+        Ok(lock(&self.checkpoint).rows.clone())
     }
 
     /// All cells of a server and a workload.
@@ -167,11 +165,11 @@ impl<'a> Matrix<'a> {
             ready: None,
             is_hopeless: None,
         };
-        let tell = |row: &Row| finished.lock().unwrap_or_else(PoisonError::into_inner)(row);
+        let tell = |row: &Row| lock(finished)(row);
         let faults = self.selection.faults();
         for (index, fault) in faults.iter().enumerate() {
             let key = [server.name, fault.name(), workload.name()];
-            let known = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).find(key).cloned();
+            let known = lock(&self.checkpoint).find(key).cloned();
             if let Some(row) = known {
                 tell(&row);
                 continue;
@@ -183,7 +181,7 @@ impl<'a> Matrix<'a> {
                 self.look_at_disks(&mut group, &mut row)?;
             }
             tell(&row);
-            self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).add(row)?;
+            lock(&self.checkpoint).add(row)?;
         }
         Ok(())
     }
@@ -265,7 +263,7 @@ impl<'a> Matrix<'a> {
     /// Counts what the runs of a cell have left behind.
     fn left_behind(&self, mut machine: Ready, group: &Group<'_>, row: &mut Row) -> Result<Ready> {
         settle(&mut machine.system, group.server, &group.work)?;
-        let after = Residue::count(&mut machine.system, group.server)?;
+        let after = Residue::settled(&mut machine.system, group.server)?;
         let (sum, texts) = after.since(&machine.count);
         row.residue += sum;
         if sum > 0 {
@@ -306,7 +304,7 @@ impl<'a> Matrix<'a> {
         settle(&mut system, group.server, &group.work)?;
         // To count makes something in the shell that stays, the first time.
         Residue::count(&mut system, group.server)?;
-        let count = Residue::count(&mut system, group.server)?;
+        let count = Residue::settled(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
         Ok(Ready { system, services, count })
     }
