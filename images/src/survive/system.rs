@@ -237,7 +237,13 @@ impl System {
     /// The prompt does not come back, or the machine has ended.
     pub fn finish(&mut self, line: &str) -> Result<String> {
         self.debugger.resume()?;
-        let printed = self.session.expect(PROMPT, COMMAND)?.replace("\r\n", "\n");
+        let end = Instant::now() + COMMAND;
+        // A machine that counts instructions was seen to stand still, with keys unread, after it had been stopped; being stopped once more may end that.
+        while !self.session.has_printed(PROMPT, CLOCK_LOOK)? && Instant::now() < end {
+            self.debugger.interrupt()?;
+            self.debugger.resume()?;
+        }
+        let printed = self.session.expect(PROMPT, LOOK)?.replace("\r\n", "\n");
         let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         // A key that is missing in the echo is missing in the first line.
         let echo = format!("{line}\n");
