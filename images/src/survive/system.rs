@@ -238,7 +238,7 @@ impl System {
     pub fn finish(&mut self, line: &str) -> Result<String> {
         self.debugger.resume()?;
         let end = Instant::now() + COMMAND;
-        // A machine that counts instructions was seen to stand still, with keys unread, after it had been stopped; being stopped once more may end that.
+        // Lines were seen not to end, for a reason that is not known. If QEMU lost a wake-up at the last stop, another stop helps; this is a guess, not tested.
         while !self.session.has_printed(PROMPT, CLOCK_LOOK)? && Instant::now() < end {
             self.debugger.interrupt()?;
             self.debugger.resume()?;
