@@ -13,6 +13,7 @@
 //! | [`run`] | `Trial` | one fault from the command to the prompt |
 //! | [`residue`] | `Residue` | what is left behind |
 //! | [`matrix`], [`row`] | `Matrix`, `Row` | all of it, a row a cell |
+//! | [`crew`] | | several machines at once |
 //! | [`folder`] | `Folder` | where its files are |
 //! | [`checkpoint`] | | rows on disk, for campaigns that go on later |
 //! | [`random`] | `Random` | numbers from a seed |
@@ -20,6 +21,7 @@
 //! `docs/survivability.md` tells how it works and what was measured.
 
 pub mod checkpoint;
+pub mod crew;
 pub mod disks;
 pub mod fault;
 pub mod flight;

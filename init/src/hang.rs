@@ -24,14 +24,15 @@ use libsys::time;
 /// Nanoseconds that a dead process may take until it can be started again.
 const PATIENCE: u64 = 5_000_000_000;
 
-/// Nanoseconds from one look at the calls to the next.
-const SWEEP: u64 = 500_000_000;
+/// Nanoseconds from one look at the calls to the next, at most and at least: half of what a request may take the service that may take the shortest.
+const LONGEST_SWEEP: u64 = 500_000_000;
+const SHORTEST_SWEEP: u64 = 10_000_000;
 
 /// The signal by which init sees that a service still takes any: one of those that every service has to bear at any time, as all are set at its start.
 const PROBE: u64 = 1 << 55;
 
-/// A look that comes so late, in nanoseconds, means that the machine stood still.
-const LATE: u64 = 3 * SWEEP;
+/// A look that comes so many times as late as it should means that the machine stood still.
+const LATE: u64 = 3;
 
 /// So many times as long as others may take a request whose thread is seen to work through events.
 const PATIENT: u64 = 8;
@@ -64,9 +65,10 @@ impl Supervisor {
         if now < self.next_sweep {
             return;
         }
-        self.next_sweep = now + SWEEP;
+        let sweep = sweep_of(self.manifest.services.iter().filter_map(|service| service.hang).min());
+        self.next_sweep = now + sweep;
         while self.tell_host() {}
-        if now.saturating_sub(self.looks.last) > LATE {
+        if now.saturating_sub(self.looks.last) > LATE * sweep {
             self.looks.resumed = now;
         }
         self.looks.last = now;
@@ -87,7 +89,7 @@ impl Supervisor {
         }
         self.spare_who_works(&calls, &mut hung, now);
         hung.extend(self.late_starters(&calls, now));
-        hung.extend(self.silent(&calls, now));
+        hung.extend(self.silent(&calls, now, sweep));
         hung.extend(self.holders(&calls, now));
         hung.sort_unstable();
         hung.dedup();
@@ -125,7 +127,7 @@ impl Supervisor {
 
     /// Services that serve, and were not seen to get on for longer than a call may take them: they neither receive nor wait, were given nothing since, and
     /// have not even taken a signal.
-    fn silent(&mut self, calls: &[CallRecord], now: u64) -> Vec<u64> {
+    fn silent(&mut self, calls: &[CallRecord], now: u64, sweep: u64) -> Vec<u64> {
         let channels: Vec<_> = inspect::channels(&self.machine.inspect).filter_map(Result::ok).collect();
         let resumed = self.looks.resumed;
         let mut silent = Vec::new();
@@ -141,7 +143,7 @@ impl Supervisor {
                 || service.record.phase != Phase::Ready
                 || waits(calls, objects.number)
                 || progress.is_probed && channel.signals & PROBE == 0
-                || now.saturating_sub(resumed) < SWEEP;
+                || now.saturating_sub(resumed) < sweep;
             if gets_on {
                 let (calls, incarnation) = (channel.calls, service.record.incarnation);
                 *progress = Progress { seen: now, calls, incarnation, is_probed: false };
@@ -196,6 +198,11 @@ impl Supervisor {
         let text = format!("{} does not get on and is replaced", self.manifest.services[index].name);
         self.journal.write(Level::Warning, &text);
     }
+}
+
+/// Nanoseconds between two looks, where the shortest time that a request may take a service is this.
+fn sweep_of(shortest_hang: Option<u64>) -> u64 {
+    shortest_hang.map_or(LONGEST_SWEEP, |hang| (hang / 2).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
 }
 
 /// The age that a call of a service may reach which was started at a time: as many nanoseconds as its manifest entry says. A service that has been there for less than that
@@ -263,6 +270,14 @@ mod tests {
 
     fn call(client: u64, server: u64, age: u64, state: CallState) -> CallRecord {
         CallRecord { client, server, age, state: state as u32, ..CallRecord::default() }
+    }
+
+    #[test]
+    fn looks_are_as_often_as_the_shortest_time_wants() {
+        assert_eq!(
+            [None, Some(30_000_000_000), Some(100_000_000), Some(1)].map(sweep_of),
+            [LONGEST_SWEEP, LONGEST_SWEEP, 50_000_000, SHORTEST_SWEEP]
+        );
     }
 
     #[test]

@@ -11,7 +11,26 @@ use super::system::System;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Residue(BTreeMap<String, u64>);
 
+/// Counts that are made until two in a row are the same: what the dead had goes bit by bit.
+const COUNTS: u32 = 6;
+
 impl Residue {
+    /// Counts until nothing changes any more: as [`Residue::count`], whose errors there are.
+    ///
+    /// # Errors
+    /// A view of the system is not there.
+    pub fn settled(system: &mut System, server: &Server) -> Result<Residue> {
+        let mut last = Residue::count(system, server)?;
+        for _ in 1..COUNTS {
+            let next = Residue::count(system, server)?;
+            if next == last {
+                break;
+            }
+            last = next;
+        }
+        Ok(last)
+    }
+
     /// Counts: objects of each kind, handles and threads of each process, mappings of the server. The machine is at its prompt.
     ///
     /// # Errors

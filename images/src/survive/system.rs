@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::disks::Copies;
 use super::server::{Directory, Server};
+use super::workload::Workload;
 use crate::debugger::{Debugger, Patch, Register, Registers};
 use crate::qmp::json;
 use crate::workspace::Workspace;
@@ -23,8 +24,20 @@ const COMMAND: Duration = Duration::from_secs(30);
 /// Between two looks at the serial line while the machine runs.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// From one look at the machine's clock to the next while nothing happens.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+
+/// Time of the machine's clock for a line whose server is struck: that of an idle machine passes as real time does, that of one that turns round ten times as slowly.
+const PATIENCE: u64 = 4_000_000_000;
+
+/// What it takes the kernel to find that init turns round, which is in no manifest.
+const INIT_PATIENCE: u64 = 6_000_000_000;
+
+/// Real time for the same, however slow the host is.
+const REAL_PATIENCE: Duration = Duration::from_secs(300);
+
 /// The longest that a call may take a server before it is taken for hanging. The manifest has up to 30 s, which a processor that is emulated takes minutes for.
-const HANG: &str = "    hang 500ms";
+const HANG: &str = "    hang 100ms";
 
 /// A campaign strikes more often than anything else ever does: no server is given up for that, or waits.
 const RESTART: &str = "    restart always limit 16 in 10ms backoff 1ms to 1ms";
@@ -38,6 +51,9 @@ const HPET_ENABLE: [u8; 4] = 1u32.to_le_bytes();
 /// Nanoseconds of virtual time, and so instructions, that one step of QEMU's HPET takes.
 const HPET_PERIOD: u64 = 10;
 
+/// The supervisor, which is no service.
+const INIT: &str = "init";
+
 /// The kernel's function that ends an incarnation, whatever the reason.
 const DEATH: &str = "microkernel::death::kill";
 
@@ -46,6 +62,16 @@ const DEATH: &str = "microkernel::death::kill";
 pub struct Campaign {
     image: Image,
     death: u64,
+    patience: u64,
+}
+
+/// Until when something has to have happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// By the machine's clock, which stands while the machine does.
+    machine: u64,
+    /// By the host's.
+    real: Instant,
 }
 
 impl Campaign {
@@ -53,15 +79,16 @@ impl Campaign {
     ///
     /// # Errors
     /// A program cannot be read, or the archive cannot be written.
-    pub fn new(image: &Image, folder: &Path, server: &Server) -> Result<Campaign> {
+    pub fn new(image: &Image, folder: &Path, server: &Server, workload: Workload) -> Result<Campaign> {
         let path = Workspace::locate()?.root().join(manifest::PATH);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut archive = image.programs_archive()?;
         archive.manifest(with_short_times(&text, server).into_bytes());
-        let archive_path = folder.join(format!("{}.tar", server.name));
+        let archive_path = folder.join(format!("{}-{workload}.tar", server.name));
         archive.write(&archive_path)?;
         let death = super::program::address_of(&image.kernel, DEATH)?;
-        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
+        let patience = if server.name == INIT { PATIENCE + INIT_PATIENCE } else { PATIENCE };
+        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death, patience })
     }
 
     /// Where the kernel ends an incarnation.
@@ -102,6 +129,7 @@ pub struct System {
     debugger: Debugger,
     session: Session,
     disks: Copies,
+    patience: u64,
 }
 
 impl System {
@@ -118,7 +146,7 @@ impl System {
         let mut session = machine.session()?;
         session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
         let debugger = session.debugger()?;
-        let mut system = System { debugger, session, disks };
+        let mut system = System { debugger, session, disks, patience: campaign.patience };
         system.debugger.write_physical(HPET_CONFIGURATION, &HPET_ENABLE)?;
         for directory in [Directory::Ext4, Directory::Fat] {
             let (path, device) = (directory.path(), directory.device().unwrap_or_default());
@@ -164,22 +192,23 @@ impl System {
         })
     }
 
-    /// Types a line. The machine is stopped then, and reads it when it is resumed.
+    /// Types a line. The machine is stopped then, and reads it when it is resumed. Returns until when it has to be over.
     ///
     /// # Errors
     /// QEMU is gone.
-    pub fn begin(&mut self, line: &str) -> Result<()> {
+    pub fn begin(&mut self, line: &str) -> Result<Deadline> {
         self.debugger.interrupt()?;
         self.session.type_line(line);
-        Ok(())
+        Ok(Deadline { machine: self.clock()?.saturating_add(self.patience), real: Instant::now() + REAL_PATIENCE })
     }
 
     /// Lets the machine run to a break point: the registers there, or `None` when the line that was begun is over.
     ///
     /// # Errors
     /// Nothing of that happens in time, or the machine has ended.
-    pub fn next_break(&mut self, deadline: Instant) -> Result<Option<Registers>> {
+    pub fn next_break(&mut self, deadline: Deadline) -> Result<Option<Registers>> {
         self.debugger.resume()?;
+        let mut look = Instant::now() + CLOCK_LOOK;
         loop {
             if self.debugger.wait(LOOK)? {
                 return Ok(Some(self.debugger.registers()?));
@@ -188,21 +217,33 @@ impl System {
                 self.debugger.interrupt()?;
                 return Ok(None);
             }
-            if Instant::now() > deadline {
+            if Instant::now() > look {
                 self.debugger.interrupt()?;
-                bail!("the prompt does not come back");
+                if self.debugger.is_at_break()? {
+                    return Ok(Some(self.debugger.registers()?));
+                }
+                if self.clock()? > deadline.machine || Instant::now() > deadline.real {
+                    bail!("the prompt does not come back");
+                }
+                self.debugger.resume()?;
+                look = Instant::now() + CLOCK_LOOK;
             }
         }
     }
 
-    /// Waits for the end of the line that was begun: what it has printed, without its echo.
+    /// Waits for the end of the line that was begun, which nothing disturbs any more: what it has printed, without its echo.
     ///
     /// # Errors
-    /// As [`System::next_break`].
-    pub fn finish(&mut self, line: &str, deadline: Instant) -> Result<String> {
+    /// The prompt does not come back, or the machine has ended.
+    pub fn finish(&mut self, line: &str) -> Result<String> {
         self.debugger.resume()?;
-        let rest = deadline.saturating_duration_since(Instant::now()).max(LOOK);
-        let printed = self.session.expect(PROMPT, rest)?.replace("\r\n", "\n");
+        let end = Instant::now() + COMMAND;
+        // Lines were seen not to end, for a reason that is not known. If QEMU lost a wake-up at the last stop, another stop helps; this is a guess, not tested.
+        while !self.session.has_printed(PROMPT, CLOCK_LOOK)? && Instant::now() < end {
+            self.debugger.interrupt()?;
+            self.debugger.resume()?;
+        }
+        let printed = self.session.expect(PROMPT, LOOK)?.replace("\r\n", "\n");
         let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         // A key that is missing in the echo is missing in the first line.
         let echo = format!("{line}\n");
@@ -216,7 +257,7 @@ impl System {
     pub fn command(&mut self, line: &str) -> Result<String> {
         self.debugger.break_only_at(&std::collections::BTreeSet::new())?;
         self.begin(line)?;
-        self.finish(line, Instant::now() + COMMAND).with_context(|| format!("`{line}`"))
+        self.finish(line).with_context(|| format!("`{line}`"))
     }
 
     /// How the machine has ended, if it has.
