@@ -199,10 +199,10 @@ fn change(
     work: &Work,
     (mutation, arrival): (&Mutation, u64),
 ) -> Result<(Seen, Result<String, String>)> {
-    let deadline = system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let mut found = None;
     for _ in 0..=arrival {
-        found = match flight::next_arrival(system, program, deadline) {
+        found = match flight::next_arrival(system, program, &mut deadline) {
             Ok(found) => found,
             Err(error) => return Ok((Seen::default(), Err(format!("{error:#}")))),
         };
@@ -212,7 +212,7 @@ fn change(
     };
     let patch = system.patch(mutation.address, &mutation.bytes)?;
     let mut watch = Watch::new(program, None, death, &registers, Some(patch));
-    let followed = watch.follow(system, deadline);
+    let followed = watch.follow(system, &mut deadline);
     let seen = watch.end(system);
     let output = match (&followed, &seen) {
         (Ok(()), Ok(_)) => finish(system, work).map_err(|error| format!("{error:#}")),

@@ -80,7 +80,7 @@ pub fn is_in(system: &mut System, program: &Program, registers: &Registers) -> R
 pub fn next_arrival(
     system: &mut System,
     program: &Program,
-    deadline: Deadline,
+    deadline: &mut Deadline,
 ) -> Result<Option<(Arrival, Registers)>> {
     system.debugger().break_only_at(&arrival_addresses(program))?;
     for _ in 0..MOST_STRANGERS {
@@ -98,7 +98,12 @@ pub fn next_arrival(
 ///
 /// # Errors
 /// As [`next_arrival`].
-pub fn reach(system: &mut System, program: &Program, moment: Moment, deadline: Deadline) -> Result<Option<Registers>> {
+pub fn reach(
+    system: &mut System,
+    program: &Program,
+    moment: Moment,
+    deadline: &mut Deadline,
+) -> Result<Option<Registers>> {
     let mut left = moment.arrival;
     loop {
         let Some((arrival, registers)) = next_arrival(system, program, deadline)? else { return Ok(None) };
@@ -130,7 +135,7 @@ pub fn trace(
     system: &mut System,
     program: &Program,
     most: u64,
-    deadline: Deadline,
+    deadline: &mut Deadline,
     mut executed: impl FnMut(u64),
 ) -> Result<u64> {
     let mut stepper = Stepper::at(&system.debugger().registers()?);
@@ -160,7 +165,7 @@ impl Stepper {
     }
 
     /// Executes one instruction of the server, with all that the kernel and others do for it: whether work arrived by it. `None` when the line is over before it is done.
-    fn step(&mut self, system: &mut System, program: &Program, deadline: Deadline) -> Result<Option<bool>> {
+    fn step(&mut self, system: &mut System, program: &Program, deadline: &mut Deadline) -> Result<Option<bool>> {
         let from = self.at;
         system.debugger().step()?;
         self.at = system.debugger().instruction()?;

@@ -57,9 +57,9 @@ pub struct Trial {
 /// It does not end, or what it prints is not what the work says.
 pub fn calm(system: &mut System, program: &Program, work: &Work) -> Result<Calm> {
     begin(system, work)?;
-    let deadline = system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let (mut arrivals, mut calls) = (0, 0);
-    while let Some((arrival, _)) = flight::next_arrival(system, program, deadline)? {
+    while let Some((arrival, _)) = flight::next_arrival(system, program, &mut deadline)? {
         arrivals += 1;
         calls += u64::from(arrival != Arrival::Signals);
         if arrivals == MOST_ARRIVALS {
@@ -87,17 +87,17 @@ pub fn begin(system: &mut System, work: &Work) -> Result<()> {
 
 /// The length of some arrivals of a line, on average, and the instructions that they had executed.
 fn instructions(system: &mut System, program: &Program, work: &Work, arrivals: u64) -> Result<(u64, BTreeSet<u64>)> {
-    let deadline = system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let gap = arrivals / (SAMPLES + 1);
     let (mut sum, mut samples, mut executed) = (0, 0, BTreeSet::new());
     'line: for _ in 0..SAMPLES {
         for _ in 0..gap {
-            if flight::next_arrival(system, program, deadline)?.is_none() {
+            if flight::next_arrival(system, program, &mut deadline)?.is_none() {
                 break 'line;
             }
         }
         if gap > 0 {
-            sum += flight::trace(system, program, MOST_INSTRUCTIONS, deadline, |address| {
+            sum += flight::trace(system, program, MOST_INSTRUCTIONS, &mut deadline, |address| {
                 executed.insert(address);
             })?;
             samples += 1;
@@ -121,15 +121,15 @@ pub fn trial(
     let is_call = fault.strikes_requests();
     let arrivals = if is_call { calm.calls } else { calm.arrivals };
     let moment = Moment { arrival: random.below(arrivals), instructions: random.below(calm.instructions), is_call };
-    let deadline = system.begin(&work.line)?;
-    let Some(registers) = flight::reach(system, program, moment, deadline)? else {
+    let mut deadline = system.begin(&work.line)?;
+    let Some(registers) = flight::reach(system, program, moment, &mut deadline)? else {
         finish(system, work)?;
         return Ok(None);
     };
     let address = registers.get(crate::debugger::Register::RIP);
     let patch = strike(fault, system, program, &registers, random)?;
     let mut watch = Watch::new(program, Some(fault), death, &registers, patch);
-    let followed = watch.follow(system, deadline);
+    let followed = watch.follow(system, &mut deadline);
     let seen = watch.end(system);
     let output = match (&followed, &seen) {
         (Ok(()), Ok(_)) => finish(system, work),

@@ -92,7 +92,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The machine ends, or the line does not.
-    pub fn follow(&mut self, system: &mut System, deadline: Deadline) -> Result<()> {
+    pub fn follow(&mut self, system: &mut System, deadline: &mut Deadline) -> Result<()> {
         loop {
             let addresses = self.addresses();
             system.debugger().break_only_at(&addresses)?;
