@@ -160,8 +160,8 @@ impl Supervisor {
     fn late_starters(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
         let late = self.services.iter().zip(&self.manifest.services).filter_map(|(service, entry)| {
             let objects = service.objects.as_ref()?;
-            let is_late =
-                service.record.phase == Phase::Starting && now > service.record.started.saturating_add(entry.hang?);
+            let since = service.record.started.max(self.looks.resumed);
+            let is_late = service.record.phase == Phase::Starting && now > since.saturating_add(entry.hang?);
             (is_late && !waits(calls, objects.number)).then_some(objects.number)
         });
         late.collect()
