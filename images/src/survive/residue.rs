@@ -11,6 +11,9 @@ use super::system::System;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Residue(BTreeMap<String, u64>);
 
+/// Whose Memory is not counted: its heap grows with its history, by a line for each that is typed here.
+const SHELL: &str = "shell";
+
 /// Counts that are made until two in a row are the same: what the dead had goes bit by bit.
 const COUNTS: u32 = 6;
 
@@ -46,7 +49,7 @@ impl Residue {
         let column =
             |title: &str| titles.iter().position(|word| *word == title).with_context(|| format!("ps has no {title}"));
         let (name, handles, threads) = (column("NAME")?, column("HANDLES")?, column("THREADS")?);
-        let mut mapped = None;
+        let (mut mapped, mut shell) = (None, None);
         for (_, words) in rows(&processes, "PID") {
             let process = words.get(name).cloned().unwrap_or_default();
             counts.insert(format!("handles of {process}"), word(&words, handles)?);
@@ -54,10 +57,15 @@ impl Residue {
             if server.is_service(&process) {
                 mapped = words.first().cloned();
             }
+            if process == SHELL {
+                shell = words.first().cloned();
+            }
         }
         if let Some(process) = mapped {
-            let maps = system.command(&format!("maps {process} | wc -l"))?;
-            counts.insert(format!("mappings of {}", server.name), maps.trim().parse().context("maps are not counted")?);
+            counts.insert(format!("mappings of {}", server.name), mappings(system, &process)?);
+        }
+        if let (Some(process), Some(memories)) = (shell, counts.get_mut("memories")) {
+            *memories = memories.saturating_sub(mappings(system, &process)?);
         }
         Ok(Residue(counts))
     }
@@ -78,9 +86,16 @@ impl Residue {
     }
 }
 
+/// How many mappings a process has.
+fn mappings(system: &mut System, process: &str) -> Result<u64> {
+    let maps = system.command(&format!("maps {process} | wc -l"))?;
+    maps.trim().parse().context("maps are not counted")
+}
+
 /// The lines of a table below its title, with their words.
 fn rows(text: &str, title: &str) -> Vec<(String, Vec<String>)> {
-    let lines = text.lines().skip_while(|line| !line.starts_with(title)).skip(1);
+    // Numbers stand at the right: the title of a column of long ones does so, too.
+    let lines = text.lines().skip_while(|line| !line.trim_start().starts_with(title)).skip(1);
     lines
         .filter_map(|line| {
             let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
@@ -100,7 +115,7 @@ mod tests {
 
     #[test]
     fn tables_are_read_and_compared() {
-        let text = "OBJECT  COUNT\nhandles    12\ncalls       0\n";
+        let text = "  OBJECT  COUNT\nhandles    12\ncalls       0\n";
         let count = |text: &str| {
             Residue(rows(text, "OBJECT").into_iter().map(|(name, words)| (name, word(&words, 1).unwrap())).collect())
         };

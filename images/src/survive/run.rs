@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::flight::{self, Arrival, Moment};
 use super::program::Program;
 use super::random::Random;
-use super::server::Server;
+use super::server::{INIT, Server};
 use super::strike::strike;
 use super::system::System;
 use super::watch::{Seen, Watch};
@@ -150,7 +150,9 @@ pub(crate) fn finish(system: &mut System, work: &Work) -> Result<String> {
 /// # Errors
 /// A line does not end.
 pub fn settle(system: &mut System, server: &Server, work: &Work) -> Result<()> {
-    for service in Services::list(system)?.names(server) {
+    // init is no service, and can be killed as one.
+    let own = (server.name == INIT).then(|| INIT.to_string());
+    for service in Services::list(system)?.names(server).into_iter().chain(own) {
         // Not everybody can be killed so; who cannot is not started anew either.
         system.command(&format!("service kill {service}"))?;
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::disks::Copies;
-use super::server::{Directory, Server};
+use super::server::{Directory, INIT, Server};
 use super::workload::Workload;
 use crate::debugger::{Debugger, Patch, Register, Registers};
 use crate::qmp::json;
@@ -56,9 +56,6 @@ const HPET_ENABLE: [u8; 4] = 1u32.to_le_bytes();
 
 /// Nanoseconds of virtual time, and so instructions, that one step of QEMU's HPET takes.
 const HPET_PERIOD: u64 = 10;
-
-/// The supervisor, which is no service.
-const INIT: &str = "init";
 
 /// The kernel's function that ends an incarnation, whatever the reason.
 const DEATH: &str = "microkernel::death::kill";

@@ -199,7 +199,9 @@ impl Shell {
     pub fn interact(&mut self) -> Option<ShutDown> {
         match self.terminal.size() {
             Some((columns, _)) => self.editor.set_columns(Some(columns.into())),
-            None => self.say(ASK_FOR_SIZE),
+            None if self.session.entered().is_empty() => self.say(ASK_FOR_SIZE),
+            // A terminal that had not answered by the first line does not answer.
+            None => {}
         }
         self.ready = Instant::now();
         let _ = self.resume_line();
