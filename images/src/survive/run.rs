@@ -201,9 +201,7 @@ impl Services {
     /// The names of those that are the server.
     fn names(&self, server: &Server) -> Vec<String> {
         let own = self.0.iter().filter(|service| server.is_service(&service.name));
-        own.filter(|service| service.state == "ready" && service.name != "shell")
-            .map(|service| service.name.clone())
-            .collect()
+        own.filter(|service| service.state == "ready").map(|service| service.name.clone()).collect()
     }
 
     fn parse(text: &str) -> Services {

@@ -29,7 +29,8 @@ pub trait Registry {
     fn publish(&mut self, cx: &Context, name: &str, channel: Option<Channel>) -> Result<(), RegistryError>;
 
     /// A session to a service. It is charged to the caller, and stays what it is when the service restarts. `wait`: until the service is ready, as
-    /// long as that may take, which starts a service that the manifest wants started on demand; else `NotReady` is an error.
+    /// long as that may take, which starts a service that the manifest wants started on demand; else `NotReady` is an error,
+    /// unless the service is about to come back after a death: calls wait for that by themselves.
     ///
     /// Rights: any session whose program the manifest lets connect to that name. Errors: `NoSuchName`, `Denied`, `NotReady`, `GivenUp`, `Exhausted`.
     /// *replay*: a session that was made and never delivered is closed.

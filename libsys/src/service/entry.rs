@@ -2,6 +2,7 @@
 
 use super::{Result, Serve, Service};
 use crate::client::{self, CallError};
+use crate::thread::parking;
 use crate::wire::{Method, disjoint};
 use crate::{Error, env};
 
@@ -9,6 +10,7 @@ use crate::{Error, env};
 /// channel is closed.
 pub fn main<S: Serve>() -> Result<()> {
     let env = env::get();
+    parking::prepare();
     client::on_bad_reply(client::ask_again);
     let mut service = Service::new(S::start(env)?);
     match env.registry().ready() {
