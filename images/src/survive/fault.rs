@@ -4,9 +4,6 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-/// What commands say of a request that a server has no room for.
-const REFUSALS: [&str; 3] = ["exhausted", "no space left", "no room to remember"];
-
 /// A fault. [`super::strike`] puts it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Fault {
@@ -68,14 +65,9 @@ impl Fault {
         matches!(self, Fault::UndecodableReply | Fault::DeadlyRequest)
     }
 
-    /// Whether what the line printed is what who sent the request may see of it: that it was refused.
-    pub fn may_be_seen(self, printed: &str) -> bool {
-        match self {
-            Fault::DeadlyRequest => true,
-            // A server that has no room for a request says so, and goes on.
-            Fault::AccountExhausted => REFUSALS.iter().any(|refusal| printed.contains(refusal)),
-            _ => false,
-        }
+    /// Whether who sent the request may see an error.
+    pub fn may_be_seen(self) -> bool {
+        self == Fault::DeadlyRequest
     }
 
     /// Whether the supervisor takes the death for the server's own fault, and makes it wait.
