@@ -11,7 +11,7 @@
 //! | [`strike`] | | putting a fault in |
 //! | [`watch`] | `Watch` | what comes of it: deaths, the first answer |
 //! | [`run`] | `Trial` | one fault from the command to the prompt |
-//! | [`residue`] | `Residue` | what is left behind |
+//! | [`residue`] | `Census`, `Residue` | what is left behind |
 //! | [`matrix`], [`row`] | `Matrix`, `Row` | all of it, a row a cell |
 //! | [`crew`] | | several machines at once |
 //! | [`folder`] | `Folder` | where its files are |

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::folder::Folder;
 use super::program::Program;
 use super::random::Random;
-use super::residue::Residue;
+use super::residue::{Census, Residue};
 use super::row::Row;
 use super::run::{Calm, Services, Trial, begin, calm, others, settle, trial};
 use super::server::{SERVERS, Server};
@@ -88,6 +88,7 @@ pub struct Matrix<'a> {
 struct Ready {
     system: System,
     services: Services,
+    census: Census,
     count: Residue,
 }
 
@@ -263,7 +264,7 @@ impl<'a> Matrix<'a> {
     /// Counts what the runs of a cell have left behind.
     fn left_behind(&self, mut machine: Ready, group: &Group<'_>, row: &mut Row) -> Result<Ready> {
         settle(&mut machine.system, group.server, &group.work)?;
-        let after = Residue::settled(&mut machine.system, group.server)?;
+        let after = machine.census.settled(&mut machine.system, group.server)?;
         let (sum, texts) = after.since(&machine.count);
         row.residue += sum;
         if sum > 0 {
@@ -303,10 +304,11 @@ impl<'a> Matrix<'a> {
         }
         settle(&mut system, group.server, &group.work)?;
         // To count makes something in the shell that stays, the first time.
-        Residue::count(&mut system, group.server)?;
-        let count = Residue::settled(&mut system, group.server)?;
+        let mut census = Census::default();
+        census.count(&mut system, group.server)?;
+        let count = census.settled(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
-        Ok(Ready { system, services, count })
+        Ok(Ready { system, services, census, count })
     }
 }
 

@@ -11,21 +11,32 @@ use super::system::System;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Residue(BTreeMap<String, u64>);
 
-/// Whose Memory is not counted: its heap grows with its history, by a line for each that is typed here.
+/// Whose heap is allowed for: it grows with the history, by a line for each that is typed here.
 const SHELL: &str = "shell";
+
+/// Mappings by which that heap may grow in a machine, a Memory each. Each piece is twice as large as the last: the first two (64 KiB and 128 KiB) hold
+/// many times the lines of a campaign. Whatever the shell has more than that is residue.
+const MOST_PIECES: u64 = 2;
 
 /// Counts that are made until two in a row are the same: what the dead had goes bit by bit.
 const COUNTS: u32 = 6;
 
-impl Residue {
-    /// Counts until nothing changes any more: as [`Residue::count`], whose errors there are.
+/// Counts in one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Mappings of the shell at the first count.
+    shell: Option<u64>,
+}
+
+impl Census {
+    /// Counts until nothing changes any more: as [`Census::count`], whose errors there are.
     ///
     /// # Errors
     /// A view of the system is not there.
-    pub fn settled(system: &mut System, server: &Server) -> Result<Residue> {
-        let mut last = Residue::count(system, server)?;
+    pub fn settled(&mut self, system: &mut System, server: &Server) -> Result<Residue> {
+        let mut last = self.count(system, server)?;
         for _ in 1..COUNTS {
-            let next = Residue::count(system, server)?;
+            let next = self.count(system, server)?;
             if next == last {
                 break;
             }
@@ -38,7 +49,7 @@ impl Residue {
     ///
     /// # Errors
     /// A view of the system is not there.
-    pub fn count(system: &mut System, server: &Server) -> Result<Residue> {
+    pub fn count(&mut self, system: &mut System, server: &Server) -> Result<Residue> {
         let mut counts = BTreeMap::new();
         let objects = system.command("sys objects")?;
         for (name, words) in rows(&objects, "OBJECT") {
@@ -64,12 +75,18 @@ impl Residue {
         if let Some(process) = mapped {
             counts.insert(format!("mappings of {}", server.name), mappings(system, &process)?);
         }
-        if let (Some(process), Some(memories)) = (shell, counts.get_mut("memories")) {
-            *memories = memories.saturating_sub(mappings(system, &process)?);
+        if let Some(process) = shell {
+            let now = mappings(system, &process)?;
+            let first = *self.shell.get_or_insert(now);
+            if let Some(memories) = counts.get_mut("memories") {
+                *memories = without_pieces(*memories, first, now);
+            }
         }
         Ok(Residue(counts))
     }
+}
 
+impl Residue {
     /// What is more, or less, than before: in all, and each.
     pub fn since(&self, before: &Residue) -> (u64, Vec<String>) {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
@@ -84,6 +101,12 @@ impl Residue {
         }
         (sum, texts)
     }
+}
+
+/// So many Memory objects without those by which the shell's heap has grown, or shrunk, where it had `first` mappings and has `now`.
+fn without_pieces(memories: u64, first: u64, now: u64) -> u64 {
+    let [more, fewer] = [now.saturating_sub(first), first.saturating_sub(now)].map(|pieces| pieces.min(MOST_PIECES));
+    memories.saturating_sub(more) + fewer
 }
 
 /// How many mappings a process has.
@@ -112,6 +135,12 @@ fn word(words: &[String], index: usize) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_than_a_heap_grows_is_allowed_for() {
+        assert_eq!([10, 11, 12, 13, 20].map(|now| without_pieces(100 + now, 10, now)), [110, 110, 110, 111, 118]);
+        assert_eq!([9, 8, 7].map(|now| without_pieces(100 + now, 10, now)), [110, 110, 109]);
+    }
 
     #[test]
     fn tables_are_read_and_compared() {
