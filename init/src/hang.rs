@@ -8,8 +8,10 @@
 //! | a start that does not come to its end | time since the start |
 //! | work for a dead client that has no end | a process that cannot be reset |
 //!
-//! No hang is: a parked call; a server that works through events while a request takes long (it has [`PATIENT`] times as long); time in which init
-//! itself did not run, as when the machine was paused.
+//! No hang is: a parked call; a server that works through events while a request takes long (it has [`PATIENT`] times as long); time that a server did not
+//! have, because it waited for a processor ([`Had`]), or because init itself did not run, as when the machine was paused.
+
+mod had;
 
 use crate::record::Phase;
 use crate::supervisor::Supervisor;
@@ -20,6 +22,8 @@ use libsys::abi::inspect::{CallRecord, CallState, ThreadRecord, ThreadState};
 use libsys::inspect;
 use libsys::log::Level;
 use libsys::time;
+
+use had::{Had, oldest_call, threads_of};
 
 /// Nanoseconds that a dead process may take until it can be started again.
 const PATIENCE: u64 = 5_000_000_000;
@@ -56,6 +60,7 @@ pub struct Progress {
     incarnation: u64,
     /// The service was signalled since, and has not taken that.
     is_probed: bool,
+    had: Had,
 }
 
 impl Supervisor {
@@ -74,12 +79,13 @@ impl Supervisor {
         self.looks.last = now;
         let calls: Result<Vec<CallRecord>, _> = inspect::calls(&self.machine.inspect).collect();
         let Ok(calls) = calls else { return };
+        self.count_time(&calls, now, sweep);
         let limit = |process: u64| {
             let index = self.by_process(process)?;
             let since = self.services[index].record.started.max(self.looks.resumed);
             limit_of(self.manifest.services[index].hang?, since, now)
         };
-        let mut hung = blame(&calls, limit);
+        let mut hung = blame(&calls, |process| limit(process).filter(|hang| self.had(process) > *hang));
         let order = |process: u64| {
             let index = self.by_process(process)?;
             self.manifest.order.iter().position(|other| *other == index)
@@ -96,6 +102,24 @@ impl Supervisor {
         for process in hung {
             self.replace(process);
         }
+    }
+
+    /// Counts for each service what it had of the time since the last look.
+    fn count_time(&mut self, calls: &[CallRecord], now: u64, sweep: u64) {
+        let threads: Vec<ThreadRecord> = inspect::threads(&self.machine.inspect, None).filter_map(Result::ok).collect();
+        for service in &mut self.services {
+            let Some(objects) = &service.objects else { continue };
+            let start = (service.record.phase == Phase::Starting).then(|| now.saturating_sub(service.record.started));
+            let silent = now.saturating_sub(service.progress.seen);
+            let oldest = oldest_call(calls, objects.number).max(start.unwrap_or(0)).max(silent);
+            let threads = threads_of(&threads, calls, objects.number);
+            service.progress.had.count(threads, service.record.incarnation, sweep, oldest);
+        }
+    }
+
+    /// Nanoseconds that the service whose process that is had for what it is at.
+    fn had(&self, process: u64) -> u64 {
+        self.by_process(process).map_or(0, |index| self.services[index].progress.had.time)
     }
 
     /// Takes those out whose serving threads are seen to wait for events and to have run since the last look: they get on, if slowly. A look to
@@ -117,11 +141,10 @@ impl Supervisor {
                 let serves = calls.iter().any(|call| call.serving_thread == thread.thread);
                 serves && thread.state == ThreadState::Receiving as u32 && ran(thread) == Some(true)
             });
-            let oldest = calls.iter().filter(|call| call.server == *process).map(|call| call.age).max().unwrap_or(0);
             let index = self.by_process(*process);
             let hang = index.and_then(|index| self.manifest.services[index].hang).unwrap_or(u64::MAX);
             let may_take = hang.saturating_mul(PATIENT).min(now);
-            !(is_new || works && oldest < may_take)
+            !(is_new || works && self.had(*process) < may_take)
         });
     }
 
@@ -146,10 +169,13 @@ impl Supervisor {
                 || now.saturating_sub(resumed) < sweep;
             if gets_on {
                 let (calls, incarnation) = (channel.calls, service.record.incarnation);
-                *progress = Progress { seen: now, calls, incarnation, is_probed: false };
+                *progress = Progress { seen: now, calls, incarnation, is_probed: false, ..*progress };
             } else if !progress.is_probed {
                 progress.is_probed = objects.channel.signal(PROBE).is_ok();
-            } else if now.saturating_sub(progress.seen) > hang && self_runs(&self.machine.inspect, objects.number) {
+            } else if now.saturating_sub(progress.seen) > hang
+                && progress.had.time > hang
+                && self_runs(&self.machine.inspect, objects.number)
+            {
                 silent.push(objects.number);
             }
         }
@@ -161,7 +187,10 @@ impl Supervisor {
         let late = self.services.iter().zip(&self.manifest.services).filter_map(|(service, entry)| {
             let objects = service.objects.as_ref()?;
             let since = service.record.started.max(self.looks.resumed);
-            let is_late = service.record.phase == Phase::Starting && now > since.saturating_add(entry.hang?);
+            let hang = entry.hang?;
+            let is_late = service.record.phase == Phase::Starting
+                && now > since.saturating_add(hang)
+                && service.progress.had.time > hang;
             (is_late && !waits(calls, objects.number)).then_some(objects.number)
         });
         late.collect()
@@ -184,7 +213,7 @@ impl Supervisor {
                 let (service, progress) = (&self.services[index].record, &self.services[index].progress);
                 let limit = self.manifest.services[index].hang.and_then(|hang| limit_of(hang, service.started, now));
                 let stuck = stuck.min(now.saturating_sub(progress.seen));
-                service.phase == Phase::Ready && limit.is_some_and(|limit| stuck > limit)
+                service.phase == Phase::Ready && limit.is_some_and(|limit| stuck.min(progress.had.time) > limit)
             })
         };
         busy.map(|channel| channel.server).filter(is_late).collect()
