@@ -17,6 +17,9 @@ use crate::{Disk, DiskBus, End, Image, Machine, Session, manifest};
 /// What the shell prints when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
 
+/// What a shell asks the terminal when it starts, and nobody sees: move far away, tell where that is, and come back.
+const ASK_FOR_SIZE: &str = "\x1b7\x1b[999;999H\x1b[6n\x1b8";
+
 /// Time of the machine's clock for a boot, and for a command that nobody disturbs.
 const BOOT: u64 = 60_000_000_000;
 const COMMAND: u64 = 30_000_000_000;
@@ -277,7 +280,7 @@ impl System {
     /// The prompt does not come back, or the machine has ended.
     pub fn finish(&mut self, line: &str) -> Result<String> {
         let deadline = Deadline::new(self.clock()?, COMMAND);
-        let printed = self.prompt(deadline)?.replace("\r\n", "\n");
+        let printed = self.prompt(deadline)?.replace("\r\n", "\n").replace(ASK_FOR_SIZE, "");
         let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         // A key that is missing in the echo is missing in the first line.
         let echo = format!("{line}\n");

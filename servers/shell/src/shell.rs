@@ -199,9 +199,7 @@ impl Shell {
     pub fn interact(&mut self) -> Option<ShutDown> {
         match self.terminal.size() {
             Some((columns, _)) => self.editor.set_columns(Some(columns.into())),
-            None if self.session.entered().is_empty() => self.say(ASK_FOR_SIZE),
-            // A terminal that had not answered by the first line does not answer.
-            None => {}
+            None => self.say(ASK_FOR_SIZE),
         }
         self.ready = Instant::now();
         let _ = self.resume_line();
