@@ -183,6 +183,9 @@ pub struct Survive {
     /// Only this workload; can be given more than once
     #[arg(long, value_name = "WORK")]
     pub workload: Vec<Workload>,
+    /// Machines that run at once
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = machines)]
+    pub machines: usize,
     /// Where the random numbers begin: the same seed strikes at the same moments
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -203,7 +206,7 @@ Examples:
   cargo run -- inject --server uart --count 1 --seed 7 --first 41    the 42nd of that seed again
 
 Columns: not MANIFESTED, detected and RECOVERED, detected and VISIBLE to a client, silently WRONG, kernel CRASHES.
-The exit status is 1 after a kernel crash.")]
+The exit status is 1 after a kernel crash, and where the work of a server fails although nothing is changed.")]
 pub struct Inject {
     /// Only this server; can be given more than once
     #[arg(long, value_name = "NAME", value_parser = server)]
@@ -211,6 +214,9 @@ pub struct Inject {
     /// Mutations of each server
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub count: u64,
+    /// Machines that run at once
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = machines)]
+    pub machines: usize,
     /// Where the random numbers begin
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -220,6 +226,11 @@ pub struct Inject {
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// As many machines as may run at once.
+fn machines(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| (1..=64).contains(number)).ok_or_else(|| "it has to be from 1 to 64".to_string())
 }
 
 fn server(name: &str) -> Result<Server, String> {

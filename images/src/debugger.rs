@@ -69,6 +69,15 @@ impl Debugger {
         self.is_running
     }
 
+    /// Whether the processor, which is stopped, is at one of the break points.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn is_at_break(&mut self) -> Result<bool> {
+        let at = self.instruction()?;
+        Ok(self.breaks.contains(&at))
+    }
+
     /// Stops the machine, if it runs.
     ///
     /// # Errors
@@ -90,11 +99,8 @@ impl Debugger {
         if self.is_running {
             return Ok(());
         }
-        if !self.breaks.is_empty() {
-            let at = self.instruction()?;
-            if self.breaks.contains(&at) {
-                self.step()?;
-            }
+        if !self.breaks.is_empty() && self.is_at_break()? {
+            self.step()?;
         }
         self.packets.send("c")?;
         self.is_running = true;

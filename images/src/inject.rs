@@ -15,18 +15,20 @@ pub mod tally;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use crate::Image;
 use crate::progress::Progress;
+use crate::survive::crew::{lock, work_at_once};
 use crate::survive::disks::Disks;
 use crate::survive::flight;
 use crate::survive::folder::Folder;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
-use crate::survive::run::{Calm, PATIENCE, begin, calm, finish};
+use crate::survive::run::{Calm, begin, calm, finish};
 use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
 use crate::survive::watch::{Seen, Watch};
@@ -54,83 +56,118 @@ pub struct Injection {
     disks: Disks,
     sum: String,
     seed: u64,
-    machines: u64,
+    /// Machines that run at once.
+    at_once: usize,
+    /// How many there were.
+    machines: AtomicU64,
 }
 
 impl Injection {
-    /// Prepares changes that follow a seed.
+    /// Prepares changes that follow a seed, in so many machines at once.
     ///
     /// # Errors
     /// The image or the host lacks something.
-    pub fn new(image: &Image, seed: u64) -> Result<Injection> {
+    pub fn new(image: &Image, seed: u64, at_once: usize) -> Result<Injection> {
         let folder = Folder::make("inject")?;
         let disks = Disks::make(folder)?;
-        Ok(Injection { image: image.clone(), sum: disks.sum()?, disks, seed, machines: 0 })
+        Ok(Injection { image: image.clone(), sum: disks.sum()?, disks, seed, at_once, machines: AtomicU64::new(0) })
     }
 
     /// Makes the changes with these numbers in a server, which does its first workload.
     ///
     /// # Errors
     /// A machine cannot be started, or its work fails although nothing is changed.
-    pub fn run(&mut self, server: &Server, numbers: Range<u64>, progress: &Progress) -> Result<Tally> {
+    pub fn run(&self, server: &Server, numbers: Range<u64>, progress: &Progress) -> Result<Tally> {
         let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
-        let program = Program::read(elf)?;
-        let campaign = Campaign::new(&self.image, self.disks.folder(), server)?;
         let workload = *server.workloads.first().context("a server has work")?;
-        let work = Work::of(server, workload, &self.sum)?;
-        let mut tally = Tally::new(server.name, self.seed);
-        let (mut ready, mut known) = (None, None);
-        for number in numbers {
-            let mut system = match ready.take() {
-                Some(system) => system,
-                None => {
-                    progress.step(&tally.line());
-                    self.prepare(&campaign, &program, &work, &mut known)?
-                }
-            };
-            let calm = known.as_ref().context("the machine was prepared")?;
-            let mut random = Random::of(self.seed, &["inject", server.name], number);
-            let mutation = draw(&program, calm, &mut random).context("no instruction can be changed")?;
-            let arrival = random.below(calm.arrivals.min(ARRIVALS));
-            let (seen, output) = change(&mut system, (&program, campaign.death()), &work, (&mutation, arrival))?;
-            let mut outcome = Outcome::judge(&seen, &output, &calm.output);
-            if outcome.is_unnoticed() {
-                // What it left behind shows now, if it does.
-                let again = system.command(&work.line);
-                let later = Outcome::judge(&seen, &again.map_err(|error| format!("{PROOF} {error:#}")), &calm.output);
-                if !later.is_unnoticed() {
-                    outcome = later;
-                }
+        let target = Target {
+            server: *server,
+            program: Program::read(elf)?,
+            campaign: Campaign::new(&self.image, self.disks.folder(), server, workload)?,
+            work: Work::of(server, workload, &self.sum)?,
+        };
+        // The first machine shows what the work is like; the others come when that is known.
+        let mut system = self.boot(&target)?;
+        let calm = calm(&mut system, &target.program, &target.work)?;
+        let first = Mutex::new(Some(system));
+        let (numbers, tally) = (Mutex::new(numbers), Mutex::new(Tally::new(server.name, self.seed)));
+        let work = || -> Result<()> {
+            let mut ready = lock(&first).take();
+            loop {
+                let next = lock(&numbers).next();
+                let Some(number) = next else { return Ok(()) };
+                let mut system = match ready.take() {
+                    Some(system) => system,
+                    None => {
+                        progress.step(&lock(&tally).line());
+                        self.prepare(&target)?
+                    }
+                };
+                let made = self.one(&target, &calm, number, &mut system)?;
+                let is_unnoticed = made.outcome.is_unnoticed();
+                lock(&tally).add(number, &made);
+                ready = is_unnoticed.then_some(system);
             }
-            let is_crash = system.transcript().contains("KERNEL PANIC");
-            if is_crash {
-                outcome = Outcome::KernelCrash;
-            }
-            tally.add(number, &mutation, outcome, &seen, &output);
-            if outcome.is_unnoticed() {
-                ready = Some(system);
-            }
-        }
-        Ok(tally)
+        };
+        work_at_once(self.at_once, work)?;
+        Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A machine that has done the work; what that is like is looked at in the first one.
-    fn prepare(
-        &mut self,
-        campaign: &Campaign,
-        program: &Program,
-        work: &Work,
-        known: &mut Option<Calm>,
-    ) -> Result<System> {
-        self.machines += 1;
-        let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
-        let mut system = System::boot(campaign, copies)?;
-        match known {
-            Some(_) => begin(&mut system, work)?,
-            None => *known = Some(calm(&mut system, program, work)?),
+    /// Makes the change with a number, and looks at what comes of it.
+    fn one(&self, target: &Target, calm: &Calm, number: u64, system: &mut System) -> Result<Made> {
+        let mut random = Random::of(self.seed, &["inject", target.server.name], number);
+        let mutation = draw(&target.program, calm, &mut random).context("no instruction can be changed")?;
+        let arrival = random.below(calm.arrivals.min(ARRIVALS));
+        let place = (&target.program, target.campaign.death());
+        let (seen, mut output) = change(system, place, &target.work, (&mutation, arrival))?;
+        let mut outcome = Outcome::judge(&seen, &output, &calm.output);
+        if outcome.is_unnoticed() {
+            // What it left behind shows now, if it does.
+            let again = system.command(&target.work.line).map_err(|error| format!("{PROOF} {error:#}"));
+            let later = Outcome::judge(&seen, &again, &calm.output);
+            if !later.is_unnoticed() {
+                (outcome, output) = (later, again);
+            }
         }
+        if system.transcript().contains("KERNEL PANIC") {
+            outcome = Outcome::KernelCrash;
+        }
+        Ok(Made { mutation, outcome, seen, output })
+    }
+
+    /// A machine that has done the work.
+    fn prepare(&self, target: &Target) -> Result<System> {
+        let mut system = self.boot(target)?;
+        begin(&mut system, &target.work)?;
         Ok(system)
     }
+
+    fn boot(&self, target: &Target) -> Result<System> {
+        let number = self.machines.fetch_add(1, Ordering::Relaxed);
+        let copies = self.disks.copy(&format!("machine-{number}"))?;
+        System::boot(&target.campaign, copies)
+    }
+}
+
+/// A server whose code is changed.
+struct Target {
+    server: Server,
+    program: Program,
+    campaign: Campaign,
+    work: Work,
+}
+
+/// A change that was made, and what came of it.
+#[derive(Debug)]
+pub struct Made {
+    /// What was changed.
+    pub mutation: Mutation,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What the debugger saw.
+    pub seen: Seen,
+    /// What the line printed that told.
+    pub output: Result<String, String>,
 }
 
 /// A change: mostly of code that the work executes.
@@ -162,24 +199,23 @@ fn change(
     work: &Work,
     (mutation, arrival): (&Mutation, u64),
 ) -> Result<(Seen, Result<String, String>)> {
-    let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let mut found = None;
     for _ in 0..=arrival {
-        found = match flight::next_arrival(system, program, deadline) {
+        found = match flight::next_arrival(system, program, &mut deadline) {
             Ok(found) => found,
             Err(error) => return Ok((Seen::default(), Err(format!("{error:#}")))),
         };
     }
     let Some((_, registers)) = found else {
-        return Ok((Seen::default(), finish(system, work, deadline).map_err(|error| format!("{error:#}"))));
+        return Ok((Seen::default(), finish(system, work).map_err(|error| format!("{error:#}"))));
     };
     let patch = system.patch(mutation.address, &mutation.bytes)?;
     let mut watch = Watch::new(program, None, death, &registers, Some(patch));
-    let followed = watch.follow(system, deadline);
+    let followed = watch.follow(system, &mut deadline);
     let seen = watch.end(system);
     let output = match (&followed, &seen) {
-        (Ok(()), Ok(_)) => finish(system, work, deadline).map_err(|error| format!("{error:#}")),
+        (Ok(()), Ok(_)) => finish(system, work).map_err(|error| format!("{error:#}")),
         (Err(error), _) | (_, Err(error)) => Err(format!("{error:#}")),
     };
     let _ = system.debugger().break_only_at(&BTreeSet::new());

@@ -147,12 +147,13 @@ fn survive(options: &Survive) -> Result<u8> {
         workloads: options.workload.clone(),
         is_quick: options.quick,
         runs: options.runs,
+        machines: options.machines,
         seed: options.seed,
         checkpoint: Some(checkpoint_path()?),
         resume: options.resume,
     };
     let image = prepare()?.with_tests();
-    let mut matrix = Matrix::new(&image, &selection)?;
+    let matrix = Matrix::new(&image, &selection)?;
     let progress = Progress::for_stderr();
     if !options.json {
         println!("{}", Row::title());
@@ -177,16 +178,25 @@ fn survive(options: &Survive) -> Result<u8> {
 fn inject(options: &Inject) -> Result<u8> {
     let servers = if options.server.is_empty() { SERVERS.to_vec() } else { options.server.clone() };
     let image = prepare()?.with_tests();
-    let mut injection = Injection::new(&image, options.seed)?;
+    let injection = Injection::new(&image, options.seed, options.machines)?;
     let progress = Progress::for_stderr();
     if !options.json {
         println!("{}", Tally::title());
     }
     let mut tallies = Vec::new();
     let mut crashes = 0;
+    let mut are_all_tried = true;
     for server in servers {
         let numbers = options.first..options.first.saturating_add(options.count);
-        let tally = injection.run(&server, numbers, &progress)?;
+        let tally = match injection.run(&server, numbers, &progress) {
+            Ok(tally) => tally,
+            Err(error) => {
+                // The others are worth a look all the same.
+                eprintln!("skink: {}: {error:#}", server.name);
+                are_all_tried = false;
+                continue;
+            }
+        };
         crashes += tally.crashes;
         tallies.push(tally.json());
         if !options.json {
@@ -198,7 +208,7 @@ fn inject(options: &Inject) -> Result<u8> {
     if options.json {
         println!("{}", Value::from(tallies));
     }
-    Ok(u8::from(crashes > 0))
+    Ok(u8::from(crashes > 0 || !are_all_tried))
 }
 
 /// Runs `commands` and shows what they print; the exit status.

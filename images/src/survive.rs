@@ -11,8 +11,9 @@
 //! | [`strike`] | | putting a fault in |
 //! | [`watch`] | `Watch` | what comes of it: deaths, the first answer |
 //! | [`run`] | `Trial` | one fault from the command to the prompt |
-//! | [`residue`] | `Residue` | what is left behind |
+//! | [`residue`] | `Census`, `Residue` | what is left behind |
 //! | [`matrix`], [`row`] | `Matrix`, `Row` | all of it, a row a cell |
+//! | [`crew`] | | several machines at once |
 //! | [`folder`] | `Folder` | where its files are |
 //! | [`checkpoint`] | | rows on disk, for campaigns that go on later |
 //! | [`random`] | `Random` | numbers from a seed |
@@ -20,6 +21,7 @@
 //! `docs/survivability.md` tells how it works and what was measured.
 
 pub mod checkpoint;
+pub mod crew;
 pub mod disks;
 pub mod fault;
 pub mod flight;

@@ -63,6 +63,7 @@ fn supervise(machine: &'static Machine) -> Result<Supervisor, BootError> {
     let archive = Archive::read(&bytes).map_err(|reason| BootError(reason.to_string()))?;
     let text = archive.find("manifest").ok_or_else(|| BootError("the boot archive has no manifest".to_string()))?;
     let manifest = Manifest::parse(&bytes[text]).map_err(|error| BootError(error.to_string()))?;
+    machine.stand_above(&manifest).map_err(|error| wrong("init's priority", error))?;
     if let Some(entry) = missing(&manifest, &archive) {
         let Entry { line, binary, name, .. } = entry;
         return Err(BootError(format!("manifest, line {line}: the boot archive has no program {binary} for {name}")));

@@ -8,8 +8,10 @@
 //! | a start that does not come to its end | time since the start |
 //! | work for a dead client that has no end | a process that cannot be reset |
 //!
-//! No hang is: a parked call; a server that works through events while a request takes long (it has [`PATIENT`] times as long); time in which init
-//! itself did not run, as when the machine was paused.
+//! No hang is: a parked call; a server that works through events while a request takes long (it has [`PATIENT`] times as long); time that a server did not
+//! have, because it waited for a processor ([`Had`]), or because init itself did not run, as when the machine was paused.
+
+mod had;
 
 use crate::record::Phase;
 use crate::supervisor::Supervisor;
@@ -21,17 +23,20 @@ use libsys::inspect;
 use libsys::log::Level;
 use libsys::time;
 
+use had::{Had, oldest_call, threads_of};
+
 /// Nanoseconds that a dead process may take until it can be started again.
 const PATIENCE: u64 = 5_000_000_000;
 
-/// Nanoseconds from one look at the calls to the next.
-const SWEEP: u64 = 500_000_000;
+/// Nanoseconds from one look at the calls to the next, at most and at least: half of what a request may take the service that may take the shortest.
+const LONGEST_SWEEP: u64 = 500_000_000;
+const SHORTEST_SWEEP: u64 = 10_000_000;
 
 /// The signal by which init sees that a service still takes any: one of those that every service has to bear at any time, as all are set at its start.
 const PROBE: u64 = 1 << 55;
 
-/// A look that comes so late, in nanoseconds, means that the machine stood still.
-const LATE: u64 = 3 * SWEEP;
+/// A look that comes so many times as late as it should means that the machine stood still.
+const LATE: u64 = 3;
 
 /// So many times as long as others may take a request whose thread is seen to work through events.
 const PATIENT: u64 = 8;
@@ -55,6 +60,7 @@ pub struct Progress {
     incarnation: u64,
     /// The service was signalled since, and has not taken that.
     is_probed: bool,
+    had: Had,
 }
 
 impl Supervisor {
@@ -64,20 +70,22 @@ impl Supervisor {
         if now < self.next_sweep {
             return;
         }
-        self.next_sweep = now + SWEEP;
+        let sweep = sweep_of(self.manifest.services.iter().filter_map(|service| service.hang).min());
+        self.next_sweep = now + sweep;
         while self.tell_host() {}
-        if now.saturating_sub(self.looks.last) > LATE {
+        if now.saturating_sub(self.looks.last) > LATE * sweep {
             self.looks.resumed = now;
         }
         self.looks.last = now;
         let calls: Result<Vec<CallRecord>, _> = inspect::calls(&self.machine.inspect).collect();
         let Ok(calls) = calls else { return };
+        self.count_time(&calls, now, sweep);
         let limit = |process: u64| {
             let index = self.by_process(process)?;
             let since = self.services[index].record.started.max(self.looks.resumed);
             limit_of(self.manifest.services[index].hang?, since, now)
         };
-        let mut hung = blame(&calls, limit);
+        let mut hung = blame(&calls, |process| limit(process).filter(|hang| self.had(process) > *hang));
         let order = |process: u64| {
             let index = self.by_process(process)?;
             self.manifest.order.iter().position(|other| *other == index)
@@ -87,13 +95,31 @@ impl Supervisor {
         }
         self.spare_who_works(&calls, &mut hung, now);
         hung.extend(self.late_starters(&calls, now));
-        hung.extend(self.silent(&calls, now));
+        hung.extend(self.silent(&calls, now, sweep));
         hung.extend(self.holders(&calls, now));
         hung.sort_unstable();
         hung.dedup();
         for process in hung {
             self.replace(process);
         }
+    }
+
+    /// Counts for each service what it had of the time since the last look.
+    fn count_time(&mut self, calls: &[CallRecord], now: u64, sweep: u64) {
+        let threads: Vec<ThreadRecord> = inspect::threads(&self.machine.inspect, None).filter_map(Result::ok).collect();
+        for service in &mut self.services {
+            let Some(objects) = &service.objects else { continue };
+            let start = (service.record.phase == Phase::Starting).then(|| now.saturating_sub(service.record.started));
+            let silent = now.saturating_sub(service.progress.seen);
+            let oldest = oldest_call(calls, objects.number).max(start.unwrap_or(0)).max(silent);
+            let threads = threads_of(&threads, calls, objects.number);
+            service.progress.had.count(threads, service.record.incarnation, sweep, oldest);
+        }
+    }
+
+    /// Nanoseconds that the service whose process that is had for what it is at.
+    fn had(&self, process: u64) -> u64 {
+        self.by_process(process).map_or(0, |index| self.services[index].progress.had.time)
     }
 
     /// Takes those out whose serving threads are seen to wait for events and to have run since the last look: they get on, if slowly. A look to
@@ -115,17 +141,16 @@ impl Supervisor {
                 let serves = calls.iter().any(|call| call.serving_thread == thread.thread);
                 serves && thread.state == ThreadState::Receiving as u32 && ran(thread) == Some(true)
             });
-            let oldest = calls.iter().filter(|call| call.server == *process).map(|call| call.age).max().unwrap_or(0);
             let index = self.by_process(*process);
             let hang = index.and_then(|index| self.manifest.services[index].hang).unwrap_or(u64::MAX);
             let may_take = hang.saturating_mul(PATIENT).min(now);
-            !(is_new || works && oldest < may_take)
+            !(is_new || works && self.had(*process) < may_take)
         });
     }
 
     /// Services that serve, and were not seen to get on for longer than a call may take them: they neither receive nor wait, were given nothing since, and
     /// have not even taken a signal.
-    fn silent(&mut self, calls: &[CallRecord], now: u64) -> Vec<u64> {
+    fn silent(&mut self, calls: &[CallRecord], now: u64, sweep: u64) -> Vec<u64> {
         let channels: Vec<_> = inspect::channels(&self.machine.inspect).filter_map(Result::ok).collect();
         let resumed = self.looks.resumed;
         let mut silent = Vec::new();
@@ -141,13 +166,16 @@ impl Supervisor {
                 || service.record.phase != Phase::Ready
                 || waits(calls, objects.number)
                 || progress.is_probed && channel.signals & PROBE == 0
-                || now.saturating_sub(resumed) < SWEEP;
+                || now.saturating_sub(resumed) < sweep;
             if gets_on {
                 let (calls, incarnation) = (channel.calls, service.record.incarnation);
-                *progress = Progress { seen: now, calls, incarnation, is_probed: false };
+                *progress = Progress { seen: now, calls, incarnation, is_probed: false, ..*progress };
             } else if !progress.is_probed {
                 progress.is_probed = objects.channel.signal(PROBE).is_ok();
-            } else if now.saturating_sub(progress.seen) > hang && self_runs(&self.machine.inspect, objects.number) {
+            } else if now.saturating_sub(progress.seen) > hang
+                && progress.had.time > hang
+                && self_runs(&self.machine.inspect, objects.number)
+            {
                 silent.push(objects.number);
             }
         }
@@ -158,8 +186,11 @@ impl Supervisor {
     fn late_starters(&self, calls: &[CallRecord], now: u64) -> Vec<u64> {
         let late = self.services.iter().zip(&self.manifest.services).filter_map(|(service, entry)| {
             let objects = service.objects.as_ref()?;
-            let is_late =
-                service.record.phase == Phase::Starting && now > service.record.started.saturating_add(entry.hang?);
+            let since = service.record.started.max(self.looks.resumed);
+            let hang = entry.hang?;
+            let is_late = service.record.phase == Phase::Starting
+                && now > since.saturating_add(hang)
+                && service.progress.had.time > hang;
             (is_late && !waits(calls, objects.number)).then_some(objects.number)
         });
         late.collect()
@@ -182,7 +213,7 @@ impl Supervisor {
                 let (service, progress) = (&self.services[index].record, &self.services[index].progress);
                 let limit = self.manifest.services[index].hang.and_then(|hang| limit_of(hang, service.started, now));
                 let stuck = stuck.min(now.saturating_sub(progress.seen));
-                service.phase == Phase::Ready && limit.is_some_and(|limit| stuck > limit)
+                service.phase == Phase::Ready && limit.is_some_and(|limit| stuck.min(progress.had.time) > limit)
             })
         };
         busy.map(|channel| channel.server).filter(is_late).collect()
@@ -196,6 +227,11 @@ impl Supervisor {
         let text = format!("{} does not get on and is replaced", self.manifest.services[index].name);
         self.journal.write(Level::Warning, &text);
     }
+}
+
+/// Nanoseconds between two looks, where the shortest time that a request may take a service is this.
+fn sweep_of(shortest_hang: Option<u64>) -> u64 {
+    shortest_hang.map_or(LONGEST_SWEEP, |hang| (hang / 2).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
 }
 
 /// The age that a call of a service may reach which was started at a time: as many nanoseconds as its manifest entry says. A service that has been there for less than that
@@ -263,6 +299,14 @@ mod tests {
 
     fn call(client: u64, server: u64, age: u64, state: CallState) -> CallRecord {
         CallRecord { client, server, age, state: state as u32, ..CallRecord::default() }
+    }
+
+    #[test]
+    fn looks_are_as_often_as_the_shortest_time_wants() {
+        assert_eq!(
+            [None, Some(30_000_000_000), Some(100_000_000), Some(1)].map(sweep_of),
+            [LONGEST_SWEEP, LONGEST_SWEEP, 50_000_000, SHORTEST_SWEEP]
+        );
     }
 
     #[test]

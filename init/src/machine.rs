@@ -1,12 +1,16 @@
 //! What the kernel gives init: its first handles, the boot information, the boot archive.
 
+use crate::manifest::Manifest;
 use alloc::string::String;
 use alloc::vec;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 use libsys::abi::boot::{self, BootInfo, COMMAND_LINE_BYTES};
+use libsys::abi::schedule::MAX_PRIORITY;
 use libsys::mapping::SealedMapping;
 use libsys::resource::ResourceKind;
+use libsys::thread;
+use libsys::thread_object::{Parameters, Policy};
 use libsys::{Account, Channel, Error, Handle, Memory, Object, Process, Resource};
 
 /// init's handles. They are never dropped while init runs.
@@ -63,6 +67,15 @@ impl Machine {
             command_line: String::from_utf8_lossy(&line).into_owned(),
             rsdp: page.load_u64(offset_of!(BootInfo, rsdp), Ordering::Relaxed),
         })
+    }
+
+    /// Gives init a priority above all of its services: one of a real-time class that turns round would take the only processor, and nobody would find that. init
+    /// itself does not turn round: the kernel looks after that.
+    pub fn stand_above(&self, manifest: &Manifest) -> Result<(), Error> {
+        let highest = manifest.services.iter().map(|service| service.priority.priority).max().unwrap_or(0);
+        let priority = highest.saturating_add(1).min(MAX_PRIORITY);
+        let parameters = Parameters { policy: Policy::Fifo, priority, ..Parameters::DEFAULT };
+        thread::schedule_real_time(parameters, self.resource(ResourceKind::RealTime))
     }
 
     /// The boot archive's bytes.

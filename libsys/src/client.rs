@@ -26,7 +26,7 @@ mod error;
 mod key;
 mod link;
 
-pub use complaint::{Complaint, Verdict, on_bad_reply};
+pub use complaint::{Complaint, Verdict, ask_again, on_bad_reply};
 pub use error::{CallError, OpenError};
 pub use key::Key;
 pub use link::Link;

@@ -12,7 +12,8 @@ mod start;
 
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
-use crate::{Error, Handle, ThreadObject, sys};
+use crate::object::Object;
+use crate::{Error, Handle, Resource, ThreadObject, sys};
 use abi::{Parameters, Policy};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -99,6 +100,13 @@ pub fn yield_now() {
 /// Sets the calling thread's scheduling parameters. Error: `Denied` (a priority above what its account allows).
 pub fn schedule(parameters: Parameters) -> Result<(), Error> {
     sys::thread_schedule(Handle::NONE, parameters)?;
+    block::current().rank.set(rank_of(parameters));
+    Ok(())
+}
+
+/// Sets real-time parameters of the calling thread, by right of a Resource of real time (`MANAGE`). Errors: `Denied`, `WrongKind`.
+pub fn schedule_real_time(parameters: Parameters, right: &Resource) -> Result<(), Error> {
+    sys::thread_schedule_real_time(Handle::NONE, parameters, right.handle())?;
     block::current().rank.set(rank_of(parameters));
     Ok(())
 }

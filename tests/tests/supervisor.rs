@@ -45,13 +45,13 @@ service weak                    # is given up at its second death
 service slow                    # may take little time for a call
     binary trouble
     arguments serve
-    hang 300ms
+    hang 1s
     restart always limit 16 in 10m backoff 10ms to 10ms
 service late                    # never says that it serves
     binary trouble
     arguments serve
     parameter start late
-    hang 300ms
+    hang 1s
     restart always limit 1 in 10m backoff 10ms to 10ms
 service dies                    # cannot even start
     binary trouble
@@ -146,9 +146,9 @@ fn a_service_that_hangs_is_replaced_and_one_that_waits_is_not() -> Result<()> {
     let times = logged(&mut shell, "slow does not get on and is replaced")?.len();
     ensure!(times == 3, "it is said {times} times\n{}", shell.run("dmesg")?);
     // Parked calls have no age, and outlive the server.
-    shell.check("trouble ask slow wait & sleep 1.2", 0, &[])?;
+    shell.check("trouble ask slow wait & sleep 2.5", 0, &[])?;
     shell.check("service kill slow; trouble ask slow count", 0, &["2\n"])?;
-    shell.check("sleep 1; service info slow", 0, &["incarnation  5", "faults       3"])?;
+    shell.check("sleep 2.5; service info slow", 0, &["incarnation  5", "faults       3"])?;
     shell.check("trouble ask slow wake; wait", 0, &["1\n", "done"])?;
     // One that does not come up is one that hangs.
     shell.check("trouble until late given-up", 0, &["given-up"])?;
@@ -207,6 +207,11 @@ fn the_machine_goes_down_in_order() -> Result<()> {
 fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;
+    let known = init_knows_what_it_knew(&mut shell);
+    with_log(known, &mut shell)
+}
+
+fn init_knows_what_it_knew(shell: &mut Shell) -> Result<()> {
     shell.check("trouble until top ready", 0, &["ready"])?;
     let number = shell.run("ps")?;
     let number = number.lines().find(|line| line.contains(" init ")).and_then(|line| line.split_whitespace().next());
@@ -228,7 +233,7 @@ fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
     )?;
     // Complaints of three clients: the third one's is heard by another init.
     shell.check("trouble complain slow; trouble complain slow", 0, &[])?;
-    ensure!(info(&mut shell, "slow", "complaints")? == "2", "they are counted");
+    ensure!(info(shell, "slow", "complaints")? == "2", "they are counted");
     shell.check("service kill init; service info slow", 0, &["complaints   2", "incarnation  1"])?;
     shell.check("trouble complain slow; trouble ask slow count", 0, &["1\n"])?;
     shell.check("service info slow", 0, &["complaints   0", "incarnation  2", "killed for hanging with code 2989"])?;
@@ -259,7 +264,12 @@ fn a_storm_of_kills_is_survived() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine.smp(2))?;
     let survived = survive_a_storm(&mut shell);
-    survived.map_err(|error| match logged_ends(&mut shell) {
+    with_log(survived, &mut shell)
+}
+
+/// An error with what init logged.
+fn with_log(result: Result<()>, shell: &mut Shell) -> Result<()> {
+    result.map_err(|error| match logged_ends(shell) {
         Ok(log) => error.context(log),
         Err(_) => error.context("and then the shell does not answer"),
     })

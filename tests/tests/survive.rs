@@ -15,6 +15,7 @@ fn selection(servers: &[&str], faults: &[Fault]) -> Result<Selection> {
         workloads: Vec::new(),
         is_quick: true,
         runs: 1,
+        machines: 2,
         seed: SEED,
         checkpoint: None,
         resume: false,
@@ -22,8 +23,7 @@ fn selection(servers: &[&str], faults: &[Fault]) -> Result<Selection> {
 }
 
 fn rows(selection: &Selection) -> Result<Vec<Row>> {
-    let mut matrix = Matrix::new(image(), selection)?;
-    Ok(matrix.run(&Progress::Silent, |_| {})?.to_vec())
+    Matrix::new(image(), selection)?.run(&Progress::Silent, |_| {})
 }
 
 /// Each row is clean, and the server died of each fault.

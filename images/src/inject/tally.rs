@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::mutation::Mutation;
+use super::Made;
 use super::outcome::Outcome;
-use crate::survive::watch::Seen;
 
 /// Characters of an output that are told.
 const TOLD: usize = 160;
@@ -40,16 +39,10 @@ impl Tally {
     }
 
     /// Counts a change.
-    pub fn add(
-        &mut self,
-        number: u64,
-        mutation: &Mutation,
-        outcome: Outcome,
-        seen: &Seen,
-        output: &Result<String, String>,
-    ) {
+    pub fn add(&mut self, number: u64, made: &Made) {
+        let Made { mutation, outcome, seen, output } = made;
         self.changes += 1;
-        let count = match outcome {
+        let count = match *outcome {
             Outcome::NotManifested => &mut self.silent,
             Outcome::Recovered => &mut self.recovered,
             Outcome::Visible => &mut self.visible,
@@ -57,7 +50,7 @@ impl Tally {
             Outcome::KernelCrash => &mut self.crashes,
         };
         *count += 1;
-        let is_told = match outcome {
+        let is_told = match *outcome {
             Outcome::NotManifested | Outcome::Recovered => false,
             Outcome::Visible => *count as usize <= VISIBLE,
             Outcome::SilentlyWrong | Outcome::KernelCrash => true,

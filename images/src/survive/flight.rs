@@ -4,13 +4,12 @@
 //! instructions; a point of it is found by the number of an arrival and a number of instructions from there on. What the kernel and others execute meanwhile does not count.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use anyhow::Result;
 use libsys::abi::{Delivery, Syscall};
 
 use super::program::{Program, SYSCALL_BYTES};
-use super::system::System;
+use super::system::{Deadline, System};
 use crate::debugger::{Register, Registers};
 
 /// Addresses of processes are below.
@@ -78,7 +77,11 @@ pub fn is_in(system: &mut System, program: &Program, registers: &Registers) -> R
 ///
 /// # Errors
 /// The machine ends, or nothing happens in time.
-pub fn next_arrival(system: &mut System, program: &Program, deadline: Instant) -> Result<Option<(Arrival, Registers)>> {
+pub fn next_arrival(
+    system: &mut System,
+    program: &Program,
+    deadline: &mut Deadline,
+) -> Result<Option<(Arrival, Registers)>> {
     system.debugger().break_only_at(&arrival_addresses(program))?;
     for _ in 0..MOST_STRANGERS {
         let Some(registers) = system.next_break(deadline)? else { return Ok(None) };
@@ -95,26 +98,33 @@ pub fn next_arrival(system: &mut System, program: &Program, deadline: Instant) -
 ///
 /// # Errors
 /// As [`next_arrival`].
-pub fn reach(system: &mut System, program: &Program, moment: Moment, deadline: Instant) -> Result<Option<Registers>> {
+pub fn reach(
+    system: &mut System,
+    program: &Program,
+    moment: Moment,
+    deadline: &mut Deadline,
+) -> Result<Option<Registers>> {
     let mut left = moment.arrival;
     loop {
-        let Some((arrival, _)) = next_arrival(system, program, deadline)? else { return Ok(None) };
+        let Some((arrival, registers)) = next_arrival(system, program, deadline)? else { return Ok(None) };
         if moment.is_call && arrival == Arrival::Signals {
             continue;
         }
         match left.checked_sub(1) {
             Some(fewer) => left = fewer,
-            None => break,
+            None => {
+                let mut stepper = Stepper::at(&registers);
+                for _ in 0..moment.instructions {
+                    let Some(is_received) = stepper.step(system, program, deadline)? else { return Ok(None) };
+                    // A fault that needs a request does not go on to what comes behind it.
+                    if is_received && moment.is_call {
+                        break;
+                    }
+                }
+                return system.debugger().registers().map(Some);
+            }
         }
     }
-    for _ in 0..moment.instructions {
-        let Some(is_received) = step(system, program, deadline)? else { return Ok(None) };
-        // A fault that needs a request does not go on to what comes behind it.
-        if is_received && moment.is_call {
-            break;
-        }
-    }
-    system.debugger().registers().map(Some)
 }
 
 /// Executes the server from here to its next receive, at most so many instructions, and tells the address of each. Returns how many there were.
@@ -125,12 +135,13 @@ pub fn trace(
     system: &mut System,
     program: &Program,
     most: u64,
-    deadline: Instant,
+    deadline: &mut Deadline,
     mut executed: impl FnMut(u64),
 ) -> Result<u64> {
+    let mut stepper = Stepper::at(&system.debugger().registers()?);
     for instructions in 0..most {
-        executed(system.debugger().instruction()?);
-        match step(system, program, deadline)? {
+        executed(stepper.at);
+        match stepper.step(system, program, deadline)? {
             Some(false) => {}
             Some(true) | None => return Ok(instructions),
         }
@@ -138,30 +149,41 @@ pub fn trace(
     Ok(most)
 }
 
-/// Executes one instruction of the server, with all that the kernel and others do for it: whether work arrived by it. `None` when the line is over before it is done.
-fn step(system: &mut System, program: &Program, deadline: Instant) -> Result<Option<bool>> {
-    let before = system.debugger().registers()?;
-    let from = before.get(Register::RIP);
-    system.debugger().step()?;
-    if system.debugger().instruction()? < KERNEL {
-        return Ok(Some(false));
+/// Goes through a server an instruction at a time. What is known of the last one is not asked for again: a step is two exchanges with QEMU.
+#[derive(Debug, Clone, Copy)]
+struct Stepper {
+    /// The instruction that is next.
+    at: u64,
+    /// The server's address space.
+    space: u64,
+}
+
+impl Stepper {
+    /// At an instruction of the server.
+    fn at(registers: &Registers) -> Stepper {
+        Stepper { at: registers.get(Register::RIP), space: registers.address_space() }
     }
-    // The kernel comes back behind a system call, and to an instruction whose page was missing.
-    let is_call = program.syscalls.contains(&from);
-    let back = if is_call { from + SYSCALL_BYTES } else { from };
-    let is_receive = program.receives.contains(&from);
-    system.debugger().break_only_at(&[back].into())?;
-    loop {
-        let Some(registers) = system.next_break(deadline)? else { return Ok(None) };
-        if registers.address_space() == before.address_space() && is_in(system, program, &registers)? {
-            if !is_receive {
-                return Ok(Some(false));
-            }
-            if arrival(program, &registers).is_some() {
-                return Ok(Some(true));
-            }
-            // A receive that brought nothing: the server goes on by itself.
+
+    /// Executes one instruction of the server, with all that the kernel and others do for it: whether work arrived by it. `None` when the line is over before it is done.
+    fn step(&mut self, system: &mut System, program: &Program, deadline: &mut Deadline) -> Result<Option<bool>> {
+        let from = self.at;
+        system.debugger().step()?;
+        self.at = system.debugger().instruction()?;
+        if self.at < KERNEL {
             return Ok(Some(false));
+        }
+        // The kernel comes back behind a system call, and to an instruction whose page was missing.
+        let is_call = program.syscalls.contains(&from);
+        let back = if is_call { from + SYSCALL_BYTES } else { from };
+        let is_receive = program.receives.contains(&from);
+        system.debugger().break_only_at(&[back].into())?;
+        loop {
+            let Some(registers) = system.next_break(deadline)? else { return Ok(None) };
+            if registers.address_space() == self.space && is_in(system, program, &registers)? {
+                self.at = back;
+                // A receive that brought nothing: the server goes on by itself.
+                return Ok(Some(is_receive && arrival(program, &registers).is_some()));
+            }
         }
     }
 }

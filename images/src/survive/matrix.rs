@@ -1,16 +1,19 @@
-//! The matrix: all cells that were asked for, one machine after the other.
+//! The matrix: all cells that were asked for. The cells of a server and a workload share machines, one after the other; those of others have their own, several at once.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
+use super::crew::{lock, work_at_once};
 use super::disks::Disks;
 use super::fault::Fault;
 use super::folder::Folder;
 use super::program::Program;
 use super::random::Random;
-use super::residue::Residue;
+use super::residue::{Census, Residue};
 use super::row::Row;
 use super::run::{Calm, Services, Trial, begin, calm, others, settle, trial};
 use super::server::{SERVERS, Server};
@@ -40,6 +43,8 @@ pub struct Selection {
     pub is_quick: bool,
     /// Runs of each cell.
     pub runs: u64,
+    /// Machines that run at once.
+    pub machines: usize,
     /// Where the random numbers begin.
     pub seed: u64,
     /// The file that keeps the rows of a campaign, if one does.
@@ -74,14 +79,16 @@ pub struct Matrix<'a> {
     disks: Disks,
     sum: String,
     selection: &'a Selection,
-    checkpoint: Checkpoint,
-    machines: u64,
+    checkpoint: Mutex<Checkpoint>,
+    /// How many machines there were.
+    machines: AtomicU64,
 }
 
 /// A machine, and what is in it while nobody disturbs it.
 struct Ready {
     system: System,
     services: Services,
+    census: Census,
     count: Residue,
 }
 
@@ -110,52 +117,78 @@ impl<'a> Matrix<'a> {
             Some(path) if selection.resume => Checkpoint::resume(path, selection.seed, selection.runs)?,
             path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),
         };
-        Ok(Matrix { image: image.clone(), sum: disks.sum()?, disks, selection, checkpoint, machines: 0 })
+        let (checkpoint, machines) = (Mutex::new(checkpoint), AtomicU64::new(0));
+        Ok(Matrix { image: image.clone(), sum: disks.sum()?, disks, selection, checkpoint, machines })
     }
 
     /// Runs all cells; each is told of when it is finished.
     ///
     /// # Errors
-    /// A machine cannot be started, or a workload fails although nobody disturbs it.
-    pub fn run(&mut self, progress: &Progress, mut finished: impl FnMut(&Row)) -> Result<&[Row]> {
-        for server in self.selection.servers() {
-            let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
-            let program = Program::read(elf)?;
-            let campaign = Campaign::new(&self.image, self.disks.folder(), &server)?;
-            for workload in self.selection.workloads(&server) {
-                let work = Work::of(&server, workload, &self.sum)?;
-                let mut group = Group {
-                    server: &server,
-                    campaign: campaign.clone(),
-                    program: program.clone(),
-                    work,
-                    calm: None,
-                    ready: None,
-                    is_hopeless: None,
-                };
-                let faults = self.selection.faults();
-                for (index, fault) in faults.iter().enumerate() {
-                    let key = [server.name, fault.name(), workload.name()];
-                    if let Some(row) = self.checkpoint.find(key) {
-                        finished(row);
-                        continue;
-                    }
-                    progress.step(&format!("{} × {fault} × {workload}", server.name));
-                    let mut row = Row::new(server.name, fault.name(), workload.name());
-                    self.cell(&mut group, *fault, &mut row)?;
-                    if index + 1 == faults.len() {
-                        self.look_at_disks(&mut group, &mut row)?;
-                    }
-                    finished(&row);
-                    self.checkpoint.add(row)?;
+    /// A program of the image or the workspace cannot be read, or the checkpoint cannot be written.
+    pub fn run(&self, progress: &Progress, mut finished: impl FnMut(&Row) + Send) -> Result<Vec<Row>> {
+        let groups =
+            self.selection.servers().into_iter().flat_map(|server| {
+                self.selection.workloads(&server).into_iter().map(move |workload| (server, workload))
+            });
+        let groups = Mutex::new(groups.collect::<Vec<_>>().into_iter());
+        let finished: Mutex<&mut (dyn FnMut(&Row) + Send)> = Mutex::new(&mut finished);
+        let work = || -> Result<()> {
+            loop {
+                let next = lock(&groups).next();
+                let Some((server, workload)) = next else { return Ok(()) };
+                let done = self.group(&server, workload, progress, &finished);
+                if done.is_err() {
+                    // Nobody begins anything more.
+                    lock(&groups).by_ref().for_each(drop);
+                    return done;
                 }
             }
+        };
+        work_at_once(self.selection.machines, work)?;
+        Ok(lock(&self.checkpoint).rows.clone())
+    }
+
+    /// All cells of a server and a workload.
+    fn group(
+        &self,
+        server: &Server,
+        workload: Workload,
+        progress: &Progress,
+        finished: &Mutex<&mut (dyn FnMut(&Row) + Send)>,
+    ) -> Result<()> {
+        let elf = self.image.programs.get(server.binary).with_context(|| format!("no {}", server.name))?;
+        let mut group = Group {
+            server,
+            campaign: Campaign::new(&self.image, self.disks.folder(), server, workload)?,
+            program: Program::read(elf)?,
+            work: Work::of(server, workload, &self.sum)?,
+            calm: None,
+            ready: None,
+            is_hopeless: None,
+        };
+        let tell = |row: &Row| lock(finished)(row);
+        let faults = self.selection.faults();
+        for (index, fault) in faults.iter().enumerate() {
+            let key = [server.name, fault.name(), workload.name()];
+            let known = lock(&self.checkpoint).find(key).cloned();
+            if let Some(row) = known {
+                tell(&row);
+                continue;
+            }
+            progress.step(&format!("{} × {fault} × {workload}", server.name));
+            let mut row = Row::new(server.name, fault.name(), workload.name());
+            self.cell(&mut group, *fault, &mut row)?;
+            if index + 1 == faults.len() {
+                self.look_at_disks(&mut group, &mut row)?;
+            }
+            tell(&row);
+            lock(&self.checkpoint).add(row)?;
         }
-        Ok(&self.checkpoint.rows)
+        Ok(())
     }
 
     /// All runs of a cell. A machine in which something went wrong is not used again.
-    fn cell(&mut self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
+    fn cell(&self, group: &mut Group<'_>, fault: Fault, row: &mut Row) -> Result<()> {
         for number in 0..self.selection.runs {
             if let Some(reason) = &group.is_hopeless {
                 (row.runs, row.client_errors) = (row.runs + 1, row.client_errors + 1);
@@ -231,7 +264,7 @@ impl<'a> Matrix<'a> {
     /// Counts what the runs of a cell have left behind.
     fn left_behind(&self, mut machine: Ready, group: &Group<'_>, row: &mut Row) -> Result<Ready> {
         settle(&mut machine.system, group.server, &group.work)?;
-        let after = Residue::count(&mut machine.system, group.server)?;
+        let after = machine.census.settled(&mut machine.system, group.server)?;
         let (sum, texts) = after.since(&machine.count);
         row.residue += sum;
         if sum > 0 {
@@ -260,9 +293,9 @@ impl<'a> Matrix<'a> {
     }
 
     /// A machine whose work is known.
-    fn prepare(&mut self, group: &mut Group<'_>) -> Result<Ready> {
-        self.machines += 1;
-        let copies = self.disks.copy(&format!("machine-{}", self.machines))?;
+    fn prepare(&self, group: &mut Group<'_>) -> Result<Ready> {
+        let number = self.machines.fetch_add(1, Ordering::Relaxed);
+        let copies = self.disks.copy(&format!("machine-{number}"))?;
         let mut system = System::boot(&group.campaign, copies)?;
         if group.calm.is_none() {
             group.calm = Some(calm(&mut system, &group.program, &group.work)?);
@@ -271,10 +304,11 @@ impl<'a> Matrix<'a> {
         }
         settle(&mut system, group.server, &group.work)?;
         // To count makes something in the shell that stays, the first time.
-        Residue::count(&mut system, group.server)?;
-        let count = Residue::count(&mut system, group.server)?;
+        let mut census = Census::default();
+        census.count(&mut system, group.server)?;
+        let count = census.settled(&mut system, group.server)?;
         let services = Services::list(&mut system)?;
-        Ok(Ready { system, services, count })
+        Ok(Ready { system, services, census, count })
     }
 }
 
@@ -306,7 +340,7 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
         Err(error) => wrong.push(format!("{error:#} ({place})")),
     }
     // Who sent a deadly request sees an error, nobody else does.
-    if fault.may_be_seen() && wrong.is_empty() {
+    if wrong.is_empty() && fault.may_be_seen() {
         if let Some(line) = &group.work.again {
             // It says so where there is nothing to be made possible.
             let _ = system.command(line);
@@ -347,6 +381,7 @@ mod tests {
             workloads: vec![],
             is_quick: true,
             runs: 1,
+            machines: 1,
             seed: 1,
             checkpoint: None,
             resume: false,

@@ -1,7 +1,6 @@
 //! One fault, from the command to the prompt.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -9,14 +8,11 @@ use super::fault::Fault;
 use super::flight::{self, Arrival, Moment};
 use super::program::Program;
 use super::random::Random;
-use super::server::Server;
+use super::server::{INIT, Server};
 use super::strike::strike;
 use super::system::System;
 use super::watch::{Seen, Watch};
 use super::work::Work;
-
-/// Time for a line whose server is struck: a machine that is stopped over and over is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arrivals that are counted in an undisturbed line; the moments lie among them.
 const MOST_ARRIVALS: u64 = 400;
@@ -61,17 +57,16 @@ pub struct Trial {
 /// It does not end, or what it prints is not what the work says.
 pub fn calm(system: &mut System, program: &Program, work: &Work) -> Result<Calm> {
     begin(system, work)?;
-    let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let (mut arrivals, mut calls) = (0, 0);
-    while let Some((arrival, _)) = flight::next_arrival(system, program, deadline)? {
+    while let Some((arrival, _)) = flight::next_arrival(system, program, &mut deadline)? {
         arrivals += 1;
         calls += u64::from(arrival != Arrival::Signals);
         if arrivals == MOST_ARRIVALS {
             break;
         }
     }
-    let output = finish(system, work, deadline)?;
+    let output = finish(system, work)?;
     if let Some(expected) = &work.expected {
         anyhow::ensure!(*expected == output, "undisturbed, `{}` prints {output:?}, not {expected:?}", work.line);
     }
@@ -92,24 +87,23 @@ pub fn begin(system: &mut System, work: &Work) -> Result<()> {
 
 /// The length of some arrivals of a line, on average, and the instructions that they had executed.
 fn instructions(system: &mut System, program: &Program, work: &Work, arrivals: u64) -> Result<(u64, BTreeSet<u64>)> {
-    let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line)?;
+    let mut deadline = system.begin(&work.line)?;
     let gap = arrivals / (SAMPLES + 1);
     let (mut sum, mut samples, mut executed) = (0, 0, BTreeSet::new());
     'line: for _ in 0..SAMPLES {
         for _ in 0..gap {
-            if flight::next_arrival(system, program, deadline)?.is_none() {
+            if flight::next_arrival(system, program, &mut deadline)?.is_none() {
                 break 'line;
             }
         }
         if gap > 0 {
-            sum += flight::trace(system, program, MOST_INSTRUCTIONS, deadline, |address| {
+            sum += flight::trace(system, program, MOST_INSTRUCTIONS, &mut deadline, |address| {
                 executed.insert(address);
             })?;
             samples += 1;
         }
     }
-    finish(system, work, deadline)?;
+    finish(system, work)?;
     Ok(((sum / samples.max(1)).max(1), executed))
 }
 
@@ -127,29 +121,28 @@ pub fn trial(
     let is_call = fault.strikes_requests();
     let arrivals = if is_call { calm.calls } else { calm.arrivals };
     let moment = Moment { arrival: random.below(arrivals), instructions: random.below(calm.instructions), is_call };
-    let deadline = Instant::now() + PATIENCE;
-    system.begin(&work.line)?;
-    let Some(registers) = flight::reach(system, program, moment, deadline)? else {
-        finish(system, work, deadline)?;
+    let mut deadline = system.begin(&work.line)?;
+    let Some(registers) = flight::reach(system, program, moment, &mut deadline)? else {
+        finish(system, work)?;
         return Ok(None);
     };
     let address = registers.get(crate::debugger::Register::RIP);
     let patch = strike(fault, system, program, &registers, random)?;
     let mut watch = Watch::new(program, Some(fault), death, &registers, patch);
-    let followed = watch.follow(system, deadline);
+    let followed = watch.follow(system, &mut deadline);
     let seen = watch.end(system);
     let output = match (&followed, &seen) {
-        (Ok(()), Ok(_)) => finish(system, work, deadline),
+        (Ok(()), Ok(_)) => finish(system, work),
         (Err(error), _) | (_, Err(error)) => Err(anyhow::anyhow!("{error:#}")),
     };
     let seen = seen.unwrap_or_default();
     Ok(Some(Trial { moment, address, seen, output: output.map_err(|error| format!("{error:#}")) }))
 }
 
-pub(crate) fn finish(system: &mut System, work: &Work, deadline: Instant) -> Result<String> {
+pub(crate) fn finish(system: &mut System, work: &Work) -> Result<String> {
     system.debugger().interrupt()?;
     system.debugger().break_only_at(&BTreeSet::new())?;
-    system.finish(&work.line, deadline).with_context(|| format!("`{}`", work.line))
+    system.finish(&work.line).with_context(|| format!("`{}`", work.line))
 }
 
 /// Does the work undisturbed in a machine that has just started, the second time after a plain kill of the server: what is made once is there then.
@@ -157,7 +150,9 @@ pub(crate) fn finish(system: &mut System, work: &Work, deadline: Instant) -> Res
 /// # Errors
 /// A line does not end.
 pub fn settle(system: &mut System, server: &Server, work: &Work) -> Result<()> {
-    for service in Services::list(system)?.names(server) {
+    // init is no service, and can be killed as one.
+    let own = (server.name == INIT).then(|| INIT.to_string());
+    for service in Services::list(system)?.names(server).into_iter().chain(own) {
         // Not everybody can be killed so; who cannot is not started anew either.
         system.command(&format!("service kill {service}"))?;
     }
@@ -206,9 +201,7 @@ impl Services {
     /// The names of those that are the server.
     fn names(&self, server: &Server) -> Vec<String> {
         let own = self.0.iter().filter(|service| server.is_service(&service.name));
-        own.filter(|service| service.state == "ready" && service.name != "shell")
-            .map(|service| service.name.clone())
-            .collect()
+        own.filter(|service| service.state == "ready").map(|service| service.name.clone()).collect()
     }
 
     fn parse(text: &str) -> Services {

@@ -3,6 +3,9 @@
 use super::workload::Workload;
 use Workload::{CachedReads, Calls, Names, Services, Typing, UncachedReads, Walk, Writes};
 
+/// The supervisor, which is no service.
+pub const INIT: &str = "init";
+
 /// A server that is struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Server {
@@ -78,7 +81,7 @@ pub const SERVERS: &[Server] = &[
     server("nvme", Directory::Fat, &[UncachedReads, Writes, Names]),
     server("ramdisk", Directory::Memory, &[UncachedReads]),
     server("block", Directory::Ext4, &[Writes, UncachedReads, Names]),
-    server("init", Directory::Memory, &[Services]),
+    server(INIT, Directory::Memory, &[Services]),
     server("shell", Directory::Memory, &[Typing, Services]),
 ];
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::disks::Copies;
-use super::server::{Directory, Server};
+use super::server::{Directory, INIT, Server};
+use super::workload::Workload;
 use crate::debugger::{Debugger, Patch, Register, Registers};
 use crate::qmp::json;
 use crate::workspace::Workspace;
@@ -16,15 +17,36 @@ use crate::{Disk, DiskBus, End, Image, Machine, Session, manifest};
 /// What the shell prints when it is ready for a line.
 pub const PROMPT: &str = "skink> ";
 
-/// Time for a boot, and for a command that nobody disturbs.
-const BOOT: Duration = Duration::from_secs(60);
-const COMMAND: Duration = Duration::from_secs(30);
+/// What a shell asks the terminal when it starts, and nobody sees: move far away, tell where that is, and come back.
+const ASK_FOR_SIZE: &str = "\x1b7\x1b[999;999H\x1b[6n\x1b8";
+
+/// Time of the machine's clock for a boot, and for a command that nobody disturbs.
+const BOOT: u64 = 60_000_000_000;
+const COMMAND: u64 = 30_000_000_000;
+
+/// Time for QEMU to end.
+const END: Duration = Duration::from_secs(30);
 
 /// Between two looks at the serial line while the machine runs.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// From one look at the machine's clock to the next while nothing happens.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+
+/// The most time of the machine's clock that one look counts: an idle machine's clock goes with the host's, so it leaps where the host had no time for the machine.
+const MOST_COUNTED: u64 = 2_000_000_000;
+
+/// Time of the machine's clock for a line whose server is struck: that of an idle machine passes as real time does, that of one that turns round ten times as slowly.
+const PATIENCE: u64 = 4_000_000_000;
+
+/// What it takes the kernel to find that init turns round, which is in no manifest.
+const INIT_PATIENCE: u64 = 6_000_000_000;
+
+/// Real time for the same, however slow the host is: for a QEMU that does nothing.
+const REAL_PATIENCE: Duration = Duration::from_secs(900);
+
 /// The longest that a call may take a server before it is taken for hanging. The manifest has up to 30 s, which a processor that is emulated takes minutes for.
-const HANG: &str = "    hang 500ms";
+const HANG: &str = "    hang 100ms";
 
 /// A campaign strikes more often than anything else ever does: no server is given up for that, or waits.
 const RESTART: &str = "    restart always limit 16 in 10ms backoff 1ms to 1ms";
@@ -46,6 +68,42 @@ const DEATH: &str = "microkernel::death::kill";
 pub struct Campaign {
     image: Image,
     death: u64,
+    patience: u64,
+}
+
+/// How long something may take yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// By the machine's clock, which stands while the machine does.
+    left: u64,
+    /// What that clock showed at the last look.
+    looked: u64,
+    /// When to look again.
+    next_look: Instant,
+    /// By the host's clock.
+    real: Instant,
+}
+
+impl Deadline {
+    /// So much time of a machine's clock, which shows `clock` now.
+    fn new(clock: u64, patience: u64) -> Deadline {
+        let now = Instant::now();
+        Deadline { left: patience, looked: clock, next_look: now + CLOCK_LOOK, real: now + REAL_PATIENCE }
+    }
+
+    /// Whether it is time for a look.
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.next_look
+    }
+
+    /// Counts the time since the last look: false when none is left.
+    fn count(&mut self, clock: u64) -> bool {
+        let passed = clock.saturating_sub(self.looked).min(MOST_COUNTED);
+        (self.left, self.looked) = (self.left.saturating_sub(passed), clock);
+        let now = Instant::now();
+        self.next_look = now + CLOCK_LOOK;
+        self.left > 0 && now < self.real
+    }
 }
 
 impl Campaign {
@@ -53,15 +111,16 @@ impl Campaign {
     ///
     /// # Errors
     /// A program cannot be read, or the archive cannot be written.
-    pub fn new(image: &Image, folder: &Path, server: &Server) -> Result<Campaign> {
+    pub fn new(image: &Image, folder: &Path, server: &Server, workload: Workload) -> Result<Campaign> {
         let path = Workspace::locate()?.root().join(manifest::PATH);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut archive = image.programs_archive()?;
         archive.manifest(with_short_times(&text, server).into_bytes());
-        let archive_path = folder.join(format!("{}.tar", server.name));
+        let archive_path = folder.join(format!("{}-{workload}.tar", server.name));
         archive.write(&archive_path)?;
         let death = super::program::address_of(&image.kernel, DEATH)?;
-        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death })
+        let patience = if server.name == INIT { PATIENCE + INIT_PATIENCE } else { PATIENCE };
+        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death, patience })
     }
 
     /// Where the kernel ends an incarnation.
@@ -102,6 +161,7 @@ pub struct System {
     debugger: Debugger,
     session: Session,
     disks: Copies,
+    patience: u64,
 }
 
 impl System {
@@ -116,10 +176,11 @@ impl System {
             .disk(Disk::new(disks.ext4()).volatile())
             .disk(Disk::new(disks.fat()).bus(DiskBus::Nvme).volatile());
         let mut session = machine.session()?;
-        session.expect(PROMPT, BOOT).context("the machine does not reach the prompt")?;
         let debugger = session.debugger()?;
-        let mut system = System { debugger, session, disks };
+        let mut system = System { debugger, session, disks, patience: campaign.patience };
         system.debugger.write_physical(HPET_CONFIGURATION, &HPET_ENABLE)?;
+        let deadline = Deadline::new(system.clock()?, BOOT);
+        system.prompt(deadline).context("the machine does not reach the prompt")?;
         for directory in [Directory::Ext4, Directory::Fat] {
             let (path, device) = (directory.path(), directory.device().unwrap_or_default());
             let line = format!("mkdir -p {path}; mount {device} {path}; echo \"status $?\"");
@@ -139,14 +200,33 @@ impl System {
         &self.disks
     }
 
-    /// Nanoseconds of virtual time: instructions, and time without any. The machine is stopped.
+    /// Nanoseconds of virtual time: instructions, and time without any. The machine may run.
     ///
     /// # Errors
     /// QEMU is gone.
     pub fn clock(&mut self) -> Result<u64> {
-        let bytes = self.debugger.read_physical(HPET_COUNTER, 8)?;
-        let counter: [u8; 8] = bytes.try_into().ok().context("the HPET has a counter of 64 bits")?;
-        Ok(u64::from_le_bytes(counter).wrapping_mul(HPET_PERIOD))
+        // Two halves are read, one after the other.
+        let mut before = self.counter()?;
+        loop {
+            let counter = self.counter()?;
+            if counter >> 32 == before >> 32 {
+                return Ok(counter.wrapping_mul(HPET_PERIOD));
+            }
+            before = counter;
+        }
+    }
+
+    fn counter(&mut self) -> Result<u64> {
+        let text = self.monitor(&format!("xp /1gx {HPET_COUNTER:#x}"))?;
+        let digits = text.trim().rsplit_once("0x").map(|(_, digits)| digits);
+        let counter = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        counter.with_context(|| format!("the HPET has a counter of 64 bits, not {text:?}"))
+    }
+
+    /// Asks QEMU's monitor.
+    fn monitor(&mut self, command: &str) -> Result<String> {
+        let answer = self.session.qmp().execute("human-monitor-command", json!({"command-line": command}))?;
+        Ok(answer.as_str().unwrap_or_default().to_string())
     }
 
     /// Changes memory of the address space that the processor is in.
@@ -164,21 +244,21 @@ impl System {
         })
     }
 
-    /// Types a line. The machine is stopped then, and reads it when it is resumed.
+    /// Types a line. The machine is stopped then, and reads it when it is resumed. Returns until when it has to be over.
     ///
     /// # Errors
     /// QEMU is gone.
-    pub fn begin(&mut self, line: &str) -> Result<()> {
+    pub fn begin(&mut self, line: &str) -> Result<Deadline> {
         self.debugger.interrupt()?;
         self.session.type_line(line);
-        Ok(())
+        Ok(Deadline::new(self.clock()?, self.patience))
     }
 
     /// Lets the machine run to a break point: the registers there, or `None` when the line that was begun is over.
     ///
     /// # Errors
     /// Nothing of that happens in time, or the machine has ended.
-    pub fn next_break(&mut self, deadline: Instant) -> Result<Option<Registers>> {
+    pub fn next_break(&mut self, deadline: &mut Deadline) -> Result<Option<Registers>> {
         self.debugger.resume()?;
         loop {
             if self.debugger.wait(LOOK)? {
@@ -188,25 +268,46 @@ impl System {
                 self.debugger.interrupt()?;
                 return Ok(None);
             }
-            if Instant::now() > deadline {
-                self.debugger.interrupt()?;
-                bail!("the prompt does not come back");
+            if deadline.is_due() && !deadline.count(self.clock()?) {
+                bail!("the prompt does not come back: {}", self.place()?);
             }
         }
     }
 
-    /// Waits for the end of the line that was begun: what it has printed, without its echo.
+    /// Waits for the end of the line that was begun, which nothing disturbs any more: what it has printed, without its echo.
     ///
     /// # Errors
-    /// As [`System::next_break`].
-    pub fn finish(&mut self, line: &str, deadline: Instant) -> Result<String> {
-        self.debugger.resume()?;
-        let rest = deadline.saturating_duration_since(Instant::now()).max(LOOK);
-        let printed = self.session.expect(PROMPT, rest)?.replace("\r\n", "\n");
+    /// The prompt does not come back, or the machine has ended.
+    pub fn finish(&mut self, line: &str) -> Result<String> {
+        let deadline = Deadline::new(self.clock()?, COMMAND);
+        let printed = self.prompt(deadline)?.replace("\r\n", "\n").replace(ASK_FOR_SIZE, "");
         let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         // A key that is missing in the echo is missing in the first line.
         let echo = format!("{line}\n");
         Ok(printed.strip_prefix(&echo).map_or_else(|| format!("(echo) {printed}"), str::to_string))
+    }
+
+    /// Lets the machine run to its prompt, without a stop: what it has printed until there.
+    fn prompt(&mut self, mut deadline: Deadline) -> Result<String> {
+        self.debugger.resume()?;
+        while !self.session.has_printed(PROMPT, CLOCK_LOOK)? {
+            if !deadline.count(self.clock()?) {
+                let place = self.place()?;
+                return self.session.expect(PROMPT, LOOK).with_context(|| format!("the prompt does not come: {place}"));
+            }
+        }
+        self.session.expect(PROMPT, LOOK)
+    }
+
+    /// Stops the machine, and says what it is doing.
+    fn place(&mut self) -> Result<String> {
+        self.debugger.interrupt()?;
+        let registers = self.monitor("info registers")?;
+        let words = registers.split_whitespace();
+        Ok(words
+            .filter(|word| ["RIP=", "CPL=", "HLT=", "CR3="].iter().any(|name| word.starts_with(name)))
+            .collect::<Vec<_>>()
+            .join(" "))
     }
 
     /// Runs a line undisturbed: what it prints.
@@ -216,7 +317,7 @@ impl System {
     pub fn command(&mut self, line: &str) -> Result<String> {
         self.debugger.break_only_at(&std::collections::BTreeSet::new())?;
         self.begin(line)?;
-        self.finish(line, Instant::now() + COMMAND).with_context(|| format!("`{line}`"))
+        self.finish(line).with_context(|| format!("`{line}`"))
     }
 
     /// How the machine has ended, if it has.
@@ -240,7 +341,7 @@ impl System {
             ensure!(printed == "status 0\n", "umount: {printed}");
         }
         self.session.kill();
-        let _ = self.session.wait_for_end(COMMAND);
+        let _ = self.session.wait_for_end(END);
         let System { disks, .. } = self;
         Ok(disks)
     }
@@ -265,6 +366,16 @@ mod tests {
             "# none\nservice uart # one\n    state 4K\n{RESTART}\n{HANG}\n\nservice b\n    hang 2s\n{RESTART}\n"
         );
         assert_eq!(with_short_times(text, &Server::find("uart").unwrap()), expected);
+    }
+
+    #[test]
+    fn time_that_the_host_took_is_not_counted() {
+        let mut deadline = Deadline::new(7, 3 * MOST_COUNTED);
+        assert!(!deadline.is_due() && deadline.count(7 + MOST_COUNTED / 2));
+        assert!(deadline.count(100 * MOST_COUNTED), "a leap");
+        assert!(deadline.count(101 * MOST_COUNTED));
+        assert!(deadline.count(101 * MOST_COUNTED), "the clock stands");
+        assert!(!deadline.count(102 * MOST_COUNTED));
     }
 
     #[test]

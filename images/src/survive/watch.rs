@@ -1,7 +1,6 @@
 //! What comes of a fault, as a debugger sees it: when the server dies, why, and when it has answered again.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use libsys::abi::{Error, ExitReason, Header, Syscall};
@@ -10,7 +9,7 @@ use super::fault::Fault;
 use super::flight::{Arrival, answers, arrival, arrival_addresses, is_in};
 use super::program::{Program, SYSCALL_BYTES};
 use super::strike::NOWHERE;
-use super::system::{System, jump};
+use super::system::{Deadline, System, jump};
 use crate::debugger::{Patch, Register, Registers};
 
 /// A request is refused after so many deaths.
@@ -93,7 +92,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The machine ends, or the line does not.
-    pub fn follow(&mut self, system: &mut System, deadline: Instant) -> Result<()> {
+    pub fn follow(&mut self, system: &mut System, deadline: &mut Deadline) -> Result<()> {
         loop {
             let addresses = self.addresses();
             system.debugger().break_only_at(&addresses)?;

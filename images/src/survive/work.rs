@@ -57,6 +57,7 @@ impl Work {
             }
             Workload::Names => {
                 let one = format!("{directory}/d$i");
+                again = Some((1..=4).map(|number| format!("rm -r {directory}/d{number}; ")).collect());
                 expected = Some((1..=4).map(|number| format!("b\nleft {number}\n")).collect::<String>() + "status 0\n");
                 format!(
                     "for i in 1 2 3 4; do mkdir {one} && touch {one}/a && mv {one}/a {one}/b && ls {one} && rm {one}/b && \

@@ -1,8 +1,9 @@
 //! What to do about a reply that does not decode. It is the server's fault: somebody should tell
 //! init's registry, and ask again, under the same key, the server that takes its place.
 
-use crate::Session;
-use crate::wire::Method;
+use crate::client::Client;
+use crate::wire::{Class, Method};
+use crate::{Object, Session, env};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// A reply that does not decode.
@@ -29,6 +30,24 @@ pub enum Verdict {
 pub type Hook = fn(&Complaint<'_>) -> Verdict;
 
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Bad replies to one request after which it is given up.
+const BAD_REPLIES: u32 = 3;
+
+/// What programs and servers do about a bad reply: init is told, and the request is made again where that does no harm, as after the server's death. Who has no
+/// session to init, and who asks init itself, only asks again.
+pub fn ask_again(complaint: &Complaint<'_>) -> Verdict {
+    if complaint.bad_replies >= BAD_REPLIES {
+        return Verdict::GiveUp;
+    }
+    let registry = env::get().registry();
+    let is_about_init = registry.link().session().handle() == complaint.session.handle();
+    // The complaint itself may be answered badly as well.
+    if !is_about_init {
+        let _ = registry.complain(complaint.session, complaint.method.identity);
+    }
+    if complaint.method.class == Class::Fail { Verdict::GiveUp } else { Verdict::AskAgain }
+}
 
 /// Names the function that hears of bad replies in this process. Without one, calls end with `BadReply`.
 /// It may call over other sessions.

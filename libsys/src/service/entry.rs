@@ -1,20 +1,17 @@
 //! The entry of a server's program.
 
 use super::{Result, Serve, Service};
-use crate::client::{self, CallError, Client, Complaint, Verdict};
+use crate::client::{self, CallError};
 use crate::thread::parking;
 use crate::wire::{Method, disjoint};
-use crate::{Error, Object, env};
-
-/// Bad replies to one request after which it is given up.
-const BAD_REPLIES: u32 = 3;
+use crate::{Error, env};
 
 /// The main function of a server's program: starts the server, tells init that it is ready, and runs its loop until the
 /// channel is closed.
 pub fn main<S: Serve>() -> Result<()> {
     let env = env::get();
     parking::prepare();
-    client::on_bad_reply(complain);
+    client::on_bad_reply(client::ask_again);
     let mut service = Service::new(S::start(env)?);
     match env.registry().ready() {
         // Started by somebody else than init: nobody waits for it.
@@ -23,19 +20,6 @@ pub fn main<S: Serve>() -> Result<()> {
     }
     service.run(env.channel())?;
     Ok(())
-}
-
-/// Tells init of a server whose reply does not decode, and asks its next incarnation, under the same key.
-fn complain(complaint: &Complaint<'_>) -> Verdict {
-    let registry = env::get().registry();
-    let is_about_init = registry.link().session().handle() == complaint.session.handle();
-    if is_about_init || complaint.bad_replies >= BAD_REPLIES {
-        return Verdict::GiveUp;
-    }
-    match registry.complain(complaint.session, complaint.method.identity) {
-        Ok(()) => Verdict::AskAgain,
-        Err(_) => Verdict::GiveUp,
-    }
 }
 
 /// Whether the protocols of a server can be told apart.

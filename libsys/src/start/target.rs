@@ -2,6 +2,7 @@
 
 use super::block::{self, Prefix};
 use super::{ExitStatus, exit};
+use crate::client;
 use crate::env::{Env, Startup, names};
 use crate::heap;
 use crate::log::{self, Level};
@@ -72,6 +73,9 @@ extern "C" fn start(argument: u64) -> ! {
     let env = ENVIRONMENT.get_or_init(|| Env::new(startup));
     if let Ok(Some(level)) = env.parse::<Level>("log") {
         log::set_level(level);
+    }
+    if !is_init() {
+        client::on_bad_reply(client::ask_again);
     }
     exit(skink_main())
 }
