@@ -46,8 +46,9 @@ const ENTRIES: u16 = 128;
 /// How often the controller is looked at while it works.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often it is told of an interrupt in a row, with nothing there, until it looks whether its own line is stuck.
+/// How often it is told of an interrupt with nothing there, more than others, each of which outweighs some, until it looks whether its own line is stuck: before the kernel takes it for a storm.
 const IN_VAIN: u32 = 1000;
+const CALM: u32 = 16;
 /// How often a controller whose line is stuck is looked at while it works.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -81,7 +82,7 @@ impl Nvme {
     /// with completions that nobody has taken, as it counts them for ever.
     fn look_for_stuck_line(&mut self, completions: &mut Completions) {
         // In this order: what ends between the two is seen.
-        if self.controller.bus().holds_line() && !self.complete(completions) {
+        if !self.is_polled && self.controller.bus().holds_line() && !self.complete(completions) {
             libsys::warn!("the controller does not let go of its interrupt line: it is masked, and polled");
             self.controller.bus().write(INTERRUPT_MASK_SET, u32::MAX);
             self.is_polled = true;
@@ -173,7 +174,7 @@ impl BlockDevice for Nvme {
 
     fn interrupt(&mut self, _: u64, completions: &mut Completions) {
         let was_served = self.complete(completions);
-        self.in_vain = if was_served || self.is_polled { 0 } else { self.in_vain + 1 };
+        self.in_vain = if was_served { self.in_vain.saturating_sub(CALM) } else { self.in_vain + 1 };
         if self.in_vain == IN_VAIN {
             self.in_vain = 0;
             self.look_for_stuck_line(completions);
