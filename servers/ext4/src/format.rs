@@ -20,7 +20,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
 use rsext4::{
-    Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, InodeInfo, InodeMetadataUpdate, MountedServices, NoopObserver,
+    Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, InodeInfo, InodeMetadataUpdate, MountedServices,
+    NoopObserver,
 };
 use volume::{Backing, Counts, DataError, FileError, Housekeeping, Kept, Options, Overlay, Run};
 

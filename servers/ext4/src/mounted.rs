@@ -23,8 +23,8 @@ use rsext4::{
     Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeInfo,
     InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
-use volume::disk::SECTOR_BYTES;
 pub use volume::Options;
+use volume::disk::SECTOR_BYTES;
 use volume::mounting::recover_data;
 use volume::{
     DataError, Entry, FileError, Housekeeping, Kept, Kind, Overlay, SharedRequests, Statistics, Status, WriteBack,

@@ -106,12 +106,7 @@ impl Format {
     // ---- what the disk does not say ----------------------------------------------------------------------------
 
     /// Notes of a file what the disk does not say, in the record that is pending; `amend`: what this record changes. `is_used`: its number has to outlive the server. Error: `Exhausted`.
-    pub fn note(
-        &mut self,
-        number: u64,
-        is_used: bool,
-        amend: impl FnOnce(&mut Noted),
-    ) -> Result<(), FileError> {
+    pub fn note(&mut self, number: u64, is_used: bool, amend: impl FnOnce(&mut Noted)) -> Result<(), FileError> {
         let Some(node) = self.nodes.get(number).filter(|_| number != ROOT && self.kept.is_some()) else {
             return Ok(());
         };
@@ -127,8 +122,7 @@ impl Format {
         let key = noted::node_key(number);
         let is_known = overlay.item(&key).is_some();
         let is_elsewhere = noted.position != Some(number);
-        let is_wanted =
-            noted.zeroed.is_some() || noted.position.is_none() || (is_elsewhere && (is_used || is_known));
+        let is_wanted = noted.zeroed.is_some() || noted.position.is_none() || (is_elsewhere && (is_used || is_known));
         if is_wanted && !is_known && overlay.items(noted::NODE).count() >= noted::MOST {
             return Err(FileError::Exhausted);
         }
@@ -171,8 +165,7 @@ impl Format {
     /// What an earlier incarnation has noted is known. Errors: `Corrupt`, `Device`.
     pub fn restore(&mut self) -> Result<(), FileError> {
         let items = self.medium.overlay.items(noted::NODE);
-        let noted: Vec<(u64, Option<Noted>)> =
-            items.map(|(key, value)| (key.words[0], Noted::decode(value))).collect();
+        let noted: Vec<(u64, Option<Noted>)> = items.map(|(key, value)| (key.words[0], Noted::decode(value))).collect();
         for (number, noted) in noted {
             let Noted { position, is_directory, first, recorded, zeroed } = noted.ok_or(FileError::Corrupt)?;
             let mut node = match position {

@@ -602,7 +602,8 @@ impl Volume {
         self.format.keep_number(number)?;
         self.format.keep_size(number, size.max(offset + bytes))?;
         let filled = self.fill(number, offset);
-        let written = filled.and_then(|()| Ok(self.data.cache.write(&mut self.format, number, offset, bytes, piece)?));
+        let written =
+            filled.and_then(|()| Ok(self.data.cache.write(&mut self.format, number, offset, bytes, piece)?));
         self.format.settle_promise(number);
         if written.is_err() && offset > size {
             self.truncate(number, size)?;

@@ -38,7 +38,10 @@ impl Noted {
     pub fn encode(&self) -> Vec<u8> {
         let Noted { position, is_directory, first, recorded, zeroed } = *self;
         let last = u64::from(first) << 1 | u64::from(is_directory);
-        [position.unwrap_or(NONE), recorded, zeroed.unwrap_or(NONE), last].iter().flat_map(|word| word.to_le_bytes()).collect()
+        [position.unwrap_or(NONE), recorded, zeroed.unwrap_or(NONE), last]
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect()
     }
 
     /// Of an item's value; `None`: it is none.

@@ -222,7 +222,8 @@ struct Model {
 impl Model {
     fn forget_unused(&mut self) {
         let Model { names, contents, open, .. } = self;
-        let is_used = |file: &u64| names.values().any(|other| other == file) || open.values().any(|other| other == file);
+        let is_used =
+            |file: &u64| names.values().any(|other| other == file) || open.values().any(|other| other == file);
         contents.retain(|file, _| is_used(file));
     }
 }
@@ -248,7 +249,8 @@ fn step(world: &mut World, model: &mut Model) {
         1 => 1 + dice.below(9000),
         _ => 1 + dice.below(60_000),
     } as usize;
-    let chosen = model.open.iter().nth(dice.below(model.open.len() as u64) as usize).map(|(file, known)| (*file, *known));
+    let chosen =
+        model.open.iter().nth(dice.below(model.open.len() as u64) as usize).map(|(file, known)| (*file, *known));
     match (choice, chosen) {
         (0..=2, _) if model.open.len() < 12 => {
             let name = name(dice);
