@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use images::{Disk, Machine};
-use tests::{DiskImage, Layout, Shell, exec, machine};
+use images::{Disk, DiskBus, Machine};
+use tests::{DiskImage, Layout, Shell, archive_with_services, exec, machine, machine_with_archive};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -196,14 +197,117 @@ fn a_full_stick_refuses_and_goes_on() {
     image.check_fat().unwrap();
 }
 
-/// The server of the file system dies: the next incarnation goes on, with what was synced.
+/// How a disk is connected, and what it is called.
+const BUSES: [(DiskBus, &str); 2] = [(DiskBus::Virtio, "vda"), (DiskBus::Nvme, "nvme0n1")];
+
+/// Deaths of the server during each work, and MiB of the file.
+const DEATHS: u32 = 10;
+const LARGE: u64 = 32;
+
+/// A file is written and read while the server of its file system dies: nobody notices, and the host reads the same.
+fn through_deaths((bus, name): (DiskBus, &str), cpus: u32) {
+    let image = DiskImage::fat(96, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
+    let machine = machine().timeout(TIMEOUT).smp(cpus).disk(Disk::new(image.file()).bus(bus));
+    let mut shell = Shell::boot(&machine).unwrap();
+    shell.check(&format!("storage mount {} /mnt", image.device(name)), 0, &[]).unwrap();
+    let works = [format!("write /mnt/large {LARGE} 5"), format!("verify /mnt/large {LARGE} 5")];
+    for (work, result) in works.iter().zip(["written", "verified"]) {
+        let mut text = shell.run(&format!("storage {work} &")).unwrap();
+        for _ in 0..DEATHS {
+            text += &shell.run("sleep 0.05; service kill fat-0").unwrap();
+        }
+        text += &shell.run("wait").unwrap();
+        assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{text}\n{}", shell.run("dmesg").unwrap());
+    }
+    let info = shell.run("service info fat-0").unwrap();
+    assert!(info.contains(&format!("incarnation  {}\n", 2 * DEATHS + 1)), "{info}");
+    shell.check("cat /mnt/large > /mnt/copy && storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+    let [large, copy] = ["/large", "/copy"].map(|path| fs::read(image.copy_from_fat(path).unwrap()).unwrap());
+    assert_eq!(large.len() as u64, LARGE << 20);
+    assert!(large == copy, "the host reads something else than the guest");
+}
+
 #[test]
-fn a_mount_survives_the_death_of_its_server() {
+fn a_file_is_written_and_read_while_its_file_system_dies() {
+    through_deaths(BUSES[0], 1);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_dies_on_four_processors() {
+    through_deaths(BUSES[0], 4);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_on_an_nvme_disk_dies() {
+    through_deaths(BUSES[1], 1);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_on_an_nvme_disk_dies_on_four_processors() {
+    through_deaths(BUSES[1], 4);
+}
+
+/// One that kills others.
+const SERVICES: &str = "
+service chaos
+    binary trouble
+    arguments serve
+    hang never
+    control
+";
+
+/// Kills while programs work, and milliseconds between two.
+const KILLS: u32 = 50;
+const PAUSE: u32 = 10;
+
+/// Programs make, rename and remove names, write files, keep them open without names, lock and append together while the server dies: each is done once.
+fn survive(cpus: u32) {
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    let image = DiskImage::fat(64, Layout::Whole, &["-F", "16"], None).unwrap();
+    let (machine, _folder) = machine_with_archive(&ARCHIVE).unwrap();
+    let machine = machine.timeout(TIMEOUT).smp(cpus).disk(Disk::new(image.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    shell.check("storage mount /dev/vda /mnt && busy /mnt/w prepare", 0, &[]).unwrap();
+    let workers = ["one", "two", "three"].map(|name| format!("busy /mnt/w work {name} & ")).concat();
+    let storm = format!("trouble ask chaos storm {KILLS} {PAUSE} fat-0");
+    let text = shell.run(&format!("{workers} {storm}; busy /mnt/w stop; wait")).unwrap();
+    assert!(!text.contains("FAIL"), "{text}\n{}", shell.run("dmesg").unwrap());
+    let rounds: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_suffix(" rounds")?.rsplit_once(' ')?.1.parse().ok()).collect();
+    assert!(rounds.len() == 3 && rounds.iter().all(|rounds| *rounds > 1), "{text}\n{}", shell.run("dmesg").unwrap());
+    let info = shell.check("service info fat-0", 0, &["faults       0"]).unwrap();
+    assert!(info.contains(&format!("incarnation  {}\n", KILLS + 1)), "{info}");
+    let count: u64 = rounds.iter().sum();
+    shell.check("busy /mnt/w clean", 0, &[&format!("counted {count}\n")]).unwrap();
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+}
+
+#[test]
+fn programs_do_not_notice_that_their_file_system_dies() {
+    survive(1);
+}
+
+#[test]
+fn nor_on_four_processors() {
+    survive(4);
+}
+
+/// What was written is there without a sync, for the machine that goes on.
+#[test]
+fn what_was_not_synced_outlives_the_server() {
     let image = DiskImage::fat(64, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
     let mut shell = Shell::boot(&on(&image)).unwrap();
-    shell.check("storage mount /dev/vda /mnt && storage write /mnt/file 3 9", 0, &["written"]).unwrap();
-    shell.check("service kill fat-0", 0, &[]).unwrap();
-    shell.check("storage verify /mnt/file 3 9 && storage write /mnt/more 1", 0, &["verified", "written"]).unwrap();
-    shell.check("dmesg", 0, &["it was not unmounted"]).unwrap();
+    shell.check("storage mount /dev/vda /mnt && echo first > /mnt/file && mkdir /mnt/folder", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && mv /mnt/file /mnt/folder/moved", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && echo second >> /mnt/folder/moved", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && cat /mnt/folder/moved", 0, &["first\nsecond"]).unwrap();
     shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+    let found = fs::read_to_string(image.copy_from_fat("/folder/moved").unwrap()).unwrap();
+    assert_eq!(found, "first\nsecond\n");
 }
