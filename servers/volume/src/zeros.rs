@@ -3,7 +3,7 @@
 use crate::disk::{Buffer, DiskError, Operation, Request, SECTOR_BYTES, Segment};
 use crate::requests::{Owner, SharedRequests};
 use alloc::vec::Vec;
-use libsys::{Account, Memory};
+use libsys::{Account, Memory, WritableMapping};
 
 /// Bytes of the memory.
 const PIECE: u64 = 64 << 10;
@@ -12,15 +12,17 @@ const PIECE: u64 = 64 << 10;
 pub struct Zeros {
     requests: SharedRequests,
     buffer: Buffer,
-    _memory: Memory,
+    _mapping: WritableMapping,
 }
 
 impl Zeros {
     /// Charged to the account. Error: `Exhausted`.
     pub fn new(account: &Account, requests: SharedRequests) -> Result<Zeros, DiskError> {
         let memory = Memory::create_dma(account, PIECE).map_err(|_| DiskError::Exhausted)?;
+        // A device is lent what was mapped: until then there are no pages.
+        let mapping = memory.map_writable().map_err(|_| DiskError::Exhausted)?;
         let buffer = requests.borrow_mut().lend(&memory)?;
-        Ok(Zeros { requests, buffer, _memory: memory })
+        Ok(Zeros { requests, buffer, _mapping: mapping })
     }
 
     /// Makes whole blocks of the disk zero, from a place in bytes on. Waits.
