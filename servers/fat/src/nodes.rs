@@ -120,7 +120,8 @@ impl Nodes {
     pub fn position_of(&self, number: u64) -> Option<u64> {
         match self.nodes.get(&number) {
             Some(node) => node.position,
-            None if number < OTHERS => Some(number),
+            // Another file may have got the place of one that is gone.
+            None if number < OTHERS => (!self.elsewhere.contains_key(&number)).then_some(number),
             None => self.elsewhere.iter().find(|(_, other)| **other == number).map(|(position, _)| *position),
         }
     }

@@ -86,12 +86,6 @@ fn words<const COUNT: usize>(bytes: &[u8]) -> Option<[u64; COUNT]> {
     Some(words)
 }
 
-/// All items of files.
-pub const NODES: u32 = NODE;
-/// All items of chains.
-/// … and of chains.
-pub const RESTS: u32 = REST;
-
 /// The item of a file, by number.
 pub fn node_key(number: u64) -> ItemKey {
     ItemKey { kind: NODE, words: [number, 0, 0] }
