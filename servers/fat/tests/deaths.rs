@@ -3,216 +3,23 @@
 
 mod common;
 
+use common::world::{Request, World, pass};
 use common::*;
-use fat::{Options, Volume};
-use libsys::Memory;
-use libsys::state::{RecordKey, Records};
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use volume::testing::{Death, Dice, Image, SharedImage, end_after};
-use volume::{FileError, Kept, Kind};
+use volume::FileError;
+use volume::testing::{Dice, Image, end_after};
 
 /// The largest file.
 const LARGEST: u64 = 300_000;
-/// What stands for the reply to a request: its number, and what was answered.
-const REPLY: RecordKey = RecordKey::new(100, 0);
 /// Flavours that are tried: all widths, small and large clusters.
 const TRIED: [usize; 4] = [0, 2, 4, 5];
-
-thread_local! {
-    static NOW: Cell<u64> = const { Cell::new(1_700_000_000) };
-}
-
-fn now() -> u64 {
-    NOW.get()
-}
-
-/// What a client asks for. A number of a file means that file while it is open.
-#[derive(Clone, Debug)]
-enum Request {
-    Create(String),
-    Open(String),
-    Write(u64, u64, Vec<u8>),
-    Append(u64, Vec<u8>),
-    Truncate(u64, u64),
-    Remove(String),
-    Rename(String, String),
-    Sync(u64),
-    SyncAll,
-    Tick,
-    Close(u64),
-}
-
-type Answer = Result<u64, FileError>;
-
-/// A machine with a server that dies, and the disk that stays.
-struct World {
-    image: SharedImage,
-    state: Memory,
-    volume: Option<Volume>,
-    dice: Dice,
-    /// Steps after which an incarnation ends, at most; 0: none does.
-    fuse: u64,
-    deaths: u64,
-    number: u64,
-    /// Files that are open, as the kernel knows sessions, and how often.
-    open: BTreeMap<u64, u32>,
-    /// The one that is open for the reply that is on its way.
-    opening: Option<u64>,
-}
-
-/// Whether a step of the server ended with its death.
-fn survives<T>(operation: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(value) => Some(value),
-        Err(what) if what.is::<Death>() => None,
-        Err(what) => resume_unwind(what),
-    }
-}
-
-impl World {
-    fn new(image: SharedImage, seed: u64, fuse: u64) -> World {
-        let state = Memory::create(account(), 256 << 10).unwrap();
-        let (dice, open) = (Dice::new(seed), BTreeMap::new());
-        let mut world = World { image, state, volume: None, dice, fuse, deaths: 0, number: 0, open, opening: None };
-        world.start();
-        world
-    }
-
-    fn light(&mut self) {
-        end_after(if self.fuse == 0 { u64::MAX } else { self.dice.below(self.fuse) });
-    }
-
-    fn start(&mut self) {
-        while self.volume.is_none() {
-            self.light();
-            let options = Options { seconds: now, cache_bytes: 1 << 20, ..options() };
-            let requests = requests(&self.image, self.dice.below(1 << 30));
-            let records = Records::of(self.state.map_writable().unwrap()).unwrap();
-            let open: BTreeSet<u64> = self.open.keys().copied().chain(self.opening).collect();
-            self.volume = survives(|| {
-                let mut volume = Volume::mount_kept(account(), requests, options, Kept::new(records)).unwrap();
-                for file in &open {
-                    // One that was opened for a reply that never left may not be there.
-                    assert!(volume.hold(*file).is_ok() || self.opening == Some(*file));
-                }
-                volume.reclaim(&|file| open.contains(&file)).unwrap();
-                volume
-            });
-            self.deaths += u64::from(self.volume.is_none());
-        }
-    }
-
-    fn volume(&mut self) -> &mut Volume {
-        self.volume.as_mut().unwrap()
-    }
-
-    /// What the loop of a server does, with what a client does about a server that is not there.
-    fn ask(&mut self, request: &Request) -> Answer {
-        self.number += 1;
-        loop {
-            let number = self.number;
-            let volume = self.volume.as_mut().unwrap();
-            let reply = volume.kept().records().unwrap().get::<(u64, u64)>(REPLY);
-            if let Some((_, answer)) = reply.filter(|(known, _)| *known == number) {
-                return self.opened(request, answer);
-            }
-            let (open, opening) = (&self.open, &mut self.opening);
-            let answer = survives(|| {
-                let answer = perform(volume, request, open, opening);
-                if let Ok(value) = answer {
-                    volume.kept().records().unwrap().put(REPLY, &(number, value)).unwrap();
-                }
-                while !volume.kept().records().unwrap().is_clean() {
-                    volume.kept().commit();
-                    volume.committed();
-                }
-                answer
-            });
-            match answer {
-                Some(Err(FileError::WouldBlock)) => {}
-                Some(Ok(answer)) => return self.opened(request, answer),
-                Some(error) => return error,
-                None => {
-                    self.deaths += 1;
-                    self.volume = None;
-                    self.start();
-                }
-            }
-        }
-    }
-
-    fn opened(&mut self, request: &Request, answer: u64) -> Answer {
-        if matches!(request, Request::Create(_) | Request::Open(_)) {
-            *self.open.entry(answer).or_default() += 1;
-        }
-        // A session that never got to anybody is closed.
-        if let Some(other) = self.opening.take().filter(|other| !self.open.contains_key(other)) {
-            self.volume().release(other).unwrap();
-            self.volume().kept().commit();
-            self.volume().committed();
-        }
-        Ok(answer)
-    }
-}
-
-fn perform(volume: &mut Volume, request: &Request, open: &BTreeMap<u64, u32>, opening: &mut Option<u64>) -> Answer {
-    let release = |volume: &mut Volume, file: u64| match open.contains_key(&file) {
-        true => Ok(()),
-        false => volume.release(file),
-    };
-    match request {
-        Request::Create(name) => {
-            let file = match volume.lookup(ROOT, name)? {
-                Some((file, _)) => file,
-                None => volume.create(ROOT, name, 0o644)?,
-            };
-            volume.hold(file)?;
-            *opening = Some(file);
-            Ok(file)
-        }
-        Request::Open(name) => {
-            let (file, kind) = volume.lookup(ROOT, name)?.ok_or(FileError::NotFound)?;
-            assert_eq!(kind, Kind::File);
-            volume.hold(file)?;
-            *opening = Some(file);
-            Ok(file)
-        }
-        Request::Write(file, offset, bytes) => put_bytes(volume, *file, *offset, bytes),
-        Request::Append(file, bytes) => {
-            let size = volume.size(*file)?;
-            put_bytes(volume, *file, size, bytes)
-        }
-        Request::Truncate(file, bytes) => volume.truncate(*file, *bytes).map(|()| 0),
-        Request::Remove(name) => {
-            let file = volume.remove(ROOT, name)?;
-            release(volume, file)?;
-            Ok(file)
-        }
-        Request::Rename(from, to) => {
-            let replaced = volume.rename((ROOT, from), (ROOT, to), true)?;
-            replaced.map_or(Ok(()), |file| release(volume, file))?;
-            Ok(0)
-        }
-        Request::Sync(file) => volume.sync(*file, file % 2 == 0).map(|()| 0),
-        Request::SyncAll => volume.sync_all().map(|()| 0),
-        Request::Tick => volume.tick().map(|()| 0),
-        Request::Close(file) => volume.release(*file).map(|()| 0),
-    }
-}
-
-/// One attempt at writing.
-fn put_bytes(volume: &mut Volume, file: u64, offset: u64, bytes: &[u8]) -> Answer {
-    volume.write(file, offset, bytes.len() as u64, |mapping, at, part, done| {
-        mapping.copy_in(at, &bytes[done as usize..done as usize + part]);
-    })
-}
 
 /// What there should be: files of the model, by a number of its own.
 #[derive(Default)]
 struct Model {
     names: BTreeMap<String, u64>,
+    /// Empty directories.
+    folders: BTreeSet<String>,
     contents: BTreeMap<u64, Vec<u8>>,
     /// Which file an open one is, by the server's number.
     open: BTreeMap<u64, u64>,
@@ -243,7 +50,7 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 
 fn step(world: &mut World, model: &mut Model) {
     let dice = &mut world.dice;
-    let (seed, choice) = (dice.below(1 << 40), dice.below(17));
+    let (seed, choice) = (dice.below(1 << 40), dice.below(18));
     let bytes = match dice.below(3) {
         0 => 1 + dice.below(100),
         1 => 1 + dice.below(9000),
@@ -311,8 +118,17 @@ fn step(world: &mut World, model: &mut Model) {
             model.forget_unused();
         }
         (16, _) => {
-            NOW.set(NOW.get() + 3);
+            pass(3);
             world.ask(&Request::Tick).unwrap();
+        }
+        (17, _) => {
+            let folder = format!("folder{}", dice.below(3));
+            if model.folders.remove(&folder) {
+                world.ask(&Request::Remove(folder)).unwrap();
+            } else {
+                world.ask(&Request::MakeDirectory(folder.clone())).unwrap();
+                model.folders.insert(folder);
+            }
         }
         _ => {}
     }
@@ -339,7 +155,8 @@ fn verify(world: &mut World, model: &Model) {
         let (file, _) = volume.lookup(ROOT, name).unwrap().unwrap();
         same(&read(volume, file, 0, content.len() + 1).unwrap(), content, name);
     }
-    assert_eq!(names(volume, ROOT).unwrap(), model.names.keys().cloned().collect::<Vec<_>>());
+    let expected: BTreeSet<String> = model.names.keys().chain(&model.folders).cloned().collect();
+    assert_eq!(names(volume, ROOT).unwrap(), expected.into_iter().collect::<Vec<_>>());
 }
 
 fn survive(flavour: usize, seed: u64, fuse: u64, steps: u64) -> u64 {
@@ -372,12 +189,13 @@ fn survive(flavour: usize, seed: u64, fuse: u64, steps: u64) -> u64 {
     verify(&mut world, &model);
     world.ask(&Request::SyncAll).unwrap();
     check(&image.borrow().bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let expected: BTreeMap<String, Option<Vec<u8>>> =
-        model.names.iter().map(|(name, known)| (name.clone(), Some(model.contents[known].clone()))).collect();
+    let files = model.names.iter().map(|(name, known)| (name.clone(), Some(model.contents[known].clone())));
+    let folders = model.folders.iter().map(|name| (name.clone(), None));
+    let expected: BTreeMap<String, Option<Vec<u8>>> = files.chain(folders).collect();
     if is_standard {
         assert!(read_by_others(&image.borrow().bytes) == expected, "{what}: contents on the host");
     }
-    for name in model.names.keys() {
+    for name in model.names.keys().chain(&model.folders) {
         world.ask(&Request::Remove(name.clone())).unwrap();
     }
     // Nothing is left behind, but for what the root directory has grown.

@@ -102,6 +102,17 @@ impl Kept {
         Ok(memory)
     }
 
+    /// Gives all Memory back: the machine of a test has gone.
+    #[cfg(not(target_os = "none"))]
+    pub fn give_back(&mut self) {
+        let Some(records) = &mut self.records else { return };
+        for (key, keepsake) in records.all::<Keepsake>(MEMORY) {
+            records.release(keepsake);
+            records.remove(key);
+        }
+        records.commit();
+    }
+
     /// What was said with [`Kept::set_mounted`]: there is a volume of an earlier incarnation.
     pub fn mounted(&self) -> Option<Vec<u8>> {
         self.records.as_ref()?.bytes_of(MOUNTED)

@@ -1,6 +1,8 @@
 //! Images made by the host's mkfs.fat, mounted by the volume under test on a disk in memory, checked by fsck.fat, and read back by another implementation.
 #![allow(dead_code)]
 
+pub mod world;
+
 use fat::{Options, Volume};
 use images::host_program;
 use images::progress::Progress;
