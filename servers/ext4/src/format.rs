@@ -95,6 +95,14 @@ pub fn number(inode: u64) -> Result<InodeNumber, FileError> {
     InodeNumber::new(number).map_err(|_| FileError::OutOfRange)
 }
 
+/// A block of a directory without names: one entry that is none, as long as the block. `None`: that cannot be said in its 16 bits.
+fn empty_directory(block_bytes: usize) -> Option<Vec<u8>> {
+    let length = u16::try_from(block_bytes).ok()?;
+    let mut block = vec![0; block_bytes];
+    block[4..6].copy_from_slice(&length.to_le_bytes());
+    Some(block)
+}
+
 /// What an error of the crate means to the client.
 pub fn file_error(error: Ext4Error) -> FileError {
     match error.kind() {
@@ -174,6 +182,23 @@ impl Format {
         let result = self.prepare_change(Counts::WithReply, operation)?;
         self.commit(Counts::WithReply)?;
         result
+    }
+
+    /// Changes something by which a directory gets a name. One that is full, and has blocks in place of extents, gets a block: beyond 12 the crate does not do that itself, but it writes to any inode.
+    pub fn add_name<T>(
+        &mut self,
+        directory: InodeNumber,
+        operation: impl Fn(&mut Fs) -> Ext4Result<T>,
+    ) -> Result<T, FileError> {
+        let empty = if self.shared.borrow().is_of_blocks { empty_directory(self.layout.block_bytes) } else { None };
+        self.change(|fs| match (operation(fs), empty) {
+            (Err(error), Some(empty)) if error.kind() == Ext4ErrorKind::Unsupported => {
+                let end = fs.inode(directory)?.size;
+                fs.write_inode(directory, end, &empty)?;
+                operation(fs)
+            }
+            (result, _) => result,
+        })
     }
 
     /// The same of what is no request's: it counts at once.

@@ -94,6 +94,8 @@ impl Mounting {
             inode_bitmaps,
             orphans: hides_orphans.then_some(head),
             directories,
+            is_of_blocks: superblock.is_of_blocks(),
+            has_index: superblock.has_index(),
             filling: false,
             error: None,
         }));
@@ -375,14 +377,14 @@ impl Volume {
     /// Makes an empty file. Errors: `Exists`, `NoSpace`, `BadName`, `NameTooLong`.
     pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
         let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
-        let info = self.format.change(|fs| fs.create_regular_file(context(), directory, name, mode))?;
+        let info = self.format.add_name(directory, |fs| fs.create_regular_file(context(), directory, name, mode))?;
         Ok(self.fresh(&info))
     }
 
     /// Makes an empty directory.
     pub fn make_directory(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
         let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
-        let info = self.format.change(|fs| fs.create_directory(context(), directory, name, mode))?;
+        let info = self.format.add_name(directory, |fs| fs.create_directory(context(), directory, name, mode))?;
         Ok(self.fresh(&info))
     }
 
@@ -392,7 +394,7 @@ impl Volume {
         if target.is_empty() || target.len() >= self.format.layout.block_bytes {
             return Err(FileError::NameTooLong);
         }
-        let info = self.format.change(|fs| fs.create_symlink(context(), directory, name, target))?;
+        let info = self.format.add_name(directory, |fs| fs.create_symlink(context(), directory, name, target))?;
         Ok(self.fresh(&info))
     }
 
@@ -430,7 +432,7 @@ impl Volume {
     /// Gives a file one more name. Errors: `Exists`, `IsDirectory`, `TooManyLinks`, `NoSpace`.
     pub fn link(&mut self, inode: u64, directory: u64, name: &[u8]) -> Result<(), FileError> {
         let (inode, directory, name) = (number(inode)?, number(directory)?, file_name(name)?);
-        self.format.change(|fs| fs.hard_link(inode, directory, name)).map(drop)
+        self.format.add_name(directory, |fs| fs.hard_link(inode, directory, name)).map(drop)
     }
 
     /// Takes away a name. The file stays until [`Volume::release`], if that was its last one. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
@@ -452,7 +454,7 @@ impl Volume {
         let (old, new) = (number(from.0)?, number(to.0)?);
         let (old_name, new_name) = (file_name(from.1)?, file_name(to.1)?);
         let options = if replace { RenameOptions::REPLACE } else { RenameOptions::NO_REPLACE };
-        let outcome = self.format.change(|fs| fs.rename(old, old_name, new, new_name, options))?;
+        let outcome = self.format.add_name(new, |fs| fs.rename(old, old_name, new, new_name, options))?;
         let replaced = outcome.replaced.filter(|replaced| replaced.requires_reap());
         let replaced = replaced.map(|replaced| u64::from(replaced.inode.raw()));
         if let Some(inode) = replaced {
