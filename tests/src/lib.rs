@@ -17,6 +17,7 @@
 //! Every machine is bounded in time and gone when the test ends, also when it fails.
 
 mod errors;
+mod pattern;
 mod residue;
 mod services;
 mod shell;
@@ -28,6 +29,7 @@ use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
 pub use errors::{FailingDisk, HostError, Requests};
+pub use pattern::check_pattern;
 pub use residue::{in_use, is_back};
 pub use services::{archive_with_manifest, archive_with_services, machine_with_archive, system_archive};
 pub use shell::{PROMPT, Shell};

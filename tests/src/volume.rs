@@ -163,7 +163,7 @@ impl DiskImage {
         let _ = fs::remove_dir_all(&to);
         fs::create_dir(&to)?;
         run(mtool("mcopy")?.args(["-s", "-n", "-i"]).arg(self.volume()?).arg(format!("::{path}")).arg(&to))?;
-        Ok(to.join(path.trim_matches('/')))
+        Ok(to.join(path.rsplit('/').next().unwrap_or(path)))
     }
 
     /// The content of a file of the file system, as `debugfs` reads it.

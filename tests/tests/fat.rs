@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use images::{Disk, Machine};
-use tests::{DiskImage, Layout, Shell, exec, machine};
+use images::{Disk, DiskBus, Machine};
+use tests::{DiskImage, Layout, Shell, archive_with_services, check_pattern, exec, machine, machine_with_archive};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -99,7 +100,7 @@ fn there_and_back(mebibytes: u64, layout: Layout, arguments: &[&str], cpus: u32)
     image.check_fat().unwrap();
     let copy = image.copy_from_fat("/copy").unwrap();
     assert_eq!(listing(&copy), wanted);
-    assert_eq!(fs::read(image.copy_from_fat("/pattern").unwrap()).unwrap().len(), 2 << 20);
+    check_pattern(&fs::read(image.copy_from_fat("/pattern").unwrap()).unwrap(), 2, 77).unwrap();
     assert!(image.copy_from_fat("/tree").is_err(), "the tree was removed");
 }
 
@@ -196,14 +197,166 @@ fn a_full_stick_refuses_and_goes_on() {
     image.check_fat().unwrap();
 }
 
-/// The server of the file system dies: the next incarnation goes on, with what was synced.
+/// How a disk is connected: to what, what it is called, and who drives it.
+#[derive(Clone, Copy)]
+struct Bus {
+    bus: DiskBus,
+    disk: &'static str,
+    driver: &'static str,
+}
+
+const VIRTIO: Bus = Bus { bus: DiskBus::Virtio, disk: "vda", driver: "virtio-blk-0" };
+const NVME: Bus = Bus { bus: DiskBus::Nvme, disk: "nvme0n1", driver: "nvme-0" };
+
+/// Deaths of a server during each work, and MiB of the file.
+const DEATHS: u32 = 10;
+const LARGE: u64 = 64;
+
+/// A file is written and read while a server dies: nobody notices, and the host reads what was written.
+fn through_deaths(bus: Bus, victim: &str, cpus: u32) {
+    let image = DiskImage::fat(96, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
+    let machine = machine().timeout(TIMEOUT).smp(cpus).disk(Disk::new(image.file()).bus(bus.bus));
+    let mut shell = Shell::boot(&machine).unwrap();
+    shell.check(&format!("storage mount {} /mnt", image.device(bus.disk)), 0, &[]).unwrap();
+    let works = [format!("write /mnt/large {LARGE} 5"), format!("verify /mnt/large {LARGE} 5")];
+    for (work, result) in works.iter().zip(["written", "verified"]) {
+        let mut text = shell.run(&format!("storage {work} &")).unwrap();
+        for _ in 0..DEATHS {
+            text += &shell.run(&format!("sleep 0.05; service kill {victim}")).unwrap();
+        }
+        text += &shell.run("wait").unwrap();
+        assert!(text.contains(&format!("{result}: {LARGE} MiB")), "{text}\n{}", shell.run("dmesg").unwrap());
+    }
+    let info = shell.run(&format!("service info {victim}")).unwrap();
+    assert!(info.contains(&format!("incarnation  {}\n", 2 * DEATHS + 1)), "{info}");
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+    check_pattern(&fs::read(image.copy_from_fat("/large").unwrap()).unwrap(), LARGE, 5).unwrap();
+}
+
 #[test]
-fn a_mount_survives_the_death_of_its_server() {
+fn a_file_is_written_and_read_while_its_file_system_dies() {
+    through_deaths(VIRTIO, "fat-0", 1);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_dies_on_four_processors() {
+    through_deaths(VIRTIO, "fat-0", 4);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_its_file_system_on_an_nvme_disk_dies() {
+    through_deaths(NVME, "fat-0", 2);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_block_dies() {
+    through_deaths(VIRTIO, "block", 2);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_the_driver_dies() {
+    through_deaths(VIRTIO, VIRTIO.driver, 2);
+}
+
+#[test]
+fn a_file_is_written_and_read_while_the_driver_of_an_nvme_disk_dies() {
+    through_deaths(NVME, NVME.driver, 2);
+}
+
+/// One that kills others.
+const SERVICES: &str = "
+service chaos
+    binary trouble
+    arguments serve
+    hang never
+    connect any
+    control
+";
+
+/// Kills while programs work, and milliseconds between two.
+const KILLS: u32 = 50;
+const PAUSE: u32 = 10;
+
+/// Programs make, rename and remove names, write files, keep them open without names, lock and append together while servers die: each is done once.
+fn survive(victims: &[&str], mebibytes: u64, arguments: &[&str], cpus: u32) {
+    static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| archive_with_services(SERVICES).expect("an archive"));
+    let image = DiskImage::fat(mebibytes, Layout::Whole, arguments, None).unwrap();
+    let (machine, _folder) = machine_with_archive(&ARCHIVE).unwrap();
+    let machine = machine.timeout(TIMEOUT).smp(cpus).disk(Disk::new(image.file()));
+    let mut shell = Shell::boot(&machine).unwrap();
+    shell.check("storage mount /dev/vda /mnt && busy /mnt/w prepare", 0, &[]).unwrap();
+    let workers = ["one", "two", "three"].map(|name| format!("busy /mnt/w work {name} & ")).concat();
+    let storm = match victims {
+        [victim] => format!("trouble ask chaos storm {KILLS} {PAUSE} {victim}"),
+        victims => format!("trouble ask chaos random {cpus} {KILLS} {PAUSE} {}", victims.join(" ")),
+    };
+    let text = shell.run(&format!("{workers} {storm}; busy /mnt/w stop; wait")).unwrap();
+    assert!(!text.contains("FAIL"), "{text}\n{}", shell.run("dmesg").unwrap());
+    let rounds: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_suffix(" rounds")?.rsplit_once(' ')?.1.parse().ok()).collect();
+    assert!(rounds.len() == 3 && rounds.iter().all(|rounds| *rounds > 1), "{text}\n{}", shell.run("dmesg").unwrap());
+    let mut deaths = 0;
+    for victim in victims {
+        let info = shell.check(&format!("trouble until {victim} ready; service info {victim}"), 0, &["faults       0"]);
+        let info = info.unwrap();
+        let incarnation = info.lines().find_map(|line| line.trim().strip_prefix("incarnation")).unwrap();
+        deaths += incarnation.trim().parse::<u32>().unwrap() - 1;
+    }
+    assert!(deaths >= KILLS, "{deaths} deaths");
+    let count: u64 = rounds.iter().sum();
+    shell.check("busy /mnt/w clean", 0, &[&format!("counted {count}\n")]).unwrap();
+    shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+}
+
+/// All between a program and the disk.
+const ALL: [&str; 4] = ["fat-0", "block", "virtio-blk-0", "vfs"];
+
+#[test]
+fn programs_do_not_notice_that_fat16_dies() {
+    survive(&["fat-0"], 64, &["-F", "16"], 1);
+}
+
+#[test]
+fn programs_do_not_notice_that_fat12_dies_on_four_processors() {
+    survive(&["fat-0"], 12, &["-F", "12", "-s", "8"], 4);
+}
+
+#[test]
+fn programs_do_not_notice_that_fat32_dies_on_four_processors() {
+    survive(&["fat-0"], 64, &["-F", "32", "-s", "1"], 4);
+}
+
+#[test]
+fn programs_do_not_notice_that_fat12_and_all_below_it_die() {
+    survive(&ALL, 12, &["-F", "12", "-s", "8"], 1);
+}
+
+#[test]
+fn programs_do_not_notice_that_fat16_and_all_below_it_die() {
+    survive(&ALL, 64, &["-F", "16"], 2);
+}
+
+#[test]
+fn programs_do_not_notice_that_fat32_and_all_below_it_die() {
+    survive(&ALL, 64, &["-F", "32", "-s", "1"], 4);
+}
+
+/// What was written is there without a sync, for the machine that goes on.
+#[test]
+fn what_was_not_synced_outlives_the_server() {
     let image = DiskImage::fat(64, Layout::Whole, &["-F", "32", "-s", "1"], None).unwrap();
     let mut shell = Shell::boot(&on(&image)).unwrap();
-    shell.check("storage mount /dev/vda /mnt && storage write /mnt/file 3 9", 0, &["written"]).unwrap();
-    shell.check("service kill fat-0", 0, &[]).unwrap();
-    shell.check("storage verify /mnt/file 3 9 && storage write /mnt/more 1", 0, &["verified", "written"]).unwrap();
-    shell.check("dmesg", 0, &["it was not unmounted"]).unwrap();
+    shell.check("storage mount /dev/vda /mnt && echo first > /mnt/file && mkdir /mnt/folder", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && mv /mnt/file /mnt/folder/moved", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && echo second >> /mnt/folder/moved", 0, &[]).unwrap();
+    shell.check("service kill fat-0 && cat /mnt/folder/moved", 0, &["first\nsecond"]).unwrap();
     shell.check("storage umount /mnt", 0, &[]).unwrap();
+    drop(shell);
+    image.check_fat().unwrap();
+    let found = fs::read_to_string(image.copy_from_fat("/folder/moved").unwrap()).unwrap();
+    assert_eq!(found, "first\nsecond\n");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use images::{Disk, DiskBus, Machine};
-use tests::{DiskImage, Layout, Shell, exec, machine};
+use tests::{DiskImage, Layout, Shell, check_pattern, exec, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -123,7 +123,7 @@ fn there_and_back(bus: Bus, properties: &[&str], layout: Layout, arguments: &[&s
     image.check().unwrap();
     let copy = image.read_tree("/copy").unwrap();
     assert_eq!(listing(&copy), wanted);
-    assert_eq!(image.read("/pattern").unwrap().len(), 9 << 20);
+    check_pattern(&image.read("/pattern").unwrap(), 9, 77).unwrap();
     assert!(image.read("/tree").is_err(), "the tree was removed");
 }
 
@@ -272,6 +272,7 @@ fn through_deaths(bus: Bus, victim: &str) {
     shell.check("storage umount /mnt", 0, &[]).unwrap();
     drop(shell);
     image.check().unwrap();
+    check_pattern(&image.read("/large").unwrap(), LARGE.into(), 5).unwrap();
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub trait File {
     ///
     /// Rights: a file opened to write. Errors: `Denied`, `NoSpace`, `TooLarge`, `BadSession`, `Corrupt`, `Device`. *once*: another may have written since.
     #[once]
-    fn truncate(&mut self, cx: &Context, bytes: u64) -> Result<(), FileError>;
+    fn truncate(&mut self, cx: &Context, bytes: u64, reply: Reply<'_, Result<(), FileError>>);
 
     /// What is known about the file. (`status` of a directory's session is that of [`super::FileSystem`] with an empty path; this one is shorter.)
     ///

@@ -29,6 +29,10 @@ pub struct Shared {
     pub inode_bitmaps: (Vec<u64>, usize),
     /// The first of the orphans that the crate does not see: while it mounts what an earlier incarnation of the server has left.
     pub orphans: Option<u32>,
+    /// The files have blocks in place of extents: the crate is shown directories without indexes, as it cannot let those grow.
+    pub is_of_blocks: bool,
+    /// Directories may have indexes, says the disk.
+    pub has_index: bool,
     /// Puts right how many blocks directories have.
     pub directories: Directories,
     /// Blocks that begin with [`FILL`] go nowhere.
@@ -53,8 +57,15 @@ impl Shared {
     fn read(&mut self, block: u64, into: &mut [u8]) -> Ext4Result<()> {
         self.overlay.read(block, into).map_err(|error| self.fail(error))?;
         let (has_journal, hides_orphans) = (self.journal, self.orphans.is_some());
-        if has_journal || hides_orphans {
+        let hides_index = self.is_of_blocks && self.has_index;
+        if hides_index && self.directories.are_in(block) {
+            self.directories.hide_indexes(into);
+        }
+        if has_journal || hides_orphans || hides_index {
             with_superblock(block, into, |superblock| {
+                if hides_index {
+                    superblock.set_index(false);
+                }
                 if has_journal {
                     superblock.hide_journal();
                 }
@@ -76,9 +87,13 @@ impl Shared {
         let mut copy;
         let mut from = from;
         let (has_journal, orphans) = (self.journal, self.orphans);
-        if (has_journal || orphans.is_some()) && block == superblock::OFFSET / from.len() as u64 {
+        let hides_index = self.is_of_blocks && self.has_index;
+        if (has_journal || orphans.is_some() || hides_index) && block == superblock::OFFSET / from.len() as u64 {
             copy = from.to_vec();
             with_superblock(block, &mut copy, |superblock| {
+                if hides_index {
+                    superblock.set_index(true);
+                }
                 if has_journal {
                     superblock.show_journal(recover);
                 }

@@ -1,7 +1,10 @@
-//! How many blocks a directory has, counted anew in what the format crate writes.
+//! What is put right in the inodes of directories between the format crate and the overlay: how many blocks they have, and whether they have an index.
 //!
 //! When an indexed directory of rsext4 0.9 grows by a block, and its tree of extents grows by a node for that, the crate adds the block to the inode's count and forgets the node. So the counts of
 //! directories whose extents have nodes of their own are put right in every block of inodes on its way to the overlay.
+//!
+//! Nor does the crate let a directory grow beyond 12 blocks that has no extents. Such a one can be made longer from outside ([`crate::format::Format::add_name`]) if it has no index; so where there are no extents the crate is
+//! shown none, and what it writes has none: to others who do not know of indexes the blocks of one look empty.
 
 use crate::crc32c::crc32c;
 use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Layout, MappingError, le16, le32};
@@ -13,6 +16,9 @@ use volume::Overlay;
 /// Type of a directory in an inode's mode, and the mask of types.
 const DIRECTORY: u16 = 0x4000;
 const TYPES: u16 = 0xf000;
+
+/// It has an index.
+const FLAG_INDEX: u32 = 0x1000;
 
 /// Its count is in blocks of the file system, not of 512 bytes.
 const FLAG_HUGE: u32 = 0x40000;
@@ -52,6 +58,16 @@ impl Directories {
     /// Whether a block has inodes.
     pub fn are_in(&self, block: u64) -> bool {
         self.table(block).is_some()
+    }
+
+    /// Takes away what says that directories in a block of inodes have an index, if they have no extents.
+    pub fn hide_indexes(&self, bytes: &mut [u8]) {
+        for inode in bytes.chunks_exact_mut(self.inode_bytes) {
+            let flags = le32(inode, 0x20);
+            if le16(inode, 0) & TYPES == DIRECTORY && flags & (FLAG_EXTENTS | FLAG_INDEX) == FLAG_INDEX {
+                inode[0x20..0x24].copy_from_slice(&(flags & !FLAG_INDEX).to_le_bytes());
+            }
+        }
     }
 
     /// Puts counts in a block right before it is written, if it has inodes.

@@ -19,8 +19,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
-use rsext4::{Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, InodeInfo, MountedServices, NoopObserver};
-use volume::{Backing, DataError, FileError, Kept, Overlay, Run};
+use rsext4::{
+    Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, InodeInfo, InodeMetadataUpdate, MountedServices,
+    NoopObserver,
+};
+use volume::{Backing, Counts, DataError, FileError, Housekeeping, Kept, Options, Overlay, Run};
 
 /// The crate's file system.
 pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
@@ -83,19 +86,21 @@ pub struct Format {
     unsettled: Vec<u64>,
     reserved: u64,
     fill: Vec<u8>,
-}
-
-/// Whether a record counts by itself, or with the request that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
-    AtOnce,
-    WithReply,
+    seconds: fn() -> u64,
 }
 
 /// The crate's number of an inode.
 pub fn number(inode: u64) -> Result<InodeNumber, FileError> {
     let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
     InodeNumber::new(number).map_err(|_| FileError::OutOfRange)
+}
+
+/// A block of a directory without names: one entry that is none, as long as the block. `None`: that cannot be said in its 16 bits.
+fn empty_directory(block_bytes: usize) -> Option<Vec<u8>> {
+    let length = u16::try_from(block_bytes).ok()?;
+    let mut block = vec![0; block_bytes];
+    block[4..6].copy_from_slice(&length.to_le_bytes());
+    Some(block)
 }
 
 /// What an error of the crate means to the client.
@@ -145,7 +150,7 @@ impl Format {
         shared: Rc<RefCell<Shared>>,
         layout: Layout,
         journal: Vec<(u64, u64)>,
-        read_only: bool,
+        options: &Options,
         kept: Kept,
     ) -> Format {
         Format {
@@ -155,12 +160,13 @@ impl Format {
             nodes: BTreeMap::new(),
             journal,
             freed: false,
-            read_only,
+            read_only: options.read_only,
             failed: false,
             kept,
             unsettled: Vec::new(),
             reserved: 0,
             fill: FILL.repeat(ALLOCATION as usize / FILL.len()),
+            seconds: options.seconds,
         }
     }
 
@@ -176,6 +182,23 @@ impl Format {
         let result = self.prepare_change(Counts::WithReply, operation)?;
         self.commit(Counts::WithReply)?;
         result
+    }
+
+    /// Changes something by which a directory gets a name. One that is full, and has blocks in place of extents, gets a block: beyond 12 the crate does not do that itself, but it writes to any inode.
+    pub fn add_name<T>(
+        &mut self,
+        directory: InodeNumber,
+        operation: impl Fn(&mut Fs) -> Ext4Result<T>,
+    ) -> Result<T, FileError> {
+        let empty = if self.shared.borrow().is_of_blocks { empty_directory(self.layout.block_bytes) } else { None };
+        self.change(|fs| match (operation(fs), empty) {
+            (Err(error), Some(empty)) if error.kind() == Ext4ErrorKind::Unsupported => {
+                let end = fs.inode(directory)?.size;
+                fs.write_inode(directory, end, &empty)?;
+                operation(fs)
+            }
+            (result, _) => result,
+        })
     }
 
     /// The same of what is no request's: it counts at once.
@@ -241,40 +264,15 @@ impl Format {
         Ok(())
     }
 
-    /// Brings every block home and marks the disk clean: as if unmounted, until something changes.
-    pub fn come_home(&mut self) -> Result<(), FileError> {
-        if self.shared.borrow().overlay.is_closed() {
-            return Ok(());
-        }
-        self.shared.borrow_mut().overlay.empty().map_err(FileError::from)?;
-        self.mark(true)?;
-        self.freed = false;
-        Ok(())
-    }
-
     fn commit(&mut self, counts: Counts) -> Result<(), FileError> {
-        let mut shared = self.shared.borrow_mut();
-        let committed = match counts {
-            Counts::WithReply if self.kept.is_some() => shared.overlay.prepare(),
-            _ => shared.overlay.commit(),
-        };
-        if let Err(error) = committed {
-            self.failed = true;
-            return Err(error.into());
-        }
-        if let Some(prepared) = shared.overlay.prepared() {
-            self.kept.commit_overlay(prepared);
-        }
-        Ok(())
+        let recorded = self.kept.record(&mut self.shared.borrow_mut().overlay, counts);
+        self.failed |= recorded.is_err();
+        Ok(recorded.map(drop)?)
     }
 
     /// What was staged is committed.
     pub fn settle(&mut self) {
-        let committed = self.kept.committed();
-        self.shared.borrow_mut().overlay.settle(committed);
-        if let Some(prepared) = self.prepared() {
-            // The commit that it was staged for did not come.
-            self.kept.commit_overlay(prepared);
+        if !self.kept.settle(&mut self.shared.borrow_mut().overlay) {
             return;
         }
         for inode in core::mem::take(&mut self.unsettled) {
@@ -306,30 +304,6 @@ impl Format {
             node.kept = None;
             self.kept.forget_size(inode);
         }
-    }
-
-    /// A file of which an earlier incarnation has kept the size. Whether it is still there.
-    pub fn restore_size(&mut self, inode: u64, size: u64) -> bool {
-        if self.node(inode).is_err() {
-            return false;
-        }
-        if let Some(node) = self.nodes.get_mut(&inode) {
-            node.kept = Some(size);
-            node.size = node.size.max(size);
-            node.settled = node.size;
-            node.touched = true;
-        }
-        true
-    }
-
-    /// Promises blocks anew for data that an earlier incarnation has promised them for.
-    pub fn reserve_again(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), FileError> {
-        let missing = self.missing(file, offset, bytes)?;
-        if let Some(node) = self.nodes.get_mut(&file) {
-            node.reserved += missing;
-            self.reserved += missing;
-        }
-        Ok(())
     }
 
     fn missing(&mut self, file: u64, offset: u64, bytes: u64) -> Result<u64, FileError> {
@@ -579,6 +553,77 @@ impl Backing for Format {
             Some(node) if node.recorded < end => self.set_size(file, end, Counts::AtOnce).map_err(DataError::from),
             _ => Ok(()),
         }
+    }
+}
+
+impl Housekeeping for Format {
+    fn with_overlay<T>(&mut self, operation: impl FnOnce(&mut Overlay) -> T) -> T {
+        operation(&mut self.shared.borrow_mut().overlay)
+    }
+
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+
+    fn files(&self) -> Vec<u64> {
+        self.nodes.keys().copied().collect()
+    }
+
+    fn settle_time(&mut self, inode: u64) -> Result<(), FileError> {
+        let Some(node) = self.nodes.get_mut(&inode) else { return Ok(()) };
+        if !core::mem::take(&mut node.touched) {
+            return Ok(());
+        }
+        let update = InodeMetadataUpdate {
+            mtime: Some(Ext4Timestamp::new((self.seconds)() as i64, 0)),
+            ..InodeMetadataUpdate::default()
+        };
+        let number = number(inode)?;
+        self.keep_house(|fs| fs.update_inode_metadata(number, update))?;
+        self.forget_size(inode);
+        Ok(())
+    }
+
+    fn durable(&mut self) {
+        self.freed = false;
+    }
+
+    fn come_home(&mut self) -> Result<(), FileError> {
+        if self.shared.borrow().overlay.is_closed() {
+            return Ok(());
+        }
+        self.shared.borrow_mut().overlay.empty().map_err(FileError::from)?;
+        self.mark(true)?;
+        self.freed = false;
+        Ok(())
+    }
+
+    fn restore_size(&mut self, inode: u64, size: u64) -> bool {
+        if self.node(inode).is_err() {
+            return false;
+        }
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            node.kept = Some(size);
+            node.size = node.size.max(size);
+            node.settled = node.size;
+            node.touched = true;
+        }
+        true
+    }
+
+    fn restore_data(&mut self, file: u64) -> Option<u64> {
+        let node = self.node(file).ok()?;
+        node.touched = true;
+        Some(node.size)
+    }
+
+    fn promise_again(&mut self, file: u64, offset: u64, bytes: u64) -> Result<(), FileError> {
+        let missing = self.missing(file, offset, bytes)?;
+        if let Some(node) = self.nodes.get_mut(&file) {
+            node.reserved += missing;
+            self.reserved += missing;
+        }
+        Ok(())
     }
 }
 

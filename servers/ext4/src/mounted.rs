@@ -12,23 +12,23 @@ use crate::orphans;
 use crate::raw::RawDisk;
 use crate::superblock::{self, Refusal, Superblock};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use libsys::state::Retained;
 use libsys::{Account, Memory};
 use rsext4::dir::FileName;
 use rsext4::{
     Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeInfo,
     InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
+pub use volume::Options;
 use volume::disk::SECTOR_BYTES;
-use volume::page_cache::PAGE;
-use volume::requests::Owner;
-use volume::{DataError, Entry, FileError, Kept, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
+use volume::mounting::recover_data;
+use volume::{
+    DataError, Entry, FileError, Housekeeping, Kept, Kind, Overlay, SharedRequests, Statistics, Status, WriteBack,
+};
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 2;
@@ -44,24 +44,6 @@ const END: u64 = u64::MAX;
 /// The bit of a cursor into a directory with an index.
 const INDEXED: u64 = 1 << 63;
 
-/// How a volume is mounted.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Nothing is written, but that a journal is replayed before.
-    pub read_only: bool,
-    /// Bytes of the overlay: blocks that are committed and not at home, and a cache of those that were read.
-    pub overlay_bytes: u64,
-    /// Bytes of the page cache.
-    pub cache_bytes: u64,
-    /// Bytes of the contiguous pieces that the page cache is made of.
-    pub chunk_bytes: u64,
-    /// Tells the time, in seconds since 1970.
-    pub seconds: fn() -> u64,
-}
-
-/// Whether [`Volume::tick`] writes back: pages that have been dirty for so long, in seconds.
-const AGE: u64 = 5;
-
 struct Time(fn() -> u64);
 
 impl Clock for Time {
@@ -73,22 +55,12 @@ impl Clock for Time {
 /// A mounted file system.
 pub struct Volume {
     format: Format,
-    cache: PageCache,
-    requests: SharedRequests,
+    data: WriteBack,
     options: Options,
     label: String,
-    /// When records were last made durable.
-    drained: u64,
-    /// Data was written since the disk was last flushed.
-    unflushed: bool,
     /// Files without names that nobody uses any more, to be freed when the request that says so is committed.
     left: Vec<u64>,
 }
-
-/// Numbers of kept Memory: the overlay, the table of the page cache, and from here on its chunks.
-const OVERLAY: u64 = 0;
-const TABLE: u64 = 1;
-const CHUNKS: u64 = 2;
 
 fn device(error: volume::DiskError) -> FileError {
     FileError::from(DataError::from(error))
@@ -122,6 +94,8 @@ impl Mounting {
             inode_bitmaps,
             orphans: hides_orphans.then_some(head),
             directories,
+            is_of_blocks: superblock.is_of_blocks(),
+            has_index: superblock.has_index(),
             filling: false,
             error: None,
         }));
@@ -140,21 +114,23 @@ impl Mounting {
             fs = mount_crate(&shared, &options)?;
         }
         shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
-        let mut cache = open_cache(account, &requests, &options, &mut kept)?;
+        let mut cache = options.open_cache(account, &requests, &mut kept)?;
         let label = String::from_utf8_lossy(superblock.label()).into_owned();
-        let mut format = Format::new(fs, shared, layout, journal, options.read_only, kept);
-        let drained = (options.seconds)();
+        let mut format = Format::new(fs, shared, layout, journal, &options, kept);
         for inode in nameless {
             format.node(inode)?.unlinked = true;
         }
         if is_again {
-            cache.set_time(drained);
+            cache.set_time((options.seconds)());
+            // What the incarnation before has freed may not be durable.
+            format.freed = true;
             recover_data(&mut format, &mut cache)?;
         } else {
             let what = [format.layout.block_bytes.trailing_zeros() as u8, options.read_only.into()];
             format.kept.set_mounted(&what).map_err(device)?;
         }
-        Ok(Volume { format, cache, requests, options, label, drained, unflushed: is_again, left: Vec::new() })
+        let data = WriteBack::new(cache, requests, options, is_again);
+        Ok(Volume { format, data, options, label, left: Vec::new() })
     }
 }
 
@@ -168,52 +144,6 @@ fn mount_crate(shared: &Rc<RefCell<Shared>>, options: &Options) -> Result<Fs, Fi
         let below = shared.borrow_mut().error.take();
         below.map_or_else(|| crate::format::file_error(error), FileError::from)
     })
-}
-
-/// The page cache, in kept Memory if anything is.
-fn open_cache(
-    account: &Account,
-    requests: &SharedRequests,
-    options: &Options,
-    kept: &mut Kept,
-) -> Result<PageCache, FileError> {
-    let Options { cache_bytes, chunk_bytes, .. } = *options;
-    if !kept.is_some() {
-        return PageCache::new(account, requests.clone(), cache_bytes, chunk_bytes).map_err(device);
-    }
-    let table = kept.memory(TABLE, account, PageCache::table_bytes(cache_bytes, chunk_bytes), false).map_err(device)?;
-    let table = table.map_writable().map_err(|_| FileError::Exhausted)?;
-    if kept.mounted().is_none() {
-        table.zero(0, table.bytes());
-    }
-    let mut chunks: Vec<Retained<Memory>> = Vec::new();
-    for index in 0..cache_bytes.div_ceil(chunk_bytes).max(1) {
-        chunks.push(kept.memory(CHUNKS + index, account, chunk_bytes, true).map_err(device)?);
-    }
-    PageCache::over(chunks.iter().map(|chunk| &**chunk), requests.clone(), chunk_bytes, Some(table)).map_err(device)
-}
-
-/// File data of an earlier incarnation: how long files are, what is in their pages, and which blocks were promised.
-fn recover_data(format: &mut Format, cache: &mut PageCache) -> Result<(), FileError> {
-    // What it has freed may not be durable.
-    format.freed = true;
-    for (inode, size) in format.kept.sizes() {
-        if !format.restore_size(inode, size) {
-            format.kept.forget_size(inode);
-        }
-    }
-    let mut sizes = BTreeMap::new();
-    for file in cache.files_in_table() {
-        if let Ok(node) = format.node(file) {
-            node.touched = true;
-            sizes.insert(file, node.size);
-        }
-    }
-    for (file, page) in cache.recover(format, |file| sizes.get(&file).copied())? {
-        format.reserve_again(file, page * PAGE, PAGE)?;
-    }
-    format.kept.commit();
-    Ok(())
 }
 
 fn refusal(refusal: Refusal) -> FileError {
@@ -350,12 +280,7 @@ impl Volume {
         if (layout.block_bytes as u64) < u64::from(geometry.block_bytes) {
             return Err(FileError::Unsupported);
         }
-        let create = |memory: &Memory| Overlay::create(memory, requests.clone(), layout.block_bytes);
-        let overlay = match kept.is_some() {
-            true => create(&*kept.memory(OVERLAY, account, options.overlay_bytes, true).map_err(device)?),
-            false => create(&Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?),
-        };
-        let mut overlay = overlay.map_err(FileError::from)?;
+        let mut overlay = options.create_overlay(account, &requests, layout.block_bytes, kept)?;
         let journal = match superblock.has_journal() {
             true => open_journal(&layout, &mut overlay, &superblock, &options, false)?,
             false => Vec::new(),
@@ -376,8 +301,7 @@ impl Volume {
         // The disk answers when it has ended everything else.
         read_superblock(&RawDisk::new(account, requests.clone()).map_err(device)?)?;
         let block_bytes = 1usize.checked_shl(log.into()).ok_or(FileError::Corrupt)?;
-        let memory = kept.memory(OVERLAY, account, options.overlay_bytes, true).map_err(device)?;
-        let mut overlay = Overlay::open(&memory, requests, block_bytes, kept.committed())?;
+        let mut overlay = options.open_overlay(account, &requests, block_bytes, kept)?;
         let superblock = format::read_superblock(&mut overlay)?;
         let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
         let journal = match superblock.has_journal() {
@@ -453,14 +377,14 @@ impl Volume {
     /// Makes an empty file. Errors: `Exists`, `NoSpace`, `BadName`, `NameTooLong`.
     pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
         let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
-        let info = self.format.change(|fs| fs.create_regular_file(context(), directory, name, mode))?;
+        let info = self.format.add_name(directory, |fs| fs.create_regular_file(context(), directory, name, mode))?;
         Ok(self.fresh(&info))
     }
 
     /// Makes an empty directory.
     pub fn make_directory(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
         let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
-        let info = self.format.change(|fs| fs.create_directory(context(), directory, name, mode))?;
+        let info = self.format.add_name(directory, |fs| fs.create_directory(context(), directory, name, mode))?;
         Ok(self.fresh(&info))
     }
 
@@ -470,7 +394,7 @@ impl Volume {
         if target.is_empty() || target.len() >= self.format.layout.block_bytes {
             return Err(FileError::NameTooLong);
         }
-        let info = self.format.change(|fs| fs.create_symlink(context(), directory, name, target))?;
+        let info = self.format.add_name(directory, |fs| fs.create_symlink(context(), directory, name, target))?;
         Ok(self.fresh(&info))
     }
 
@@ -508,7 +432,7 @@ impl Volume {
     /// Gives a file one more name. Errors: `Exists`, `IsDirectory`, `TooManyLinks`, `NoSpace`.
     pub fn link(&mut self, inode: u64, directory: u64, name: &[u8]) -> Result<(), FileError> {
         let (inode, directory, name) = (number(inode)?, number(directory)?, file_name(name)?);
-        self.format.change(|fs| fs.hard_link(inode, directory, name)).map(drop)
+        self.format.add_name(directory, |fs| fs.hard_link(inode, directory, name)).map(drop)
     }
 
     /// Takes away a name. The file stays until [`Volume::release`], if that was its last one. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
@@ -530,7 +454,7 @@ impl Volume {
         let (old, new) = (number(from.0)?, number(to.0)?);
         let (old_name, new_name) = (file_name(from.1)?, file_name(to.1)?);
         let options = if replace { RenameOptions::REPLACE } else { RenameOptions::NO_REPLACE };
-        let outcome = self.format.change(|fs| fs.rename(old, old_name, new, new_name, options))?;
+        let outcome = self.format.add_name(new, |fs| fs.rename(old, old_name, new, new_name, options))?;
         let replaced = outcome.replaced.filter(|replaced| replaced.requires_reap());
         let replaced = replaced.map(|replaced| u64::from(replaced.inode.raw()));
         if let Some(inode) = replaced {
@@ -554,14 +478,14 @@ impl Volume {
             return Ok(());
         }
         if unlinked {
-            self.cache.discard(inode, 0);
+            self.data.cache.discard(inode, 0);
             self.format.release_reserve(inode);
             self.format.nodes.remove(&inode);
             self.format.freed = true;
             let number = number(inode)?;
             let result = self.format.keep_house(|fs| fs.reap_unlinked_inode(number));
             self.format.forget_size(inode);
-            self.cache.settle();
+            self.data.cache.settle();
             return result;
         }
         if self.format.nodes.len() > REMEMBERED {
@@ -576,7 +500,7 @@ impl Volume {
         if self.format.prepared().is_some() {
             return;
         }
-        self.cache.settle();
+        self.data.cache.settle();
         for inode in core::mem::take(&mut self.left) {
             if let Err(error) = self.release(inode) {
                 libsys::error!("file {inode} is not freed: {error:?}");
@@ -609,7 +533,7 @@ impl Volume {
         let idle: Vec<u64> = {
             let nodes =
                 self.format.nodes.iter().filter(|(_, node)| node.opens == 0 && !node.unlinked && !node.is_needed());
-            nodes.map(|(inode, _)| *inode).filter(|inode| !self.cache.is_busy(*inode)).collect()
+            nodes.map(|(inode, _)| *inode).filter(|inode| !self.data.cache.is_busy(*inode)).collect()
         };
         for inode in idle {
             self.format.nodes.remove(&inode);
@@ -673,7 +597,7 @@ impl Volume {
 
     /// Starts reading a range that is not in memory. True: it is there, [`Volume::read`] does not wait.
     pub fn prepare(&mut self, inode: u64, offset: u64, bytes: u64) -> Result<bool, FileError> {
-        Ok(self.cache.prepare(&mut self.format, inode, offset, bytes)?)
+        Ok(self.data.cache.prepare(&mut self.format, inode, offset, bytes)?)
     }
 
     /// Reads a range: `piece` gets a mapping, where and how much of it, and where that is in the range. Returns the bytes, less than asked for at the end. Waits for the disk.
@@ -684,7 +608,7 @@ impl Volume {
         bytes: u64,
         piece: impl FnMut(&libsys::WritableMapping, usize, usize, u64),
     ) -> Result<u64, FileError> {
-        Ok(self.cache.read(&mut self.format, inode, offset, bytes, piece)?)
+        Ok(self.data.cache.read(&mut self.format, inode, offset, bytes, piece)?)
     }
 
     /// Writes a range, as [`Volume::read`] reads one: `piece` fills the memory. Returns the bytes written. Errors: `NoSpace`, `TooLarge`.
@@ -702,26 +626,16 @@ impl Volume {
         if offset.checked_add(bytes).is_none_or(|end| end > most) {
             return Err(FileError::TooLarge);
         }
-        self.cache.set_time((self.options.seconds)());
+        self.data.set_time();
         // Before the request has done anything: only what is committed is written back.
-        self.throttle()?;
+        self.data.throttle(&mut self.format)?;
         let old = self.format.node(inode)?.size;
         let wanted = old.max(if bytes == 0 { 0 } else { offset + bytes });
         self.format.keep_size(inode, wanted)?;
-        let written = self.cache.write(&mut self.format, inode, offset, bytes, piece);
+        let written = self.data.cache.write(&mut self.format, inode, offset, bytes, piece);
         let size = self.format.node(inode)?.size;
         self.format.keep_size(inode, size)?;
         Ok(written?)
-    }
-
-    /// Starts writing back when much is dirty, so that who writes faster than the disk waits for it, and not all at once.
-    fn throttle(&mut self) -> Result<(), FileError> {
-        let (dirty, pages) = self.cache.load();
-        if dirty > pages / 8 {
-            self.unflushed = true;
-            self.cache.write_back_some(&mut self.format, dirty - pages / 16)?;
-        }
-        Ok(())
     }
 
     /// Makes a file so long.
@@ -736,12 +650,12 @@ impl Volume {
         }
         if bytes < old {
             // The pages of the rest go first: nothing may be on its way to blocks that are freed.
-            self.cache.discard(inode, bytes.div_ceil(volume::page_cache::PAGE));
+            self.data.cache.discard(inode, bytes.div_ceil(volume::page_cache::PAGE));
         }
-        self.cache.clean_tail(&mut self.format, inode, bytes.min(old))?;
+        self.data.cache.clean_tail(&mut self.format, inode, bytes.min(old))?;
         let truncated = self.format.truncate(inode, bytes);
         if truncated.is_err() || !self.format.kept.is_some() {
-            self.cache.settle();
+            self.data.cache.settle();
         }
         truncated?;
         if bytes == 0 {
@@ -752,94 +666,19 @@ impl Volume {
 
     // ---- the medium --------------------------------------------------------------------------------------------
 
-    /// Sets the time of what was written to a file since it was set last.
-    fn settle_time(&mut self, inode: u64) -> Result<(), FileError> {
-        let Some(node) = self.format.nodes.get_mut(&inode) else { return Ok(()) };
-        if !core::mem::take(&mut node.touched) {
-            return Ok(());
-        }
-        let update = InodeMetadataUpdate {
-            mtime: Some(Ext4Timestamp::new((self.options.seconds)() as i64, 0)),
-            ..InodeMetadataUpdate::default()
-        };
-        let number = number(inode)?;
-        self.format.keep_house(|fs| fs.update_inode_metadata(number, update))?;
-        self.format.forget_size(inode);
-        Ok(())
-    }
-
     /// Puts a file on the medium, with what describes it; `data_only`: without its times. Waits. Error: what went wrong since the last time.
     pub fn sync(&mut self, inode: u64, data_only: bool) -> Result<(), FileError> {
-        if self.options.read_only {
-            return Ok(());
-        }
-        let wrote = self.cache.is_busy(inode);
-        let result = self.cache.write_back_all(&mut self.format, inode).map_err(FileError::from);
-        if !data_only {
-            self.settle_time(inode)?;
-        }
-        self.settle(wrote)?;
-        result
-    }
-
-    /// Makes all records durable, and data that was written.
-    fn settle(&mut self, wrote: bool) -> Result<(), FileError> {
-        let mut shared = self.format.shared.borrow_mut();
-        if shared.overlay.has_fresh() {
-            shared.overlay.make_durable().map_err(FileError::from)?;
-            self.format.freed = false;
-        } else if wrote || self.unflushed {
-            let flushed = self.requests.borrow_mut().run(Owner::Overlay, volume::disk::Request::flush());
-            flushed.map_err(|error| FileError::from(DataError::from(error)))?;
-        }
-        self.unflushed = false;
-        self.drained = (self.options.seconds)();
-        Ok(())
+        if self.options.read_only { Ok(()) } else { self.data.sync(&mut self.format, inode, data_only) }
     }
 
     /// Puts everything on the medium, and everything at home there: the disk is as if it was unmounted, until something changes.
     pub fn sync_all(&mut self) -> Result<(), FileError> {
-        if self.options.read_only {
-            return Ok(());
-        }
-        let mut result = Ok(());
-        let files: Vec<u64> = self.format.nodes.keys().copied().collect();
-        for file in files {
-            if let Err(error) = self.cache.write_back_all(&mut self.format, file) {
-                result = Err(error.into());
-            }
-            self.settle_time(file)?;
-        }
-        self.settle(true)?;
-        self.format.come_home()?;
-        result
+        if self.options.read_only { Ok(()) } else { self.data.sync_all(&mut self.format) }
     }
 
     /// Takes completions and goes on with what is to be done: after a signal of the disk, and once a second. Does not wait.
     pub fn tick(&mut self) -> Result<(), FileError> {
-        let now = (self.options.seconds)();
-        self.cache.set_time(now);
-        self.cache.advance();
-        if self.options.read_only {
-            return Ok(());
-        }
-        for (file, since) in self.cache.dirty_files() {
-            if now >= since + AGE {
-                self.unflushed = true;
-                self.cache.write_back(&mut self.format, file, usize::MAX);
-                self.settle_time(file)?;
-            }
-        }
-        let overlay = &mut self.format.shared.borrow_mut().overlay;
-        if overlay.has_fresh() && now >= self.drained + AGE {
-            overlay.want_durable();
-            self.drained = now;
-        }
-        if overlay.wants_checkpoint() {
-            overlay.want_checkpoint();
-        }
-        overlay.advance();
-        Ok(())
+        self.data.tick(&mut self.format)
     }
 
     /// How large, how full.

@@ -12,7 +12,9 @@ pub const BYTES: usize = 1024;
 
 const MAGIC: u16 = 0xef53;
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const COMPAT_DIR_INDEX: u32 = 0x20;
 const INCOMPAT_RECOVER: u32 = 0x4;
+const INCOMPAT_EXTENTS: u32 = 0x40;
 const INCOMPAT_64BIT: u32 = 0x80;
 /// The beginning of checksums is in the superblock, as the identity may change.
 const INCOMPAT_CSUM_SEED: u32 = 0x2000;
@@ -216,6 +218,23 @@ impl Superblock {
         // As Linux has it: what is to be known about a volume with a journal, that flag says.
         self.0[0x3a] |= STATE_CLEAN as u8;
         self.set_u32(0x60, if recover { incompat | INCOMPAT_RECOVER } else { incompat });
+        self.seal();
+    }
+
+    /// Whether files have blocks in place of extents, and nothing but the superblock has checksums: ext2 and ext3 as they were made.
+    pub fn is_of_blocks(&self) -> bool {
+        self.u32(0x60) & INCOMPAT_EXTENTS == 0 && !self.has_checksums()
+    }
+
+    /// Whether directories may have indexes.
+    pub fn has_index(&self) -> bool {
+        self.u32(0x5c) & COMPAT_DIR_INDEX != 0
+    }
+
+    /// Says whether they may.
+    pub fn set_index(&mut self, has_index: bool) {
+        let compat = self.u32(0x5c) & !COMPAT_DIR_INDEX;
+        self.set_u32(0x5c, if has_index { compat | COMPAT_DIR_INDEX } else { compat });
         self.seal();
     }
 }

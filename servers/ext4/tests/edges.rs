@@ -218,3 +218,47 @@ fn a_directory_in_pieces_has_as_many_blocks_as_it_says() {
         check(&image.borrow().bytes).unwrap();
     }
 }
+
+/// Directories without extents have indirect blocks beyond twelve, whoever has made them, and whether they had an index before.
+#[test]
+fn large_directories_without_extents() {
+    for (arguments, most) in [
+        (&["-t", "ext2", "-b", "1024", "-N", "3000"][..], 600),
+        (&["-t", "ext2", "-b", "1024", "-O", "^dir_index", "-N", "3000"], 400),
+        (&["-t", "ext3", "-b", "1024", "-N", "3000"], 400),
+        (&["-t", "ext2", "-b", "4096", "-N", "3000"], 1200),
+    ] {
+        let (image, mut volume) = small_volume(arguments);
+        let name = |number: u32| format!("a name of a large directory, {number}").into_bytes();
+        let folder = volume.make_directory(ROOT, b"folder", 0o755).unwrap();
+        for number in 0..most {
+            volume.create(folder, &name(number), 0o644).unwrap();
+        }
+        volume.make_directory(folder, b"inner", 0o755).unwrap();
+        volume.symlink(folder, b"link", b"target").unwrap();
+        volume.rename((folder, &name(0)), (folder, b"renamed"), false).unwrap();
+        volume.sync_all().unwrap();
+        check(&image.borrow().bytes).unwrap();
+        let indexed = index_on_host(&image.borrow().bytes);
+        drop(volume);
+        for bytes in [image.borrow().bytes.clone(), indexed] {
+            let image = common::image(bytes);
+            let mut volume = mount(&image).unwrap();
+            let (folder, _) = volume.lookup(ROOT, b"folder").unwrap().unwrap();
+            for number in 1..most {
+                assert!(volume.lookup(folder, &name(number)).unwrap().is_some(), "{arguments:?}: {number}");
+            }
+            for number in (1..most).step_by(3) {
+                volume.remove(folder, &name(number), false).and_then(|file| volume.release(file)).unwrap();
+            }
+            let (file, _) = volume.lookup(folder, b"renamed").unwrap().unwrap();
+            for number in 0..most / 2 {
+                volume.link(file, folder, &name(most + number)).unwrap();
+            }
+            let gone = (1..most).step_by(3).count();
+            assert_eq!(names(&mut volume, folder).len(), (most + most / 2) as usize - gone + 2);
+            volume.unmount().unwrap();
+            check(&image.borrow().bytes).unwrap();
+        }
+    }
+}

@@ -1,15 +1,20 @@
 //! Files and directories over the medium: what is known of each in use, where its data is, and clusters for it.
 //!
+//! What a request changes counts with the commit of its reply; what is done besides (clusters for data that is written back, what entries say of it, the freeing of clusters) stands by itself, each record so that nothing is lost
+//! where the server dies behind it.
+//!
 //! A file has no holes: its clusters go as far as its data was written back. What was written and has no clusters yet is promised some, so that a full disk is noticed by who writes.
 
 use crate::directory::Directory;
 use crate::entry::Entry;
 use crate::medium::Medium;
 use crate::nodes::{Node, Nodes, ROOT};
+use crate::noted::{self, Noted, Rest};
 use crate::table::Next;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use volume::{Backing, DataError, FileError, Run};
+use volume::log::ItemKey;
+use volume::{Backing, Counts, DataError, FileError, Housekeeping, Kept, Overlay, Run};
 
 /// The largest file.
 pub const LARGEST: u64 = u32::MAX as u64;
@@ -24,6 +29,10 @@ pub struct Format {
     pub medium: Medium,
     /// What is known of files.
     pub nodes: Nodes,
+    /// What outlives the server.
+    pub kept: Kept,
+    /// Files whose size is not committed.
+    unsettled: Vec<u64>,
     /// Directories, by first cluster.
     directories: BTreeMap<u32, Directory>,
     /// Clusters that are promised.
@@ -34,9 +43,9 @@ pub struct Format {
 
 impl Format {
     /// On this disk.
-    pub fn new(medium: Medium, seconds: fn() -> u64) -> Format {
-        let (nodes, directories) = (Nodes::default(), BTreeMap::new());
-        Format { medium, nodes, directories, promised: 0, seconds, turn: 0 }
+    pub fn new(medium: Medium, seconds: fn() -> u64, kept: Kept) -> Format {
+        let (nodes, directories, unsettled) = (Nodes::default(), BTreeMap::new(), Vec::new());
+        Format { medium, nodes, kept, unsettled, directories, promised: 0, seconds, turn: 0 }
     }
 
     /// Now, in seconds since 1970.
@@ -44,19 +53,160 @@ impl Format {
         (self.seconds)() as i64
     }
 
-    /// One operation: a record, or nothing. It needs so many free clusters at most.
+    /// One operation of the request that is carried out: a record, or nothing. It needs so many free clusters at most.
     pub fn change<T>(
         &mut self,
         clusters: u32,
         operation: impl FnOnce(&mut Format) -> Result<T, FileError>,
     ) -> Result<T, FileError> {
-        self.medium.begin(clusters)?;
+        self.operate(Counts::WithReply, clusters, operation)
+    }
+
+    /// The same of what is no request's: it counts at once.
+    pub fn keep_house<T>(
+        &mut self,
+        clusters: u32,
+        operation: impl FnOnce(&mut Format) -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
+        self.operate(Counts::AtOnce, clusters, operation)
+    }
+
+    fn operate<T>(
+        &mut self,
+        counts: Counts,
+        clusters: u32,
+        operation: impl FnOnce(&mut Format) -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
+        self.medium.begin(clusters, &mut self.kept)?;
+        if counts == Counts::WithReply {
+            let prepared = self.medium.overlay.prepared();
+            self.kept.reserve(prepared).map_err(|_| FileError::Exhausted)?;
+        }
         let result = operation(self);
-        let result = self.medium.end(result);
+        let result = self.medium.end(result, &mut self.kept, counts);
         if result.is_err() {
             self.directories.clear();
         }
         result
+    }
+
+    /// What was staged is committed. False: not all of it.
+    pub fn settle(&mut self) -> bool {
+        if !self.kept.settle(&mut self.medium.overlay) {
+            return false;
+        }
+        for number in core::mem::take(&mut self.unsettled) {
+            if let Some(node) = self.nodes.get_mut(number) {
+                node.settled = node.size;
+            }
+        }
+        true
+    }
+
+    // ---- what the disk does not say ----------------------------------------------------------------------------
+
+    /// Notes of a file what the disk does not say, in the record that is pending; `amend`: what this record changes. `is_used`: its number has to outlive the server. Error: `Exhausted`.
+    pub fn note(&mut self, number: u64, is_used: bool, amend: impl FnOnce(&mut Noted)) -> Result<(), FileError> {
+        let Some(node) = self.nodes.get(number).filter(|_| number != ROOT && self.kept.is_some()) else {
+            return Ok(());
+        };
+        let mut noted = Noted {
+            position: node.position,
+            is_directory: node.is_directory,
+            first: node.chain.first(),
+            recorded: node.recorded,
+            zeroed: node.zeroed.filter(|zeroed| *zeroed >= node.size),
+        };
+        amend(&mut noted);
+        let overlay = &mut self.medium.overlay;
+        let key = noted::node_key(number);
+        let is_known = overlay.item(&key).is_some();
+        let is_elsewhere = noted.position != Some(number);
+        let is_wanted = noted.zeroed.is_some() || noted.position.is_none() || (is_elsewhere && (is_used || is_known));
+        if is_wanted && !is_known && overlay.items(noted::NODE).count() >= noted::MOST {
+            return Err(FileError::Exhausted);
+        }
+        if is_wanted || is_known {
+            overlay.set_item(key, is_wanted.then(|| noted.encode()));
+        }
+        Ok(())
+    }
+
+    /// A file is used from now on, so its number has to outlive the server. Error: `Exhausted`.
+    pub fn keep_number(&mut self, number: u64) -> Result<(), FileError> {
+        let is_elsewhere = self.nodes.get(number).is_some_and(|node| node.position != Some(number));
+        if !is_elsewhere || !self.kept.is_some() || self.is_noted(number) {
+            return Ok(());
+        }
+        self.change(0, |format| format.note(number, true, |_| {}))
+    }
+
+    /// Whether something is noted of a file.
+    pub fn is_noted(&self, number: u64) -> bool {
+        self.medium.overlay.item(&noted::node_key(number)).is_some()
+    }
+
+    /// Files of which something is noted.
+    pub fn noted(&self) -> Vec<u64> {
+        self.medium.overlay.items(noted::NODE).map(|(key, _)| key.words[0]).collect()
+    }
+
+    /// Nobody uses a file any more: nothing is noted of it.
+    pub fn forget_noted(&mut self, number: u64) -> Result<(), FileError> {
+        if !self.is_noted(number) {
+            return Ok(());
+        }
+        self.keep_house(0, |format| {
+            format.medium.overlay.set_item(noted::node_key(number), None);
+            Ok(())
+        })
+    }
+
+    /// What an earlier incarnation has noted is known. Errors: `Corrupt`, `Device`.
+    pub fn restore(&mut self) -> Result<(), FileError> {
+        let items = self.medium.overlay.items(noted::NODE);
+        let noted: Vec<(u64, Option<Noted>)> = items.map(|(key, value)| (key.words[0], Noted::decode(value))).collect();
+        for (number, noted) in noted {
+            let Noted { position, is_directory, first, recorded, zeroed } = noted.ok_or(FileError::Corrupt)?;
+            let mut node = match position {
+                Some(position) => Node::of(position, &self.medium.file_entry(position)?, self.medium.layout.width),
+                None => Node::nameless(first, recorded, is_directory),
+            };
+            node.zeroed = zeroed;
+            self.nodes.restore(number, node);
+        }
+        Ok(())
+    }
+
+    /// Stages how long a file will be when this request has ended. Error: `Exhausted`.
+    pub fn keep_size(&mut self, number: u64, size: u64) -> Result<(), FileError> {
+        if !self.kept.is_some() {
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get_mut(number) else { return Ok(()) };
+        if node.kept != Some(size) {
+            self.kept.put_size(number, size).map_err(|_| FileError::Exhausted)?;
+            node.kept = Some(size);
+        }
+        Ok(())
+    }
+
+    /// Stages that the entry says how long it is, and when it changed, if it does.
+    pub fn forget_size(&mut self, number: u64) {
+        let Some(node) = self.nodes.get_mut(number) else { return self.kept.forget_size(number) };
+        if node.kept.is_some() && node.recorded == node.size && node.modified.is_none() {
+            node.kept = None;
+            self.kept.forget_size(number);
+        }
+    }
+
+    /// A file is as long as this request has made it.
+    pub fn resized(&mut self, number: u64) {
+        if self.kept.is_some() {
+            self.unsettled.push(number);
+        } else if let Some(node) = self.nodes.get_mut(number) {
+            node.settled = node.size;
+        }
     }
 
     /// Free clusters that are promised to nobody.
@@ -74,7 +224,7 @@ impl Format {
     /// The entry of a file that has a name. Errors: `NotFound`, `Device`.
     pub fn entry(&mut self, number: u64) -> Result<(u64, Entry), FileError> {
         let position = self.nodes.position_of(number).filter(|_| number != ROOT).ok_or(FileError::NotFound)?;
-        Ok((position, self.medium.entry(position)?))
+        Ok((position, self.medium.file_entry(position)?))
     }
 
     /// What is known of a file; its entry is read if that is nothing yet.
@@ -175,11 +325,12 @@ impl Format {
 
     // ---- clusters ----------------------------------------------------------------------------------------------
 
-    /// Takes the clusters from index `keep` on from a file; its entry says so first. Its data there is not in flight. Errors: `Corrupt` (what could be freed is), `Device`.
-    pub fn cut(&mut self, number: u64, keep: u32, size: u64) -> Result<(), FileError> {
+    /// Makes a file so long, and takes the clusters from index `keep` on from it; its entry says so first. Its data there is not in flight. They are free after [`Format::free_rests`]. Errors: `Corrupt` (what could be freed is), `Device`.
+    pub fn cut(&mut self, number: u64, keep: u32, size: u64, counts: Counts) -> Result<(), FileError> {
         let now = self.now();
         let old_first = self.node(number)?.chain.first();
-        let mut next = self.change(0, |format| {
+        let first = if keep == 0 { 0 } else { old_first };
+        let next = self.operate(counts, 0, |format| {
             let Format { medium, nodes, .. } = format;
             let Some(node) = nodes.get_mut(number) else { return Err(FileError::NotFound) };
             let Medium { layout, table, overlay, .. } = medium;
@@ -191,7 +342,7 @@ impl Format {
             if let Some(position) = node.position {
                 let mut entry = medium.entry(position)?;
                 entry.set_size(size as u32);
-                entry.set_cluster(if keep == 0 { 0 } else { old_first }, medium.layout.width);
+                entry.set_cluster(first, medium.layout.width);
                 entry.set_modified(now);
                 medium.set_entry(position, &entry)?;
             }
@@ -202,61 +353,91 @@ impl Format {
             {
                 table.set(overlay, last, Next::End)?;
             }
+            if let Some(next) = next {
+                overlay.set_item(noted::rest_key(next), Some(Rest { next, is_directory: false }.encode()));
+            }
+            format.note(number, false, |noted| {
+                (noted.first, noted.recorded, noted.zeroed) = (first, size, None);
+            })?;
             Ok(next)
         })?;
-        let first_is_recorded = if keep == 0 { 0 } else { old_first };
         if let Some(node) = self.nodes.get_mut(number) {
             if next.is_some() || keep == 0 {
                 node.chain.cut(keep);
             }
-            (node.recorded, node.recorded_first, node.modified) = (size, first_is_recorded, None);
-        }
-        while let Some(cluster) = next {
-            next = self.free_some(cluster, false)?;
+            (node.recorded, node.recorded_first, node.modified, node.zeroed) = (size, first, None, None);
         }
         Ok(())
     }
 
-    /// Frees clusters of a chain that nobody names any more. Returns where to go on.
-    fn free_some(&mut self, first: u32, is_directory: bool) -> Result<Option<u32>, FileError> {
-        self.change(0, |format| {
+    /// Frees the clusters that nobody names any more, unless what has freed them is not committed. Errors: `Corrupt`, `Device`.
+    pub fn free_rests(&mut self) -> Result<(), FileError> {
+        let mut result = Ok(());
+        while self.medium.overlay.prepared().is_none() {
+            let Some((key, rest)) =
+                self.medium.overlay.items(noted::REST).next().map(|(key, value)| (*key, Rest::decode(value)))
+            else {
+                break;
+            };
+            let freed = rest.ok_or(FileError::Corrupt).and_then(|rest| self.free_some(key, rest));
+            if freed.is_err() {
+                result = freed;
+                self.keep_house(0, |format| {
+                    format.medium.overlay.set_item(key, None);
+                    Ok(())
+                })?;
+            }
+        }
+        result
+    }
+
+    /// Frees some clusters of a chain, and notes where to go on.
+    fn free_some(&mut self, key: ItemKey, rest: Rest) -> Result<(), FileError> {
+        self.keep_house(0, |format| {
             let medium = &mut format.medium;
-            let mut cluster = first;
+            let mut next = Some(rest.next);
             for _ in 0..AT_ONCE {
-                if !medium.layout.has(cluster) {
-                    return Ok(None);
-                }
-                let next = medium.table.next(&mut medium.overlay, cluster)?;
-                if next == Next::Free {
-                    return Ok(None);
+                let Some(cluster) = next.filter(|cluster| medium.layout.has(*cluster)) else {
+                    next = None;
+                    break;
+                };
+                let behind = medium.table.next(&mut medium.overlay, cluster)?;
+                if behind == Next::Free {
+                    next = None;
+                    break;
                 }
                 medium.table.set(&mut medium.overlay, cluster, Next::Free)?;
-                if is_directory {
+                if rest.is_directory {
                     medium.forget(cluster);
                 }
-                match next {
-                    Next::Cluster(next) => cluster = next,
-                    _ => return Ok(None),
-                }
+                next = if let Next::Cluster(behind) = behind { Some(behind) } else { None };
             }
-            Ok(Some(cluster))
+            let value = next.map(|next| Rest { next, ..rest }.encode());
+            medium.overlay.set_item(key, value);
+            Ok(())
         })
     }
 
-    /// Frees all clusters of what has no name any more.
-    pub fn free_all(&mut self, first: u32, is_directory: bool) -> Result<(), FileError> {
+    /// Frees all clusters of what has no name any more, and is forgotten.
+    pub fn free_all(&mut self, number: u64, first: u32, is_directory: bool) -> Result<(), FileError> {
         if is_directory {
             self.directories.remove(&first);
         }
-        let mut next = Some(first).filter(|first| *first != 0);
-        while let Some(cluster) = next {
-            next = self.free_some(cluster, is_directory)?;
-        }
-        Ok(())
+        self.keep_house(0, |format| {
+            let overlay = &mut format.medium.overlay;
+            if overlay.item(&noted::node_key(number)).is_some() {
+                overlay.set_item(noted::node_key(number), None);
+            }
+            if first != 0 {
+                overlay.set_item(noted::rest_key(first), Some(Rest { next: first, is_directory }.encode()));
+            }
+            Ok(())
+        })?;
+        self.free_rests()
     }
 
     /// Gives a file clusters until it has so many. They are promised to it. Errors: `NoSpace`, `Corrupt`, `Device`.
-    fn grow(&mut self, number: u64, wanted: u32) -> Result<(), FileError> {
+    pub fn grow(&mut self, number: u64, wanted: u32) -> Result<(), FileError> {
         loop {
             let has = self.complete(number)?;
             if has >= wanted {
@@ -271,7 +452,8 @@ impl Format {
                 }
                 None => None,
             };
-            let taken = self.change(more, |format| {
+            let position = self.nodes.get(number).and_then(|node| node.position);
+            let taken = self.keep_house(more, |format| {
                 let mut taken = Vec::with_capacity(more as usize);
                 let mut before = last;
                 for _ in 0..more {
@@ -279,9 +461,20 @@ impl Format {
                     taken.push(cluster);
                     before = Some(cluster);
                 }
+                // Somebody names them in the same record.
+                let first = taken.first().copied().filter(|_| has == 0);
+                if let (Some(first), Some(position)) = (first, position) {
+                    let mut entry = format.medium.entry(position)?;
+                    entry.set_cluster(first, format.medium.layout.width);
+                    format.medium.set_entry(position, &entry)?;
+                }
+                format.note(number, false, |noted| noted.first = first.unwrap_or(noted.first))?;
                 Ok(taken)
             })?;
             if let Some(node) = self.nodes.get_mut(number) {
+                if let (0, Some(first)) = (has, taken.first()) {
+                    node.recorded_first = *first;
+                }
                 taken.into_iter().for_each(|cluster| node.chain.push(cluster));
             }
             self.settle_promise(number);
@@ -297,10 +490,13 @@ impl Format {
         if (size, first, modified) == (node.recorded, node.recorded_first, None) {
             return Ok(());
         }
-        self.change(0, |format| {
+        self.keep_house(0, |format| {
             let mut entry = format.medium.entry(position)?;
             entry.set_size(size as u32);
             entry.set_cluster(first, format.medium.layout.width);
+            if format.is_noted(number) {
+                format.note(number, false, |noted| noted.recorded = size)?;
+            }
             if let Some(modified) = modified {
                 entry.set_modified(modified);
                 entry.set_accessed(modified);
@@ -310,7 +506,9 @@ impl Format {
         })?;
         if let Some(node) = self.nodes.get_mut(number) {
             (node.recorded, node.recorded_first, node.modified) = (size, first, None);
+            node.zeroed = node.zeroed.filter(|zeroed| *zeroed >= node.size);
         }
+        self.forget_size(number);
         Ok(())
     }
 }
@@ -322,10 +520,16 @@ impl Backing for Format {
 
     fn written(&mut self, file: u64, end: u64) {
         let now = self.now();
-        if let Some(node) = self.nodes.get_mut(file) {
-            node.size = node.size.max(end);
-            node.modified = Some(now);
+        let Some(node) = self.nodes.get_mut(file) else { return };
+        node.modified = Some(now);
+        if node.size < end {
+            node.size = end;
+            self.resized(file);
         }
+    }
+
+    fn settled(&mut self, file: u64) -> Result<u64, DataError> {
+        Ok(self.node(file)?.settled)
     }
 
     fn size(&mut self, file: u64) -> Result<u64, DataError> {
@@ -374,5 +578,53 @@ impl Backing for Format {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Housekeeping for Format {
+    fn with_overlay<T>(&mut self, operation: impl FnOnce(&mut Overlay) -> T) -> T {
+        operation(&mut self.medium.overlay)
+    }
+
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+
+    fn files(&self) -> Vec<u64> {
+        self.nodes.iter().map(|(number, _)| number).collect()
+    }
+
+    fn settle_time(&mut self, file: u64) -> Result<(), FileError> {
+        self.record(file, 0)
+    }
+
+    fn come_home(&mut self) -> Result<(), FileError> {
+        self.medium.come_home(&mut self.kept)
+    }
+
+    fn restore_size(&mut self, file: u64, size: u64) -> bool {
+        let now = self.now();
+        let Ok(node) = self.node(file) else { return false };
+        if node.is_directory {
+            return false;
+        }
+        node.kept = Some(size);
+        node.size = node.size.max(size);
+        node.settled = node.size;
+        node.modified = Some(now);
+        true
+    }
+
+    fn restore_data(&mut self, file: u64) -> Option<u64> {
+        let now = self.now();
+        let node = self.node(file).ok().filter(|node| !node.is_directory)?;
+        node.modified = Some(now);
+        Some(node.size)
+    }
+
+    fn promise_again(&mut self, file: u64, _: u64, _: u64) -> Result<(), FileError> {
+        self.complete(file)?;
+        self.settle_promise(file);
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! | part | module |
 //! |---|---|
 //! | a mounted volume: files, directories, names | [`mounted`] |
-//! | files in use, clusters for their data | [`format`](mod@format), [`nodes`], [`chain`] |
+//! | files in use, clusters for their data, what of that outlives the server | [`format`](mod@format), [`nodes`], [`chain`], [`noted`] |
 //! | directories, their entries, names, times | [`directory`], [`entry`], [`name`], [`time`] |
 //! | the disk: one record an operation, the file allocation table, the boot sector | [`medium`], [`table`], [`boot`] |
 //!
@@ -21,6 +21,7 @@ pub mod medium;
 pub mod mounted;
 pub mod name;
 pub mod nodes;
+pub mod noted;
 pub mod table;
 pub mod time;
 

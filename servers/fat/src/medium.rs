@@ -4,10 +4,10 @@
 //! home. A volume that somebody else has left so stays so.
 
 use crate::boot::Layout;
-use crate::entry::{BYTES, Entry};
+use crate::entry::{BYTES, Entry, Kind};
 use crate::table::Table;
 use alloc::vec;
-use volume::{FileError, Overlay};
+use volume::{Counts, FileError, Kept, Overlay};
 
 /// Where the information sector has its signatures, and how much is free.
 const INFO_SIGNATURES: [(usize, u32); 3] = [(0, 0x4161_5252), (484, 0x6141_7272), (508, 0xaa55_0000)];
@@ -26,7 +26,7 @@ pub struct Medium {
     /// Somebody else has not unmounted it.
     pub is_left_dirty: bool,
     /// The disk says that nobody writes to it.
-    clean: bool,
+    pub clean: bool,
     /// A record could not be made: nothing is written any more.
     failed: bool,
 }
@@ -51,6 +51,12 @@ impl Medium {
         let mut entry = Entry([0; BYTES]);
         self.overlay.read_part(block, at, &mut entry.0)?;
         Ok(entry)
+    }
+
+    /// The same, of a file or a directory. Error besides: `NotFound`.
+    pub fn file_entry(&mut self, position: u64) -> Result<Entry, FileError> {
+        let entry = self.entry(position)?;
+        if entry.kind() == Kind::File { Ok(entry) } else { Err(FileError::NotFound) }
     }
 
     /// Writes one.
@@ -84,7 +90,7 @@ impl Medium {
     // ---- records -----------------------------------------------------------------------------------------------
 
     /// Before an operation: there is room for it, and the disk says that it is in use. `clusters`: free ones that it may need. Errors: `ReadOnly`, `Device`.
-    pub fn begin(&mut self, clusters: u32) -> Result<(), FileError> {
+    pub fn begin(&mut self, clusters: u32, kept: &mut Kept) -> Result<(), FileError> {
         if self.read_only {
             return Err(FileError::ReadOnly);
         }
@@ -92,7 +98,7 @@ impl Medium {
             return Err(FileError::Device);
         }
         if core::mem::take(&mut self.clean)
-            && let Err(error) = self.mark(false)
+            && let Err(error) = self.mark(false, kept)
         {
             self.clean = true;
             return Err(error);
@@ -102,14 +108,14 @@ impl Medium {
     }
 
     /// After it: what it did becomes a record, if it did not fail.
-    pub fn end<T>(&mut self, result: Result<T, FileError>) -> Result<T, FileError> {
+    pub fn end<T>(&mut self, result: Result<T, FileError>, kept: &mut Kept, counts: Counts) -> Result<T, FileError> {
         let result = result.and_then(|value| self.table.flush(&mut self.overlay).map(|()| value));
         if result.is_err() {
             self.overlay.abandon();
             self.table.abandon();
             return result;
         }
-        match self.overlay.commit() {
+        match kept.record(&mut self.overlay, counts) {
             Ok(record) => self.table.committed(record),
             Err(error) => {
                 self.failed = true;
@@ -120,20 +126,20 @@ impl Medium {
     }
 
     /// Brings everything home, and notes that nobody writes: as if unmounted, until something changes.
-    pub fn come_home(&mut self) -> Result<(), FileError> {
+    pub fn come_home(&mut self, kept: &mut Kept) -> Result<(), FileError> {
         if self.clean || self.read_only {
             return Ok(());
         }
         self.overlay.make_durable()?;
-        self.mark(true)?;
+        self.mark(true, kept)?;
         self.clean = true;
         Ok(())
     }
 
     /// Notes on the disk whether somebody writes, and how much is free.
-    fn mark(&mut self, clean: bool) -> Result<(), FileError> {
+    fn mark(&mut self, clean: bool, kept: &mut Kept) -> Result<(), FileError> {
         let result = self.put_marks(clean);
-        self.end(result)?;
+        self.end(result, kept, Counts::AtOnce)?;
         Ok(self.overlay.make_durable()?)
     }
 

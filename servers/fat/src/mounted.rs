@@ -11,36 +11,24 @@ use crate::name;
 pub use crate::nodes::ROOT;
 use crate::table::Table;
 use alloc::vec::Vec;
-use libsys::{Account, Memory};
-use volume::disk::{Request, SECTOR_BYTES};
+use libsys::Account;
+pub use volume::Options;
+use volume::disk::{Geometry, SECTOR_BYTES};
+use volume::mounting::recover_data;
 use volume::page_cache::PAGE;
 use volume::raw::RawDisk;
-use volume::requests::Owner;
-use volume::{DataError, Entry as Listed, FileError, Kind, Overlay, PageCache, SharedRequests, Statistics, Status};
+use volume::{
+    Backing, Counts, DataError, Entry as Listed, FileError, Housekeeping, Kept, Kind, SharedRequests, Statistics,
+    Status, WriteBack, Zeros,
+};
 
-/// How a volume is mounted.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Nothing is written.
-    pub read_only: bool,
-    /// Bytes of the overlay: sectors that are committed and not at home, and a cache of those that were read.
-    pub overlay_bytes: u64,
-    /// Bytes of the page cache.
-    pub cache_bytes: u64,
-    /// Bytes of the contiguous pieces that the page cache is made of.
-    pub chunk_bytes: u64,
-    /// Tells the time, in seconds since 1970.
-    pub seconds: fn() -> u64,
-}
-
-/// Pages that have been dirty for so long are written back, in seconds.
-const AGE: u64 = 5;
 /// Files that are remembered although nobody uses them.
 const REMEMBERED: usize = 1024;
 /// Sectors that making a directory writes beside its cluster.
 const BESIDES: usize = 64;
-/// Bytes of zeros that are written at once where a file grows beyond its end.
-const ZEROS: u64 = 1 << 20;
+/// Bytes of zeros that go through the page cache where a file grows beyond its end; more are written to the disk, so many in one step.
+const GAP: u64 = 64 << 10;
+const STEP: u64 = 1 << 20;
 /// Permissions: of directories, of files, of those that are not to be written.
 const OF_DIRECTORY: u16 = 0o755;
 const OF_FILE: u16 = 0o755;
@@ -49,13 +37,18 @@ const WRITE: u16 = 0o222;
 /// A mounted file system.
 pub struct Volume {
     format: Format,
-    cache: PageCache,
-    requests: SharedRequests,
+    data: WriteBack,
+    zeros: Zeros,
     options: Options,
-    /// When records were last made durable.
-    drained: u64,
-    /// Data was written since the disk was last flushed.
-    unflushed: bool,
+    /// Files without names that nobody uses any more, to be freed when the request that says so is committed.
+    left: Vec<u64>,
+}
+
+/// A volume whose overlay is there.
+struct Mounting {
+    options: Options,
+    medium: Medium,
+    is_again: bool,
 }
 
 impl core::fmt::Debug for Volume {
@@ -72,46 +65,128 @@ fn kind(entry: &Entry) -> Kind {
     if entry.is_directory() { Kind::Directory } else { Kind::File }
 }
 
-impl Volume {
-    /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no FAT), `Corrupt`, `Device`, `Exhausted` (the overlay is too small among others).
-    pub fn mount(account: &Account, requests: SharedRequests, options: Options) -> Result<Volume, FileError> {
-        let geometry = requests.borrow().geometry();
-        let raw = RawDisk::new(account, requests.clone()).map_err(device)?;
-        let mut options = options;
+impl Mounting {
+    /// Of what is on the disk.
+    fn anew(
+        account: &Account,
+        requests: &SharedRequests,
+        raw: &RawDisk,
+        mut options: Options,
+        kept: &mut Kept,
+    ) -> Result<Mounting, FileError> {
+        let geometry = raw.geometry();
         options.read_only |= geometry.read_only;
-        let first = u64::from(geometry.block_bytes).max(BOOT_BYTES as u64) as usize;
-        let mut bytes = alloc::vec![0; first];
-        raw.read_at(0, &mut bytes).map_err(|error| match error {
-            volume::DiskError::OutOfRange => FileError::Unsupported,
-            error => device(error),
-        })?;
-        let mut boot = [0; BOOT_BYTES];
-        boot.copy_from_slice(&bytes[..BOOT_BYTES]);
+        let boot = read_boot(raw)?;
         if !boot::is_bootable(&boot) {
             return Err(FileError::Unsupported);
         }
-        let layout = Layout::of(&boot, geometry.sectors * SECTOR_BYTES).map_err(|refusal| match refusal {
-            Refusal::Foreign => FileError::Unsupported,
-            Refusal::Corrupt => FileError::Corrupt,
-        })?;
-        // Requests are whole blocks of the disk.
-        if layout.sector_bytes < geometry.block_bytes as usize {
-            return Err(FileError::Unsupported);
-        }
-        let table = Table::open(&layout, &raw)?;
-        let memory = Memory::create_dma(account, options.overlay_bytes).map_err(|_| FileError::Exhausted)?;
-        let overlay = Overlay::create(&memory, requests.clone(), layout.sector_bytes)?;
+        let layout = layout(&boot, &geometry)?;
+        let overlay = options.create_overlay(account, requests, layout.sector_bytes, kept)?;
         if overlay.most_of_request() < layout.cluster_sectors as usize + BESIDES {
             return Err(FileError::Exhausted);
         }
+        let table = Table::open(&layout, raw, &overlay)?;
         let is_marked = layout.is_marked(&boot);
         let mut medium = Medium::new(layout, table, overlay, options.read_only);
         medium.is_left_dirty = is_marked || !medium.table.is_clean(&mut medium.overlay)?;
-        let cache =
-            PageCache::new(account, requests.clone(), options.cache_bytes, options.chunk_bytes).map_err(device)?;
-        let drained = (options.seconds)();
-        let format = Format::new(medium, options.seconds);
-        Ok(Volume { format, cache, requests, options, drained, unflushed: false })
+        Ok(Mounting { options, medium, is_again: false })
+    }
+
+    /// Of what an earlier incarnation has left.
+    fn again(
+        account: &Account,
+        requests: &SharedRequests,
+        raw: &RawDisk,
+        mut options: Options,
+        kept: &mut Kept,
+        what: &[u8],
+    ) -> Result<Mounting, FileError> {
+        let &[log, read_only, is_left_dirty] = what else { return Err(FileError::Corrupt) };
+        options.read_only = read_only != 0;
+        // The disk answers when it has ended everything else.
+        read_boot(raw)?;
+        let sector_bytes = 1usize.checked_shl(log.into()).ok_or(FileError::Corrupt)?;
+        let mut overlay = options.open_overlay(account, requests, sector_bytes, kept)?;
+        let mut boot = [0; BOOT_BYTES];
+        overlay.read_part(0, 0, &mut boot)?;
+        let layout = layout(&boot, &raw.geometry())?;
+        let table = Table::open(&layout, raw, &overlay)?;
+        let is_marked = layout.is_marked(&boot);
+        let mut medium = Medium::new(layout, table, overlay, options.read_only);
+        medium.is_left_dirty = is_left_dirty != 0;
+        medium.clean = !is_marked;
+        Ok(Mounting { options, medium, is_again: true })
+    }
+
+    /// Finds file data that is not on the disk.
+    fn finish(self, account: &Account, requests: SharedRequests, mut kept: Kept) -> Result<Volume, FileError> {
+        let Mounting { options, medium, is_again } = self;
+        let mut cache = options.open_cache(account, &requests, &mut kept)?;
+        let zeros = Zeros::new(account, requests.clone()).map_err(device)?;
+        let mut format = Format::new(medium, options.seconds, kept);
+        if is_again {
+            cache.set_time((options.seconds)());
+            format.restore()?;
+            recover_data(&mut format, &mut cache)?;
+            if !options.read_only {
+                // Behind the data that was on its way. What was freed is nobody's from now on, and that somebody writes is on the disk.
+                format.medium.overlay.make_durable()?;
+                format.free_rests()?;
+            }
+        } else {
+            let Medium { layout, is_left_dirty, .. } = &format.medium;
+            let log = layout.sector_bytes.trailing_zeros() as u8;
+            let what = [log, options.read_only.into(), (*is_left_dirty).into()];
+            format.kept.set_mounted(&what).map_err(device)?;
+        }
+        let data = WriteBack::new(cache, requests, options, is_again);
+        Ok(Volume { format, data, zeros, options, left: Vec::new() })
+    }
+}
+
+fn read_boot(raw: &RawDisk) -> Result<[u8; BOOT_BYTES], FileError> {
+    let mut boot = [0; BOOT_BYTES];
+    raw.read_at(0, &mut boot).map_err(|error| match error {
+        volume::DiskError::OutOfRange => FileError::Unsupported,
+        error => device(error),
+    })?;
+    Ok(boot)
+}
+
+fn layout(boot: &[u8; BOOT_BYTES], geometry: &Geometry) -> Result<Layout, FileError> {
+    let layout = Layout::of(boot, geometry.sectors * SECTOR_BYTES).map_err(|refusal| match refusal {
+        Refusal::Foreign => FileError::Unsupported,
+        Refusal::Corrupt => FileError::Corrupt,
+    })?;
+    // Requests are whole blocks of the disk.
+    if layout.sector_bytes < geometry.block_bytes as usize { Err(FileError::Unsupported) } else { Ok(layout) }
+}
+
+impl Volume {
+    /// Mounts the file system on a disk. Memory is charged to the account. Errors: `Unsupported` (no FAT), `Corrupt`, `Device`, `Exhausted` (the overlay is too small among others).
+    pub fn mount(account: &Account, requests: SharedRequests, options: Options) -> Result<Volume, FileError> {
+        Volume::mount_kept(account, requests, options, Kept::nothing())
+    }
+
+    /// The same, outliving the server: what an earlier incarnation has kept is there as it was. Nothing that it had started on the disk is in flight when the first request is answered.
+    /// After each commit of the records [`Volume::committed`] is to be called.
+    pub fn mount_kept(
+        account: &Account,
+        requests: SharedRequests,
+        options: Options,
+        mut kept: Kept,
+    ) -> Result<Volume, FileError> {
+        let raw = RawDisk::new(account, requests.clone()).map_err(device)?;
+        if let Some(what) = kept.mounted() {
+            match Mounting::again(account, &requests, &raw, options, &mut kept, &what) {
+                Ok(mounting) => return mounting.finish(account, requests, kept),
+                Err(error) => {
+                    libsys::error!("what was kept cannot be used ({error:?}): what was not on the disk is lost");
+                    kept.start_over();
+                }
+            }
+        }
+        Mounting::anew(account, &requests, &raw, options, &mut kept)?.finish(account, requests, kept)
     }
 
     /// Whether it cannot be written.
@@ -245,7 +320,14 @@ impl Volume {
             }
             Ok(position)
         })?;
-        Ok(self.format.nodes.number_of(position))
+        let number = self.format.nodes.number_of(position);
+        // Nothing is known of one that had its place before, or was to have it.
+        if self.format.nodes.get(number).is_some() {
+            self.data.cache.discard(number, 0);
+            self.forget(number);
+        }
+        self.format.forget_size(number);
+        Ok(number)
     }
 
     /// Takes away a name. The file stays until [`Volume::release`]. Errors: `NotFound`, `NotEmpty`.
@@ -256,7 +338,8 @@ impl Volume {
         self.check_empty(number, &found.entry)?;
         self.format.node(number)?;
         self.format.change(0, |format| {
-            format.with_directory(directory, |medium, directory| directory.remove(medium, &found))
+            format.with_directory(directory, |medium, directory| directory.remove(medium, &found))?;
+            format.note(number, true, |noted| noted.position = None)
         })?;
         self.format.nodes.move_entry(number, None);
         Ok(number)
@@ -295,6 +378,7 @@ impl Volume {
         }
         let parent = self.format.first_cluster(to.0)?;
         let available = self.format.available();
+        let is_used = self.is_used(number);
         let position = self.format.change(Directory::GROWTH, |format| {
             let free = format.medium.table.free();
             let entry = format.medium.entry(source.position)?;
@@ -320,6 +404,10 @@ impl Volume {
             if u64::from(free - format.medium.table.free()) > available {
                 return Err(FileError::NoSpace);
             }
+            if let Some(replaced) = replaced {
+                format.note(replaced, true, |noted| noted.position = None)?;
+            }
+            format.note(number, is_used, |noted| noted.position = Some(position))?;
             Ok(position)
         })?;
         if let Some(replaced) = replaced {
@@ -329,26 +417,44 @@ impl Volume {
         Ok(replaced)
     }
 
-    /// Somebody uses a file from now on: it keeps its number until [`Volume::release`].
+    /// Whether somebody has a file open, or something of it is not on the disk: its number means something.
+    fn is_used(&self, number: u64) -> bool {
+        self.format.nodes.get(number).is_some_and(|node| node.is_held || node.is_needed())
+            || self.data.cache.is_busy(number)
+    }
+
+    /// Somebody uses a file from now on: it keeps its number until [`Volume::release`]. Error besides: `Exhausted`.
     pub fn hold(&mut self, number: u64) -> Result<(), FileError> {
+        self.format.node(number)?;
+        self.format.keep_number(number)?;
         self.format.node(number)?.is_held = true;
         Ok(())
     }
 
     /// Nobody uses a file any more: without a name it is gone.
     pub fn release(&mut self, number: u64) -> Result<(), FileError> {
+        let is_prepared = self.format.medium.overlay.prepared().is_some();
         let Some(node) = self.format.nodes.get_mut(number) else { return Ok(()) };
         node.is_held = false;
         node.chain.shrink();
+        if is_prepared && (node.position.is_none() || node.zeroed.is_some()) {
+            // That it has no name is not committed.
+            self.left.push(number);
+            return Ok(());
+        }
         if node.position.is_none() {
             let (first, is_directory) = (node.chain.first(), node.is_directory);
             node.size = 0;
-            self.cache.discard(number, 0);
+            // Nobody takes its pages for those of a file that gets its number.
+            self.data.cache.discard(number, 0);
+            self.data.cache.settle();
             self.forget(number);
-            return self.format.free_all(first, is_directory);
+            self.format.forget_size(number);
+            return self.format.free_all(number, first, is_directory);
         }
+        self.trim(number)?;
         if self.format.nodes.len() > 2 * REMEMBERED {
-            self.forget_some();
+            self.forget_some()?;
         }
         Ok(())
     }
@@ -361,20 +467,62 @@ impl Volume {
         self.format.nodes.remove(number);
     }
 
+    fn is_idle(&self, number: u64) -> bool {
+        let is_named = self.format.nodes.get(number).is_some_and(|node| node.position.is_some());
+        is_named && number != ROOT && !self.is_used(number)
+    }
+
     /// Forgets files that nobody uses, with their pages.
-    fn forget_some(&mut self) {
+    fn forget_some(&mut self) -> Result<(), FileError> {
         for number in self.format.nodes.oldest() {
             if self.format.nodes.len() <= REMEMBERED {
-                return;
+                break;
             }
-            let idle = self.format.nodes.get(number).is_some_and(|node| {
-                !node.is_held && node.position.is_some() && node.modified.is_none() && number != ROOT
-            });
-            if idle && !self.cache.is_busy(number) {
-                self.cache.discard(number, 0);
-                self.forget(number);
+            self.forget_idle(number)?;
+        }
+        Ok(())
+    }
+
+    fn forget_idle(&mut self, number: u64) -> Result<(), FileError> {
+        if self.is_idle(number) {
+            self.format.forget_noted(number)?;
+            self.data.cache.discard(number, 0);
+            self.forget(number);
+        }
+        Ok(())
+    }
+
+    /// The records are committed, with what was staged.
+    pub fn committed(&mut self) {
+        if !self.format.settle() {
+            return;
+        }
+        self.data.cache.settle();
+        for number in core::mem::take(&mut self.left) {
+            if let Err(error) = self.release(number) {
+                libsys::error!("file {number} is not freed: {error:?}");
             }
         }
+        if let Err(error) = self.format.free_rests() {
+            libsys::error!("clusters are not freed: {error:?}");
+        }
+    }
+
+    /// The server has started: files without names of an earlier incarnation are freed that nobody has open. Those that somebody has open are [held](Volume::hold) before.
+    pub fn reclaim(&mut self, is_open: &dyn Fn(u64) -> bool) -> Result<(), FileError> {
+        for number in self.format.noted().into_iter().filter(|number| !is_open(*number)) {
+            if !self.options.read_only {
+                self.release(number)?;
+            }
+        }
+        self.format.kept.commit();
+        self.committed();
+        Ok(())
+    }
+
+    /// What outlives the server.
+    pub fn kept(&mut self) -> &mut Kept {
+        &mut self.format.kept
     }
 
     /// Names of a directory from a cursor on; 0 is the start. `add` says whether it took the entry.
@@ -415,10 +563,10 @@ impl Volume {
         bytes: u64,
         piece: impl FnMut(&libsys::WritableMapping, usize, usize, u64),
     ) -> Result<u64, FileError> {
-        Ok(self.cache.read(&mut self.format, number, offset, bytes, piece)?)
+        Ok(self.data.cache.read(&mut self.format, number, offset, bytes, piece)?)
     }
 
-    /// Writes a range, as [`Volume::read`] reads one: `piece` fills the memory. Returns the bytes written, as many as there is room for. Errors: `NoSpace`, `TooLarge`, `Corrupt`.
+    /// Writes a range, as [`Volume::read`] reads one: `piece` fills the memory. Returns the bytes written, as many as there is room for. Errors: `NoSpace`, `TooLarge`, `Corrupt`; `WouldBlock`: zeros are written before it, again.
     pub fn write(
         &mut self,
         number: u64,
@@ -435,51 +583,88 @@ impl Volume {
         if offset >= LARGEST {
             return Err(FileError::TooLarge);
         }
-        self.cache.set_time((self.options.seconds)());
+        self.data.set_time();
+        // Before the request has done anything: only what is committed is written back.
+        self.data.throttle(&mut self.format)?;
         self.format.complete(number)?;
         let bytes = bytes.min(self.format.reach(number).saturating_sub(offset));
         if bytes == 0 {
+            self.trim(number)?;
             return Err(FileError::NoSpace);
         }
         let size = self.format.node(number)?.size;
-        if offset > size {
-            self.fill(number, size, offset)?;
-        }
-        let written = self.cache.write(&mut self.format, number, offset, bytes, piece);
-        self.format.settle_promise(number);
-        let written = written?;
-        self.throttle()?;
-        Ok(written)
-    }
-
-    /// Makes a file longer by zeros, for which there is room. If that fails it is as long as before.
-    fn fill(&mut self, number: u64, from: u64, to: u64) -> Result<(), FileError> {
-        let mut at = from;
-        while at < to {
-            let piece = (to - at).min(ZEROS);
-            let zero = |mapping: &libsys::WritableMapping, at: usize, part: usize, _| mapping.zero(at, part);
-            let written = self.cache.write(&mut self.format, number, at, piece, zero);
-            self.format.settle_promise(number);
-            let result = written.map_err(FileError::from).and_then(|written| self.throttle().map(|()| written));
-            match result {
-                Ok(written) => at += written,
-                Err(error) => {
-                    self.truncate(number, from)?;
-                    return Err(error);
-                }
+        if let Err(error) = self.zero(number, offset) {
+            if error != FileError::WouldBlock {
+                self.trim(number)?;
             }
+            return Err(error);
+        }
+        self.format.keep_number(number)?;
+        self.format.keep_size(number, size.max(offset + bytes))?;
+        let filled = self.fill(number, offset);
+        let written =
+            filled.and_then(|()| Ok(self.data.cache.write(&mut self.format, number, offset, bytes, piece)?));
+        self.format.settle_promise(number);
+        if written.is_err() && offset > size {
+            self.truncate(number, size)?;
+        }
+        let size = self.format.node(number)?.size;
+        self.format.keep_size(number, size)?;
+        written
+    }
+
+    /// One step of writing zeros between the end of a file and an offset, if that is far behind. There is room. Error besides: `WouldBlock`: not the last one.
+    fn zero(&mut self, number: u64, to: u64) -> Result<(), FileError> {
+        let node = self.format.node(number)?;
+        let from = node.zeroed.unwrap_or(0).max(node.size.next_multiple_of(PAGE));
+        if to.saturating_sub(from) <= GAP {
+            return Ok(());
+        }
+        // All before is zero, and known to be when the clusters for more are there.
+        node.zeroed = Some(from);
+        let end = (from + STEP).min(to / PAGE * PAGE);
+        let clusters = end.div_ceil(self.format.medium.layout.cluster_bytes()) as u32;
+        self.format.grow(number, clusters)?;
+        let mut runs = Vec::new();
+        self.format.map(number, from, end - from, &mut runs)?;
+        for run in runs {
+            let place = run.place.ok_or(FileError::Corrupt)?;
+            self.zeros.write(place, run.bytes).map_err(device)?;
+        }
+        self.format.node(number)?.zeroed = Some(end);
+        if to - end <= GAP { Ok(()) } else { Err(FileError::WouldBlock) }
+    }
+
+    /// Makes a file longer by zeros, most of which are on the disk.
+    fn fill(&mut self, number: u64, to: u64) -> Result<(), FileError> {
+        let node = self.format.node(number)?;
+        let (size, zeroed) = (node.size, node.zeroed);
+        if to <= size {
+            return Ok(());
+        }
+        self.data.cache.clean_tail(&mut self.format, number, size)?;
+        if let Some(zeroed) = zeroed.filter(|zeroed| *zeroed > size) {
+            self.format.written(number, zeroed.min(to));
+        }
+        let mut at = self.format.node(number)?.size;
+        while at < to {
+            let zero = |mapping: &libsys::WritableMapping, at: usize, part: usize, _| mapping.zero(at, part);
+            at += self.data.cache.write(&mut self.format, number, at, to - at, zero)?;
         }
         Ok(())
     }
 
-    /// Starts writing back when much is dirty, so that who writes faster than the disk waits for it, and not all at once.
-    fn throttle(&mut self) -> Result<(), FileError> {
-        let (dirty, pages) = self.cache.load();
-        if dirty > pages / 8 {
-            self.unflushed = true;
-            self.cache.write_back_some(&mut self.format, dirty - pages / 16)?;
+    /// Takes clusters back that were to become part of a file.
+    fn trim(&mut self, number: u64) -> Result<(), FileError> {
+        let Some(node) = self.format.nodes.get(number) else { return Ok(()) };
+        let (size, recorded) = (node.size, node.recorded);
+        if node.zeroed.is_none_or(|zeroed| zeroed < size) || self.options.read_only {
+            return Ok(());
         }
-        Ok(())
+        let keep = size.div_ceil(self.format.medium.layout.cluster_bytes()) as u32;
+        self.format.cut(number, keep, recorded, Counts::AtOnce)?;
+        self.format.settle_promise(number);
+        self.format.free_rests()
     }
 
     /// Makes a file so long. Errors: as [`Volume::write`].
@@ -492,53 +677,46 @@ impl Volume {
         }
         let size = self.format.node(number)?.size;
         if bytes > size {
-            self.format.complete(number)?;
-            if bytes > self.format.reach(number) {
-                return Err(FileError::NoSpace);
-            }
-            self.cache.set_time((self.options.seconds)());
-            self.cache.clean_tail(&mut self.format, number, size)?;
-            return self.fill(number, size, bytes);
+            // As if its last byte was written.
+            let zero = |mapping: &libsys::WritableMapping, at: usize, part: usize, _| mapping.zero(at, part);
+            return match self.write(number, bytes - 1, 1, zero) {
+                Ok(1) => Ok(()),
+                Ok(_) => Err(FileError::NoSpace),
+                Err(error) => Err(error),
+            };
+        }
+        if bytes == 0 && size == 0 && self.format.medium.overlay.prepared().is_some() {
+            // It was made in this request.
+            return Ok(());
         }
         // The pages of the rest go first: nothing may be on its way to clusters that are freed.
-        self.cache.discard(number, bytes.div_ceil(PAGE));
-        self.cache.clean_tail(&mut self.format, number, bytes)?;
+        self.data.cache.discard(number, bytes.div_ceil(PAGE));
+        self.data.cache.clean_tail(&mut self.format, number, bytes)?;
         let keep = bytes.div_ceil(self.format.medium.layout.cluster_bytes()) as u32;
-        let node = self.format.node(number)?;
-        node.size = bytes;
-        let recorded = node.recorded.min(bytes);
-        let result = self.format.cut(number, keep, recorded);
+        let recorded = self.format.node(number)?.recorded.min(bytes);
+        if recorded < bytes {
+            self.format.keep_size(number, bytes)?;
+        }
+        let cut = self.format.cut(number, keep, recorded, Counts::WithReply);
+        if cut.is_err() || !self.format.kept.is_some() {
+            self.data.cache.settle();
+        }
+        if let Err(error) = cut {
+            self.format.keep_size(number, size)?;
+            return Err(error);
+        }
+        self.format.node(number)?.size = bytes;
+        self.format.resized(number);
+        self.format.forget_size(number);
         self.format.settle_promise(number);
-        result
+        self.format.free_rests()
     }
 
     // ---- the medium --------------------------------------------------------------------------------------------
 
     /// Puts a file on the medium, with what describes it; `data_only`: without its times. Waits. Error: what went wrong since the last time.
     pub fn sync(&mut self, number: u64, data_only: bool) -> Result<(), FileError> {
-        if self.options.read_only {
-            return Ok(());
-        }
-        let wrote = self.cache.is_busy(number);
-        let result = self.cache.write_back_all(&mut self.format, number).map_err(FileError::from);
-        if !data_only {
-            self.format.record(number, 0)?;
-        }
-        self.settle(wrote)?;
-        result
-    }
-
-    /// Makes all records durable, and data that was written.
-    fn settle(&mut self, wrote: bool) -> Result<(), FileError> {
-        let overlay = &mut self.format.medium.overlay;
-        if overlay.has_fresh() {
-            overlay.make_durable()?;
-        } else if wrote || self.unflushed {
-            self.requests.borrow_mut().run(Owner::Overlay, Request::flush()).map_err(device)?;
-        }
-        self.unflushed = false;
-        self.drained = (self.options.seconds)();
-        Ok(())
+        if self.options.read_only { Ok(()) } else { self.data.sync(&mut self.format, number, data_only) }
     }
 
     /// Puts everything on the medium, which is as if it was unmounted then, until something changes.
@@ -546,42 +724,21 @@ impl Volume {
         if self.options.read_only {
             return Ok(());
         }
-        let mut result = Ok(());
-        let files: Vec<u64> = self.format.nodes.iter().map(|(number, _)| number).collect();
-        for file in files {
-            if let Err(error) = self.cache.write_back_all(&mut self.format, file) {
-                result = Err(error.into());
-            }
-            self.format.record(file, 0)?;
+        for number in self.format.files() {
+            self.trim(number)?;
         }
-        self.settle(true)?;
-        self.format.medium.come_home()?;
-        result
+        self.data.sync_all(&mut self.format)
     }
 
     /// Takes completions and goes on with what is to be done: once a second. Does not wait.
     pub fn tick(&mut self) -> Result<(), FileError> {
-        let now = (self.options.seconds)();
-        self.cache.set_time(now);
-        self.cache.advance();
-        if self.options.read_only {
-            return Ok(());
+        self.data.tick(&mut self.format)?;
+        // What was noted of those of which nothing more is to be written.
+        for number in self.format.noted() {
+            self.forget_idle(number)?;
         }
-        for (file, since) in self.cache.dirty_files() {
-            if now >= since + AGE {
-                self.unflushed = true;
-                self.cache.write_back(&mut self.format, file, usize::MAX);
-                self.format.record(file, 0)?;
-            }
-        }
-        let overlay = &mut self.format.medium.overlay;
-        if overlay.has_fresh() && now >= self.drained + AGE {
-            overlay.want_durable();
-            self.drained = now;
-        }
-        overlay.advance();
         if self.format.nodes.len() > 2 * REMEMBERED {
-            self.forget_some();
+            self.forget_some()?;
         }
         Ok(())
     }

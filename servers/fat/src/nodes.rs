@@ -24,6 +24,12 @@ pub struct Node {
     pub size: u64,
     /// The size that its entry says.
     pub recorded: u64,
+    /// The size that is committed.
+    pub settled: u64,
+    /// The size that is kept, if it is: while the entry does not say it, or not the time.
+    pub kept: Option<u64>,
+    /// Clusters behind its end belong to it, and are zeros up to here.
+    pub zeroed: Option<u64>,
     /// The first cluster that its entry says.
     pub recorded_first: u32,
     /// Its clusters.
@@ -44,6 +50,23 @@ impl Node {
         Node::of(ROOT, &entry, Width::ThirtyTwo)
     }
 
+    /// Something is known of it that its entry does not say.
+    pub fn is_needed(&self) -> bool {
+        self.modified.is_some()
+            || self.kept.is_some()
+            || self.zeroed.is_some()
+            || (!self.is_directory && (self.recorded, self.settled) != (self.size, self.size))
+    }
+
+    /// A file without a name.
+    pub fn nameless(first: u32, recorded: u64, is_directory: bool) -> Node {
+        let mut entry = Entry([0; crate::entry::BYTES]);
+        entry.set_cluster(first, Width::ThirtyTwo);
+        entry.set_attributes(if is_directory { crate::entry::DIRECTORY } else { 0 });
+        entry.set_size(recorded as u32);
+        Node { position: None, ..Node::of(ROOT, &entry, Width::ThirtyTwo) }
+    }
+
     /// What an entry says.
     pub fn of(position: u64, entry: &Entry, width: Width) -> Node {
         let first = entry.cluster(width);
@@ -54,6 +77,9 @@ impl Node {
             is_held: false,
             size,
             recorded: size,
+            settled: size,
+            kept: None,
+            zeroed: None,
             recorded_first: first,
             chain: Chain::new(first),
             promised: 0,
@@ -94,7 +120,8 @@ impl Nodes {
     pub fn position_of(&self, number: u64) -> Option<u64> {
         match self.nodes.get(&number) {
             Some(node) => node.position,
-            None if number < OTHERS => Some(number),
+            // Another file may have got the place of one that is gone.
+            None if number < OTHERS => (!self.elsewhere.contains_key(&number)).then_some(number),
             None => self.elsewhere.iter().find(|(_, other)| **other == number).map(|(position, _)| *position),
         }
     }
@@ -114,6 +141,15 @@ impl Nodes {
 
     /// Something is known of a file from now on.
     pub fn insert(&mut self, number: u64, node: Node) {
+        self.nodes.insert(number, node);
+    }
+
+    /// A file that an earlier incarnation has known, under the number that it had there.
+    pub fn restore(&mut self, number: u64, node: Node) {
+        if let Some(position) = node.position.filter(|position| *position != number) {
+            self.elsewhere.insert(position, number);
+        }
+        self.others = self.others.max(number.saturating_sub(OTHERS));
         self.nodes.insert(number, node);
     }
 

@@ -9,11 +9,14 @@ use filesystem::{
 use libsys::env::Env;
 use libsys::protocol::filesystem::RenameOptions;
 use libsys::service;
+use libsys::state::Records;
 use libsys::time::{Duration, TimerId, Timers};
-use volume::{Entry, served};
+use volume::{Entry, Kept, served};
 
 /// Between two looks at what is to be written back.
 const OFTEN: Duration = Duration::from_secs(1);
+/// Between two steps of one call, for others.
+const STEP: Duration = Duration::from_micros(100);
 /// Bytes of a contiguous piece of the page cache.
 const CHUNK: u64 = 1 << 20;
 
@@ -22,6 +25,17 @@ const CHUNK: u64 = 1 << 20;
 pub struct Served {
     volume: Volume,
     timers: Timers,
+    /// When calls that take several steps go on.
+    step: Option<TimerId>,
+}
+
+impl Served {
+    /// A call that takes one more step is tried again, after others that wait now.
+    fn go_on_soon<T>(&mut self, result: &core::result::Result<T, volume::FileError>) {
+        if self.step.is_none() && matches!(result, Err(volume::FileError::WouldBlock)) {
+            self.step = Some(self.timers.after(STEP));
+        }
+    }
 }
 
 /// Why a volume cannot be mounted, for people.
@@ -45,14 +59,15 @@ impl filesystem::Volume for Served {
             chunk_bytes: CHUNK,
             seconds: served::seconds,
         };
-        let volume = Volume::mount(env.account(), served::open_disk(env)?, options);
+        let kept = Kept::new(Records::open(env)?);
+        let volume = Volume::mount_kept(env.account(), served::open_disk(env)?, options, kept);
         let volume = volume.unwrap_or_else(|why| filesystem::refuse(why.into(), refusal(why)));
         if volume.is_left_dirty() {
             libsys::warn!("it was not unmounted where it was written last: fsck.fat may find something");
         }
         let mut timers = Timers::default();
         timers.after(OFTEN);
-        Ok(Served { volume, timers })
+        Ok(Served { volume, timers, step: None })
     }
 
     fn root(&self) -> NodeId {
@@ -61,6 +76,20 @@ impl filesystem::Volume for Served {
 
     fn is_read_only(&self) -> bool {
         self.volume.is_read_only()
+    }
+
+    fn records(&mut self) -> Option<&mut Records> {
+        self.volume.kept().records()
+    }
+
+    fn reclaim(&mut self, is_open: &dyn Fn(NodeId) -> bool) {
+        if let Err(error) = self.volume.reclaim(is_open) {
+            libsys::error!("files without names are not freed: {error:?}");
+        }
+    }
+
+    fn committed(&mut self) {
+        self.volume.committed();
     }
 
     fn is_same_name(&self, one: &str, two: &str) -> bool {
@@ -113,11 +142,14 @@ impl filesystem::Volume for Served {
         let written = self.volume.write(node, offset, left, |mapping, at, bytes, _| {
             from.take_mapped(mapping, at, bytes);
         });
+        self.go_on_soon(&written);
         Ok(written.map(drop)?)
     }
 
     fn truncate(&mut self, node: NodeId, bytes: u64) -> Result<()> {
-        Ok(self.volume.truncate(node, bytes)?)
+        let truncated = self.volume.truncate(node, bytes);
+        self.go_on_soon(&truncated);
+        Ok(truncated?)
     }
 
     fn create(&mut self, directory: NodeId, name: &str, new: New<'_>) -> Result<NodeId> {
@@ -182,7 +214,11 @@ impl filesystem::Volume for Served {
         Some(&mut self.timers)
     }
 
-    fn timer(&mut self, _: TimerId) -> bool {
+    fn timer(&mut self, timer: TimerId) -> bool {
+        if self.step == Some(timer) {
+            self.step = None;
+            return true;
+        }
         self.timers.after(OFTEN);
         if let Err(error) = self.volume.tick() {
             libsys::error!("writing back: {error:?}");

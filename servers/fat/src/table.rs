@@ -66,8 +66,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Counts what is free. Error: `Device`.
-    pub fn open(layout: &Layout, raw: &RawDisk) -> Result<Table, FileError> {
+    /// Counts what is free, with what of the overlay is not on the disk. Error: `Device`.
+    pub fn open(layout: &Layout, raw: &RawDisk, overlay: &Overlay) -> Result<Table, FileError> {
         let groups = vec![0; ((layout.clusters + 2).div_ceil(GROUP)) as usize];
         let mut table = Table {
             width: layout.width,
@@ -84,11 +84,11 @@ impl Table {
             asleep: 0,
             rested: 0,
         };
-        table.count(raw)?;
+        table.count(raw, overlay)?;
         Ok(table)
     }
 
-    fn count(&mut self, raw: &RawDisk) -> Result<(), FileError> {
+    fn count(&mut self, raw: &RawDisk, overlay: &Overlay) -> Result<(), FileError> {
         let device = |error: DiskError| FileError::from(DataError::from(error));
         let bits = u64::from(self.width.bits());
         let bytes = (u64::from(self.clusters + 2) * bits).div_ceil(8).next_multiple_of(self.sector_bytes);
@@ -102,6 +102,7 @@ impl Table {
         while done < bytes {
             let part = (bytes - done).min(buffer.len() as u64) as usize;
             raw.read_at((start + done) / volume::disk::SECTOR_BYTES, &mut buffer[..part]).map_err(device)?;
+            overlay.cover(self.first + done / self.sector_bytes, &mut buffer[..part]);
             for number in first.max(2)..(first + per_buffer).min(self.clusters + 2) {
                 if self.value(&buffer, u64::from(number - first)) & self.width.mask() == 0 {
                     self.groups[(number / GROUP) as usize] += 1;
@@ -312,7 +313,9 @@ impl Table {
         if self.resting.is_empty() {
             return Ok(());
         }
-        if self.resting.len() > RESTING || self.free - self.asleep.min(self.free) < wanted {
+        // In the middle of a request nothing becomes durable.
+        let is_between = overlay.prepared().is_none();
+        if is_between && (self.resting.len() > RESTING || self.free - self.asleep.min(self.free) < wanted) {
             overlay.make_durable()?;
         }
         if overlay.is_durable(self.rested)? {

@@ -39,7 +39,7 @@ fn a_file_without_a_name_lives_until_it_is_released() {
     volume.sync(file, false).unwrap();
     let status = volume.status(file).unwrap();
     assert_eq!((status.links, status.size), (0, 1_000_000));
-    assert_eq!(volume.truncate(file, 10), Ok(()));
+    assert_eq!(truncate(&mut volume, file, 10), Ok(()));
     assert_eq!(read(&mut volume, file, 0, 100).unwrap(), bytes[..10]);
     volume.release(file).unwrap();
     assert_eq!(read(&mut volume, other, 0, 100).unwrap(), b"another");
@@ -132,7 +132,7 @@ fn what_cannot_be_written_is_not() {
         assert_eq!(volume.create(ROOT, "new", 0o644), Err(FileError::ReadOnly));
         assert_eq!(volume.make_directory(ROOT, "new"), Err(FileError::ReadOnly));
         assert_eq!(write(&mut volume, file, 0, b"x"), Err(FileError::ReadOnly));
-        assert_eq!(volume.truncate(file, 0), Err(FileError::ReadOnly));
+        assert_eq!(truncate(&mut volume, file, 0), Err(FileError::ReadOnly));
         assert_eq!(volume.remove(ROOT, "file"), Err(FileError::ReadOnly));
         assert_eq!(volume.rename((ROOT, "file"), (ROOT, "b"), false), Err(FileError::ReadOnly));
         assert_eq!(volume.set_status(file, Some(0), None, None), Err(FileError::ReadOnly));
@@ -217,7 +217,7 @@ fn a_full_disk_loses_nothing() {
         assert_eq!(size, free * u64::from(bytes), "every cluster is of use");
         assert_eq!(volume.statistics().free_blocks, 0);
         assert_eq!(volume.make_directory(folder, "more"), Err(FileError::NoSpace));
-        assert_eq!(volume.truncate(small, 100_000), Err(FileError::NoSpace));
+        assert_eq!(truncate(&mut volume, small, 100_000), Err(FileError::NoSpace));
         assert_eq!(write(&mut volume, small, 100_000, b"far"), Err(FileError::NoSpace));
         volume.create(folder, "empty", 0o644).unwrap();
         volume.sync_all().unwrap();
@@ -229,7 +229,7 @@ fn a_full_disk_loses_nothing() {
             at += part.len() as u64;
         }
         // Everything that was given back can be used at once.
-        volume.truncate(file, 1000).unwrap();
+        truncate(&mut volume, file, 1000).unwrap();
         assert_eq!(write(&mut volume, small, 4, &piece), Ok(piece.len() as u64));
         assert_eq!(volume.size(file), Ok(1000));
         end(&image, volume);
@@ -259,9 +259,9 @@ fn no_file_is_larger_than_four_gib_less_one() {
     let most = u64::from(u32::MAX);
     assert_eq!(write(&mut volume, file, most, b"x"), Err(FileError::TooLarge));
     assert_eq!(write(&mut volume, file, u64::MAX - 3, b"x"), Err(FileError::TooLarge));
-    assert_eq!(volume.truncate(file, most + 1), Err(FileError::TooLarge));
+    assert_eq!(truncate(&mut volume, file, most + 1), Err(FileError::TooLarge));
     assert_eq!(write(&mut volume, file, most - 1, b"xx"), Err(FileError::NoSpace));
-    assert_eq!(volume.truncate(file, most), Err(FileError::NoSpace));
+    assert_eq!(truncate(&mut volume, file, most), Err(FileError::NoSpace));
     assert_eq!(volume.size(file), Ok(1));
     end(&image, volume);
 }
@@ -426,7 +426,7 @@ fn what_was_synced_survives_a_power_cut() {
         volume.sync(file, number % 2 == 0).unwrap();
         promises.push((image.borrow().trace.len(), name, bytes));
         let other = put(&mut volume, ROOT, "another", &pattern(99, 20_000));
-        volume.truncate(other, 100).unwrap();
+        truncate(&mut volume, other, 100).unwrap();
         volume.remove(ROOT, "another").unwrap();
         volume.release(other).unwrap();
     }

@@ -63,7 +63,7 @@ fn use_it(volume: &mut Volume, dice: &mut Dice) {
         let _ = read(volume, file, dice.below(400_000), 20_000);
         let _ = match dice.below(6) {
             0 => write(volume, file, dice.below(100_000), &[1; 5000]).map(drop),
-            1 => volume.truncate(file, dice.below(50_000)),
+            1 => truncate(volume, file, dice.below(50_000)),
             2 => volume.rename((folder, &name), (ROOT, "moved"), true).map(drop),
             3 => volume.remove(folder, &name).map(drop),
             4 => volume.set_status(file, Some(0o444), None, Some(5)),
@@ -177,7 +177,7 @@ fn rings_and_crossings() {
     let large = volume.lookup(ROOT, "large").unwrap().unwrap().0;
     assert_eq!(write(&mut volume, large, 300_000, b"more"), Err(FileError::Corrupt));
     let _ = read(&mut volume, large, 0, 300_000);
-    volume.truncate(large, 0).unwrap();
+    truncate(&mut volume, large, 0).unwrap();
     volume.remove(ROOT, "large").unwrap();
     volume.release(large).unwrap();
     let folder = volume.lookup(ROOT, "folder").unwrap().unwrap().0;

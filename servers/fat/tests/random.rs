@@ -151,7 +151,7 @@ fn step(volume: &mut Volume, model: &mut Model, dice: &mut Dice) {
             let Some(file) = model.file(dice) else { return };
             let size = model.files[&file].len() as u64;
             let bytes = [0, dice.below(size + 1), dice.below(model.largest)][dice.below(3) as usize];
-            match volume.truncate(file, bytes) {
+            match truncate(volume, file, bytes) {
                 Ok(()) => model.files.get_mut(&file).unwrap().resize(bytes as usize, 0),
                 Err(FileError::NoSpace) => assert!(bytes > size && model.is_full()),
                 Err(error) => panic!("truncate: {error:?}"),

@@ -1,7 +1,7 @@
 //! The protocol `file`: open files and directories.
 
 use crate::data::{Destination, Source};
-use crate::opens::Open;
+use crate::opens::{OWN, Open};
 use crate::server::FileServer;
 use crate::volume::{Found, Result, Volume};
 use crate::waiting::{Call, Transfer, Wanted};
@@ -46,6 +46,22 @@ impl<V: Volume> FileServer<V> {
     fn transfer_or_wait(&mut self, transfer: Transfer, reply: Reply<'_, Result<u32>>) {
         let result = self.transfer(transfer);
         self.wait_or_send(result, reply, Wanted::Transfer(transfer), Call::Count);
+    }
+
+    /// Makes an open file so long.
+    pub(crate) fn truncate_to(&mut self, badge: u64, bytes: u64) -> Result<()> {
+        // A session that others minted is the root.
+        let open = if badge & OWN == 0 { return Err(FileError::Denied) } else { self.opens.get(badge) };
+        let open = open.ok_or(FileError::BadSession)?;
+        if !open.flags.contains(OpenFlags::WRITE) {
+            return Err(FileError::Denied);
+        }
+        if bytes > LARGEST {
+            return Err(FileError::TooLarge);
+        }
+        self.volume.truncate(open.node, bytes)?;
+        self.changed(open.node);
+        Ok(())
     }
 
     /// Writes at an offset, or where the open file stands or ends.
@@ -147,17 +163,10 @@ impl<V: Volume> File for FileServer<V> {
         Ok(position)
     }
 
-    fn truncate(&mut self, cx: &Context, bytes: u64) -> Result<()> {
-        let open = self.open_of(cx)?;
-        if !open.flags.contains(OpenFlags::WRITE) {
-            return Err(FileError::Denied);
-        }
-        if bytes > LARGEST {
-            return Err(FileError::TooLarge);
-        }
-        self.volume.truncate(open.node, bytes)?;
-        self.changed(open.node);
-        Ok(())
+    fn truncate(&mut self, cx: &Context, bytes: u64, reply: Reply<'_, Result<()>>) {
+        let wanted = Wanted::Truncate { badge: cx.badge(), bytes };
+        let result = self.attempt(wanted).map(drop);
+        self.wait_or_send(result, reply, wanted, Call::Done);
     }
 
     fn status(&mut self, cx: &Context) -> Result<Status> {

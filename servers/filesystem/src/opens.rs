@@ -171,6 +171,11 @@ impl Opens {
         self.live.range((node, 0)..=(node, u64::MAX)).next().is_some()
     }
 
+    /// The nodes that somebody has open.
+    pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
+        self.live.iter().map(|(node, _)| *node).collect()
+    }
+
     /// Whether a badge is one of a file that is open.
     pub(crate) fn is_live(&self, badge: u64) -> bool {
         self.get(badge).is_some_and(|open| self.live.contains(&(open.node, badge)))

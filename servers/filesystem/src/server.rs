@@ -35,6 +35,10 @@ impl<V: Volume> FileServer<V> {
     pub fn new(mut volume: V, env: &'static Env) -> service::Result<FileServer<V>> {
         let channel = env.channel();
         let (opens, watched) = kept::restore(&mut volume, channel)?;
+        for node in opens.nodes() {
+            // What the incarnation before had opened for an answer that never left may not be there.
+            let _ = volume.hold(node);
+        }
         volume.reclaim(&|node| opens.is_open(node));
         let buffers = Buffers::new(sys::identify().incarnation);
         Ok(FileServer { volume, opens, buffers, watched, waiting: Vec::new(), channel, account: env.account() })
@@ -136,6 +140,7 @@ impl<V: Volume> FileServer<V> {
     pub(crate) fn attempt(&mut self, wanted: Wanted) -> Result<u32> {
         match wanted {
             Wanted::Transfer(transfer) => self.transfer(transfer),
+            Wanted::Truncate { badge, bytes } => self.truncate_to(badge, bytes).map(|()| 0),
             Wanted::Sync { node, data_only } => self.volume.sync(node, data_only).map(|()| 0),
             Wanted::Lock { badge, exclusive } => {
                 let node = self.opens.get(badge).ok_or(FileError::BadSession)?.node;

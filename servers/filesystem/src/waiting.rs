@@ -1,4 +1,4 @@
-//! Calls that wait: for data that the volume does not have at hand, for a medium, for a lock. They are parked, and tried again when something has moved.
+//! Calls that wait: for data that the volume does not have at hand, for something that takes several steps, for a medium, for a lock. They are parked, and tried again when something has moved.
 
 use crate::volume::{NodeId, Result};
 use libsys::Handle;
@@ -9,6 +9,8 @@ use libsys::service::Kept;
 pub(crate) enum Wanted {
     /// To copy data.
     Transfer(Transfer),
+    /// To have a file so long.
+    Truncate { badge: u64, bytes: u64 },
     /// To have a node, or all, on the medium.
     Sync { node: Option<NodeId>, data_only: bool },
     /// A lock.

@@ -120,6 +120,8 @@ pub enum FileError {
     Corrupt,
     /// The disk failed.
     Device,
+    /// It takes several steps, of which one was done now: again.
+    WouldBlock,
 }
 
 impl From<DataError> for FileError {

@@ -9,6 +9,7 @@
 //! So one commit of the records is the moment in which a request has happened: what it did to the overlay, sizes, and what the server stages itself.
 
 use crate::disk::DiskError;
+use crate::overlay::{Overlay, OverlayError};
 use alloc::vec::Vec;
 use libsys::state::{Keepsake, RecordKey, Records, Retained};
 use libsys::{Account, Memory};
@@ -19,10 +20,8 @@ const MEMORY: u16 = 1;
 const OVERLAY: RecordKey = RecordKey::new(2, 0);
 /// … what the volume is, once it was mounted, …
 const MOUNTED: RecordKey = RecordKey::new(3, 0);
-/// … the size of a file that the disk does not say, or whose time it does not say, …
+/// … and the size of a file that the disk does not say, or whose time it does not say.
 const FILE: u16 = 4;
-/// … and what a format keeps of a file besides.
-const NODE: u16 = 5;
 
 /// Handles that are kept in one commit, at most: the records take in so many.
 const AT_ONCE: u64 = 16;
@@ -37,6 +36,15 @@ pub(crate) fn step() {
 /// There is no room for a record: nothing was staged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// Whether a record of the overlay counts by itself, or with the request that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// It stands: what the server does besides requests.
+    AtOnce,
+    /// With the commit that has the request's reply, if anything outlives the server.
+    WithReply,
+}
 
 /// What outlives the server, if anything does.
 #[derive(Debug, Default)]
@@ -92,6 +100,17 @@ impl Kept {
             self.commit();
         }
         Ok(memory)
+    }
+
+    /// Gives all Memory back: the machine of a test has gone.
+    #[cfg(not(target_os = "none"))]
+    pub fn give_back(&mut self) {
+        let Some(records) = &mut self.records else { return };
+        for (key, keepsake) in records.all::<Keepsake>(MEMORY) {
+            records.release(keepsake);
+            records.remove(key);
+        }
+        records.commit();
     }
 
     /// What was said with [`Kept::set_mounted`]: there is a volume of an earlier incarnation.
@@ -176,16 +195,26 @@ impl Kept {
         all.map(|(key, bytes)| (key.first, u64::from_le_bytes(bytes))).collect()
     }
 
-    /// Stages what a format keeps of a file.
-    pub fn put_node(&mut self, file: u64, bytes: &[u8]) -> Result<(), Full> {
-        let Some(records) = &mut self.records else { return Ok(()) };
-        records.put_bytes(RecordKey::new(NODE, file), bytes).map_err(|_| Full)
+    /// Makes a record of what is pending in the overlay, if anything is; returns its number. Errors as for [`Overlay::commit`].
+    pub fn record(&mut self, overlay: &mut Overlay, counts: Counts) -> Result<u64, OverlayError> {
+        let record = match counts {
+            Counts::WithReply if self.is_some() => overlay.prepare(),
+            _ => overlay.commit(),
+        }?;
+        if let Some(prepared) = overlay.prepared() {
+            self.commit_overlay(prepared);
+        }
+        Ok(record)
     }
 
-    /// Stages that it keeps nothing.
-    pub fn forget_node(&mut self, file: u64) {
-        if let Some(records) = &mut self.records {
-            records.remove(RecordKey::new(NODE, file));
+    /// What was staged is committed. False: something was made meanwhile that is to be committed first.
+    pub fn settle(&mut self, overlay: &mut Overlay) -> bool {
+        overlay.settle(self.committed());
+        let prepared = overlay.prepared();
+        if let Some(prepared) = prepared {
+            // The commit that it was staged for did not come.
+            self.commit_overlay(prepared);
         }
+        prepared.is_none()
     }
 }

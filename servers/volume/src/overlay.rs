@@ -236,6 +236,15 @@ impl Overlay {
         Ok(frames[(block - first) as usize])
     }
 
+    /// Puts images over what was read of the disk past the overlay: whole blocks, from this one on.
+    pub fn cover(&self, first: u64, bytes: &mut [u8]) {
+        let end = first + (bytes.len() / self.block_bytes) as u64;
+        for (block, image) in self.map.range(first..end).filter(|(_, image)| image.record != 0) {
+            let at = (block - first) as usize * self.block_bytes;
+            self.log.read_part(image.frame, 0, &mut bytes[at..at + self.block_bytes]);
+        }
+    }
+
     /// A request on consecutive blocks.
     pub(crate) fn request(&self, operation: Operation, block: u64, frames: &[u32]) -> Request {
         let bytes = self.block_bytes as u32;

@@ -15,9 +15,11 @@ pub enum Owner {
     Pages = 0,
     /// The overlay: metadata that is read, and what drains.
     Overlay = 1,
+    /// Zeros behind the end of a file.
+    Zeros = 2,
 }
 
-const OWNERS: usize = 2;
+const OWNERS: usize = 3;
 
 /// A completion: which request, and how it ended.
 pub type Completion = (u64, Result<(), DiskError>);
@@ -40,7 +42,7 @@ pub type SharedRequests = Rc<RefCell<Requests>>;
 impl Requests {
     /// On this disk.
     pub fn new(disk: Box<dyn Disk>) -> SharedRequests {
-        let done = [VecDeque::new(), VecDeque::new()];
+        let done = [VecDeque::new(), VecDeque::new(), VecDeque::new()];
         Rc::new(RefCell::new(Requests {
             disk,
             waiting: VecDeque::new(),
@@ -63,6 +65,9 @@ impl Requests {
 
     /// Starts a request, and returns its number. It may wait here for room in the disk's queue.
     pub fn start(&mut self, owner: Owner, request: Request) -> u64 {
+        if request.operation != Operation::Read {
+            crate::kept::step();
+        }
         let id = self.next;
         self.next += 1;
         self.in_flight.insert(id, (owner, request.operation));

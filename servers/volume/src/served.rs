@@ -90,6 +90,7 @@ impl From<FileError> for filesystem::FileError {
             FileError::Unsupported => To::Unsupported,
             FileError::Corrupt => To::Corrupt,
             FileError::Device => To::Device,
+            FileError::WouldBlock => To::WouldBlock,
         }
     }
 }

@@ -10,9 +10,10 @@
 //! | [`counts`] | what the system has in use, before and after |
 //! | [`trouble`] | services that do to themselves what they are asked to |
 //! | [`keeper`] | a service that is upgraded |
+//! | [`pattern`] | what files are filled with |
 //! | [`random`] | numbers that follow from a seed |
 //!
-//! On the host all of it compiles, for the lints; it runs on the target only.
+//! On the host all of it compiles, for the lints; it runs on the target only, but for [`pattern`] and [`random`].
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
@@ -20,6 +21,7 @@ extern crate alloc;
 pub mod console;
 pub mod counts;
 pub mod keeper;
+pub mod pattern;
 pub mod process;
 pub mod puppet;
 pub mod random;

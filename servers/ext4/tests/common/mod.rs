@@ -67,6 +67,14 @@ pub fn recovered_by_host(bytes: &[u8]) -> Vec<u8> {
     std::fs::read(&scratch.0).unwrap()
 }
 
+/// The image after e2fsck has given its large directories an index.
+pub fn index_on_host(bytes: &[u8]) -> Vec<u8> {
+    let scratch = Scratch::new(bytes);
+    let output = tool("e2fsck").args(["-fyD"]).arg(&scratch.0).output().expect("e2fsck runs");
+    assert!(output.status.code().is_some_and(|code| code <= 1), "e2fsck: {}", String::from_utf8_lossy(&output.stdout));
+    std::fs::read(&scratch.0).unwrap()
+}
+
 /// A file's bytes, as debugfs reads them.
 pub fn read_on_host(bytes: &[u8], path: &str) -> Vec<u8> {
     let scratch = Scratch::new(bytes);

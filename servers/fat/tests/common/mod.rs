@@ -1,6 +1,8 @@
 //! Images made by the host's mkfs.fat, mounted by the volume under test on a disk in memory, checked by fsck.fat, and read back by another implementation.
 #![allow(dead_code)]
 
+pub mod world;
+
 use fat::{Options, Volume};
 use images::host_program;
 use images::progress::Progress;
@@ -118,11 +120,28 @@ pub fn end(image: &SharedImage, volume: Volume) {
     check(&image.borrow().bytes).unwrap();
 }
 
+/// Again, as long as there are more steps.
+pub fn until_done<T>(mut operation: impl FnMut() -> Result<T, FileError>) -> Result<T, FileError> {
+    loop {
+        match operation() {
+            Err(FileError::WouldBlock) => {}
+            result => return result,
+        }
+    }
+}
+
 /// Writes all of it.
 pub fn write(volume: &mut Volume, file: u64, offset: u64, bytes: &[u8]) -> Result<u64, FileError> {
-    volume.write(file, offset, bytes.len() as u64, |mapping, at, part, done| {
-        mapping.copy_in(at, &bytes[done as usize..done as usize + part]);
+    until_done(|| {
+        volume.write(file, offset, bytes.len() as u64, |mapping, at, part, done| {
+            mapping.copy_in(at, &bytes[done as usize..done as usize + part]);
+        })
     })
+}
+
+/// Makes a file so long.
+pub fn truncate(volume: &mut Volume, file: u64, bytes: u64) -> Result<(), FileError> {
+    until_done(|| volume.truncate(file, bytes))
 }
 
 pub fn read(volume: &mut Volume, file: u64, offset: u64, bytes: usize) -> Result<Vec<u8>, FileError> {

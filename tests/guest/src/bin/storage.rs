@@ -17,6 +17,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use guest::pattern::{PIECE, fill};
 use guest::random::Random;
 use guest::say;
 use libsys::block::{Buffer, Disk, Request, Segment};
@@ -29,9 +30,6 @@ use libsys::time::{self, Duration, Instant};
 use libsys::{Channel, ExitStatus, client, env, path};
 
 libsys::main!(run);
-
-/// Bytes of a sequential request.
-const PIECE: usize = 128 * 1024;
 
 /// Bounds of a look at what may be damaged: directories may lead back to themselves, and files may say that they are of any size.
 const MOST_NAMES: usize = 400;
@@ -269,15 +267,6 @@ fn remove(path: &str) -> Outcome {
 }
 
 // ---- patterns ----------------------------------------------------------------------------------------------------
-
-/// The piece of a pattern that is at this place of a file.
-fn fill(seed: u64, piece: u64, bytes: &mut [u8]) {
-    let mut random = Random::new(seed << 32 | (piece + 1));
-    for word in bytes.chunks_mut(8) {
-        let value = random.number().to_le_bytes();
-        word.copy_from_slice(&value[..word.len()]);
-    }
-}
 
 fn pieces(mebibytes: u64) -> u64 {
     (mebibytes << 20) / PIECE as u64
