@@ -172,7 +172,8 @@ mod tests {
     fn light_requests_have_a_key_or_room_for_handles_and_nothing_else() {
         let light = Header::words(1, Class::Once).with_payload(64).with_reply_handles(4);
         assert!(light.is_light() && Header::words(1, Class::Fail).is_light());
-        for heavy in [light.with_handles(1), light.with_deadline(), light.with_replayed(), light.with_reply_handles(5)] {
+        for heavy in [light.with_handles(1), light.with_deadline(), light.with_replayed(), light.with_reply_handles(5)]
+        {
             assert!(!heavy.is_light(), "{heavy:?}");
         }
         assert!(!Header(3 << 19).is_light() && !Header(1 << 23).is_light());
