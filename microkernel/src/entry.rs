@@ -179,6 +179,8 @@ fn leave(kernel: Guard, cpu: &'static Cpu) {
 
 #[inline(never)]
 fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
+    // Objects to be freed are the common case.
+    kernel.reap();
     for _ in 0..WORK_STEPS {
         if !kernel.has_work() {
             break;

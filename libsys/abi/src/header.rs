@@ -114,10 +114,17 @@ impl Header {
         (self.0 >> 32) as u32
     }
 
-    /// Whether it asks for nothing special: no handles either way, no deadline, no key, no reserved bit. What the kernel's fast path
-    /// takes; the length is still to be checked.
+    /// Whether it asks for nothing special: no handles either way, no deadline, no key, no reserved bit. What the kernel's fast paths
+    /// take; the length is still to be checked.
     pub const fn is_plain(self) -> bool {
         self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS) == 0
+    }
+
+    /// Whether it asks for no more than a key, and room for handles in the reply: what the kernel's fast path of a call takes besides; the length is
+    /// still to be checked.
+    pub const fn is_light(self) -> bool {
+        let light = Header::LENGTH | 7 << Header::REPLY_HANDLES | 3 << Header::CLASS;
+        self.0 & 0xffff_ffff & !light == 0 && self.is_valid()
     }
 
     /// Whether every field is in its range.
@@ -159,5 +166,16 @@ mod tests {
         assert!(!Header::default().with_replayed().is_valid());
         assert!(Header::words(1, Class::Replay).with_payload(8).is_plain());
         assert!(!Header::words(1, Class::Once).is_plain());
+    }
+
+    #[test]
+    fn light_requests_have_a_key_or_room_for_handles_and_nothing_else() {
+        let light = Header::words(1, Class::Once).with_payload(64).with_reply_handles(4);
+        assert!(light.is_light() && Header::words(1, Class::Fail).is_light());
+        for heavy in [light.with_handles(1), light.with_deadline(), light.with_replayed(), light.with_reply_handles(5)]
+        {
+            assert!(!heavy.is_light(), "{heavy:?}");
+        }
+        assert!(!Header(3 << 19).is_light() && !Header(1 << 23).is_light());
     }
 }

@@ -1,4 +1,4 @@
-//! The common case of call and of reply-and-receive: a message without handles, deadline or key, between a caller and a
+//! The common case of call and of reply-and-receive: a message without handles or deadline, between a caller and a
 //! server thread that both can run here now, with nothing else to look at; and of receive: to wait, while the thread that was just woken goes on.
 //!
 //! Each function first checks that it is the common case, and otherwise changes nothing and returns `None` or false: then
@@ -9,7 +9,7 @@ use crate::arch::{self, clock};
 use crate::lock::Passed;
 use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
 use crate::{Cpu, Kernel, boot, schedule};
-use abi::{Delivery, Handle, Header, OK, Rights};
+use abi::{Class, Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.
 #[inline(always)]
@@ -22,19 +22,17 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let header = Header(from.rsi.get());
     let server = receiver.process.get(kernel);
     let bytes = header.payload_bytes();
-    let is_common = header.is_plain()
+    let is_common = bytes <= abi::PAYLOAD_BYTES
         && !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
         && !receiver.timer.linked.get()
-        && receiver.affinity.get() >> cpu.index() & 1 != 0;
+        && receiver.affinity.get() >> cpu.index() & 1 != 0
+        && (header.is_plain() || take_extras(kernel, caller, receiver, header));
     if !is_common {
         return None;
     }
     if bytes > 0 {
-        if bytes > abi::PAYLOAD_BYTES {
-            return None;
-        }
         caller.call_page().copy_payload(receiver.serve_page(), bytes);
     }
 
@@ -64,6 +62,21 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     Some(Passed { from: &caller.context, status: Delivery::CALL_STATUS, r0: badge, r1: header.0 })
 }
 
+/// A key, and room for the handles of the reply. Returns false, with nothing taken, where the request has more than that or there is no room.
+#[inline(never)]
+fn take_extras(kernel: &Kernel, caller: &Object<Thread>, receiver: &Thread, header: Header) -> bool {
+    let (process, count) = (caller.process.get(kernel), header.reply_handles() as u32);
+    if !header.is_light() || process.handles.reserve(kernel, &process.account, count).is_err() {
+        return false;
+    }
+    caller.reserved.set(count as u8);
+    if header.class() == Some(Class::Once) {
+        receiver.serve_page().set_lane(caller.call_page().lane());
+        receiver.serve_page().set_sequence(caller.call_page().sequence());
+    }
+    true
+}
+
 /// A reply when nothing else waits on the channel, after which the caller goes on here.
 #[inline(always)]
 pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
@@ -76,7 +89,9 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let bytes = header.payload_bytes();
     // A watched channel's calls never come here: they did not take the fast path.
     let is_common = header.is_plain()
+        && bytes <= abi::PAYLOAD_BYTES
         && client.is_fast.get()
+        && client.reserved.get() == 0
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
@@ -87,9 +102,6 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         return None;
     }
     if bytes > 0 {
-        if bytes > abi::PAYLOAD_BYTES {
-            return None;
-        }
         thread.serve_page().copy_payload(client.call_page(), bytes);
     }
 
