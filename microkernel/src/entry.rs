@@ -72,10 +72,12 @@ pub extern "C" fn syscall(cpu: &'static Cpu) {
 /// A receive of the current thread.
 #[unsafe(link_section = ".text.entry")]
 pub extern "C" fn receive(cpu: &'static Cpu) {
-    let kernel = lock::acquire();
+    let mut kernel = lock::acquire();
     if !fast::receive(&kernel, cpu) {
-        slow_syscall(kernel, cpu);
+        return slow_syscall(kernel, cpu);
     }
+    // A session of which it acknowledges the close.
+    kernel.reap();
 }
 
 /// A call of the current thread.

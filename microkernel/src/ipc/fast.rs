@@ -5,6 +5,7 @@
 //! [`super::call`], [`super::reply`] and [`super::receive`] do it. What they do here is the same, with the steps that have no effect left out. No count of
 //! a reference changes for the two threads: the references move, from the CPU to the server thread and from the receivers to the CPU, and back.
 
+use super::{end, receive::acknowledge, reply};
 use crate::arch::{self, clock};
 use crate::lock::Passed;
 use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
@@ -22,8 +23,7 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let header = Header(from.rsi.get());
     let server = receiver.process.get(kernel);
     let bytes = header.payload_bytes();
-    let is_common = bytes <= abi::PAYLOAD_BYTES
-        && !server.has_suspect.get()
+    let is_common = !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
         && !receiver.timer.linked.get()
@@ -33,6 +33,10 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         return None;
     }
     if bytes > 0 {
+        // What asks for more than payload was looked at whole, so nothing is taken yet.
+        if bytes > abi::PAYLOAD_BYTES {
+            return None;
+        }
         caller.call_page().copy_payload(receiver.serve_page(), bytes);
     }
 
@@ -77,6 +81,17 @@ fn take_extras(kernel: &Kernel, caller: &Object<Thread>, receiver: &Thread, head
     true
 }
 
+/// A session that is minted, and slots that stay empty. Returns false, with nothing done, where the reply brings more than that or it cannot be minted.
+#[inline(never)]
+fn give_extras(kernel: &Kernel, thread: &Thread, client: &Object<Thread>, header: Header) -> bool {
+    let minted = if header.is_light_reply() { reply::mint(kernel, thread, client, header) } else { return false };
+    if let Ok(minted) = minted {
+        client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
+        end::release(kernel, client);
+    }
+    minted.is_ok()
+}
+
 /// A reply when nothing else waits on the channel, after which the caller goes on here.
 #[inline(always)]
 pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
@@ -88,20 +103,21 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let header = Header(from.rsi.get());
     let bytes = header.payload_bytes();
     // A watched channel's calls never come here: they did not take the fast path.
-    let is_common = header.is_plain()
-        && bytes <= abi::PAYLOAD_BYTES
-        && client.is_fast.get()
-        && client.reserved.get() == 0
+    let is_common = client.is_fast.get()
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
         && !client.timer.linked.get()
         && !cpu.queue.has_above(client.rank.get())
-        && client.affinity.get() >> cpu.index() & 1 != 0;
+        && client.affinity.get() >> cpu.index() & 1 != 0
+        && (header.is_plain() && client.reserved.get() == 0 || give_extras(kernel, thread, client, header));
     if !is_common {
         return None;
     }
     if bytes > 0 {
+        if bytes > abi::PAYLOAD_BYTES {
+            return None;
+        }
         thread.serve_page().copy_payload(client.call_page(), bytes);
     }
 
@@ -140,6 +156,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu) -> bool {
     let now = clock::tsc();
     let Some(woken) = schedule::take_buddy(kernel, cpu, now) else { return false };
     let next = woken.get(kernel);
+    acknowledge(kernel, thread, channel);
     thread.depth.set(0);
     thread.rank.set(thread.base_rank());
     thread.state.set(State::Receiving);

@@ -133,8 +133,13 @@ pub fn land_reserved(kernel: &Kernel, process: &Object<Process>, capability: Cap
         // A process's handle to itself does not keep it.
         process_handle_closed(kernel, process);
     }
+    Ok(insert_reserved(kernel, process, object, rights, mask))
+}
+
+/// Puts a handle into a slot that the process has reserved.
+pub fn insert_reserved(kernel: &Kernel, process: &Process, object: AnyRef, rights: Rights, mask: u64) -> Handle {
     kernel.handles.set(kernel.handles.get() + 1);
-    Ok(process.handles.insert_reserved(Capability { object, rights, mask }))
+    process.handles.insert_reserved(Capability { object, rights, mask })
 }
 
 /// Lands a flying handle.
