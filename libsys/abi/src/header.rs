@@ -157,15 +157,17 @@ impl Header {
 
     /// Whether it asks for no more than a key, and room for handles in the reply: what the kernel's fast path of a call takes besides; the length is
     /// still to be checked.
+    #[inline]
     pub const fn is_light(self) -> bool {
         let light = Header::LENGTH | 7 << Header::REPLY_HANDLES | 3 << Header::CLASS;
         self.0 & 0xffff_ffff & !light == 0 && self.is_valid()
     }
 
     /// Whether it is a reply that brings no handle but one that is minted: what the kernel's fast path of a reply takes besides.
+    #[inline]
     pub const fn is_light_reply(self) -> bool {
-        let light = Header::LENGTH | 7 << Header::HANDLES | Header::MINTS | 3 << Header::CLASS;
-        self.0 & 0xffff_ffff & !light == 0 && self.is_valid_reply() && self.handles() == self.mints() as usize
+        let others = self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS);
+        (others == 0 || others == Header::MINTS | 1 << Header::HANDLES) && self.payload_bytes() <= crate::PAYLOAD_BYTES
     }
 
     /// Whether every field of a reply is in its range.

@@ -85,10 +85,12 @@ pub(super) fn mint(kernel: &Kernel, thread: &Thread, client: &Thread, header: He
     let page = thread.serve_page();
     let channel: &Object<Channel> = server.handles.get(kernel, page.channel(), Rights::MINT)?;
     client.reserved.set(client.reserved.get().checked_sub(1).ok_or(Error::NoSlot)?);
-    let landed = Session::mint(kernel, &server.account, channel, page.badge()).and_then(|session| {
+    // As where one is moved: charged to its receiver, if that has room.
+    let charged_to = |payer| Session::mint(kernel, &server.account, payer, channel, page.badge());
+    let session = charged_to(&receiver.account).or_else(|_| charged_to(&server.account));
+    let landed = session.and_then(|session| {
         let landed = session.use_by(kernel, receiver);
         session.end_flight(kernel);
-        let _ = landed.is_ok().then(|| session.move_charge(&receiver.account));
         landed
     });
     let landed = landed.inspect_err(|_| client.reserved.set(client.reserved.get() + 1))?;

@@ -4,6 +4,7 @@
 use crate::volume::{Found, NodeId, Result, Volume};
 use alloc::string::String;
 use alloc::vec::Vec;
+use libsys::path::name_length;
 use libsys::protocol::filesystem::{FileError, NAME_BYTES, NodeKind, PATH_BYTES};
 
 /// Where a walk ended.
@@ -51,12 +52,8 @@ fn cut(path: &str) -> Option<(&str, &str, bool)> {
         while *bytes.get(start)? == b'/' {
             start += 1;
         }
-        end = start;
-        let mut has_nul = false;
-        while let Some(byte) = bytes.get(end).filter(|byte| **byte != b'/') {
-            has_nul |= *byte == 0;
-            end += 1;
-        }
+        let (length, has_nul) = name_length(&bytes[start..]);
+        end = start + length;
         if end - start > 1 || bytes[start] != b'.' {
             // A `/` is a byte of its own, so both ends are between characters.
             return Some((&path[start..end], &path[end..], has_nul));

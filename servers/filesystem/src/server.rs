@@ -99,7 +99,7 @@ impl<V: Volume> FileServer<V> {
 
     /// A name of this node is gone, or somebody does not have it open any more.
     pub(crate) fn lost_name(&mut self, node: NodeId) {
-        if !self.opens.is_open(node) {
+        if !self.volume.stays(node) && !self.opens.is_open(node) {
             self.volume.release(node);
         }
     }
