@@ -149,6 +149,17 @@ pub enum Phase {
     GivenUp,
 }
 
+impl ServiceRecord {
+    /// Whether it does not serve now, and will again without anybody's doing.
+    pub fn comes_back(&self) -> bool {
+        match self.phase {
+            Phase::Restarting(_) | Phase::Stopping { again: true, .. } => true,
+            Phase::Starting => self.incarnation > 1,
+            _ => false,
+        }
+    }
+}
+
 impl Phase {
     /// Whether its process is expected to live.
     pub fn is_up(self) -> bool {
@@ -279,6 +290,15 @@ mod tests {
     use crate::manifest::{MOST_HANDLES, Restart};
     use crate::table::RECORD_BYTES;
     use libsys::abi::ExitReason;
+
+    #[test]
+    fn who_has_served_comes_back_and_who_is_stopped_does_not() {
+        let comes_back = |phase, incarnation| ServiceRecord { phase, incarnation, ..Default::default() }.comes_back();
+        assert!(comes_back(Phase::Restarting(7), 1) && comes_back(Phase::Starting, 2));
+        assert!(comes_back(Phase::Stopping { until: 7, again: true }, 1));
+        assert!(!comes_back(Phase::Starting, 1) && !comes_back(Phase::Stopping { until: 7, again: false }, 2));
+        assert!(!comes_back(Phase::Stopped, 2) && !comes_back(Phase::GivenUp, 2) && !comes_back(Phase::Waiting, 0));
+    }
 
     #[test]
     fn the_largest_service_fits_in_a_slot() {

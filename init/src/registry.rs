@@ -106,6 +106,8 @@ impl Registry for Supervisor {
         match self.services[index].record.phase {
             Phase::Ready => reply.send(self.session(index, name, badge)),
             Phase::GivenUp => reply.send(Err(RegistryError::GivenUp)),
+            // It is about to come back: who has a session already does not notice, and nobody else is to.
+            _ if !wait && self.services[index].record.comes_back() => reply.send(self.session(index, name, badge)),
             _ if !wait => reply.send(Err(RegistryError::NotReady)),
             phase => {
                 // Where it cannot be kept, the call is let go, and the caller hears that.

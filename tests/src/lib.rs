@@ -28,7 +28,7 @@ use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
 pub use errors::{FailingDisk, HostError, Requests};
-pub use residue::in_use;
+pub use residue::{in_use, is_back};
 pub use services::{archive_with_manifest, archive_with_services, machine_with_archive, system_archive};
 pub use shell::{PROMPT, Shell};
 pub use volume::{DiskImage, Layout, Overlay};

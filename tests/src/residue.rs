@@ -1,8 +1,26 @@
 //! What servers have in use, to be compared before and after.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::Shell;
+
+/// Looks until what a program left when it ended has come back from each server.
+const LOOKS: u32 = 20;
+
+/// Checks that as much is in use as before. What is on its way back, as its owner has just ended, comes while this looks; what is left over stays.
+///
+/// # Errors
+/// Something else is in use; or those of [`in_use`].
+pub fn is_back(shell: &mut Shell, servers: &[&str], before: &[(String, u64)]) -> Result<()> {
+    let mut after = Vec::new();
+    for _ in 0..LOOKS {
+        after = in_use(shell, servers)?;
+        if after == before {
+            return Ok(());
+        }
+    }
+    bail!("before {before:?}, after {after:?}")
+}
 
 /// What these servers have, handles and mappings, and what there is of sessions, channels, processes and accounts in all.
 ///

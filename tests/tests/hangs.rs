@@ -108,7 +108,11 @@ fn a_crash_loop_takes_no_time_from_others_and_who_depends_on_the_given_up_is_tol
     shell.check("trouble ask slow count", 0, &["1\n"])?;
     // Who is started after it goes on without it, and who calls it hears so.
     shell.check("trouble until above-loop ready", 0, &["ready"])?;
-    shell.check("trouble until dies given-up; trouble ask dies count", 1, &["given-up", "connect: GivenUp"])?;
+    shell.check(
+        "trouble until dies given-up; trouble ask dies count",
+        1,
+        &["given-up", "connect: the service died too often"],
+    )?;
     Ok(())
 }
 

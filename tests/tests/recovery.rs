@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use images::{Disk, Machine};
 use tempfile::TempDir;
-use tests::{DiskImage, Layout, Shell, archive_with_services, in_use, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_services, in_use, is_back, machine_with_archive};
 
 /// One that kills others.
 const SERVICES: &str = "
@@ -63,9 +63,7 @@ fn survive(cpus: u32) -> Result<()> {
     let count: u64 = rounds.iter().sum();
     shell.check("busy /tmp/w clean", 0, &[&format!("counted {count}\n")])?;
     shell.check(&storm(1), 0, &[])?;
-    let after = in_use(&mut shell, &SERVERS)?;
-    ensure!(before == after, "before {before:?}, after {after:?}");
-    Ok(())
+    is_back(&mut shell, &SERVERS, &before)
 }
 
 #[test]

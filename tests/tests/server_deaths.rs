@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use images::{Disk, DiskBus, Machine};
 use tempfile::TempDir;
-use tests::{DiskImage, Layout, Shell, archive_with_manifest, in_use, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_manifest, in_use, is_back, machine_with_archive};
 
 /// One that kills others.
 const CHAOS: &str = "
@@ -32,9 +32,6 @@ const PAUSE: u32 = 8;
 /// Kills between two looks at what is printed.
 const AT_ONCE: u32 = 10;
 
-/// Incarnations in one of which a server has what it had before.
-const INCARNATIONS: u32 = 8;
-
 /// Bytes of a disk.
 const DISK_BYTES: usize = 8 << 20;
 
@@ -53,9 +50,10 @@ fn system() -> Result<(Machine, TempDir)> {
 
 /// What went wrong, with what the servers say of it.
 fn failed(shell: &mut Shell, text: &str) -> anyhow::Error {
+    let disks = shell.run("ls /dev; lsblk").unwrap_or_default();
     let log = shell.run("dmesg").unwrap_or_default();
     let services = shell.run("service list").unwrap_or_default();
-    anyhow::anyhow!("{text}\n--- services\n{services}\n--- log\n{log}")
+    anyhow::anyhow!("{text}\n--- disks\n{disks}\n--- services\n{services}\n--- log\n{log}")
 }
 
 /// Checks that a server has died so often at least, and never by its own fault.
@@ -101,9 +99,7 @@ fn names_while_vfs_dies(cpus: u32) -> Result<()> {
     shell.check(&work("last", "/dev/vda1", 2), 0, &[])?;
     shell.check(&storm(1), 0, &[])?;
     shell.check("ls / /dev", 0, &["zero"])?;
-    let after = in_use(&mut shell, &["vfs"])?;
-    ensure!(before == after, "before {before:?}, after {after:?}");
-    Ok(())
+    is_back(&mut shell, &["vfs"], &before)
 }
 
 #[test]
@@ -147,12 +143,20 @@ fn disks_while(victims: &[&str], cpus: u32, seed: u32) -> Result<()> {
     let storm = |times: u32| format!("trouble ask chaos random {seed} {times} {PAUSE} {}", victims.join(" "));
     let churn = |disk: &str, requests: u32| format!("diskio {disk} churn random 4K 8 {requests} {seed}");
     shell.check("diskctl vda scheduler deadline", 0, &[])?;
-    // Everything was used once.
-    shell.check(&format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100)), 0, &[])?;
-    for victim in victims {
-        shell.check(&format!("trouble ask chaos storm 1 {PAUSE} {victim}"), 0, &[])?;
-    }
-    shell.check(&format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100)), 0, &[])?;
+    // Each is the incarnation after one that was used, and is used: what it has depends on who of them started behind whom.
+    let anew = |shell: &mut Shell| -> Result<()> {
+        let churns = format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100));
+        shell.check(&churns, 0, &[])?;
+        for victim in victims {
+            shell.check(
+                &format!("trouble ask chaos storm 1 {PAUSE} {victim}; trouble until {victim} ready"),
+                0,
+                &[],
+            )?;
+        }
+        shell.check(&churns, 0, &[]).map(drop)
+    };
+    anew(&mut shell)?;
     let before = in_use(&mut shell, victims)?;
     let mut text = shell.run(&format!("{} & {} &", churn("vda2", REQUESTS), churn("nvme0n1", REQUESTS)))?;
     for _ in 0..KILLS / AT_ONCE {
@@ -177,19 +181,8 @@ fn disks_while(victims: &[&str], cpus: u32, seed: u32) -> Result<()> {
     };
     let counted = count("reads").zip(count("writes")).map(|(reads, writes)| reads + writes);
     ensure!(counted.is_some_and(|counted| counted >= REQUESTS), "{counts}");
-    shell.check(&format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100)), 0, &[])?;
-    // A driver that had to wait for its device has a channel for that; what is left over stays, however often it dies.
-    for _ in 0..INCARNATIONS {
-        if in_use(&mut shell, victims)? == before {
-            return Ok(());
-        }
-        for victim in victims {
-            shell.check(&format!("trouble ask chaos storm 1 {PAUSE} {victim}"), 0, &[])?;
-        }
-        shell.check(&format!("{}; {}", churn("vda2", 100), churn("nvme0n1", 100)), 0, &[])?;
-    }
-    let after = in_use(&mut shell, victims)?;
-    Err(failed(&mut shell, &format!("before {before:?}, after {after:?}")))
+    anew(&mut shell)?;
+    is_back(&mut shell, victims, &before).map_err(|error| failed(&mut shell, &format!("{error}")))
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn services_that_die_are_started_again_more_and_more_slowly_and_then_given_up() 
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;
     // Who waits for it is turned away in the end.
-    shell.check("trouble ask dies count", 1, &["connect: GivenUp"])?;
+    shell.check("trouble ask dies count", 1, &["connect: the service died too often"])?;
     let deaths = logged(&mut shell, "dies: ")?;
     ensure!(deaths.len() == 4, "{deaths:?}");
     let pauses: Vec<u64> = deaths.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -130,7 +130,7 @@ fn callers_of_a_service_that_is_given_up_hear_closed() -> Result<()> {
     // One in a call that is parked, one that calls again and again.
     let command = "trouble ask weak wait & trouble wear weak; wait";
     shell.check(command, 1, &["2 deaths, then Err(Closed)", "trouble: closed"])?;
-    shell.check("trouble ask weak count", 1, &["connect: GivenUp"])?;
+    shell.check("trouble ask weak count", 1, &["connect: the service died too often"])?;
     // Started by hand it serves again, over a new channel.
     shell.check("service start weak; trouble ask weak count", 0, &["1\n"])?;
     Ok(())
@@ -213,10 +213,10 @@ fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
     let kill = format!("kill {}", number.context("init's number")?);
     // Names.
     shell.check("trouble ask base publish basement", 0, &[])?;
-    shell.check("trouble ask top publish basement", 1, &["Taken"])?;
+    shell.check("trouble ask top publish basement", 1, &["the name is taken"])?;
     shell.check(&kill, 0, &[])?;
     shell.check("trouble ask basement count", 0, &["1\n"])?;
-    shell.check("trouble ask top publish basement", 1, &["Taken"])?;
+    shell.check("trouble ask top publish basement", 1, &["the name is taken"])?;
     // Who waits for a service, and who watches one.
     shell.check("service stop top; trouble until top stopped", 0, &["top ends"])?;
     shell.check("trouble ask top count &", 0, &["[1] "])?;
@@ -236,7 +236,11 @@ fn init_dies_and_what_it_knew_goes_on() -> Result<()> {
     shell.check("service kill init; service kill uart; service kill init; service kill console", 0, &[])?;
     shell.check("service kill init; service stop top; trouble until top stopped", 0, &["top ends"])?;
     // What was given up stays so.
-    shell.check("trouble until dies given-up; kill init; trouble ask dies count", 1, &["GivenUp"])?;
+    shell.check(
+        "trouble until dies given-up; kill init; trouble ask dies count",
+        1,
+        &["the service died too often"],
+    )?;
     shell.check("dmesg init", 0, &["init goes on as incarnation 7"])?;
     Ok(())
 }

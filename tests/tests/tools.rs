@@ -170,7 +170,7 @@ fn files_are_listed_and_found() -> Result<()> {
             ("mount", 0, &[" on / type tmpfs (rw)", " on /bin type "]),
             ("mount -t ext4 /dev/none /tmp/t", 1, &["mount: /dev/none on /tmp/t: "]),
             ("mount x", 2, &["SOURCE and TARGET"]),
-            ("mount x /tmp/t", 1, &["mount: x on /tmp/t: "]),
+            ("mount x /tmp/t", 1, &["mount: x on /tmp/t: there is no such disk"]),
             ("umount /tmp/t", 1, &["umount: /tmp/t: "]),
             ("umount", 2, &["an operand is missing"]),
             ("pwd", 0, &["/\n"]),

@@ -84,7 +84,7 @@ pub enum DiskError {
     /// As many requests are outstanding as the queue is deep.
     Full,
     /// A call to the server or the registry failed.
-    Unreachable(CallError<()>),
+    Unreachable(CallError<RegistryError>),
     /// The server is no block device: it lacks this method.
     NoDevice(&'static str),
     /// The kernel refused.
@@ -116,14 +116,15 @@ impl From<CallError<BlockError>> for DiskError {
     fn from(error: CallError<BlockError>) -> Self {
         match error {
             CallError::Failed(error) => DiskError::Refused(error),
-            other => DiskError::Unreachable(other.map(|_| ())),
+            // What the server said is dealt with.
+            other => DiskError::Unreachable(other.map(|_| RegistryError::NotReady)),
         }
     }
 }
 
 impl From<CallError<RegistryError>> for DiskError {
     fn from(error: CallError<RegistryError>) -> Self {
-        DiskError::Unreachable(error.map(|_| ()))
+        DiskError::Unreachable(error)
     }
 }
 
@@ -131,7 +132,7 @@ impl From<OpenError> for DiskError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Missing(method) => DiskError::NoDevice(method),
-            OpenError::Call(error) => DiskError::Unreachable(error.map(|_| ())),
+            OpenError::Call(error) => DiskError::Unreachable(error.map(|none| match none {})),
         }
     }
 }

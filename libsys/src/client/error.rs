@@ -90,10 +90,10 @@ impl<E> From<Error> for CallError<E> {
     }
 }
 
-impl<E: fmt::Debug> fmt::Display for CallError<E> {
+impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::Failed(error) => write!(f, "{error:?}"),
+            CallError::Failed(error) => error.fmt(f),
             CallError::Unsupported(method) => write!(f, "the server has no method `{method}` of this form"),
             CallError::Malformed => f.write_str("the server refused the arguments"),
             CallError::Refused(refusal) => f.write_str(refusal.text()),
@@ -110,7 +110,7 @@ impl<E: fmt::Debug> fmt::Display for CallError<E> {
     }
 }
 
-impl<E: fmt::Debug> core::error::Error for CallError<E> {}
+impl<E: fmt::Debug + fmt::Display> core::error::Error for CallError<E> {}
 
 /// Why a client could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -176,6 +176,30 @@ pub enum CharacterError {
     Device,
 }
 
+impl CharacterError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            CharacterError::WouldBlock => "it would have to wait",
+            CharacterError::Full => "no space left",
+            CharacterError::HungUp => "the other end is gone",
+            CharacterError::Attached => "another session has attached rings",
+            CharacterError::OutOfRange => "the device does not know this number",
+            CharacterError::Denied => "not permitted",
+            CharacterError::Unsupported => "the device cannot do this",
+            CharacterError::Device => "the device failed",
+        }
+    }
+}
+
+impl core::fmt::Display for CharacterError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for CharacterError {}
+
 /// The kernel's refusals, as of registers that are gone.
 impl From<crate::Error> for CharacterError {
     fn from(_: crate::Error) -> CharacterError {

@@ -126,3 +126,23 @@ pub enum ConsoleError {
     /// The console has no room to remember it.
     Exhausted,
 }
+
+impl ConsoleError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            ConsoleError::WouldBlock => "it would have to wait",
+            ConsoleError::HungUp => "the terminal is gone",
+            ConsoleError::Denied => "not permitted",
+            ConsoleError::Exhausted => "the console has no room for it",
+        }
+    }
+}
+
+impl core::fmt::Display for ConsoleError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for ConsoleError {}

@@ -97,6 +97,23 @@ pub enum LogError {
     Denied,
 }
 
+impl LogError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            LogError::Denied => "not permitted",
+        }
+    }
+}
+
+impl core::fmt::Display for LogError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for LogError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

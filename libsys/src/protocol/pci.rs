@@ -260,6 +260,33 @@ pub enum PciError {
     Device,
 }
 
+impl PciError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            PciError::NotAFunction => "the session is not that of a function",
+            PciError::Gone => "the device was taken out",
+            PciError::Busy => "another driver has the device",
+            PciError::NotOwner => "the device was not acquired",
+            PciError::NoSuchBar => "the device has no such BAR",
+            PciError::NotPlaced => "the BAR has no address",
+            PciError::NoSuchInterrupt => "the device has no such interrupt",
+            PciError::NoSuchAttachment => "nothing is attached there",
+            PciError::OutOfRange => "out of range",
+            PciError::Exhausted => "no memory, or no vectors left",
+            PciError::Device => "the device does not do what its specification says",
+        }
+    }
+}
+
+impl core::fmt::Display for PciError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for PciError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,3 +40,21 @@ pub enum RandomError {
     /// The session may not reseed it.
     Denied,
 }
+
+impl RandomError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            RandomError::NotSeeded => "not seeded yet",
+            RandomError::Denied => "not permitted",
+        }
+    }
+}
+
+impl core::fmt::Display for RandomError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for RandomError {}

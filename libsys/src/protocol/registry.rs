@@ -29,7 +29,8 @@ pub trait Registry {
     fn publish(&mut self, cx: &Context, name: &str, channel: Option<Channel>) -> Result<(), RegistryError>;
 
     /// A session to a service. It is charged to the caller, and stays what it is when the service restarts. `wait`: until the service is ready, as
-    /// long as that may take, which starts a service that the manifest wants started on demand; else `NotReady` is an error.
+    /// long as that may take, which starts a service that the manifest wants started on demand; else `NotReady` is an error,
+    /// unless the service is about to come back after a death: calls wait for that by themselves.
     ///
     /// Rights: any session whose program the manifest lets connect to that name. Errors: `NoSuchName`, `Denied`, `NotReady`, `GivenUp`, `Exhausted`.
     /// *replay*: a session that was made and never delivered is closed.
@@ -315,3 +316,30 @@ pub enum RegistryError {
     /// The new program did not serve, or not for long: the one before is back.
     RolledBack,
 }
+
+impl RegistryError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            RegistryError::NoSuchName => "no such service",
+            RegistryError::BadName => "no name of a service",
+            RegistryError::Taken => "the name is taken",
+            RegistryError::NotReady => "the service is not ready",
+            RegistryError::GivenUp => "the service died too often and is stopped",
+            RegistryError::NotPossible => "not possible in the state of the service, or others depend on it",
+            RegistryError::NotAService => "the session is not that of a service",
+            RegistryError::Denied => "not permitted",
+            RegistryError::Exhausted => "no memory",
+            RegistryError::BadProgram => "no program that can be loaded",
+            RegistryError::RolledBack => "the new program did not serve: the one before is back",
+        }
+    }
+}
+
+impl core::fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for RegistryError {}

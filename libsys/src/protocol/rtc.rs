@@ -43,3 +43,24 @@ pub enum RtcError {
     /// The device holds values that are no time.
     Device,
 }
+
+impl RtcError {
+    /// A few words for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            RtcError::NotReady => "the clock is busy",
+            RtcError::Lost => "the clock was without power",
+            RtcError::OutOfRange => "the clock cannot hold this time",
+            RtcError::Denied => "not permitted",
+            RtcError::Device => "the clock holds values that are no time",
+        }
+    }
+}
+
+impl core::fmt::Display for RtcError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for RtcError {}

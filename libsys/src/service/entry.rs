@@ -2,6 +2,7 @@
 
 use super::{Result, Serve, Service};
 use crate::client::{self, CallError, Client, Complaint, Verdict};
+use crate::thread::parking;
 use crate::wire::{Method, disjoint};
 use crate::{Error, Object, env};
 
@@ -12,6 +13,7 @@ const BAD_REPLIES: u32 = 3;
 /// channel is closed.
 pub fn main<S: Serve>() -> Result<()> {
     let env = env::get();
+    parking::prepare();
     client::on_bad_reply(complain);
     let mut service = Service::new(S::start(env)?);
     match env.registry().ready() {

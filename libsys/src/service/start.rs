@@ -54,7 +54,7 @@ impl From<Error> for StartError {
     }
 }
 
-impl<E: fmt::Debug> From<CallError<E>> for StartError {
+impl<E: fmt::Display> From<CallError<E>> for StartError {
     fn from(error: CallError<E>) -> Self {
         StartError::Peer(alloc::format!("{error}"))
     }

@@ -1,7 +1,7 @@
 //! Waiting of a thread: on signal bits of a channel that is its own.
 //!
-//! The channel is made at a thread's first wait (for spawned threads with their stack), and nothing but signals reaches
-//! it. A thread that serves a call keeps it meanwhile and takes it up again, as the kernel lets nobody receive with a call in hand.
+//! The channel is made at a thread's first wait (for spawned threads with their stack, for servers at their start), and nothing but signals
+//! reaches it. A thread that serves a call keeps it meanwhile and takes it up again, as the kernel lets nobody receive with a call in hand.
 
 use super::block;
 use crate::{Object, env, sys, time};
@@ -43,6 +43,11 @@ pub(crate) fn own_channel() -> Handle {
         parking.set(channel.unwrap_or(Handle::NONE).0);
     }
     Handle(parking.get())
+}
+
+/// Has the calling thread's private channel made before its first wait: whether an incarnation of a server has to wait is then nothing that its handles tell.
+pub(crate) fn prepare() {
+    own_channel();
 }
 
 /// Waits for one of `bits` of the own channel, which are then consumed: which came. Others stay for whoever waits for

@@ -69,6 +69,12 @@ impl Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoError {}
 
+impl core::fmt::Display for NoError {
+    fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

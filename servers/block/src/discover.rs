@@ -3,16 +3,17 @@
 use crate::live::{self, Live};
 use crate::opened::{DISK, KeptTable, TABLE};
 use crate::{BlockServer, COMPLETIONS, DRIVERS, Known, counts, names};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::block::{Disk, DiskError};
-use libsys::client;
+use libsys::client::{self, CallError};
 use libsys::driver::{self, Env};
 use libsys::protocol::BlockClient;
 use libsys::protocol::block::{BlockError, DiskName};
-use libsys::protocol::registry::Member;
+use libsys::protocol::registry::{Member, State};
 use libsys::state::{RecordKey, Retained};
 use libsys::time::{self, Duration};
+use libsys::wire::NoError;
 use libsys::{Channel, Memory, Object, Rights, Session, env};
 
 /// What drivers are registered as, unless the manifest says otherwise.
@@ -25,9 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_UNITS: u32 = 64;
 
 impl BlockServer {
-    /// Looks which drivers there are: takes in the disks of new ones, and lets go of those whose driver is gone.
+    /// Looks which drivers there are: takes in the disks of new ones, and lets go of those whose driver is gone. Those whose driver is about to come back stay.
     pub fn discover(&mut self) {
-        let members = members(&self.class);
+        let members = match members(&self.class) {
+            Ok(members) => members,
+            // All stays as it is: that nobody tells does not mean that they are gone.
+            Err(error) => return libsys::error!("the drivers are not to be found: {error}"),
+        };
         let mut is_changed = false;
         for known in &mut self.disks {
             let is_there = members.iter().any(|member| member.name == known.driver);
@@ -40,8 +45,9 @@ impl BlockServer {
         }
         for index in 0..self.disks.len() {
             let known = &self.disks[index];
-            if known.live.is_none() && !members.iter().any(|member| member.name == known.driver) {
+            if known.live.is_none() && known.session.is_some() && !is_coming(&members, &known.driver) {
                 self.let_go(index);
+                is_changed = true;
             }
         }
         for member in members.iter().filter(|member| member.ready) {
@@ -91,7 +97,7 @@ impl BlockServer {
     /// Lets the driver's session of a disk go.
     fn let_go(&mut self, index: usize) {
         let known = &mut self.disks[index];
-        known.live = None;
+        (known.live, known.table) = (None, None);
         if let Some(session) = known.session.take() {
             session.release(&mut self.records);
             if let Err(full) = self.keep(index) {
@@ -117,6 +123,7 @@ impl BlockServer {
                     scheduler,
                     session: None,
                     counts: None,
+                    table: None,
                     live: None,
                     life: 0,
                 });
@@ -157,16 +164,15 @@ impl BlockServer {
         let key = RecordKey::new(TABLE, index as u64);
         let kept = self.records.get::<KeptTable>(key);
         let counts = counts.as_ref().map(|counts| counts.map_writable()).transpose()?;
-        let mut live = Live::open(session, driver, env.account(), kept.clone(), counts, open)?;
+        let (mut live, table) = Live::open(session, driver, env.account(), kept.clone(), counts, open)?;
         live.queue.set_scheduler(self.disks[index].scheduler);
-        let table = live.table();
         if kept.as_ref() != Some(&table) {
-            libsys::info!("{name}: {} sectors, {} partitions", live.info.sectors, live.partitions.len());
+            libsys::info!("{name}: {} sectors, {} partitions", table.info.sectors, table.partitions.len());
             self.keep_table(index, &table);
         }
         self.lives += 1;
         let known = &mut self.disks[index];
-        (known.live, known.life) = (Some(live), self.lives);
+        (known.live, known.table, known.life) = (Some(live), Some(table), self.lives);
         Ok(())
     }
 
@@ -206,10 +212,11 @@ impl BlockServer {
         if open.any(|session| !stays(session.partition, session.start, session.sectors)) {
             return Err(BlockError::Busy);
         }
-        let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
-        live.rescanned(found);
-        let table = live.table();
-        self.keep_table(index, &table);
+        if let Some(live) = &mut self.disks[index].live {
+            live.rescanned(&found);
+        }
+        self.keep_table(index, &found);
+        self.disks[index].table = Some(found);
         self.aim();
         self.watchers.notify(&mut self.records);
         Ok(())
@@ -232,21 +239,25 @@ pub fn await_drivers(env: &Env, class: &str) -> driver::Result<()> {
     let news = Channel::create(env.account())?;
     env.registry().watch_class(class, &news.signaller(1)?, 1)?;
     let deadline = time::now() + PATIENCE.as_nanos() as u64;
-    while members(class).iter().any(|member| !member.ready) && news.receive(Some(deadline)).is_ok() {}
+    while members(class)?.iter().any(|member| !member.ready) && news.receive(Some(deadline)).is_ok() {}
     Ok(())
 }
 
+/// Whether a driver serves, or will without anybody's doing.
+fn is_coming(members: &[Member], driver: &str) -> bool {
+    let Some(member) = members.iter().find(|member| member.name == driver) else { return false };
+    let state = || env::get().registry().info(driver).map(|service| service.state);
+    // What is being stopped may be to start again.
+    member.ready || !matches!(state(), Ok(State::Stopped | State::GivenUp) | Err(CallError::Failed(_)))
+}
+
 /// All drivers of a class.
-fn members(class: &str) -> Vec<Member> {
+fn members(class: &str) -> Result<Vec<Member>, CallError<NoError>> {
     let mut all: Vec<Member> = Vec::new();
     loop {
-        match env::get().registry().members(class, all.len() as u32) {
-            Ok(part) if part.is_empty() => return all,
-            Ok(part) => all.extend(part),
-            Err(error) => {
-                libsys::error!("the drivers are not to be found: {}", error.to_string());
-                return all;
-            }
+        match env::get().registry().members(class, all.len() as u32)? {
+            part if part.is_empty() => return Ok(all),
+            part => all.extend(part),
         }
     }
 }

@@ -32,12 +32,6 @@ pub struct Live {
     pub disk: Disk,
     /// What is on its way.
     pub queue: Queue<Tag>,
-    /// As the driver describes it.
-    pub info: BlockInfo,
-    /// The kind of partition table.
-    pub table: PartitionTable,
-    /// Its partitions.
-    pub partitions: Vec<Partition>,
     /// What the disk calls a batch that is at the driver, and its number in the queue.
     away: Vec<(u64, usize)>,
     statistics: Counts,
@@ -58,7 +52,7 @@ fn device(info: &BlockInfo) -> Device {
 }
 
 impl Live {
-    /// A disk behind the session of a driver's unit. What is `kept` of its partitions is taken as it is, if the driver still describes the same disk; else
+    /// A disk behind the session of a driver's unit, and what is on it. What is `kept` of its partitions is taken as it is, if the driver still describes the same disk; else
     /// the partition table is read. `open` attaches the disk to the server's loop.
     pub fn open(
         session: &Session,
@@ -67,7 +61,7 @@ impl Live {
         kept: Option<KeptTable>,
         counts: Option<WritableMapping>,
         open: impl Fn(Session) -> Result<Disk, DiskError>,
-    ) -> Result<Live, DiskError> {
+    ) -> Result<(Live, KeptTable), DiskError> {
         let same = || session.duplicate(Rights::all());
         let known = match kept {
             None => None,
@@ -81,44 +75,25 @@ impl Live {
                 (open(same()?)?, table)
             }
         };
-        let KeptTable { info, table, partitions } = table;
         let of_partition = |one: &Partition| (one.number, Counts::recover(counts.as_ref(), one.number));
-        Ok(Live {
+        let live = Live {
             disk,
-            queue: Queue::new(device(&info), Scheduler::None),
-            info,
-            table,
+            queue: Queue::new(device(&table.info), Scheduler::None),
             away: Vec::with_capacity(DEPTH as usize),
             statistics: Counts::recover(counts.as_ref(), 0),
-            of_partitions: partitions.iter().map(of_partition).collect(),
-            partitions,
+            of_partitions: table.partitions.iter().map(of_partition).collect(),
             counts,
-        })
+        };
+        Ok((live, table))
     }
 
-    /// What is to be kept of the partitions.
-    pub fn table(&self) -> KeptTable {
-        KeptTable { info: self.info.clone(), table: self.table, partitions: self.partitions.clone() }
-    }
-
-    /// Takes over what a scan has found.
-    pub fn rescanned(&mut self, KeptTable { info, table, partitions }: KeptTable) {
-        self.queue.set_device(device(&info));
-        (self.info, self.table) = (info, table);
-        self.set_partitions(partitions);
-    }
-
-    fn set_partitions(&mut self, partitions: Vec<Partition>) {
+    /// Goes on with what a scan has found.
+    pub fn rescanned(&mut self, KeptTable { info, partitions, .. }: &KeptTable) {
+        self.queue.set_device(device(info));
         let known = core::mem::take(&mut self.of_partitions);
         let counts =
             |number| known.iter().find(|(other, _)| *other == number).map_or_else(Counts::default, |one| one.1);
         self.of_partitions = partitions.iter().map(|one| (one.number, counts(one.number))).collect();
-        self.partitions = partitions;
-    }
-
-    /// The partition with a number.
-    pub fn partition(&self, number: u32) -> Option<&Partition> {
-        self.partitions.iter().find(|partition| partition.number == number)
     }
 
     /// Takes a request in.

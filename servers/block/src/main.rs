@@ -34,17 +34,18 @@ mod serve;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use counts::Counts;
 use files::Files;
 use libsys::block::{Client, Limits, Queues};
 use libsys::driver::{Driver, Env, Result};
 use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
-use libsys::protocol::disks::{Disks, Scheduler};
+use libsys::protocol::disks::{DiskStatistics, Disks, Scheduler};
 use libsys::service::{Kept, KeptSubscribers};
 use libsys::state::{Full, Keepsake, RecordKey, Records, Retained};
 use libsys::wire::Shared;
 use libsys::{Channel, Handle, Memory, Session};
 use live::{Live, Tag};
-use opened::{DISK, KeptDisk, Promises, WATCHER};
+use opened::{DISK, KeptDisk, KeptTable, Promises, TABLE, WATCHER};
 use queue::{Ended, Request, Segments};
 
 /// Signal bit: a client has submitted something.
@@ -72,6 +73,8 @@ struct Known {
     session: Option<Retained<Session>>,
     /// Where its counts are, if there was room for them.
     counts: Option<Retained<Memory>>,
+    /// What is on it, as the last driver that served found it; `None`: the driver is gone.
+    table: Option<KeptTable>,
     /// `None`: its driver has not served since this incarnation started, or is gone.
     live: Option<Live>,
     /// How manieth live one it is.
@@ -80,13 +83,23 @@ struct Known {
 
 impl Known {
     /// A disk of the incarnation before, until its driver is looked at.
-    fn recover(kept: KeptDisk) -> Known {
+    fn recover(kept: KeptDisk, table: Option<KeptTable>) -> Known {
         let KeptDisk { name, driver, unit, scheduler, session, counts } = kept;
         fn retained<O: libsys::Object>(kept: Option<Keepsake>) -> Option<Retained<O>> {
             Retained::recover(kept?).ok()
         }
         let (session, counts) = (retained(session), retained(counts));
-        Known { name, driver, unit, scheduler, session, counts, live: None, life: 0 }
+        let table = table.filter(|_| session.is_some());
+        Known { name, driver, unit, scheduler, session, counts, table, live: None, life: 0 }
+    }
+
+    /// The counts of a partition, or of the disk (0).
+    fn statistics(&self, partition: u32) -> DiskStatistics {
+        let live = self.live.as_ref().and_then(|live| live.statistics(partition));
+        live.unwrap_or_else(|| {
+            let memory = self.counts.as_ref().and_then(|counts| counts.map_writable().ok());
+            Counts::recover(memory.as_ref(), partition).read(libsys::time::now())
+        })
     }
 
     fn kept(&self) -> KeptDisk {
@@ -152,7 +165,9 @@ impl Driver for BlockServer {
         let mut records = Records::open(env)?;
         let live: BTreeSet<u64> = env.channel().sessions()?.into_iter().map(|session| session.badge).collect();
         let promises = Promises::recover(&mut records, |badge| live.contains(&badge));
-        let disks = records.all::<KeptDisk>(DISK).into_iter().map(|(_, kept)| Known::recover(kept)).collect();
+        let disks = records.all::<KeptDisk>(DISK).into_iter();
+        let table = |index| records.get::<KeptTable>(RecordKey::new(TABLE, index));
+        let disks = disks.map(|(key, kept)| Known::recover(kept, table(key.first))).collect();
         let watchers = KeptSubscribers::recover(WATCHER, &records);
         let files = Files::recover(env.parameter("files"), &records);
         let mut server = BlockServer {
@@ -313,8 +328,9 @@ impl BlockServer {
         self.targets.clear();
         for session in &self.promises.sessions {
             let found = self.disks.iter().enumerate().find(|(_, known)| known.name == session.disk);
-            let Some((disk, Live { info, .. })) =
-                found.and_then(|(index, known)| known.live.as_ref().map(|live| (index, live)))
+            let found = found.filter(|(_, known)| known.live.is_some());
+            let Some((disk, KeptTable { info, .. })) =
+                found.and_then(|(index, known)| Some((index, known.table.as_ref()?)))
             else {
                 continue;
             };

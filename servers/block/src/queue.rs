@@ -198,11 +198,6 @@ impl<T: Copy> Queue<T> {
         self.device = device;
     }
 
-    /// The scheduler.
-    pub fn scheduler(&self) -> Scheduler {
-        self.schedule.scheduler()
-    }
-
     /// Changes it; what waits is scheduled in the new way.
     pub fn set_scheduler(&mut self, scheduler: Scheduler) {
         self.schedule = Schedule::new(scheduler);

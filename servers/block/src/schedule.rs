@@ -74,11 +74,6 @@ impl Schedule {
         Schedule { scheduler, class: Class::Read, position: 0, run: 0, starved: 0 }
     }
 
-    /// Which one it is.
-    pub fn scheduler(&self) -> Scheduler {
-        self.scheduler
-    }
-
     /// Picks one of the candidates, which come in order of arrival: place, class, sector, and when it came.
     pub fn choose(
         &mut self,

@@ -1,7 +1,6 @@
 //! The calls.
 
-use crate::live::Live;
-use crate::opened::{KeptTable, Opened, TABLE};
+use crate::opened::{KeptTable, Opened};
 use crate::partitions::Partition;
 use crate::{Attaching, BlockServer, DOORBELL, Known, Lent, names};
 use alloc::string::String;
@@ -9,7 +8,7 @@ use alloc::vec::Vec;
 use libsys::protocol::block::{Block, BlockError, BlockInfo, DiskName};
 use libsys::protocol::disks::{DiskInfo, DiskKind, DiskStatistics, Disks, Scheduler};
 use libsys::service::{Context, Reply};
-use libsys::state::{Full, RecordKey};
+use libsys::state::Full;
 use libsys::wire::Shared;
 use libsys::{Channel, Memory, Session, env};
 
@@ -22,19 +21,30 @@ const LISTED_AT_ONCE: usize = 10;
 pub const LONGEST_TEXT: usize = 64;
 
 impl BlockServer {
+    /// All disks and partitions, those included whose driver is about to come back: the disk's index, what is on it, and the partition, if it is one.
+    fn all(&self) -> impl Iterator<Item = (usize, &KeptTable, Option<&Partition>)> {
+        let disks = self.disks.iter().enumerate().filter_map(|(index, known)| Some((index, known.table.as_ref()?)));
+        disks.flat_map(|(index, table)| {
+            core::iter::once(None).chain(table.partitions.iter().map(Some)).map(move |part| (index, table, part))
+        })
+    }
+
+    /// The name of a disk or partition.
+    fn name_of(&self, index: usize, partition: Option<&Partition>) -> String {
+        let disk = &self.disks[index].name;
+        partition.map_or_else(|| disk.clone(), |one| names::partition(disk, one.number))
+    }
+
     /// The disk or partition with a name: the disk's index, and the partition's number, or 0.
     pub fn find(&self, name: &str) -> Answer<(usize, u32)> {
-        for (index, known) in self.disks.iter().enumerate() {
-            let Some(live) = &known.live else { continue };
-            if known.name == name {
-                return Ok((index, 0));
-            }
-            let is_it = |partition: &&Partition| names::partition(&known.name, partition.number) == name;
-            if let Some(partition) = live.partitions.iter().find(is_it) {
-                return Ok((index, partition.number));
-            }
-        }
-        Err(BlockError::NoSuchDisk)
+        let (index, _, partition) = self.find_part(name)?;
+        Ok((index, partition.map_or(0, |one| one.number)))
+    }
+
+    /// The same, with what is on the disk.
+    fn find_part(&self, name: &str) -> Answer<(usize, &KeptTable, Option<&Partition>)> {
+        let found = self.all().find(|(index, _, partition)| self.name_of(*index, *partition) == name);
+        found.ok_or(BlockError::NoSuchDisk)
     }
 
     fn find_disk(&self, name: &str) -> Answer<usize> {
@@ -77,48 +87,46 @@ impl BlockServer {
         }
     }
 
-    fn describe(&self, known: &Known, live: &Live, partition: Option<&Partition>) -> DiskInfo {
+    fn describe(&self, index: usize, on_disk: &KeptTable, partition: Option<&Partition>) -> DiskInfo {
+        let known = &self.disks[index];
+        let info = &on_disk.info;
         let number = partition.map_or(0, |partition| partition.number);
         let text = |text: &str| text.chars().take(LONGEST_TEXT).collect();
-        let (start, sectors) = partition.map_or((0, live.info.sectors), |one| (one.start, one.sectors));
+        let (start, sectors) = partition.map_or((0, info.sectors), |one| (one.start, one.sectors));
         let is_it = |session: &&Opened| session.disk == known.name && session.partition == number;
         let sessions = || self.promises.sessions.iter().filter(is_it);
         DiskInfo {
-            name: partition.map_or_else(|| known.name.clone(), |one| names::partition(&known.name, one.number)),
+            name: self.name_of(index, partition),
             part_of: partition.map(|_| known.name.clone()),
             driver: known.driver.clone(),
             kind: partition.map_or_else(
-                || DiskKind::Disk { model: text(&live.info.model), serial: text(&live.info.serial), table: live.table },
+                || DiskKind::Disk { model: text(&info.model), serial: text(&info.serial), table: on_disk.table },
                 |one| one.kind.clone(),
             ),
             start,
             sectors,
-            logical_block_bytes: live.info.logical_block_bytes,
-            read_only: live.info.read_only,
+            logical_block_bytes: info.logical_block_bytes,
+            read_only: info.read_only,
             opened: sessions().count() as u32,
             opened_to_write: sessions().any(|session| session.write),
-            scheduler: live.queue.scheduler(),
-            ready: live.disk.is_attached(),
+            scheduler: known.scheduler,
+            ready: known.live.as_ref().is_some_and(|live| live.disk.is_attached()),
         }
     }
 }
 
 impl Disks for BlockServer {
     fn list(&mut self, first: u32) -> Vec<DiskInfo> {
-        let live = self.disks.iter().filter_map(|known| known.live.as_ref().map(|live| (known, live)));
-        let all = live.flat_map(|(known, live)| {
-            core::iter::once(None).chain(live.partitions.iter().map(Some)).map(move |part| (known, live, part))
-        });
-        let part = all.skip(first as usize).take(LISTED_AT_ONCE);
-        part.map(|(known, live, partition)| self.describe(known, live, partition)).collect()
+        let part = self.all().skip(first as usize).take(LISTED_AT_ONCE);
+        part.map(|(index, on_disk, partition)| self.describe(index, on_disk, partition)).collect()
     }
 
     fn open(&mut self, cx: &Context, name: &str, write: bool) -> Answer<Session> {
-        let (index, number) = self.find(name)?;
+        let (index, KeptTable { info, .. }, partition) = self.find_part(name)?;
         let known = &self.disks[index];
-        let live = known.live.as_ref().ok_or(BlockError::NoSuchDisk)?;
-        let (start, sectors) = live.partition(number).map_or((0, live.info.sectors), |one| (one.start, one.sectors));
-        if write && live.info.read_only {
+        let (start, sectors) = partition.map_or((0, info.sectors), |one| (one.start, one.sectors));
+        let number = partition.map_or(0, |one| one.number);
+        if write && info.read_only {
             return Err(BlockError::ReadOnly);
         }
         if write && self.promises.is_written(&known.name, start, sectors, cx.client()) {
@@ -141,8 +149,9 @@ impl Disks for BlockServer {
             self.disks[index].scheduler = before;
             return Err(BlockError::Exhausted);
         }
-        let live = self.disks[index].live.as_mut().ok_or(BlockError::NoSuchDisk)?;
-        live.queue.set_scheduler(scheduler);
+        if let Some(live) = &mut self.disks[index].live {
+            live.queue.set_scheduler(scheduler);
+        }
         Ok(())
     }
 
@@ -161,18 +170,14 @@ impl Disks for BlockServer {
 
     fn statistics(&mut self, name: &str) -> Answer<DiskStatistics> {
         let (index, number) = self.find(name)?;
-        let live = self.disks[index].live.as_ref();
-        live.and_then(|live| live.statistics(number)).ok_or(BlockError::NoSuchDisk)
+        Ok(self.disks[index].statistics(number))
     }
 }
 
 impl Block for BlockServer {
     fn info(&mut self, cx: &Context) -> Answer<BlockInfo> {
-        let (opened, index, known) = self.opened(cx)?;
-        // Where the driver is about to come back, what it said before.
-        let kept = || self.records.get::<KeptTable>(RecordKey::new(TABLE, index as u64)).map(|kept| kept.info);
-        let info = known.live.as_ref().map(|live| live.info.clone());
-        let mut info = info.or_else(kept).ok_or(BlockError::NoSuchDisk)?;
+        let (opened, _, known) = self.opened(cx)?;
+        let mut info = known.table.as_ref().map(|table| table.info.clone()).ok_or(BlockError::NoSuchDisk)?;
         let name = match opened.partition {
             0 => known.name.clone(),
             number => names::partition(&known.name, number),

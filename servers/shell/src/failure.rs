@@ -41,7 +41,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl<E: fmt::Debug> From<CallError<E>> for Failure {
+impl<E: fmt::Display> From<CallError<E>> for Failure {
     fn from(error: CallError<E>) -> Failure {
         Failure::Error(format!("{error}"))
     }

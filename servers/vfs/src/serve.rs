@@ -2,7 +2,7 @@
 
 use crate::Vfs;
 use crate::kept::{KeptMount, MOUNT};
-use crate::mounts::{Mounted, Wanted};
+use crate::mounts::{DEV, Mounted, Wanted};
 use crate::namespaces::Root;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -288,6 +288,10 @@ impl Namespace for Vfs {
             Err(error) => return reply.send(Err(error)),
         };
         let read_only = options.read_only;
+        let is_on_disk = kind == AUTO || self.kinds(AUTO).iter().any(|one| one == kind);
+        if is_on_disk && !source.starts_with(DEV) {
+            return reply.send(Err(NamespaceError::NoDisk));
+        }
         let mut others = self.kinds(kind);
         let kind = others.pop().unwrap_or_default();
         let what = Wanted { path, source: source.to_string(), kind, read_only };
