@@ -233,7 +233,9 @@ mod tests {
         assert!(reply.mints() && reply.is_valid_reply() && reply.is_light_reply() && !reply.is_valid());
         assert!(Header::default().is_light_reply() && !Header::default().with_handles(1).is_light_reply());
         assert!(reply.with_handles(2).is_valid_reply() && !reply.with_handles(2).is_light_reply());
-        for wrong in [reply.with_handles(0), reply.with_payload(3969), reply.with_acknowledgement(), reply.with_replayed()] {
+        for wrong in
+            [reply.with_handles(0), reply.with_payload(3969), reply.with_acknowledgement(), reply.with_replayed()]
+        {
             assert!(!wrong.is_valid_reply() && !wrong.is_light_reply(), "{wrong:?}");
         }
         assert_eq!(reply.without_minted(), Header::words(1, Class::Fail).with_payload(64).with_handles(1));

@@ -241,7 +241,9 @@ fn receive(state: &mut Held, who: Who, r: &mut Registers) -> Result<u64, Error> 
     }
     if Header(r[1]).acknowledges() {
         let closes = &mut state.channel(channel).ok_or(Error::Closed)?.closes;
-        if let Some(index) = closes.iter().position(|(close, seen)| *seen && (close.badge, close.client) == (r[2], r[3])) {
+        if let Some(index) =
+            closes.iter().position(|(close, seen)| *seen && (close.badge, close.client) == (r[2], r[3]))
+        {
             closes.remove(index);
         }
     }
