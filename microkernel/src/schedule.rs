@@ -244,11 +244,9 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
 
 /// Takes the thread that the running one has woken, which goes on on the same slice: but the head of its own chain pays from now on.
 pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
-    if cpu.armed.get() > cpu.slice_end.get() && cpu.queue.least_virtual(kernel).is_some() {
-        // Others wait, so the end of its slice has to be set.
-        return None;
-    }
-    let buddy = cpu.queue.take_buddy()?;
+    // Where others wait the end of its slice has to be set.
+    let is_bound = cpu.armed.get() <= cpu.slice_end.get() || cpu.queue.least_virtual(kernel).is_none();
+    let buddy = is_bound.then(|| cpu.queue.take_buddy())??;
     charge_owner(kernel, cpu, now);
     let head = buddy.get(kernel).chain_head(kernel);
     if !cpu.owner.holds(head) {

@@ -84,12 +84,11 @@ fn take_extras(kernel: &Kernel, caller: &Object<Thread>, receiver: &Thread, head
 /// A session that is minted, and slots that stay empty. Returns false, with nothing done, where the reply brings more than that or it cannot be minted.
 #[inline(never)]
 fn give_extras(kernel: &Kernel, thread: &Thread, client: &Object<Thread>, header: Header) -> bool {
-    let minted = if header.is_light_reply() { reply::mint(kernel, thread, client, header) } else { return false };
-    if let Ok(minted) = minted {
-        client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
-        end::release(kernel, client);
-    }
-    minted.is_ok()
+    let minted = header.is_light_reply().then(|| reply::mint(kernel, thread, client, header));
+    let Some(Ok(minted)) = minted else { return false };
+    client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
+    end::release(kernel, client);
+    true
 }
 
 /// A reply when nothing else waits on the channel, after which the caller goes on here.

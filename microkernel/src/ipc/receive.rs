@@ -31,9 +31,7 @@ pub(super) fn acknowledge(kernel: &Kernel, thread: &Thread, channel: &Channel) {
     if header.acknowledges() {
         frame.rsi.set(header.without_acknowledgement().0);
         let [badge, client, ..] = frame.words();
-        if let Ok(close) = delivered_close(kernel, channel, badge.get(), client.get()) {
-            close.forget();
-        }
+        let _ = delivered_close(kernel, channel, badge.get(), client.get()).map(|close| close.forget());
     }
 }
 

@@ -4,7 +4,7 @@ use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
 use crate::object::{AnyRef, Call, Channel, Object, Process, Ref, Session, Thread, slab, thread::State};
-use crate::{Cpu, Kernel, death, schedule};
+use crate::{Cpu, Kernel, death, handle_table::Capability, schedule};
 use abi::{Error, Handle, Header, Kind, OK, Rights};
 
 /// Answers the current call, then receives.
@@ -82,19 +82,14 @@ pub(super) fn mint(kernel: &Kernel, thread: &Thread, client: &Thread, header: He
         return Ok(Handle::NONE);
     }
     let (server, receiver) = (thread.process.get(kernel), client.process.get(kernel));
-    let page = thread.serve_page();
-    let channel: &Object<Channel> = server.handles.get(kernel, page.channel(), Rights::MINT)?;
-    client.reserved.set(client.reserved.get().checked_sub(1).ok_or(Error::NoSlot)?);
+    let channel: &Object<Channel> = server.handles.get(kernel, thread.serve_page().channel(), Rights::MINT)?;
+    let left = client.reserved.get().checked_sub(1).ok_or(Error::NoSlot)?;
+    let session = Session::mint(kernel, &server.account, channel, thread.serve_page().badge())?;
     // As where one is moved: charged to its receiver, if that has room.
-    let charged_to = |payer| Session::mint(kernel, &server.account, payer, channel, page.badge());
-    let session = charged_to(&receiver.account).or_else(|_| charged_to(&server.account));
-    let landed = session.and_then(|session| {
-        let landed = session.use_by(kernel, receiver);
-        session.end_flight(kernel);
-        landed
-    });
-    let landed = landed.inspect_err(|_| client.reserved.set(client.reserved.get() + 1))?;
-    Ok(flight::insert_reserved(kernel, receiver, AnyRef::new(landed), Rights::of(Kind::Session), 0))
+    let _ = session.move_charge(&receiver.account);
+    client.reserved.set(left);
+    let capability = Capability { object: AnyRef::new(session), rights: Rights::of(Kind::Session), mask: 0 };
+    flight::land_reserved(kernel, receiver, capability)
 }
 
 /// Copies a reply to its caller, who has the session that was minted for it.
@@ -146,18 +141,15 @@ fn stop_serving(kernel: &Kernel, thread: &Object<Thread>) {
 /// A call that a server had received is over: what waited for that is looked at again.
 pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
     server.active_calls.set(server.active_calls.get() - 1);
-    if server.alone.holds(client) {
-        server.alone.set(None);
-    }
-    dispatch_blocked(kernel, server);
+    not_alone(kernel, server, client);
 }
 
 /// The caller of a call that a server has received leaves: if it was a suspect, nothing waits for it any more.
 pub(super) fn not_alone(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
     if server.alone.holds(client) {
         server.alone.set(None);
-        dispatch_blocked(kernel, server);
     }
+    dispatch_blocked(kernel, server);
 }
 
 /// Looks at callers that had to wait for a suspect, or as one.

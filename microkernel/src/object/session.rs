@@ -50,34 +50,27 @@ pub struct SessionUse {
 }
 
 impl Session {
-    /// Makes a session that is in flight once: it counts for `payer`, and its memory for `account`.
+    /// Makes a session that is in flight once.
     ///
     /// # Errors
     /// `AccountExhausted`, `Closed`.
-    pub fn mint(
-        kernel: &Kernel,
-        account: &Object<Account>,
-        payer: &Object<Account>,
-        channel: &Object<Channel>,
-        badge: u64,
-    ) -> New<Session> {
+    pub fn mint(kernel: &Kernel, account: &Object<Account>, channel: &Object<Channel>, badge: u64) -> New<Session> {
         if channel.closed.get() {
             return Err(Error::Closed);
         }
-        payer.charge(Quantity::Sessions, 1)?;
+        account.charge(Quantity::Sessions, 1)?;
         let new = Session {
             channel: channel.to_ref(),
             badge,
-            account: Slot::with(payer.to_ref()),
+            account: Slot::with(account.to_ref()),
             open: Cell::new(0),
             flights: Cell::new(1),
             closing: Slot::empty(),
             uses: List::new(),
             in_channel: Node::new(),
         };
-        let session = slab::create(kernel, account, new).inspect_err(|_| payer.uncharge(Quantity::Sessions, 1))?;
-        let number = session.number();
-        channel.sessions.insert(session.clone(), number);
+        let session = slab::create(kernel, account, new).inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
+        channel.sessions.insert(session.clone(), session.number());
         Ok(session)
     }
 

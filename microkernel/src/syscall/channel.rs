@@ -45,7 +45,7 @@ pub fn signal(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 pub fn mint(kernel: &Kernel, thread: &Object<Thread>) -> Result<Results, Error> {
     let channel: &Object<Channel> = object(kernel, thread, 0, Rights::MINT)?;
     let account = charged_account(kernel, thread, 2)?;
-    land(kernel, thread, Session::mint(kernel, account, account, channel, argument(thread, 1))?, 0)
+    land(kernel, thread, Session::mint(kernel, account, channel, argument(thread, 1))?, 0)
 }
 
 /// [`abi::Syscall::SessionAcknowledge`].

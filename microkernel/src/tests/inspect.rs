@@ -71,8 +71,7 @@ fn channels_and_handles() {
 
     let channel = caller.channel();
     channels.push(channel.number());
-    let session =
-        Session::mint(caller.kernel(), caller.root(), caller.root(), channel.get(caller.kernel()), 77).unwrap();
+    let session = Session::mint(caller.kernel(), caller.root(), channel.get(caller.kernel()), 77).unwrap();
     let handle = caller.give(session);
     let many: Vec<_> = (0..200).map(|_| caller.give(caller.root().to_ref())).collect();
     let (handles, calls) = list::<HandleRecord>(&caller, resource, Subject::Handles, caller.process.number());
@@ -90,10 +89,7 @@ fn sessions_live_and_closed() {
     let server = caller.give(channel.clone());
     let sessions: Vec<_> = (0..300)
         .map(|badge| {
-            caller.give(
-                Session::mint(caller.kernel(), caller.root(), caller.root(), channel.get(caller.kernel()), badge)
-                    .unwrap(),
-            )
+            caller.give(Session::mint(caller.kernel(), caller.root(), channel.get(caller.kernel()), badge).unwrap())
         })
         .collect();
     caller.close(sessions[5]);

@@ -194,7 +194,7 @@ impl World {
 
     /// A new session of a process. Gives its handle.
     pub fn session(&self, channel: usize, process: usize, badge: u64) -> u64 {
-        let session = Session::mint(self.kernel(), self.root(), self.root(), self.c(channel), badge).unwrap();
+        let session = Session::mint(self.kernel(), self.root(), self.c(channel), badge).unwrap();
         flight::land_new(self.kernel(), self.p(process), AnyRef::new(session), 0).unwrap().0
     }
 
