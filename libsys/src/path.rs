@@ -78,7 +78,7 @@ pub fn name_length(path: &[u8]) -> (usize, bool) {
     let (mut at, mut has_nul) = (0, false);
     while let Some(word) = path.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
-        let (slash, nul) = (zeroes(word ^ ONES * b'/' as u64), zeroes(word));
+        let (slash, nul) = (zeroes(word ^ (ONES * b'/' as u64)), zeroes(word));
         // In front of the first slash.
         has_nul |= nul & slash.wrapping_sub(1) & !slash != 0;
         if slash != 0 {
