@@ -229,6 +229,7 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// The environment of this process.
 #[cfg(target_os = "none")]
+#[inline]
 pub fn get() -> &'static Env {
     crate::start::environment()
 }

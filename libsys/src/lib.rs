@@ -35,6 +35,8 @@ pub mod sys;
 
 pub mod archive;
 pub mod boot;
+#[cfg(any(test, target_os = "none"))]
+mod compare;
 pub mod crash;
 pub mod env;
 pub mod fs;

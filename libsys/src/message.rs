@@ -59,6 +59,24 @@ pub(crate) fn set_receive_deadline(deadline: u64) {
     unsafe { (&raw mut (*page).deadline).write(deadline) }
 }
 
+/// Says of which channel, and with which badge, the session of the next reply that mints is.
+#[inline]
+pub(crate) fn promise(channel: Handle, badge: u64) {
+    let page = block::current().serve_page;
+    // SAFETY: as in `set_receive_deadline`.
+    unsafe {
+        (&raw mut (*page).channel).write(channel);
+        (&raw mut (*page).badge).write(badge);
+    }
+}
+
+/// What the last [`promise`] of this thread was.
+pub(crate) fn promised() -> (Handle, u64) {
+    let page = block::current().serve_page;
+    // SAFETY: as in `set_receive_deadline`.
+    unsafe { ((&raw const (*page).channel).read(), (&raw const (*page).badge).read()) }
+}
+
 /// Sets the deadline of the next call (nanoseconds of the monotonic clock), which its header must announce.
 #[inline(always)]
 pub fn set_call_deadline(deadline: u64) {

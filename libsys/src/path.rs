@@ -67,16 +67,50 @@ pub fn normalise(path: &str) -> String {
     text
 }
 
-/// Whether a path is as [`normalise`] makes it. It looks closer only behind a `/`: every open asks this.
-pub fn is_normal(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    if bytes.first() != Some(&b'/') {
-        return false;
+/// How long the name is that a path starts with, and whether there is a NUL in it. Eight bytes at a time: every open asks this, several times.
+#[inline]
+pub fn name_length(path: &[u8]) -> (usize, bool) {
+    const ONES: u64 = u64::MAX / 0xff;
+    /// The lowest byte with its highest bit set is the first one that is zero.
+    fn zeroes(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & (ONES << 7)
     }
-    let is_no_name = |rest: &[u8]| {
-        matches!(rest, [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
-    };
-    bytes.len() == 1 || bytes.iter().enumerate().all(|(at, byte)| *byte != b'/' || !is_no_name(&bytes[at + 1..]))
+    let (mut at, mut has_nul) = (0, false);
+    while let Some(word) = path.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let (slash, nul) = (zeroes(word ^ (ONES * b'/' as u64)), zeroes(word));
+        // In front of the first slash.
+        has_nul |= nul & slash.wrapping_sub(1) & !slash != 0;
+        if slash != 0 {
+            return (at + slash.trailing_zeros() as usize / 8, has_nul);
+        }
+        at += 8;
+    }
+    while let Some(byte) = path.get(at).filter(|byte| **byte != b'/') {
+        has_nul |= *byte == 0;
+        at += 1;
+    }
+    (at, has_nul)
+}
+
+/// Whether a path is as [`normalise`] makes it: every open asks this.
+pub fn is_normal(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    if rest == b"/" {
+        return true;
+    }
+    while let [b'/', names @ ..] = rest {
+        let (name, behind) = names.split_at(name_length(names).0);
+        // Most names are longer than those that are none.
+        if name.len() <= 2 && matches!(name, b"" | b"." | b"..") {
+            return false;
+        }
+        if behind.is_empty() {
+            return true;
+        }
+        rest = behind;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -102,6 +136,25 @@ mod tests {
             assert_eq!(is_normal(path), path == normal, "{path}");
         }
         assert!(!is_normal("") && !is_normal("a"));
+    }
+
+    #[test]
+    fn a_name_ends_at_the_first_slash() {
+        for length in 0..40 {
+            for slash in 0..=length {
+                for nul in 0..=length {
+                    let mut path = alloc::vec![b'.'; length];
+                    // What is behind the end of the name does not count. Bytes next to those that are looked for do not either.
+                    path.iter_mut().skip(slash + 1).for_each(|byte| *byte = b'0');
+                    path.iter_mut().skip(nul + 1).for_each(|byte| *byte = 0x01);
+                    path.get_mut(nul).into_iter().for_each(|byte| *byte = 0);
+                    path.get_mut(slash).into_iter().for_each(|byte| *byte = b'/');
+                    assert_eq!(name_length(&path), (slash, nul < slash), "{path:?}");
+                }
+            }
+        }
+        assert_eq!(name_length(b"\x80\xaf\xae\xb0\xff\x2e\x30\x01/"), (8, false));
+        assert_eq!(name_length(b"ab/\0\0\0\0\0\0"), (2, false));
     }
 
     #[test]

@@ -72,10 +72,12 @@ pub extern "C" fn syscall(cpu: &'static Cpu) {
 /// A receive of the current thread.
 #[unsafe(link_section = ".text.entry")]
 pub extern "C" fn receive(cpu: &'static Cpu) {
-    let kernel = lock::acquire();
+    let mut kernel = lock::acquire();
     if !fast::receive(&kernel, cpu) {
-        slow_syscall(kernel, cpu);
+        return slow_syscall(kernel, cpu);
     }
+    // A session of which it acknowledges the close.
+    kernel.reap();
 }
 
 /// A call of the current thread.
@@ -179,6 +181,8 @@ fn leave(kernel: Guard, cpu: &'static Cpu) {
 
 #[inline(never)]
 fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
+    // Objects to be freed are the common case.
+    kernel.reap();
     for _ in 0..WORK_STEPS {
         if !kernel.has_work() {
             break;

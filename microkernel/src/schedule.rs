@@ -204,7 +204,11 @@ fn put_back(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
         // The slice is over: it waits for its turn as others do.
         insert(kernel, cpu, buddy.get(kernel), false);
     }
-    insert(kernel, cpu, thread, !is_over);
+    // Where no other fair thread waits, one that a higher rank preempts goes on behind that, on the same slice.
+    let goes_on = !is_over && thread.rank.get() == 0 && cpu.queue.least_virtual(kernel).is_none();
+    if !goes_on || !cpu.queue.try_buddy(thread) {
+        insert(kernel, cpu, thread, !is_over);
+    }
 }
 
 /// The running thread lets others of its rank run.
@@ -240,7 +244,9 @@ pub fn settle(kernel: &Kernel, cpu: &Cpu) -> bool {
 
 /// Takes the thread that the running one has woken, which goes on on the same slice: but the head of its own chain pays from now on.
 pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
-    let buddy = cpu.queue.take_buddy()?;
+    // Where others wait the end of its slice has to be set.
+    let is_bound = cpu.armed.get() <= cpu.slice_end.get() || cpu.queue.least_virtual(kernel).is_none();
+    let buddy = is_bound.then(|| cpu.queue.take_buddy())??;
     charge_owner(kernel, cpu, now);
     let head = buddy.get(kernel).chain_head(kernel);
     if !cpu.owner.holds(head) {

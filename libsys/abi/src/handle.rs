@@ -12,6 +12,9 @@ impl Handle {
     /// Names nothing; in arguments that take it, «the caller's own» or «none».
     pub const NONE: Handle = Handle(0);
 
+    /// Names nothing: in a reply's page, the session that is to be minted for it.
+    pub const PROMISED: Handle = Handle(u64::MAX);
+
     /// The handle of a slot at a generation.
     pub const fn new(slot: u32, generation: u32) -> Handle {
         Handle(slot as u64 | (generation as u64) << 32)

@@ -8,7 +8,9 @@
 //! | 19–20 | [`Class`] of a request |
 //! | 21 | a deadline is in the message page |
 //! | 22 | delivered request: an earlier server had it already; see [`crate::MessagePage::faults`] |
-//! | 23–31 | zero |
+//! | 23 | reply: its first handle is a session that the kernel mints for it; see [`crate::MessagePage::channel`] |
+//! | 24 | receive: the close that words 0 and 1 name, badge and client, is acknowledged |
+//! | 25–31 | zero |
 //! | 32–63 | method identity; in replies free for the protocol |
 
 /// What becomes of a request whose server died while it had it.
@@ -47,6 +49,9 @@ impl Header {
     const CLASS: u32 = 19;
     const DEADLINE: u64 = 1 << 21;
     const REPLAYED: u64 = 1 << 22;
+    const MINTS: u64 = 1 << 23;
+    const ACKNOWLEDGES: u64 = 1 << 24;
+    /// What no request has.
     const RESERVED: u64 = 0xff80_0000;
 
     /// A message of eight words, without handles, for a method.
@@ -79,6 +84,26 @@ impl Header {
         Header(self.0 | Header::REPLAYED)
     }
 
+    /// The same with a first handle that the kernel mints: of a reply.
+    pub const fn with_minted(self) -> Header {
+        Header(self.0 | Header::MINTS)
+    }
+
+    /// The same without that.
+    pub const fn without_minted(self) -> Header {
+        Header(self.0 & !Header::MINTS)
+    }
+
+    /// The same with the acknowledgement of a close: of a receive.
+    pub const fn with_acknowledgement(self) -> Header {
+        Header(self.0 | Header::ACKNOWLEDGES)
+    }
+
+    /// The same without that.
+    pub const fn without_acknowledgement(self) -> Header {
+        Header(self.0 & !Header::ACKNOWLEDGES)
+    }
+
     /// Payload length in bytes.
     pub const fn payload_bytes(self) -> usize {
         (self.0 & Header::LENGTH) as usize
@@ -104,6 +129,16 @@ impl Header {
         self.0 & Header::DEADLINE != 0
     }
 
+    /// Whether the first handle of the reply is to be minted.
+    pub const fn mints(self) -> bool {
+        self.0 & Header::MINTS != 0
+    }
+
+    /// Whether a close is acknowledged with the receive.
+    pub const fn acknowledges(self) -> bool {
+        self.0 & Header::ACKNOWLEDGES != 0
+    }
+
     /// Whether an earlier delivery of this request ended without an answer.
     pub const fn is_replayed(self) -> bool {
         self.0 & Header::REPLAYED != 0
@@ -114,13 +149,33 @@ impl Header {
         (self.0 >> 32) as u32
     }
 
-    /// Whether it asks for nothing special: no handles either way, no deadline, no key, no reserved bit. What the kernel's fast path
-    /// takes; the length is still to be checked.
+    /// Whether it asks for nothing special: no handles either way, no deadline, no key, no reserved bit. What the kernel's fast paths
+    /// take; the length is still to be checked.
     pub const fn is_plain(self) -> bool {
         self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS) == 0
     }
 
-    /// Whether every field is in its range.
+    /// Whether it asks for no more than a key, and room for handles in the reply: what the kernel's fast path of a call takes besides; the length is
+    /// still to be checked.
+    #[inline]
+    pub const fn is_light(self) -> bool {
+        let light = Header::LENGTH | 7 << Header::REPLY_HANDLES | 3 << Header::CLASS;
+        self.0 & 0xffff_ffff & !light == 0 && self.is_valid()
+    }
+
+    /// Whether it is a reply that brings no handle but one that is minted: what the kernel's fast path of a reply takes besides.
+    #[inline]
+    pub const fn is_light_reply(self) -> bool {
+        let others = self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS);
+        (others == 0 || others == Header::MINTS | 1 << Header::HANDLES) && self.payload_bytes() <= crate::PAYLOAD_BYTES
+    }
+
+    /// Whether every field of a reply is in its range.
+    pub const fn is_valid_reply(self) -> bool {
+        self.without_minted().is_valid() && (!self.mints() || self.handles() > 0)
+    }
+
+    /// Whether every field of a request is in its range.
     pub const fn is_valid(self) -> bool {
         self.payload_bytes() <= crate::PAYLOAD_BYTES
             && self.handles() <= crate::message::HANDLES
@@ -159,5 +214,32 @@ mod tests {
         assert!(!Header::default().with_replayed().is_valid());
         assert!(Header::words(1, Class::Replay).with_payload(8).is_plain());
         assert!(!Header::words(1, Class::Once).is_plain());
+    }
+
+    #[test]
+    fn light_requests_have_a_key_or_room_for_handles_and_nothing_else() {
+        let light = Header::words(1, Class::Once).with_payload(64).with_reply_handles(4);
+        assert!(light.is_light() && Header::words(1, Class::Fail).is_light());
+        for heavy in [light.with_handles(1), light.with_deadline(), light.with_replayed(), light.with_reply_handles(5)]
+        {
+            assert!(!heavy.is_light(), "{heavy:?}");
+        }
+        assert!(!Header(3 << 19).is_light() && !Header(1 << 23).is_light());
+    }
+
+    #[test]
+    fn only_a_reply_with_a_handle_mints() {
+        let reply = Header::words(1, Class::Fail).with_payload(64).with_handles(1).with_minted();
+        assert!(reply.mints() && reply.is_valid_reply() && reply.is_light_reply() && !reply.is_valid());
+        assert!(Header::default().is_light_reply() && !Header::default().with_handles(1).is_light_reply());
+        assert!(reply.with_handles(2).is_valid_reply() && !reply.with_handles(2).is_light_reply());
+        for wrong in
+            [reply.with_handles(0), reply.with_payload(3969), reply.with_acknowledgement(), reply.with_replayed()]
+        {
+            assert!(!wrong.is_valid_reply() && !wrong.is_light_reply(), "{wrong:?}");
+        }
+        assert_eq!(reply.without_minted(), Header::words(1, Class::Fail).with_payload(64).with_handles(1));
+        let receive = Header::default().with_acknowledgement();
+        assert!(receive.acknowledges() && !receive.mints() && receive.without_acknowledgement() == Header::default());
     }
 }

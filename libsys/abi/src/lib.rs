@@ -18,7 +18,7 @@
 
 /// The number of this ABI. A program carries the number that it was built for in an ELF note
 /// ([`note`]); another number is refused by name.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 pub mod account;
 pub mod archive;

@@ -31,7 +31,12 @@ pub struct MessagePage {
     pub faults: u32,
     /// Delivered request: how often the server was killed for hanging while it was current.
     pub hangs: u32,
-    reserved: [u64; 7],
+    /// Reply that mints: the channel of the session (`MINT`). It comes to the caller in the place of the first handle, and is charged as one that
+    /// was minted before and is moved.
+    pub channel: Handle,
+    /// Reply that mints: the badge of the session.
+    pub badge: u64,
+    reserved: [u64; 5],
     /// The payload.
     pub payload: [u8; PAYLOAD_BYTES],
 }

@@ -51,18 +51,19 @@ syscalls! {
     /// Answers the current call and waits for what arrives next on a channel. a0: Channel
     /// (`RECEIVE`); a1: reply header (its deadline is the receive's); a2–a9: words; serve page: payload,
     /// handles (they are moved), deadline. Results as `Receive`.
-    /// Errors: `BadState` (no current call), `CallerGone` (nothing was received), and those of `Receive`.
+    /// Errors: `BadState` (no current call), `CallerGone` (nothing was received), those of `Receive`; of a reply that mints, those of
+    /// `SessionMint`: the call is not answered then.
     ReplyReceive = 2;
-    /// Waits for what arrives next. a0: Channel (`RECEIVE`); a1: header: only its deadline counts;
-    /// a deadline of 0 in the serve page polls. r0: see [`Delivery`]; `rax` 0. Errors: `TimedOut`, `Closed`,
+    /// Waits for what arrives next. a0: Channel (`RECEIVE`); a1: header: only its deadline and its
+    /// acknowledgement of a close (a2: badge, a3: client; as `SessionAcknowledge`, one that is none is passed over) count; a deadline of 0 in the serve page polls. r0: see [`Delivery`]; `rax` 0. Errors: `TimedOut`, `Closed`,
     /// `BadState` (a current call is neither answered nor kept; or not the channel's server).
     Receive = 3;
-    /// Answers the current call. Arguments as `ReplyReceive`, without a0. Errors: `BadState`, `CallerGone`.
+    /// Answers the current call. Arguments as `ReplyReceive`, without a0. Errors: `BadState`, `CallerGone`, those of `SessionMint`.
     Reply = 4;
     /// Makes a handle of the current call, to answer it later. r0: Call.
     /// Errors: `BadState` (none is current), `NoSlot`, `AccountExhausted`.
     CallKeep = 5;
-    /// Answers a kept call; consumes the handle whatever the outcome. a0: Call; a1–a9 as `Reply`.
+    /// Answers a kept call; consumes the handle whatever the outcome. a0: Call; a1–a9 as `Reply`, which mints nothing.
     /// Error: `CallerGone`.
     CallReply = 6;
     /// Makes a kept call the current one again; consumes the handle. a0: Call.

@@ -3,7 +3,7 @@
 use super::kernel::{Call, CallState, Held, Kernel, Message, Object, State};
 use super::table::Entry;
 use super::{Who, objects};
-use abi::{Class, Delivery, Error, Handle, Header, Kind, MessagePage, PAYLOAD_BYTES, Rights, Syscall, WORDS};
+use abi::{Class, Delivery, Error, Handle, Header, Kind, MessagePage, Rights, Syscall, WORDS};
 use std::vec::Vec;
 
 /// Deepest chain of calls.
@@ -239,6 +239,14 @@ fn receive(state: &mut Held, who: Who, r: &mut Registers) -> Result<u64, Error> 
     {
         return Err(Error::BadState);
     }
+    if Header(r[1]).acknowledges() {
+        let closes = &mut state.channel(channel).ok_or(Error::Closed)?.closes;
+        if let Some(index) =
+            closes.iter().position(|(close, seen)| *seen && (close.badge, close.client) == (r[2], r[3]))
+        {
+            closes.remove(index);
+        }
+    }
     // SAFETY: the calling thread's page, and a field outside of what guards lend.
     let deadline = Header(r[1]).has_deadline().then(|| unsafe { (*page(true)).deadline });
     loop {
@@ -331,10 +339,18 @@ fn reply(state: &mut State, who: Who, kept: Option<u64>, r: &Registers) -> Resul
         None => *state.current.get(&who.thread).ok_or(Error::BadState)?,
     };
     let header = Header(r[1]);
-    if header.payload_bytes() > PAYLOAD_BYTES || header.handles() > abi::message::HANDLES {
+    if !header.is_valid_reply() || kept.is_some() && header.mints() {
         return Err(Error::BadMessage);
     }
-    let (mut message, handles) = read_page(true, header, core::array::from_fn(|n| r[n + 2]));
+    let (mut message, mut handles) = read_page(true, header, core::array::from_fn(|n| r[n + 2]));
+    message.header = header.without_minted();
+    // Nothing is minted for who is gone.
+    if header.mints() && state.calls.get(&number).is_some_and(|call| !call.orphan) {
+        // SAFETY: as in `read_page`; the fields are outside of what guards lend.
+        let (channel, badge) = unsafe { ((*page(true)).channel, (*page(true)).badge) };
+        let account = state.processes[&who.process].account;
+        handles[0] = objects::mint(state, who.process, channel, badge, account)?;
+    }
     message.handles = handles.iter().filter_map(|handle| state.uninstall(who.process, *handle).ok()).collect();
     if kept.is_none() {
         state.current.remove(&who.thread);

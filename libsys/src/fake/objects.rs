@@ -19,6 +19,17 @@ fn write_payload<T: Copy>(records: &[T]) {
     unsafe { core::ptr::copy_nonoverlapping(records.as_ptr(), (&raw mut (*page).payload).cast::<T>(), count) }
 }
 
+/// Makes a session of a channel that `minter` names.
+pub(super) fn mint(state: &mut State, minter: u64, channel: Handle, badge: u64, account: u64) -> Result<Handle, Error> {
+    let channel = state.find(minter, channel.0, Kind::Channel, Rights::MINT)?;
+    if state.channel(channel).is_none_or(|channel| channel.closed) {
+        return Err(Error::Closed);
+    }
+    state.charge(account, Limits { sessions: 1, ..Limits::default() })?;
+    let object = state.add(Object::Session(Session { channel, badge, uses: BTreeMap::new() }));
+    Ok(state.make(minter, object, false))
+}
+
 pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u64; 10]) -> Result<u64, Error> {
     let me = who.process;
     match call {
@@ -40,14 +51,8 @@ pub(super) fn system_call(state: &mut State, who: Who, call: Syscall, r: &mut [u
             state.signal(number, r[1]);
         }
         Syscall::SessionMint => {
-            let channel = state.find(me, r[0], Kind::Channel, Rights::MINT)?;
             let account = state.find(me, r[2], Kind::Account, Rights::CHARGE)?;
-            if state.channel(channel).is_none_or(|channel| channel.closed) {
-                return Err(Error::Closed);
-            }
-            state.charge(account, Limits { sessions: 1, ..Limits::default() })?;
-            let object = state.add(Object::Session(Session { channel, badge: r[1], uses: BTreeMap::new() }));
-            r[0] = state.make(me, object, false).0;
+            r[0] = mint(state, me, Handle(r[0]), r[1], account)?.0;
         }
         Syscall::SessionList => {
             let channel = state.find(me, r[0], Kind::Channel, Rights::RECEIVE)?;

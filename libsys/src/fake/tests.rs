@@ -63,7 +63,7 @@ fn serving_goes_on_until_it_is_stopped() {
     let (process, channel, session) = server(3);
     let serving = process.spawn(move || {
         let mut calls = 0;
-        let end = crate::sys::serve(channel, None, |badge, header, words| {
+        let end = crate::sys::serve(channel, None, None, |badge, header, words| {
             calls += 1;
             match words[0] {
                 3 => ControlFlow::Break("three"),

@@ -178,7 +178,6 @@ impl File {
         }
     }
 
-    #[inline]
     fn fetch(&self, offset: Option<u64>, into: &mut [u8]) -> Result<usize> {
         let bytes = into.len().min(BUFFER_BYTES);
         let held = crate::env::get().files.buffer();

@@ -147,9 +147,12 @@ impl Files {
     pub(super) fn locate<'p>(&self, path: &'p str) -> Result<(Arc<Mount>, &'p str)> {
         let mut known = self.known.lock();
         known.update(self)?;
+        let bytes = path.as_bytes();
         let covers = |entry: &&mut Entry| {
-            let rest = path.strip_prefix(entry.path.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let mount = entry.path.as_bytes();
+            let Some((start, rest)) = bytes.split_at_checked(mount.len()) else { return false };
+            // The last byte tells most of them apart.
+            matches!(rest.first(), None | Some(b'/')) && start.last() == mount.last() && start == mount
         };
         let entry = known.mounts.iter_mut().find(covers).ok_or(Error::File(FileError::NotFound))?;
         let mount = match &entry.mount {

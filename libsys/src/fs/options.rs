@@ -67,7 +67,6 @@ impl OpenOptions {
     }
 
     /// Opens a file or directory. Errors: those of [`FileSystem::open`](crate::protocol::FileSystem::open); a device is not a file: see [`OpenOptions::open_any`].
-    #[inline]
     pub fn open(&self, path: &str) -> Result<File> {
         let mut walk = Walk::new(path)?;
         let request = self.request_for(path)?;

@@ -4,11 +4,12 @@
 //! the request again; where it dies after it, the request is known by its key, and answered with the reply that was kept.
 
 use super::outbox;
-use crate::message::ServePage;
+use crate::message::{self, ServePage};
 use crate::state::replies::{KeptReply, Known, ReplyKey};
 use crate::state::{Records, Storage};
-use crate::sys::Words;
+use crate::sys::{self, Words};
 use crate::wire::{Class, Header, Refusal, Request};
+use crate::{Object, env};
 use abi::message::HANDLES;
 
 /// The key of a `once` request.
@@ -56,6 +57,17 @@ pub(super) fn commit<S: Storage>(
     }
     records.commit();
     Ok(())
+}
+
+/// Mints the session that a reply in the serve page brings at once, where the reply is kept: what it brings has a name then. One that cannot be minted is none.
+pub(super) fn mint_now(header: Header) -> Header {
+    if !header.mints() {
+        return header;
+    }
+    let (channel, badge) = message::promised();
+    let minted = sys::session_mint(channel, badge, env::account().handle());
+    ServePage::take().handles_mut()[0] = minted.unwrap_or(crate::Handle::NONE);
+    header.without_minted()
 }
 
 /// The reply in the serve page.

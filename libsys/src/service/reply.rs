@@ -123,7 +123,7 @@ impl<T: 'static> Kept<T> {
 fn encoded<T>(encode: Encode<T>, value: T) -> (Header, Words) {
     let mut outgoing = Outgoing::new(Header(0));
     match encode(value, &mut outgoing) {
-        Ok(()) => (outgoing.header, outgoing.words),
+        Ok(()) => (commit::mint_now(outgoing.header), outgoing.words),
         Err(Unencodable) => Answer::refusal(Refusal::Unencodable),
     }
 }

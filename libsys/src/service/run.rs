@@ -2,7 +2,7 @@
 
 use super::statistics::Counters;
 use super::{Serve, commit, outbox};
-use crate::message::ServePage;
+use crate::message::{self, ServePage};
 use crate::sys::{Event, Served, Words};
 use crate::time::now;
 use crate::wire::{Answer, Class, Header, Method, Refusal, Request};
@@ -12,6 +12,9 @@ use core::ops::ControlFlow;
 
 /// A request that was current at this many deaths of the server is refused.
 const DEADLY: u32 = 3;
+
+/// The client of a session that never had one.
+const NOBODY: u64 = 0;
 
 /// Timers that are run before the next receive.
 const TIMERS_AT_ONCE: usize = 64;
@@ -38,15 +41,18 @@ impl<S: Serve> Service<S> {
     pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
         outbox::hold_back(self.server.records().is_some());
         let mut has_answered = false;
+        let mut closed = None;
+        let mut sent = Header::default();
         loop {
             let deadline = self.deadline();
-            let served = channel.serve(deadline, |badge, header, words| {
+            let served = channel.serve(deadline, closed.take(), |badge, header, words| {
                 let answer = self.answer(&Request::new(badge, header, words));
                 // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
                 let deadline = self.deadline();
                 let is_due = deadline.is_some_and(|deadline| deadline <= now());
                 match answer {
                     Some((header, words)) if has_answered && !is_due && !outbox::is_waiting() && self.is_settled() => {
+                        sent = header;
                         ControlFlow::Continue((header, words, deadline))
                     }
                     answer => ControlFlow::Break(answer),
@@ -55,14 +61,19 @@ impl<S: Serve> Service<S> {
             let answer = match served {
                 Ok(Served::Stopped(answer)) => answer,
                 Ok(Served::Event(event)) => {
-                    self.happen(channel, event);
+                    closed = self.happen(event);
                     self.settle();
                     None
                 }
                 Err(Error::TimedOut) => None,
                 Err(Error::CallerGone) => {
                     self.counters.gone();
+                    self.take_back(sent);
                     None
+                }
+                Err(error) if sent.mints() && is_exhausted(error) => {
+                    self.take_back(sent);
+                    Some(self.refuse_answer())
                 }
                 Err(Error::Closed) => return Ok(()),
                 Err(error) => return Err(error),
@@ -132,6 +143,8 @@ impl<S: Serve> Service<S> {
         if self.is_settled() {
             return answer;
         }
+        // What is kept has to have a name.
+        let answer = answer.map(|(header, words)| (commit::mint_now(header), words));
         match commit::commit(self.server.records()?, key, answer) {
             Ok(()) => {
                 // The reply lies in the serve page: answers to others wait until it has left.
@@ -183,6 +196,20 @@ impl<S: Serve> Service<S> {
         Answer::refusal(refusal)
     }
 
+    /// What is answered in place of an answer whose session could not be minted.
+    fn refuse_answer(&self) -> (Header, Words) {
+        self.counters.refused(Refusal::Exhausted);
+        Answer::refusal(Refusal::Exhausted)
+    }
+
+    /// A reply did not reach its caller: what it would have brought is closed.
+    #[cold]
+    fn take_back(&mut self, reply: Header) {
+        if reply.mints() {
+            self.server.close(message::promised().1, NOBODY, true);
+        }
+    }
+
     /// Answers whether all methods of a list are there: 0, or one more than the index of the first that is not.
     fn identities(&self, request: &Request) -> (Header, Words) {
         let missing = {
@@ -200,9 +227,9 @@ impl<S: Serve> Service<S> {
         }
     }
 
-    /// Everything that is no call.
+    /// Everything that is no call. Returns badge and client of a close that is to be acknowledged.
     #[cold]
-    fn happen(&mut self, channel: &Channel, event: Event) {
+    fn happen(&mut self, event: Event) -> Option<(u64, u64)> {
         match event {
             Event::Call { .. } => {}
             Event::Signals(bits) => self.server.signal(bits),
@@ -213,11 +240,12 @@ impl<S: Serve> Service<S> {
                 }
                 // Before it is acknowledged: else it would come again.
                 self.settle();
-                // A close that is acknowledged already (by another thread of the service) needs nothing more.
-                let _ = channel.acknowledge_close(badge, client);
+                // One that is acknowledged already (by another thread of the service) needs nothing more.
+                return Some((badge, client));
             }
             Event::Withdrawn(call) => self.server.withdrawn(call),
         }
+        None
     }
 
     /// Commits what is staged, and what follows from that.
@@ -240,9 +268,13 @@ impl<S: Serve> Service<S> {
     #[inline(never)]
     fn catch_up(&mut self, answer: Option<(Header, Words)>) {
         if let Some((header, words)) = answer
-            && crate::sys::reply(header, words).is_err()
+            && let Err(error) = crate::sys::reply(header, words)
         {
-            self.counters.gone();
+            self.take_back(header);
+            let again = |(header, words)| crate::sys::reply(header, words);
+            if !is_exhausted(error) || again(self.refuse_answer()).is_err() {
+                self.counters.gone();
+            }
         }
         self.run_timers();
         self.settle();
@@ -267,6 +299,11 @@ impl<S: Serve> Service<S> {
     fn deadline(&mut self) -> Option<u64> {
         self.server.timers().and_then(|timers| timers.next_deadline())
     }
+}
+
+/// Whether this is why a session could not be minted with a reply, which then was not given.
+fn is_exhausted(error: Error) -> bool {
+    matches!(error, Error::AccountExhausted | Error::NoSlot)
 }
 
 /// Whether a server has a method of this identity.

@@ -61,6 +61,7 @@ pub(crate) fn log_memory() -> Option<ManuallyDrop<Memory>> {
 static ENVIRONMENT: OnceLock<Env> = OnceLock::new();
 
 /// The process's environment.
+#[inline]
 pub(crate) fn environment() -> &'static Env {
     // Nothing asks before `start` has made it, but for a panic on the way there.
     ENVIRONMENT.get_or_init(|| Env::new(Startup::default()))

@@ -126,6 +126,10 @@ pub struct Records<S = WritableMapping> {
     handles: Vec<OnItsWay>,
     /// Replies with handles that an earlier incarnation may not have sent.
     pub(super) unsent: BTreeSet<RecordKey>,
+    /// Badges of sessions with kept replies, and of some that had one: most sessions are closed without.
+    pub(super) replied: BTreeSet<u64>,
+    /// So many there may be before those that had one are taken out.
+    pub(super) most_replied: usize,
     is_damaged: bool,
 }
 
@@ -163,6 +167,8 @@ impl<S: Storage> Records<S> {
             staged: alloc::vec![0; COMMIT_HEADER],
             handles: Vec::new(),
             unsent: BTreeSet::new(),
+            replied: BTreeSet::new(),
+            most_replied: 0,
             is_damaged: false,
         };
         let magic = records.storage.word(0);

@@ -21,6 +21,9 @@ const KIND: u16 = u16::MAX;
 /// Lanes of one client for which replies are kept: more than threads that wait for one server at once.
 const LANES: usize = 64;
 
+/// Sessions that may be noted as having replies before it is looked whether they still do.
+const LEAST_REPLIED: usize = 256;
+
 /// Where the sequence, the badge and the header are in a record.
 const SEQUENCE: usize = 0;
 const BADGE: usize = 8;
@@ -97,21 +100,42 @@ impl<S: Storage> Records<S> {
             self.make_room_for_lane(to.client);
         }
         self.release_handles(key);
+        self.replied.insert(to.badge);
         self.put_reply(key, &bytes);
         Ok(())
     }
 
     /// Stages that the replies to a client over a session are not needed any more: it has closed it.
     pub fn forget_replies(&mut self, badge: u64, client: u64) {
+        if self.replied.contains(&badge) {
+            self.forget_replies_to(badge, client);
+        }
+    }
+
+    /// Finds out over which sessions replies are kept.
+    #[cold]
+    fn look_who_has_replies(&mut self) {
+        let (first, last) = (lanes_of(0).0, lanes_of(u64::MAX).1);
+        self.replied = self.keys(first, last).filter_map(|key| self.word_of(key, BADGE)).collect();
+        self.most_replied = LEAST_REPLIED.max(2 * self.replied.len());
+    }
+
+    #[cold]
+    fn forget_replies_to(&mut self, badge: u64, client: u64) {
+        // No reply is staged now, which would be overlooked.
+        if self.replied.len() > self.most_replied {
+            self.look_who_has_replies();
+        }
         let (first, last) = lanes_of(client);
         let is_of_session = |key: &RecordKey| self.word_of(*key, BADGE) == Some(badge);
         let all: Vec<RecordKey> = self.keys(first, last).filter(is_of_session).collect();
         all.into_iter().for_each(|key| self.forget_reply(key));
     }
 
-    /// Notes which handles of replies were not sent by the incarnation before.
+    /// Notes over which sessions replies are kept, and which handles of replies were not sent by the incarnation before.
     pub(super) fn recover_replies(&mut self) {
         let (first, last) = (lanes_of(0).0, lanes_of(u64::MAX).1);
+        self.look_who_has_replies();
         let has_handles =
             |key: &RecordKey| self.word_of(*key, HEADER).is_some_and(|header| Header(header).handles() > 0);
         let with_handles: Vec<RecordKey> = self.keys(first, last).filter(has_handles).collect();

@@ -37,10 +37,17 @@ impl<T> OnceLock<T> {
     }
 
     /// The value, made by `make` if nobody did. `make` must not come back to the same.
+    #[inline]
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(value) = self.get() {
-            return value;
+        match self.get() {
+            Some(value) => value,
+            None => self.init(make),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn init(&self, make: impl FnOnce() -> T) -> &T {
         let making = self.making.lock();
         if !self.made.load(Ordering::Relaxed) {
             let value = make();

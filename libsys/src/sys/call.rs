@@ -103,7 +103,7 @@ pub enum Served<T> {
 
 /// Serves calls: receives, lets `answer` make the reply from badge, header and words, and so on until something else
 /// arrives, `answer` breaks, or a system call is refused, which it returns. `CallerGone`: the last call has ended without its caller; go on.
-/// `deadline` is that of the first wait; `answer` says that of the next one with its reply.
+/// `closed`: badge and client of a delivered close, which is acknowledged with the first wait. `deadline` is that of the first wait; `answer` says that of the next one with its reply.
 ///
 /// The shortest way from one call to the next: what arrives stays in registers, and no event is made of it.
 ///
@@ -112,9 +112,14 @@ pub enum Served<T> {
 pub fn serve<T>(
     channel: Handle,
     mut deadline: Option<u64>,
+    closed: Option<(u64, u64)>,
     mut answer: impl FnMut(u64, Header, Words) -> ControlFlow<T, (Header, Words, Option<u64>)>,
 ) -> Result<Served<T>, Error> {
     let (mut call, mut header, mut words) = (Syscall::Receive, Header::default(), [0; WORDS]);
+    if let Some((badge, client)) = closed {
+        header = header.with_acknowledgement();
+        (words[0], words[1]) = (badge, client);
+    }
     loop {
         message::assert_free(Page::Serve);
         if let Some(deadline) = deadline {

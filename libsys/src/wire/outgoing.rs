@@ -84,7 +84,11 @@ impl<P: Side> Outgoing<P> {
     /// Gives a handle away with a reply.
     pub fn give(&mut self, object: impl Object) {
         if self.header.handles() < HANDLES {
-            self.push(object.into_handle());
+            let handle = object.into_handle();
+            if handle == Handle::PROMISED && self.header.handles() == 0 {
+                self.header = self.header.with_minted();
+            }
+            self.push(handle);
         }
     }
 

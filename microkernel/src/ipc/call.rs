@@ -84,14 +84,8 @@ fn take_handles(kernel: &Kernel, caller: &Object<Thread>, header: Header) -> Res
 
 /// Whether waiting for a process would be waiting for one of the caller's own chain.
 fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process>) -> bool {
-    let mut link = Some(caller);
-    while let Some(thread) = link {
-        if thread.process.is(server) {
-            return true;
-        }
-        link = thread.current.get(kernel);
-    }
-    false
+    let mut chain = core::iter::successors(Some(caller), |thread| thread.current.get(kernel));
+    chain.any(|thread| thread.process.is(server))
 }
 
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.
@@ -126,13 +120,11 @@ pub fn deliver(kernel: &Kernel, channel: &Object<Channel>, caller: &Object<Threa
     let server = receiver.process.get(kernel);
     let page = receiver.serve_page();
     if request.handles() > 0 {
-        match land_handles(kernel, caller, server) {
-            Ok(handles) => page.set_handles(handles),
-            Err(_) => {
-                super::end::finish(kernel, caller, Error::PeerFull as u64);
-                return false;
-            }
-        }
+        let Ok(handles) = land_handles(kernel, caller, server) else {
+            super::end::finish(kernel, caller, Error::PeerFull as u64);
+            return false;
+        };
+        page.set_handles(handles);
     }
     caller.call_page().copy_payload(page, request.payload_bytes());
     page.set_client(caller.process.number());

@@ -1,15 +1,16 @@
-//! The common case of call and of reply-and-receive: a message without handles, deadline or key, between a caller and a
+//! The common case of call and of reply-and-receive: a message without handles or deadline, between a caller and a
 //! server thread that both can run here now, with nothing else to look at; and of receive: to wait, while the thread that was just woken goes on.
 //!
 //! Each function first checks that it is the common case, and otherwise changes nothing and returns `None` or false: then
 //! [`super::call`], [`super::reply`] and [`super::receive`] do it. What they do here is the same, with the steps that have no effect left out. No count of
 //! a reference changes for the two threads: the references move, from the CPU to the server thread and from the receivers to the CPU, and back.
 
+use super::{end, receive::acknowledge, reply};
 use crate::arch::{self, clock};
 use crate::lock::Passed;
 use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
 use crate::{Cpu, Kernel, boot, schedule};
-use abi::{Delivery, Handle, Header, OK, Rights};
+use abi::{Class, Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.
 #[inline(always)]
@@ -22,16 +23,17 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let header = Header(from.rsi.get());
     let server = receiver.process.get(kernel);
     let bytes = header.payload_bytes();
-    let is_common = header.is_plain()
-        && !server.has_suspect.get()
+    let is_common = !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
         && !receiver.timer.linked.get()
-        && receiver.affinity.get() >> cpu.index() & 1 != 0;
+        && receiver.affinity.get() >> cpu.index() & 1 != 0
+        && (header.is_plain() || take_extras(kernel, caller, receiver, header));
     if !is_common {
         return None;
     }
     if bytes > 0 {
+        // What asks for more than payload was looked at whole, so nothing is taken yet.
         if bytes > abi::PAYLOAD_BYTES {
             return None;
         }
@@ -64,6 +66,31 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     Some(Passed { from: &caller.context, status: Delivery::CALL_STATUS, r0: badge, r1: header.0 })
 }
 
+/// A key, and room for the handles of the reply. Returns false, with nothing taken, where the request has more than that or there is no room.
+#[inline(never)]
+fn take_extras(kernel: &Kernel, caller: &Object<Thread>, receiver: &Thread, header: Header) -> bool {
+    let (process, count) = (caller.process.get(kernel), header.reply_handles() as u32);
+    if !header.is_light() || process.handles.reserve(kernel, &process.account, count).is_err() {
+        return false;
+    }
+    caller.reserved.set(count as u8);
+    if header.class() == Some(Class::Once) {
+        receiver.serve_page().set_lane(caller.call_page().lane());
+        receiver.serve_page().set_sequence(caller.call_page().sequence());
+    }
+    true
+}
+
+/// A session that is minted, and slots that stay empty. Returns false, with nothing done, where the reply brings more than that or it cannot be minted.
+#[inline(never)]
+fn give_extras(kernel: &Kernel, thread: &Thread, client: &Object<Thread>, header: Header) -> bool {
+    let minted = header.is_light_reply().then(|| reply::mint(kernel, thread, client, header));
+    let Some(Ok(minted)) = minted else { return false };
+    client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
+    end::release(kernel, client);
+    true
+}
+
 /// A reply when nothing else waits on the channel, after which the caller goes on here.
 #[inline(always)]
 pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
@@ -75,14 +102,14 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let header = Header(from.rsi.get());
     let bytes = header.payload_bytes();
     // A watched channel's calls never come here: they did not take the fast path.
-    let is_common = header.is_plain()
-        && client.is_fast.get()
+    let is_common = client.is_fast.get()
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
         && !client.timer.linked.get()
         && !cpu.queue.has_above(client.rank.get())
-        && client.affinity.get() >> cpu.index() & 1 != 0;
+        && client.affinity.get() >> cpu.index() & 1 != 0
+        && (header.is_plain() && client.reserved.get() == 0 || give_extras(kernel, thread, client, header));
     if !is_common {
         return None;
     }
@@ -128,6 +155,7 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu) -> bool {
     let now = clock::tsc();
     let Some(woken) = schedule::take_buddy(kernel, cpu, now) else { return false };
     let next = woken.get(kernel);
+    acknowledge(kernel, thread, channel);
     thread.depth.set(0);
     thread.rank.set(thread.base_rank());
     thread.state.set(State::Receiving);

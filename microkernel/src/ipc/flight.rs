@@ -66,7 +66,11 @@ pub fn drop_flying(kernel: &Kernel, capability: Capability) {
     } else if let Some(channel) = capability.object.get::<Channel>(kernel)
         && capability.rights.contains(Rights::RECEIVE)
     {
-        receive_handle_closed(kernel, channel);
+        let left = channel.receive_handles.get() - 1;
+        channel.receive_handles.set(left);
+        if left == 0 {
+            ipc::close_channel(kernel, channel);
+        }
     }
 }
 
@@ -75,14 +79,6 @@ fn process_handle_closed(kernel: &Kernel, process: &Object<Process>) {
     process.outside_handles.set(left);
     if left == 0 {
         death::abandoned(kernel, process);
-    }
-}
-
-fn receive_handle_closed(kernel: &Kernel, channel: &Object<Channel>) {
-    let left = channel.receive_handles.get() - 1;
-    channel.receive_handles.set(left);
-    if left == 0 {
-        ipc::close_channel(kernel, channel);
     }
 }
 
@@ -142,13 +138,11 @@ pub fn land_reserved(kernel: &Kernel, process: &Object<Process>, capability: Cap
 /// # Errors
 /// `AccountExhausted`, `NoSlot`: the handle is closed.
 pub fn land(kernel: &Kernel, process: &Object<Process>, capability: Capability) -> Result<Handle, Error> {
-    match process.handles.reserve(kernel, &process.account, 1) {
-        Ok(()) => land_reserved(kernel, process, capability),
-        Err(error) => {
-            drop_flying(kernel, capability);
-            Err(error)
-        }
+    if let Err(error) = process.handles.reserve(kernel, &process.account, 1) {
+        drop_flying(kernel, capability);
+        return Err(error);
     }
+    land_reserved(kernel, process, capability)
 }
 
 /// Lands the first handle to a new object.
@@ -170,20 +164,14 @@ pub fn land_new(kernel: &Kernel, process: &Object<Process>, object: AnyRef, mask
 /// # Errors
 /// `BadHandle`.
 pub fn close(kernel: &Kernel, process: &Object<Process>, handle: Handle) -> Result<(), Error> {
-    let Capability { object, rights, .. } = process.handles.remove(&process.account, handle)?;
+    let closed = process.handles.remove(&process.account, handle)?;
     kernel.handles.set(kernel.handles.get() - 1);
-    if let Some(one) = object.get::<SessionUse>(kernel) {
+    if let Some(one) = closed.object.get::<SessionUse>(kernel) {
         one.closed(kernel);
-    } else if let Some(named) = object.get::<Process>(kernel) {
-        if !named.is(process) {
-            process_handle_closed(kernel, named);
-        }
-    } else if let Some(channel) = object.get::<Channel>(kernel) {
-        if rights.contains(Rights::RECEIVE) {
-            receive_handle_closed(kernel, channel);
-        }
-    } else if let Some(call) = object.get(kernel) {
+    } else if let Some(call) = closed.object.get(kernel) {
         ipc::handle_of_call_closed(kernel, call);
+    } else if !closed.object.get::<Process>(kernel).is_some_and(|named| named.is(process)) {
+        drop_flying(kernel, closed);
     }
     Ok(())
 }

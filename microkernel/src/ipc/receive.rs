@@ -3,7 +3,7 @@
 use super::call::{deliver, may_deliver};
 use super::{end, inherit};
 use crate::arch::clock;
-use crate::object::{Channel, Object, Ref, Thread, thread::State};
+use crate::object::{Channel, Object, Ref, Thread, session::delivered_close, thread::State};
 use crate::syscall::memory::again;
 use crate::{Cpu, Kernel, boot, cpu::attention, schedule, timer};
 use abi::{Delivery, Error, Handle, Header, OK, Rights, Syscall};
@@ -20,7 +20,19 @@ pub fn receive(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>) -> Result<()
     if thread.current.is_some() || thread.orphan.is_some() {
         return Err(Error::BadState);
     }
+    acknowledge(kernel, thread, channel);
     wait(kernel, cpu, thread, channel)
+}
+
+/// Acknowledges the close that the registers of a receive name, once.
+#[inline(always)]
+pub(super) fn acknowledge(kernel: &Kernel, thread: &Thread, channel: &Channel) {
+    let (frame, header) = (&thread.context.frame, Header(thread.context.frame.rsi.get()));
+    if header.acknowledges() {
+        frame.rsi.set(header.without_acknowledgement().0);
+        let [badge, client, ..] = frame.words();
+        let _ = delivered_close(kernel, channel, badge.get(), client.get()).map(|close| close.forget());
+    }
 }
 
 /// The channel of a receive.

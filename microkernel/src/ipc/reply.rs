@@ -3,10 +3,9 @@
 use super::call::{make_current, may_deliver};
 use super::{end, flight, inherit, receive};
 use crate::arch::clock;
-use crate::object::{AnyRef, Call, Object, Process, Ref, Session, Thread, slab, thread::State};
-use crate::{Cpu, Kernel, death, schedule};
-use abi::message::HANDLES;
-use abi::{Error, Handle, Header, OK, Rights};
+use crate::object::{AnyRef, Call, Channel, Object, Process, Ref, Session, Thread, slab, thread::State};
+use crate::{Cpu, Kernel, death, handle_table::Capability, schedule};
+use abi::{Error, Handle, Header, Kind, OK, Rights};
 
 /// Answers the current call, then receives.
 ///
@@ -32,7 +31,7 @@ pub fn reply(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error> {
 
 /// Gives the current call's caller its answer. It is ready then, but in no queue.
 fn answer_current(kernel: &Kernel, thread: &Object<Thread>, header: Header) -> Result<Ref<Thread>, Error> {
-    if !header.is_valid() {
+    if !header.is_valid_reply() {
         return Err(Error::BadMessage);
     }
     let server = thread.process.get(kernel);
@@ -41,10 +40,11 @@ fn answer_current(kernel: &Kernel, thread: &Object<Thread>, header: Header) -> R
         end_current_orphan(kernel, thread);
         return Err(Error::CallerGone);
     }
+    let minted = mint(kernel, thread, thread.current.get(kernel).ok_or(Error::BadState)?, header)?;
     let client = thread.current.take().ok_or(Error::BadState)?;
     stop_serving(kernel, thread);
     client.server.clear();
-    transfer(kernel, thread, client.get(kernel), header);
+    transfer(kernel, thread, client.get(kernel), header, minted);
     finished(kernel, server, client.get(kernel));
     Ok(client)
 }
@@ -66,22 +66,42 @@ pub fn call_reply(kernel: &Kernel, thread: &Object<Thread>) -> Result<(), Error>
         flight::close(kernel, server, handle)?;
         return Err(Error::CallerGone);
     };
-    transfer(kernel, thread, client.get(kernel), header);
+    transfer(kernel, thread, client.get(kernel), header, Handle::NONE);
     finished(kernel, server, client.get(kernel));
     schedule::make_ready(kernel, client.get(kernel));
     flight::close(kernel, server, handle)
 }
 
-/// Copies a reply to its caller.
-fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, header: Header) {
+/// Mints the session that a reply brings, straight for its caller's process: where the server dies meanwhile, either has happened or nothing.
+/// Returns the caller's handle, or `NONE` where the reply mints nothing.
+///
+/// # Errors
+/// `BadHandle`, `WrongKind`, `Denied`, `Closed`, `AccountExhausted`, `NoSlot` (no handle was asked for, or too many processes use it).
+pub(super) fn mint(kernel: &Kernel, thread: &Thread, client: &Thread, header: Header) -> Result<Handle, Error> {
+    if !header.mints() {
+        return Ok(Handle::NONE);
+    }
+    let (server, receiver) = (thread.process.get(kernel), client.process.get(kernel));
+    let channel: &Object<Channel> = server.handles.get(kernel, thread.serve_page().channel(), Rights::MINT)?;
+    let left = client.reserved.get().checked_sub(1).ok_or(Error::NoSlot)?;
+    let session = Session::mint(kernel, &server.account, channel, thread.serve_page().badge())?;
+    // As where one is moved: charged to its receiver, if that has room.
+    let _ = session.move_charge(&receiver.account);
+    client.reserved.set(left);
+    let capability = Capability { object: AnyRef::new(session), rights: Rights::of(Kind::Session), mask: 0 };
+    flight::land_reserved(kernel, receiver, capability)
+}
+
+/// Copies a reply to its caller, who has the session that was minted for it.
+fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, header: Header, minted: Handle) {
     thread.serve_page().copy_payload(client.call_page(), header.payload_bytes());
-    let room = client.reserved.get() as usize;
-    let count = header.handles();
+    let (first, count) = (header.mints() as usize, header.handles());
+    let room = first + client.reserved.get() as usize;
     if count > 0 || room > 0 {
         let (server, receiver) = (thread.process.get(kernel), client.process.get(kernel));
-        let mut landed = [Handle::NONE; HANDLES];
+        let mut landed = [minted, Handle::NONE, Handle::NONE, Handle::NONE];
         let handles = thread.serve_page().handles();
-        for index in 0..count {
+        for index in first..count {
             let Ok(capability) = flight::take_out(kernel, server, handles[index]) else { continue };
             if index < room {
                 if let Some(session) = capability.object.get::<Session>(kernel) {
@@ -106,7 +126,8 @@ fn transfer(kernel: &Kernel, thread: &Object<Thread>, client: &Object<Thread>, h
 
 /// Closes the handles of a reply that reaches nobody.
 fn consume_handles(kernel: &Kernel, thread: &Object<Thread>, server: &Object<Process>, header: Header) {
-    for handle in thread.serve_page().handles().into_iter().take(header.handles()) {
+    let handles = thread.serve_page().handles().into_iter().take(header.handles());
+    for handle in handles.skip(header.mints() as usize) {
         let _ = flight::close(kernel, server, handle);
     }
 }
@@ -120,18 +141,15 @@ fn stop_serving(kernel: &Kernel, thread: &Object<Thread>) {
 /// A call that a server had received is over: what waited for that is looked at again.
 pub(crate) fn finished(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
     server.active_calls.set(server.active_calls.get() - 1);
-    if server.alone.holds(client) {
-        server.alone.set(None);
-    }
-    dispatch_blocked(kernel, server);
+    not_alone(kernel, server, client);
 }
 
 /// The caller of a call that a server has received leaves: if it was a suspect, nothing waits for it any more.
 pub(super) fn not_alone(kernel: &Kernel, server: &Object<Process>, client: &Object<Thread>) {
     if server.alone.holds(client) {
         server.alone.set(None);
-        dispatch_blocked(kernel, server);
     }
+    dispatch_blocked(kernel, server);
 }
 
 /// Looks at callers that had to wait for a suspect, or as one.

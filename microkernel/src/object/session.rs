@@ -70,8 +70,7 @@ impl Session {
             in_channel: Node::new(),
         };
         let session = slab::create(kernel, account, new).inspect_err(|_| account.uncharge(Quantity::Sessions, 1))?;
-        let number = session.number();
-        channel.sessions.insert(session.clone(), number);
+        channel.sessions.insert(session.clone(), session.number());
         Ok(session)
     }
 

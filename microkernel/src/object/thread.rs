@@ -359,6 +359,8 @@ impl Page {
         client set_client client: u64;
         faults set_faults faults: u32;
         hangs set_hangs hangs: u32;
+        channel set_channel channel: Handle;
+        badge set_badge badge: u64;
     }
 
     /// Copies the first `bytes` of the payload, at most all, to another page.

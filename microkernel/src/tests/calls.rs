@@ -1,6 +1,7 @@
 //! Calls and sessions: the rows of `docs/states.md`, one by one.
 
 use super::world::{START, WAITS, World, header};
+use crate::object::Quantity;
 use crate::object::reference::ObjectType;
 use crate::object::thread::State;
 use abi::{Class, Delivery, Error, ExitReason, Handle, Header, OK, Rights, Syscall};
@@ -733,6 +734,96 @@ fn a_reply_to_an_orphan_consumes_its_handles() {
     let reply = Header::default().with_handles(1).0;
     assert_eq!(pair.world.sys(pair.server, Syscall::Reply, &[0, reply]), Error::CallerGone as u64);
     assert_eq!(pair.world.sys(pair.server, Syscall::HandleInspect, &[gift]), Error::BadHandle as u64);
+}
+
+#[test]
+fn a_reply_mints_a_session_for_its_caller() {
+    let mut pair = Pair::new(1);
+    let (world, server) = (&mut pair.world, pair.server);
+    let client = world.p(pair.client_process).number();
+    let served = world.served[pair.channel];
+    let before = world.totals();
+    let request = header(Class::Once).with_reply_handles(2).0;
+    assert_eq!(world.receive(server, pair.channel), WAITS);
+    assert_eq!(world.sys(pair.client, Syscall::Call, &[pair.session, request]), WAITS);
+    let page = world.t(server).serve_page();
+    page.set_badge(99);
+    let reply = Header::words(6, Class::Fail).with_handles(1).with_minted().0;
+    // What is wrong is found before the call is answered.
+    let limited = world.share(pair.server_process, served, pair.server_process);
+    let rights = Rights::RECEIVE.bits().into();
+    assert_eq!(world.sys(server, Syscall::HandleDuplicate, &[limited, rights, 0]), OK);
+    let receive_only = world.result(server, 0);
+    for (channel, error) in [(0xbad, Error::BadHandle), (receive_only, Error::Denied)] {
+        page.set_channel(Handle(channel));
+        assert_eq!(world.sys(server, Syscall::ReplyReceive, &[served, reply]), error as u64);
+        assert_eq!(world.sys(server, Syscall::Reply, &[0, reply]), error as u64);
+        assert_eq!(world.state(pair.client), State::Current);
+    }
+    for handle in [limited, receive_only] {
+        assert_eq!(world.sys(server, Syscall::HandleClose, &[handle]), OK);
+    }
+    page.set_channel(Handle(served));
+    let none = Header::default().with_minted().0;
+    assert_eq!(world.sys(server, Syscall::Reply, &[0, none]), Error::BadMessage as u64);
+    let handles = world.p(pair.server_process).handles.len();
+    assert_eq!(world.sys(server, Syscall::ReplyReceive, &[served, reply]), WAITS);
+    assert_eq!(world.p(pair.server_process).handles.len(), handles, "it was never the server's");
+    assert_eq!(world.outcome(pair.client), OK);
+    let [minted, others @ ..] = world.t(pair.client).call_page().handles();
+    assert!(!minted.is_none() && others.iter().all(|other| other.is_none()));
+    assert_eq!(world.sys(pair.client, Syscall::Call, &[minted.0, header(Class::Fail).0]), WAITS);
+    assert_eq!(world.result(server, 0), 99, "the badge");
+    // There is no room for another.
+    assert_eq!(world.sys(server, Syscall::Reply, &[0, reply]), Error::NoSlot as u64);
+    assert_eq!(world.sys(server, Syscall::Reply, &[0, 0]), OK);
+    shut(world, pair.client_process, minted.0);
+    assert_eq!(close(&mut pair), Some((99, client, 1)));
+    // It is acknowledged with the next receive, once.
+    let world = &mut pair.world;
+    let receive = Header::default().with_acknowledgement().0;
+    assert_eq!(world.sys(server, Syscall::Receive, &[served, receive, 99, client]), WAITS);
+    assert_eq!(world.totals(), before);
+}
+
+#[test]
+fn nothing_is_minted_for_who_is_gone_or_later() {
+    let mut pair = Pair::current(Class::Fail);
+    let served = pair.world.served[pair.channel];
+    let sessions = pair.world.kernel().counts.of(ObjectType::Session);
+    let page = pair.world.t(pair.server).serve_page();
+    page.set_channel(Handle(served));
+    // The first handle is what is minted.
+    page.set_handles([Handle(served); 4]);
+    assert_eq!(pair.world.cancel(pair.client), OK);
+    let reply = Header::default().with_handles(1).with_minted().0;
+    assert_eq!(pair.world.sys(pair.server, Syscall::Reply, &[0, reply]), Error::CallerGone as u64);
+    assert_eq!(pair.world.sys(pair.server, Syscall::HandleInspect, &[served]), OK);
+    let (mut pair, call) = Pair::kept(Class::Fail);
+    assert_eq!(pair.world.sys(pair.server, Syscall::CallReply, &[call, reply]), Error::BadMessage as u64);
+    assert_eq!(pair.world.sys(pair.server, Syscall::CallReply, &[call, 0]), OK);
+    assert_eq!(pair.world.kernel().counts.of(ObjectType::Session), sessions);
+}
+
+#[test]
+fn a_session_that_cannot_be_minted_leaves_nothing() {
+    let mut pair = Pair::new(1);
+    let world = &mut pair.world;
+    let served = world.served[pair.channel];
+    let request = header(Class::Fail).with_reply_handles(1).0;
+    assert_eq!(world.sys(pair.client, Syscall::Call, &[pair.session, request]), WAITS);
+    assert_eq!(world.receive(pair.server, pair.channel), DELIVERED);
+    world.t(pair.server).serve_page().set_channel(Handle(served));
+    let before = world.totals();
+    let usage = world.root().usage();
+    let left = usage.limits.sessions - usage.used.sessions;
+    world.root().charge(Quantity::Sessions, left).unwrap();
+    let reply = Header::default().with_handles(1).with_minted().0;
+    assert_eq!(world.sys(pair.server, Syscall::Reply, &[0, reply]), Error::AccountExhausted as u64);
+    world.root().uncharge(Quantity::Sessions, left);
+    assert_eq!(world.totals(), before);
+    assert_eq!(world.sys(pair.server, Syscall::Reply, &[0, reply]), OK);
+    assert!(!world.t(pair.client).call_page().handles()[0].is_none());
 }
 
 #[test]

@@ -353,8 +353,10 @@ fn observed(world: &World, client: usize, server: usize) -> Vec<u64> {
 
 #[test]
 fn the_fast_path_does_what_the_slow_one_does() {
-    for situation in 0..64u32 {
+    for situation in 0..512u32 {
         let has = |bit: u32| situation >> bit & 1 != 0;
+        // It needs room.
+        let mints = has(8) && (has(5) || has(7));
         let mut seen = Vec::new();
         for fast in [false, true] {
             let mut world = World::without_supervisor(1);
@@ -393,6 +395,14 @@ fn the_fast_path_does_what_the_slow_one_does() {
             world.t(client).call_page().write_payload(0, &[7; 64]);
             world.t(server).serve_page().write_payload(0, &[9; 64]);
             let mut request = Header::words(5, if has(4) { Class::Replay } else { Class::Fail }).with_payload(bytes);
+            if has(6) {
+                request = Header::words(5, Class::Once).with_payload(bytes);
+                world.t(client).call_page().set_lane(3);
+                world.t(client).call_page().set_sequence(77);
+            }
+            if has(7) {
+                request = request.with_reply_handles(2);
+            }
             if has(5) {
                 // Not the common case: the fast path has to leave it alone.
                 request = request.with_handles(1).with_reply_handles(1);
@@ -412,28 +422,71 @@ fn the_fast_path_does_what_the_slow_one_does() {
                     world.state(client),
                     world.status(client)
                 );
+                let page = world.t(server).serve_page();
+                assert!(!has(6) || (page.lane(), page.sequence()) == (3, 77), "situation {situation:#b}");
                 world.now += 700;
                 processor::set_time(world.now);
                 if turn == 1 {
                     world.sys(server, Syscall::CallProgress, &[0]);
                 }
-                world.sys_on(
-                    cpu,
-                    Syscall::ReplyReceive as u64,
-                    &[&[served, Header::words(6, Class::Fail).with_payload(bytes).0], &words[..]].concat(),
-                );
+                let mut reply = Header::words(6, Class::Fail).with_payload(bytes);
+                if mints {
+                    reply = reply.with_handles(1).with_minted();
+                    world.t(server).serve_page().set_channel(Handle(served));
+                    world.t(server).serve_page().set_badge(50 + turn);
+                }
+                world.sys_on(cpu, Syscall::ReplyReceive as u64, &[&[served, reply.0], &words[..]].concat());
                 world.check();
                 assert!(cpu.current.holds(world.t(client)), "{situation}");
                 states.push(observed(&world, client, server));
                 world.now += 300;
                 processor::set_time(world.now);
             }
-            let expected = if !fast || has(5) { 0 } else { 5 };
+            let expected = if fast && !has(5) { 5 } else { 0 };
             assert_eq!(world.fast_taken, expected, "situation {situation:#b}");
             seen.push(states);
         }
         for (turn, (slow, fast)) in seen[0].iter().zip(&seen[1]).enumerate() {
             assert_eq!(slow, fast, "situation {situation:#b}, turn {turn}");
+        }
+    }
+}
+
+#[test]
+fn who_wakes_a_higher_rank_goes_on_behind_it_unless_others_wait() {
+    for others_wait in [false, true] {
+        let mut world = World::without_supervisor(1);
+        let cpu = world.cpus[0];
+        let (process, server) = world.team(1);
+        let channel = world.channel(process);
+        let served = world.served[channel];
+        world.set(server, fifo(3));
+        world.use_fast = true;
+        world.sys_on(cpu, Syscall::Receive as u64, &[served, 0]);
+        let (client_process, client) = world.team(1);
+        let signal = world.share(process, served, client_process);
+        assert!(cpu.current.holds(world.t(client)));
+        let other = others_wait.then(|| world.team(1).1);
+        for turn in 0..3 {
+            world.sys_on(cpu, Syscall::Signal as u64, &[signal, 1 << turn]);
+            world.check();
+            assert!(cpu.current.holds(world.t(server)));
+            assert_eq!(cpu.queue.buddy.holds(world.t(client)), !others_wait);
+            world.sys_on(cpu, Syscall::Receive as u64, &[served, 0]);
+            world.check();
+            let goes_on = cpu.current.holds(world.t(client));
+            assert!(goes_on || others_wait);
+            if !goes_on {
+                break;
+            }
+        }
+        // In the end both have had their turns.
+        if let Some(other) = other {
+            for _ in 0..4 {
+                world.run_for(SLICE + 1);
+            }
+            let ran = |thread: usize| world.t(thread).run_time.get();
+            assert!(ran(other) > 0 && ran(client) > 0);
         }
     }
 }

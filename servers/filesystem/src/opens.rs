@@ -154,11 +154,13 @@ impl Opens {
 
     /// Takes one out, whose session is closed: `None` where nobody knows what it was.
     pub(crate) fn remove(&mut self, badge: u64) -> Option<Open> {
-        if self.stale.remove(&badge) {
+        if !self.stale.is_empty() && self.stale.remove(&badge) {
             return None;
         }
         let open = self.get(badge)?;
-        self.wide.remove(&badge);
+        if badge & WIDE != 0 {
+            self.wide.remove(&badge);
+        }
         if self.live.remove(&(open.node, badge)) {
             self.in_use -= u32::from(!open.is_root);
         }
@@ -198,7 +200,8 @@ impl Opens {
 
     /// Forgets where it stands: whether anything was known.
     pub(crate) fn forget_position(&mut self, badge: u64) -> bool {
-        self.positions.remove(&badge).is_some()
+        // Most are never moved.
+        !self.positions.is_empty() && self.positions.remove(&badge).is_some()
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::volume::{Found, NodeId, Result, Volume};
 use alloc::string::String;
 use alloc::vec::Vec;
+use libsys::path::name_length;
 use libsys::protocol::filesystem::{FileError, NAME_BYTES, NodeKind, PATH_BYTES};
 
 /// Where a walk ended.
@@ -36,19 +37,27 @@ pub fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first name of a path and what is behind it. Empty names and `.` mean nothing. (Over bytes: every open comes here.)
+/// The first name of a path and what is behind it. Empty names and `.` mean nothing.
 fn split(path: &str) -> Option<(&str, &str)> {
+    cut(path).map(|(name, rest, _)| (name, rest))
+}
+
+/// The same, and whether there is a NUL in the name. (In one pass over bytes: every open comes here.)
+#[inline]
+fn cut(path: &str) -> Option<(&str, &str, bool)> {
     let bytes = path.as_bytes();
-    let mut start = 0;
+    let mut end = 0;
     loop {
-        start += bytes[start..].iter().position(|byte| *byte != b'/')?;
-        let rest = &bytes[start..];
-        let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-        if rest[..length] != *b"." {
-            // A `/` is a byte of its own, so both ends are between characters.
-            return Some((&path[start..start + length], &path[start + length..]));
+        let mut start = end;
+        while *bytes.get(start)? == b'/' {
+            start += 1;
         }
-        start += length;
+        let (length, has_nul) = name_length(&bytes[start..]);
+        end = start + length;
+        if end - start > 1 || bytes[start] != b'.' {
+            // A `/` is a byte of its own, so both ends are between characters.
+            return Some((&path[start..end], &path[end..], has_nul));
+        }
     }
 }
 
@@ -65,16 +74,22 @@ pub(crate) fn walk<'a, V: Volume>(
     }
     let mut directory = start;
     let mut has_met = false;
-    let Some((mut name, mut rest)) = split(path) else {
+    let Some((mut name, mut rest, mut has_nul)) = cut(path) else {
         return Ok((Walk::Start, false));
     };
     loop {
         if name == ".." {
             return Ok((Walk::Link(without_parents(path)), has_met));
         }
-        check_name(name)?;
+        // What else `check_name` asks is so of every part of a path.
+        if name.len() > NAME_BYTES {
+            return Err(FileError::NameTooLong);
+        }
+        if has_nul {
+            return Err(FileError::BadName);
+        }
         let found = volume.lookup(directory, name)?;
-        let next = split(rest);
+        let next = cut(rest);
         has_met |= found.is_some_and(|found| Some(found.node) == avoid);
         match found {
             Some(Found { node, kind: NodeKind::Link }) if follow || next.is_some() => {
@@ -88,7 +103,7 @@ pub(crate) fn walk<'a, V: Volume>(
             None => return Err(FileError::NotFound),
         }
         // It is there, or the walk would have ended.
-        (name, rest) = next.unwrap_or_default();
+        (name, rest, has_nul) = next.unwrap_or_default();
     }
 }
 

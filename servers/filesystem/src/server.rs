@@ -83,6 +83,10 @@ impl<V: Volume> FileServer<V> {
 
     fn mint(&mut self, open: &Open, badge: u64) -> Result<Session> {
         let minted = self.note_node(badge, open.node).and_then(|()| {
+            if self.volume.records().is_none_or(|records| records.is_clean()) {
+                // Nothing is kept of this open, not its answer either.
+                return Ok(self.channel.mint_with_reply(badge));
+            }
             let minted = self.channel.mint(badge, self.account);
             minted.map_err(|_| FileError::Exhausted)
         });
@@ -99,7 +103,7 @@ impl<V: Volume> FileServer<V> {
 
     /// A name of this node is gone, or somebody does not have it open any more.
     pub(crate) fn lost_name(&mut self, node: NodeId) {
-        if !self.opens.is_open(node) {
+        if !self.volume.stays(node) && !self.opens.is_open(node) {
             self.volume.release(node);
         }
     }

@@ -200,6 +200,12 @@ pub trait Volume: Sized {
         Ok(())
     }
 
+    /// Whether [`Volume::release`] would leave the node as it is: every close asks. A volume that cannot tell says no.
+    fn stays(&self, node: NodeId) -> bool {
+        let _ = node;
+        false
+    }
+
     /// Nobody uses the node any more: if it has no names it is freed. What is kept for open files only can go.
     fn release(&mut self, node: NodeId) {
         let _ = node;

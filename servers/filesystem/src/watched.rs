@@ -50,7 +50,11 @@ impl Watched {
     }
 
     /// Takes the lock away: whether it had it.
+    #[inline]
     pub(crate) fn unlock(&mut self, node: NodeId, badge: u64) -> bool {
+        if self.locks.is_empty() {
+            return false;
+        }
         let Some(lock) = self.locks.get_mut(&node) else { return false };
         let had = lock.owners.remove(&badge);
         if lock.owners.is_empty() {
@@ -65,7 +69,11 @@ impl Watched {
     }
 
     /// Ends that: whether there was something to end.
+    #[inline]
     pub(crate) fn unsubscribe(&mut self, node: NodeId, badge: u64) -> bool {
+        if self.subscribers.is_empty() {
+            return false;
+        }
         let Some(subscribers) = self.subscribers.get_mut(&node) else { return false };
         let before = subscribers.len();
         subscribers.retain(|subscriber| subscriber.badge != badge);

@@ -5,7 +5,7 @@
 //!
 //! | what is written | when |
 //! |---|---|
-//! | the redo: slots of nodes and names | staged with the reply, written behind the commit, and again at a start |
+//! | the redo: slots of nodes and names | staged with the reply, written behind the commit, and again at a start; removed before a page of slots is free |
 //! | data of files | at once: a request that dies is carried out again, and writes the same |
 //! | a descriptor of a page that is taken | at once, behind what is in the page: where what owns it is not committed, or ends before the page, the next incarnation frees it |
 //! | a descriptor of a page that is freed | behind the commit; before, the page is not used again |
@@ -63,6 +63,8 @@ pub struct Arena {
     staged: usize,
     /// Pages that are free behind the next commit.
     leaving: Vec<PageNumber>,
+    /// Some of these have slots, into which the redo may write.
+    has_slots: bool,
 }
 
 /// No room.
@@ -75,7 +77,7 @@ impl Arena {
     pub fn open(records: Records, account: &'static Account, bytes: u64) -> service::Result<Arena> {
         let pages = (bytes / PAGE / CHUNKS).next_power_of_two().clamp(PAGES.0, PAGES.1) as u32;
         let (chunks, redo, leaving) = (Vec::new(), Vec::new(), Vec::new());
-        let mut arena = Arena { records, account, chunks, pages, free: 0, redo, staged: 0, leaving };
+        let mut arena = Arena { records, account, chunks, pages, free: 0, redo, staged: 0, leaving, has_slots: false };
         for (key, keepsake) in arena.records.all::<Keepsake>(CHUNK) {
             let Ok(memory) = keepsake.take::<Memory>() else {
                 libsys::error!("chunk {} is lost, and what was in it", key.first);
@@ -189,6 +191,12 @@ impl Arena {
         self.leaving.push(page);
     }
 
+    /// The same of a page of slots, which the redo may write.
+    pub fn free_slots(&mut self, page: PageNumber) {
+        self.has_slots = true;
+        self.free(page);
+    }
+
     /// Frees a page that nobody has any more, at a start.
     pub fn disown(&mut self, page: PageNumber) {
         if let Some((chunk, in_chunk)) = self.chunk_of(page) {
@@ -235,6 +243,12 @@ impl Arena {
     pub fn committed(&mut self) {
         step();
         self.write_redo();
+        if core::mem::take(&mut self.has_slots) {
+            // It is written. Were it written again at a start, the page might be a file's by then: data comes into pages without a commit.
+            self.records.remove(REDO);
+            self.records.commit();
+            step();
+        }
         let leaving = core::mem::take(&mut self.leaving);
         for page in &leaving {
             self.disown(*page);

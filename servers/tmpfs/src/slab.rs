@@ -101,7 +101,7 @@ impl Slab {
         let Some(Some(page)) = self.pages.get_mut(index as usize) else { return };
         page.taken &= !bit;
         if page.taken == 0 {
-            arena.free(page.page);
+            arena.free_slots(page.page);
             self.pages[index as usize] = None;
             self.with_room.remove(&index);
         } else {

@@ -2,6 +2,7 @@
 
 mod model;
 mod random;
+mod redo;
 mod world;
 
 /// In tests a system call, and so a moment at which the fake kernel kills the process.

@@ -438,8 +438,13 @@ impl Volume for Tree {
         self.lose(found.node)
     }
 
+    #[inline]
+    fn stays(&self, number: NodeId) -> bool {
+        self.left.is_empty() && !self.is_unnamed(number)
+    }
+
     fn release(&mut self, number: NodeId) {
-        if self.left.is_empty() && !self.is_unnamed(number) {
+        if self.stays(number) {
             return;
         }
         let mut left = core::mem::take(&mut self.left);

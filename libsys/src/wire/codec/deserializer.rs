@@ -135,7 +135,13 @@ impl<'de> Deserializer<'de> {
     #[inline(always)]
     fn text(&mut self) -> Read<&'de str> {
         let bytes = self.number::<64>()?;
-        core::str::from_utf8(self.bytes(bytes)?).map_err(|_| Malformed)
+        let bytes = self.bytes(bytes)?;
+        // Most text is ASCII, which is known sooner.
+        if bytes.is_ascii() {
+            // SAFETY: ASCII is UTF-8.
+            return Ok(unsafe { core::str::from_utf8_unchecked(bytes) });
+        }
+        core::str::from_utf8(bytes).map_err(|_| Malformed)
     }
 }
 
