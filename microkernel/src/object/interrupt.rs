@@ -217,9 +217,8 @@ pub fn deliver(kernel: &Kernel, vector: u8) {
     let outstanding = interrupt.outstanding.get() + 1;
     interrupt.outstanding.set(outstanding);
     if outstanding == 1 {
-        let now = clock::now();
+        let (now, in_vain) = (clock::now(), interrupt.in_vain.get());
         let is_soon = now.saturating_sub(interrupt.struck.replace(now)) < SOON;
-        let in_vain = interrupt.in_vain.get();
         interrupt.in_vain.set(if is_soon && !interrupt.was_served.get() {
             in_vain + 1
         } else {
