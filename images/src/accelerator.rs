@@ -7,8 +7,10 @@ use std::fs::{self, File};
 pub enum Accelerator {
     /// On the processor, through the Linux kernel.
     Kvm,
-    /// Translated.
+    /// Translated; the processors run at the same time.
     Tcg,
+    /// Translated; the processors take turns on one thread of the host.
+    TcgInTurns,
     /// Translated, with virtual time counted in instructions: one takes one nanosecond, so
     /// every run is the same on every machine.
     InstructionCount,
@@ -32,6 +34,7 @@ impl Accelerator {
             Self::Kvm => vec!["-accel", "kvm"],
             Self::Tcg if cpus > 1 => vec!["-accel", "tcg,thread=multi"],
             Self::Tcg => vec!["-accel", "tcg"],
+            Self::TcgInTurns => vec!["-accel", "tcg,thread=single"],
             Self::InstructionCount => vec!["-accel", "tcg", "-icount", "shift=0,sleep=off"],
             Self::InstructionsAndWaits => vec!["-accel", "tcg", "-icount", "shift=0"],
         }

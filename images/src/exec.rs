@@ -19,7 +19,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a machine may take to switch itself off after its commands ended.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a machine is booted again whose QEMU crashed before any command began.
+/// How often a machine is booted again whose QEMU crashed before any command began; the last time its processors take turns.
 pub(crate) const SECOND_BOOTS: u32 = 2;
 
 /// What became of commands.
@@ -94,9 +94,11 @@ impl Machine {
     /// # Errors
     /// As for [`Machine::stream`].
     pub fn follow(&self, output: &mut dyn Write, interruption: Interruption) -> Result<(End, String)> {
-        let arguments = self.arguments(SerialEnd::Program)?;
         let mut second_boots = 0;
         loop {
+            let machine = self.clone();
+            let machine = if second_boots == SECOND_BOOTS { machine.in_turns() } else { machine };
+            let arguments = machine.arguments(SerialEnd::Program)?;
             let emulator = Emulator::start(&self.emulator()?, &arguments, Path::new("/"), Input::Nothing)?;
             let _signals = match interruption {
                 Interruption::Ends => Some(signals::report_to(emulator.reporter())?),

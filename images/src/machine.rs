@@ -48,6 +48,7 @@ pub struct Machine {
     devices: Vec<String>,
     instruction_count: bool,
     waits: bool,
+    in_turns: bool,
     wait_for_gdb: bool,
     debugger: Vec<String>,
     debug_console: Option<PathBuf>,
@@ -78,6 +79,7 @@ impl Machine {
             devices: Vec::new(),
             instruction_count: false,
             waits: false,
+            in_turns: false,
             wait_for_gdb: false,
             debugger: Vec::new(),
             debug_console: None,
@@ -95,6 +97,12 @@ impl Machine {
     /// Sets the number of processors.
     pub fn smp(mut self, cpus: u32) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// The same machine, whose processors take turns where they are emulated: what QEMU does wrong when two of them are at work at the same time it does not then.
+    pub fn in_turns(mut self) -> Self {
+        self.in_turns = true;
         self
     }
 
@@ -217,7 +225,10 @@ impl Machine {
         let accelerator = match (self.instruction_count, self.waits) {
             (true, true) => Accelerator::InstructionsAndWaits,
             (true, false) => Accelerator::InstructionCount,
-            (false, _) => Accelerator::detect(),
+            (false, _) => match Accelerator::detect() {
+                Accelerator::Tcg if self.in_turns => Accelerator::TcgInTurns,
+                accelerator => accelerator,
+            },
         };
         let mut list = ArgumentList::default();
         list.add(["-name", "skink", "-nodefaults", "-no-user-config", "-no-reboot"]);

@@ -210,9 +210,11 @@ impl Session {
                 let end = End::judge(status, &log, &complaint, None, self.machine.image());
                 if matches!(end, End::Crash(_)) && !self.is_touched && self.second_boots < SECOND_BOOTS {
                     eprintln!("skink: {end}; nothing was typed yet, so it is started again");
-                    if let Ok(running) = self.machine.power_on() {
+                    self.second_boots += 1;
+                    let machine = self.machine.clone();
+                    let is_last = self.second_boots == SECOND_BOOTS;
+                    if let Ok(running) = if is_last { machine.in_turns() } else { machine }.power_on() {
                         self.running = running;
-                        self.second_boots += 1;
                         self.log = SerialLog::default();
                         self.unread.clear();
                         return true;

@@ -79,8 +79,9 @@ impl World {
     /// Kills it, and waits until it is started again.
     pub fn kill(&self) {
         let before = self.deaths();
-        self.process.kill_after(Some(0));
+        // Whoever is in the process leaves handles there: so in the incarnation that dies.
         let root = self.root();
+        self.process.kill_after(Some(0));
         while self.deaths() == before {
             let _ = root.statistics();
         }
