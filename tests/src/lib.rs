@@ -16,6 +16,7 @@
 //!
 //! Every machine is bounded in time and gone when the test ends, also when it fails.
 
+mod bus;
 mod errors;
 mod pattern;
 mod residue;
@@ -28,6 +29,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail};
 use images::{End, Image, Machine};
 
+pub use bus::{Bus, NVME, VIRTIO};
 pub use errors::{FailingDisk, HostError, Requests};
 pub use pattern::check_pattern;
 pub use residue::{in_use, is_back};

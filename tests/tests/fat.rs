@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use images::{Disk, DiskBus, Machine};
-use tests::{DiskImage, Layout, Shell, archive_with_services, check_pattern, exec, machine, machine_with_archive};
+use images::{Disk, Machine};
+use tests::{
+    Bus, DiskImage, Layout, NVME, Shell, VIRTIO, archive_with_services, check_pattern, exec, machine,
+    machine_with_archive,
+};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -196,17 +199,6 @@ fn a_full_stick_refuses_and_goes_on() {
     assert!(text.contains("bytes fit"), "{text}");
     image.check_fat().unwrap();
 }
-
-/// How a disk is connected: to what, what it is called, and who drives it.
-#[derive(Clone, Copy)]
-struct Bus {
-    bus: DiskBus,
-    disk: &'static str,
-    driver: &'static str,
-}
-
-const VIRTIO: Bus = Bus { bus: DiskBus::Virtio, disk: "vda", driver: "virtio-blk-0" };
-const NVME: Bus = Bus { bus: DiskBus::Nvme, disk: "nvme0n1", driver: "nvme-0" };
 
 /// Deaths of a server during each work, and MiB of the file.
 const DEATHS: u32 = 10;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use images::{Disk, DiskBus, Machine};
-use tests::{DiskImage, Layout, Shell, check_pattern, exec, machine};
+use images::{Disk, Machine};
+use tests::{Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -16,17 +16,6 @@ const DEATHS: u32 = 10;
 
 /// MiB of the file that is written and read meanwhile.
 const LARGE: u32 = 64;
-
-/// How a disk is connected: to what, what Skink calls it if it is the first one, and who drives it.
-#[derive(Clone, Copy)]
-struct Bus {
-    bus: DiskBus,
-    disk: &'static str,
-    driver: &'static str,
-}
-
-const VIRTIO: Bus = Bus { bus: DiskBus::Virtio, disk: "vda", driver: "virtio-blk-0" };
-const NVME: Bus = Bus { bus: DiskBus::Nvme, disk: "nvme0n1", driver: "nvme-0" };
 
 /// Properties of an NVMe disk with blocks of 4 KiB.
 const LARGE_BLOCKS: [&str; 2] = ["logical_block_size=4096", "physical_block_size=4096"];
