@@ -183,10 +183,8 @@ fn leave(kernel: Guard, cpu: &'static Cpu) {
 fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
     // Objects to be freed are the common case.
     kernel.reap();
-    for _ in 0..WORK_STEPS {
-        if !kernel.has_work() {
-            break;
-        }
+    let mut steps = 0..WORK_STEPS;
+    while kernel.has_work() && steps.next().is_some() {
         kernel.work();
     }
     boot::restart_init(&kernel);
@@ -201,6 +199,8 @@ fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
         kernel.work();
         send_kicks(&kernel);
         drop(kernel);
+        // What waits may wait for a CPU that waits for the lock: where an emulator's processors take turns, it has no other turn in which it is free.
+        core::hint::spin_loop();
         kernel = lock::acquire();
         enter(&kernel, cpu);
         boot::restart_init(&kernel);
