@@ -28,6 +28,14 @@ pub trait Console {
     #[once]
     fn read_now(&mut self, cx: &Context, buffer: &mut [u8]) -> Result<usize, ConsoleError>;
 
+    /// As [`Console::read_now`], for a reader that outlives its own death: the console holds what it gave until the reader has noted it. `noted` is how many bytes the
+    /// reader has had from this method and noted, all in all. Where that is fewer than the console has given, it gives the last ones again. 0: from a reader that has
+    /// noted nothing, and wants nothing again.
+    ///
+    /// Rights, class and errors as [`Console::read_now`]. It holds for one session: the one that read so last.
+    #[once]
+    fn read_noted(&mut self, cx: &Context, noted: u64, buffer: &mut [u8]) -> Result<usize, ConsoleError>;
+
     /// Writes bytes, as many as there is room for; returns how many. A newline becomes carriage return and newline
     /// where the mode says so. Text of several sessions is mixed at most between writes.
     ///

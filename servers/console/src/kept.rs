@@ -6,6 +6,7 @@
 //! | `STATE` | [`State`] |
 //! | `LINE`, `READY`, `ECHO` | input that nobody has read, and echo that waits for room |
 //! | `MODE`, by badge | modes of a session |
+//! | `HELD` | input that a reader got, and has not noted yet |
 //! | `INTERRUPTS` | whom Ctrl-C is told |
 //! | `SUBSCRIBERS`, by badge | who is signalled |
 
@@ -26,6 +27,7 @@ const ECHO: RecordKey = RecordKey::new(5, 0);
 const MODE: u16 = 6;
 const INTERRUPTS: RecordKey = RecordKey::new(7, 0);
 pub const SUBSCRIBERS: u16 = 8;
+const HELD: RecordKey = RecordKey::new(9, 0);
 
 /// What is small, and changes with every key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,16 @@ pub struct State {
     pub size: (u16, u16),
     /// Ctrl-C was typed, and nobody was told yet.
     pub is_interrupting: bool,
+}
+
+/// Input that a reader got, and has not noted yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The reader's session.
+    pub badge: u64,
+    /// How many bytes it had noted before.
+    pub noted: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// Whom Ctrl-C is told.
@@ -84,6 +96,22 @@ impl Kept {
     /// The echo that waits.
     pub fn echo(&self) -> &[u8] {
         &self.echo
+    }
+
+    /// What a reader has not noted.
+    pub fn held(&self) -> Option<Held> {
+        self.records.get(HELD)
+    }
+
+    /// Stages that.
+    pub fn hold(&mut self, held: Option<&Held>) {
+        match held {
+            Some(held) => {
+                let fits = self.records.put(HELD, held).is_ok();
+                self.note_room(fits);
+            }
+            None => self.records.remove(HELD),
+        }
     }
 
     /// The modes of all sessions.

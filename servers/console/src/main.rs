@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use device::Device;
 use discipline::{Discipline, Effect, LONGEST_LINE};
-use kept::{Interrupted, Kept, State};
+use kept::{Held, Interrupted, Kept, State};
 use libsys::driver::{Context, Env, Result};
 use libsys::protocol::CharacterClient;
 use libsys::protocol::console::{Console, ConsoleError, Mode};
@@ -49,6 +49,7 @@ struct Terminal {
     /// Badge of the session that reads first, or that was first last, if it is still there.
     reader: Option<u64>,
     readers: Parked<Answer<Vec<u8>>, (u64, usize)>,
+    held: Option<Held>,
     flushing: Parked<Answer<()>>,
     interrupts: Option<Interrupted>,
     /// Ctrl-C was typed, and nobody was told yet.
@@ -105,6 +106,7 @@ impl Server for Terminal {
             self.kept.close(badge);
             self.subscribers.close(&mut self.kept.records, badge, last);
             self.end_interrupts(badge);
+            self.let_go(badge);
             self.reader.take_if(|reader| *reader == badge);
             self.pump();
         }
@@ -140,6 +142,7 @@ impl Terminal {
             modes: kept.modes(),
             reader: state.reader,
             readers: Parked::new(),
+            held: kept.held(),
             flushing: Parked::new(),
             interrupts: kept.interrupts(),
             is_interrupting: state.is_interrupting,
@@ -270,6 +273,13 @@ impl Terminal {
         }
     }
 
+    /// Lets go what was held for a session.
+    fn let_go(&mut self, badge: u64) {
+        if self.held.take_if(|held| held.badge == badge).is_some() {
+            self.kept.hold(None);
+        }
+    }
+
     fn active_mode(&mut self) -> Mode {
         let mode = self.active().and_then(|badge| self.modes.of_badge(badge));
         mode.copied().unwrap_or_default()
@@ -329,6 +339,23 @@ impl Console for Terminal {
         buffer[..bytes.len()].copy_from_slice(&bytes);
         self.stage();
         Ok(bytes.len())
+    }
+
+    fn read_noted(&mut self, cx: &Context, noted: u64, buffer: &mut [u8]) -> Answer<usize> {
+        let badge = cx.badge();
+        if noted != 0
+            && let Some(held) = self.held.as_ref().filter(|held| held.badge == badge && held.noted >= noted)
+            && let Some(room) = buffer.get_mut(..held.bytes.len())
+        {
+            room.copy_from_slice(&held.bytes);
+            return Ok(held.bytes.len());
+        }
+        self.let_go(badge);
+        let count = self.read_now(cx, buffer)?;
+        let held = Held { badge, noted, bytes: buffer[..count].to_vec() };
+        self.kept.hold(Some(&held));
+        self.held = Some(held);
+        Ok(count)
     }
 
     fn write(&mut self, cx: &Context, bytes: &[u8]) -> Answer<u32> {

@@ -277,3 +277,35 @@ fn the_console_dies_and_readers_and_keys_stay() {
     desk.serve_console(session);
     assert_eq!(reading.join().expect("a thread").expect("alive"), Ok(b"typed meanwhile\n".to_vec()));
 }
+
+#[test]
+fn what_a_reader_has_not_noted_it_gets_again() {
+    let desk = desk();
+    let (shell, other) = (desk.client(1), desk.client(2));
+    assert_eq!(shell.set_mode(Mode::RAW), Ok(Mode::CANONICAL));
+    let get = |noted: u64| {
+        let mut buffer = [0; 100];
+        loop {
+            match shell.read_noted(noted, &mut buffer) {
+                Ok(count) => return buffer[..count].to_vec(),
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    };
+    desk.keys(b"a");
+    assert_eq!(get(0), b"a");
+    desk.keys(b"b");
+    assert_eq!(get(1), b"b");
+    // It died before it had noted the second, and so does the console.
+    assert_eq!(get(1), b"b");
+    desk.console.process.kill(ExitReason::Killed);
+    desk.console.process.restart();
+    let session = desk.console.process.grant(&desk.device.session(CONTROL), Rights::all(), true);
+    desk.serve_console(session);
+    assert_eq!(get(1), b"b");
+    // Nobody else gets it, and a reader that is new wants nothing again.
+    assert!(other.read_now(&mut [0; 100]).is_err());
+    desk.keys(b"c");
+    assert_eq!(get(2), b"c");
+    assert!(shell.read_noted(0, &mut [0; 100]).is_err() && shell.read_noted(2, &mut [0; 100]).is_err());
+}

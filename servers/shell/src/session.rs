@@ -9,7 +9,7 @@
 use crate::launch::{Child, KeptChild};
 use crate::script::Command;
 use crate::state::{State, Variable};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -80,6 +80,8 @@ pub struct Typed {
     pub cursor: usize,
     /// Bytes that came from the console and were not looked at.
     pub ahead: Vec<u8>,
+    /// How many came from it, all in all.
+    pub received: u64,
 }
 
 /// The line that runs, and how far it has come.
@@ -169,8 +171,7 @@ impl Session {
     }
 
     /// Notes the line that is being typed.
-    pub fn note_typed(&mut self, text: &str, cursor: usize, ahead: impl Iterator<Item = u8>) {
-        let typed = Typed { text: text.to_string(), cursor, ahead: ahead.collect() };
+    pub fn note_typed(&mut self, typed: Typed) {
         if self.records.is_some() && typed != self.typed {
             self.put(TYPED, &typed);
             self.typed = typed;
@@ -178,15 +179,14 @@ impl Session {
         }
     }
 
-    /// Notes that a line was entered, and is run.
-    pub fn begin_line(&mut self, text: &str, is_typed: bool, ahead: &VecDeque<u8>) {
+    /// Notes that a line is run; `typed`: what there is behind it, where it was entered.
+    pub fn begin_line(&mut self, text: &str, typed: Option<Typed>) {
         if self.records.is_none() {
             return;
         }
-        if is_typed {
-            self.typed = Typed { ahead: ahead.iter().copied().collect(), ..Typed::default() };
-            let typed = self.typed.clone();
+        if let Some(typed) = typed {
             self.put(TYPED, &typed);
+            self.typed = typed;
             self.enter_line(text);
         }
         let line = Line { text: text.to_string(), at: (0, 0), is_inside: false };

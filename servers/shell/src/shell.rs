@@ -7,7 +7,7 @@ use crate::launch::{Child, Launcher, Scheduling};
 use crate::line::{Buffer, Decoder, Editor, History, Key, Outcome};
 use crate::run::Flow;
 use crate::script;
-use crate::session::{Session, Settings};
+use crate::session::{Session, Settings, Typed};
 use crate::state::State;
 use crate::streams::Streams;
 use crate::terminal::Terminal;
@@ -151,7 +151,8 @@ impl Shell {
             let _ = fs::set_current_directory(directory);
         }
         self.history.restore(self.session.entered());
-        self.terminal.put_ahead(&self.session.typed().ahead);
+        let typed = self.session.typed();
+        self.terminal.resume(typed.received, &typed.ahead);
         for (number, job) in self.session.jobs() {
             let programs = job.programs.into_iter();
             let mut programs: Vec<Rc<dyn Child>> =
@@ -233,8 +234,8 @@ impl Shell {
             self.say(&out);
             out.clear();
             let line = self.editor.line();
-            let ahead = undecoded.iter().chain(self.terminal.ahead()).copied();
-            self.session.note_typed(line.text(), line.cursor(), ahead);
+            let typed = Typed { text: line.text().to_string(), cursor: line.cursor(), ..self.received(&undecoded) };
+            self.session.note_typed(typed);
             let Some(byte) = self.terminal.read(None) else {
                 if self.terminal.is_lost() {
                     return None;
@@ -255,8 +256,8 @@ impl Shell {
             let outcome = self.editor.key(key, &mut self.history, &mut candidates, &mut out);
             if outcome != Outcome::Editing {
                 match &outcome {
-                    Outcome::Line(line) => self.session.begin_line(line, true, self.terminal.ahead()),
-                    _ => self.session.note_typed("", 0, self.terminal.ahead().iter().copied()),
+                    Outcome::Line(line) => self.session.begin_line(line, Some(self.received(&[]))),
+                    _ => self.session.note_typed(self.received(&[])),
                 }
                 self.say(&out);
                 self.terminal.flush();
@@ -265,12 +266,18 @@ impl Shell {
         }
     }
 
+    /// What came from the console, beside the line that is typed; `undecoded` are the bytes of a key that has not come whole.
+    fn received(&self, undecoded: &[u8]) -> Typed {
+        let ahead = undecoded.iter().chain(self.terminal.ahead()).copied().collect();
+        Typed { ahead, received: self.terminal.received(), ..Typed::default() }
+    }
+
     /// Runs a command line; its status.
     pub fn run_text(&mut self, text: &str) -> u8 {
         self.terminal.run();
         match script::parse(text) {
             Ok(script) => {
-                self.session.begin_line(text, false, self.terminal.ahead());
+                self.session.begin_line(text, None);
                 self.run_parsed(&script, (0, 0))
             }
             Err(error) => {

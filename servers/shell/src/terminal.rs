@@ -35,6 +35,8 @@ pub struct Terminal {
     mode: Mode,
     output: String,
     input: VecDeque<u8>,
+    /// Bytes that the console gave, to the shells before this one too.
+    received: u64,
     interrupted: bool,
     /// The terminal is gone for good.
     is_lost: bool,
@@ -53,6 +55,7 @@ impl Terminal {
             mode: RUNNING,
             output: String::new(),
             input: VecDeque::new(),
+            received: 0,
             interrupted: false,
             is_lost: false,
         };
@@ -139,7 +142,7 @@ impl Terminal {
         }
     }
 
-    /// The next byte that was typed. `None`: the deadline passed, Ctrl-C interrupted a command, or the terminal is gone.
+    /// The next byte that was typed. What was received before, and is not [`Terminal::ahead`], has to be noted by then: the console gives it to no later shell. `None`: the deadline passed, Ctrl-C interrupted a command, or the terminal is gone.
     pub fn read(&mut self, deadline: Option<u64>) -> Option<u8> {
         loop {
             if let Some(byte) = self.input.pop_front() {
@@ -147,10 +150,11 @@ impl Terminal {
             }
             self.flush();
             let mut bytes = [0; 256];
-            match self.console.read_now(&mut bytes) {
+            match self.console.read_noted(self.received, &mut bytes) {
                 // Ctrl-D is a key as any other in these modes: nothing at all is the end.
                 Ok(0) => self.is_lost = true,
                 Ok(count) => {
+                    self.received += count as u64;
                     self.input.extend(&bytes[..count]);
                     continue;
                 }
@@ -174,9 +178,15 @@ impl Terminal {
         &self.input
     }
 
-    /// Bytes that were typed for the shell before.
-    pub fn put_ahead(&mut self, bytes: &[u8]) {
-        self.input.extend(bytes);
+    /// How many bytes came from the console, all in all.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Goes on after a shell that had received so many bytes, and not looked at these.
+    pub fn resume(&mut self, received: u64, ahead: &[u8]) {
+        self.received = received;
+        self.input.extend(ahead);
     }
 
     /// Sends everything that was written to the console.

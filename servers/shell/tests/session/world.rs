@@ -146,6 +146,10 @@ impl Console for Screen {
         Ok(count)
     }
 
+    fn read_noted(&mut self, cx: &Context, _: u64, buffer: &mut [u8]) -> Result<usize, ConsoleError> {
+        self.read_now(cx, buffer)
+    }
+
     fn write(&mut self, _: &Context, bytes: &[u8]) -> Result<u32, ConsoleError> {
         let mut stage = self.stage.lock().expect("a stage");
         if stage.room == 1 {
