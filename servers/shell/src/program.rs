@@ -38,6 +38,10 @@ const SESSION: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSP
 /// Most programs that stay prepared.
 const PREPARED: usize = 16;
 
+/// Programs that get the same session to the namespace. A session has 64 users at most (`docs/objects/session.md`), and one that has ended is its user until the server has taken
+/// note of that.
+const SHARING: u32 = 32;
+
 /// Starts programs of the boot archive.
 pub struct Archive {
     registry: &'static RegistryClient,
@@ -46,8 +50,8 @@ pub struct Archive {
     real_time: Option<Rc<Resource>>,
     /// Programs that were started before: their code is shared with the next process.
     prepared: BTreeMap<String, Rc<Program>>,
-    /// The shell's namespace, as programs get it: made at the first start.
-    namespace: Option<Session>,
+    /// The shell's namespace, as programs get it, and how many more get this session: see [`SHARING`].
+    namespace: Option<(Session, u32)>,
     /// Programs that have ended.
     ending: Rc<Ending>,
 }
@@ -106,10 +110,11 @@ impl Archive {
         if mounters.any(|mounter| mounter == program) {
             return fs::namespace().ok().map(|namespace| namespace.link().session());
         }
-        if self.namespace.is_none() {
-            self.namespace = fs::namespace().ok().and_then(|namespace| namespace.subtree("/", false).ok());
-        }
-        self.namespace.as_ref()
+        self.namespace = match self.namespace.take() {
+            Some((session, left @ 1..)) => Some((session, left - 1)),
+            _ => fs::namespace().ok().and_then(|namespace| Some((namespace.subtree("/", false).ok()?, SHARING - 1))),
+        };
+        self.namespace.as_ref().map(|(session, _)| session)
     }
 
     /// What a program is promised: a part of what is left of each thing.
