@@ -184,6 +184,9 @@ impl Disk {
             && ro_compat & !RO_COMPAT == 0
             && inode_bytes <= MOST_INODE
             && descriptor_bytes <= MOST_DESCRIPTOR
+            // Bitmaps are summed up in whole bytes.
+            && superblock.inodes_per_group() % 8 == 0
+            && le32(bytes, 0x20) % 8 == 0
             && (seed.is_none() || bytes[0x175] == 1);
         if !is_plain {
             return Ok(None);

@@ -244,6 +244,8 @@ impl Format {
         if self.read_only || self.failed {
             return Ok(None);
         }
+        // Before anything is given up.
+        self.prepare(Counts::WithReply)?;
         self.see(|names, overlay| names.plan_removal(overlay, directory, name))
     }
 
@@ -251,6 +253,13 @@ impl Format {
     pub fn remove(&mut self, removal: Removal) -> Result<(), FileError> {
         let done = self.make(|names, overlay, seconds| Ok(((), names.remove(overlay, removal, seconds)?)))?;
         done.ok_or(FileError::Corrupt)
+    }
+
+    /// How many changes are left to the crate at most, where changes with and without it alternate.
+    pub fn set_patience(&mut self, most: u32) {
+        if let Some(names) = &mut self.names {
+            names.set_patience(most);
+        }
     }
 
     /// Inodes that are free.

@@ -440,7 +440,7 @@ impl Volume {
         self.format.add_name(directory, |fs| fs.hard_link(inode, directory, name)).map(drop)
     }
 
-    /// Takes away a name. The file stays until [`Volume::release`], if that was its last one. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
+    /// Takes away a name. If that was its last one, the file stays until [`Volume::release`], or is gone at once if nobody [holds](Volume::hold) it. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
     pub fn remove(&mut self, directory: u64, name: &[u8], is_directory: bool) -> Result<u64, FileError> {
         let name = file_name(name)?;
         if !is_directory && let Some(inode) = self.remove_at_once(directory, name.as_bytes())? {
@@ -479,6 +479,11 @@ impl Volume {
             }
         }
         Ok(Some(inode))
+    }
+
+    /// Where changes that the format crate makes alternate with others, it makes more of them, as it has to be mounted anew after others: so many in a row at most.
+    pub fn set_patience(&mut self, most: u32) {
+        self.format.set_patience(most);
     }
 
     /// Somebody has a file open, until [`Volume::release`].

@@ -64,6 +64,7 @@ pub struct Names {
     run: u32,
     waiting: u32,
     patience: u32,
+    most_patience: u32,
 }
 
 /// Blocks and inodes that a change makes free; less than 0: takes.
@@ -114,6 +115,7 @@ impl Names {
             run: 0,
             waiting: 0,
             patience: 0,
+            most_patience: MOST_PATIENCE,
         }
     }
 
@@ -131,8 +133,14 @@ impl Names {
 
     /// The crate knows everything again.
     pub fn caught_up(&mut self) {
-        self.patience = if self.run < SHORT_RUN { (self.patience * 2).clamp(1, MOST_PATIENCE) } else { 0 };
+        self.patience = if self.run < SHORT_RUN { (self.patience * 2).max(1).min(self.most_patience) } else { 0 };
         (self.is_ahead, self.freed, self.run, self.waiting) = (false, Freed::default(), 0, self.patience);
+    }
+
+    /// How many changes are left to the crate at most, where changes here and there alternate.
+    pub fn set_patience(&mut self, most: u32) {
+        self.most_patience = most;
+        self.waiting = self.waiting.min(most);
     }
 
     /// The crate changes something.
