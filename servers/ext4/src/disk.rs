@@ -185,8 +185,8 @@ impl Disk {
             && inode_bytes <= MOST_INODE
             && descriptor_bytes <= MOST_DESCRIPTOR
             // Bitmaps are summed up in whole bytes.
-            && superblock.inodes_per_group() % 8 == 0
-            && le32(bytes, 0x20) % 8 == 0
+            && superblock.inodes_per_group().is_multiple_of(8)
+            && le32(bytes, 0x20).is_multiple_of(8)
             && (seed.is_none() || bytes[0x175] == 1);
         if !is_plain {
             return Ok(None);
