@@ -189,7 +189,10 @@ impl Names {
         if byte[0] >> (index % 8) & 1 == 0 {
             return Err(FileError::NotFound.into());
         }
-        Ok(self.disk.info(&record))
+        let info = self.disk.info(&record);
+        // No file has more blocks than 32 bits number.
+        let most = u64::from(u32::MAX) * self.disk.layout.block_bytes as u64;
+        if info.size > most { Err(CORRUPT) } else { Ok(info) }
     }
 
     /// A directory. Errors: `NotDirectory`, `ToCrate` (it is not plain).
