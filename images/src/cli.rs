@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use images::bench::storage::FIGURES;
 use images::survive::{Fault, SERVERS, Server, Workload};
 use images::{Disk, MachineKind};
 
@@ -132,6 +133,9 @@ pub struct Bench {
     /// Measure Linux too, in turn, and say how many times its figure each is (storage)
     #[arg(long)]
     pub vs_linux: bool,
+    /// Measure this figure only, by its name without that of the disk: create_unlink_ext4 (storage)
+    #[arg(long, value_name = "FIGURE", value_parser = clap::builder::PossibleValuesParser::new(FIGURES))]
+    pub only: Option<String>,
     /// End each of the machines after so many seconds
     #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Duration,

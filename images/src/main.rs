@@ -116,10 +116,15 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
         return Ok(USAGE);
     }
+    if options.only.is_some() && options.what != Subject::Storage {
+        eprintln!("skink: --only goes with storage");
+        return Ok(USAGE);
+    }
     let image = prepare()?;
     let progress = Progress::for_stderr();
     if options.what == Subject::Storage {
-        let throughput = storage::measure(&image, options.timeout, options.vs_linux, &progress)?;
+        let only = options.only.as_deref();
+        let throughput = storage::measure(&image, options.timeout, options.vs_linux, only, &progress)?;
         progress.finish();
         print!("{}", if options.json { throughput.json() + "\n" } else { throughput.table() });
         return Ok(0);

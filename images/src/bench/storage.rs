@@ -31,8 +31,8 @@ const PAIRS: usize = 5;
 /// The program that measures on Linux.
 const ON_LINUX: &str = include_str!("linux/storage.c");
 
-/// What guests print. More of each is better.
-const FIGURES: [&str; 6] =
+/// What guests print, all of them or one. More of each is better.
+pub const FIGURES: [&str; 6] =
     ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32", "create_unlink_ext4"];
 
 /// A kind of disk: how it is connected, what both systems call it, and what its figures' names end with.
@@ -68,11 +68,18 @@ struct Figure {
 #[derive(Debug, Clone)]
 pub struct Throughput(Vec<Figure>);
 
-/// Measures on machines that end after `timeout` at the latest; with `vs_linux` five times, and Linux in turn with it: figures and ratios are medians then.
+/// Measures on machines that end after `timeout` at the latest; with `vs_linux` five times, and Linux in turn with it: figures and ratios are medians then. With `only`, that one of [`FIGURES`].
 ///
 /// # Errors
 /// The image or the Linux cannot be made, a machine comes to a bad end, or a figure is missing.
-pub fn measure(image: &Image, timeout: Duration, vs_linux: bool, progress: &Progress) -> Result<Throughput> {
+pub fn measure(
+    image: &Image,
+    timeout: Duration,
+    vs_linux: bool,
+    only: Option<&str>,
+    progress: &Progress,
+) -> Result<Throughput> {
+    let wanted = Wanted(only);
     let image = image.clone().with_tests();
     let folder = Folder::new()?;
     let linux = match vs_linux {
@@ -95,31 +102,43 @@ pub fn measure(image: &Image, timeout: Duration, vs_linux: bool, progress: &Prog
                 fs::copy(&fresh, &file).with_context(|| format!("cannot write {}", file.display()))?;
                 Ok(Disk::new(file).bus(kind.bus))
             };
-            ours.push(on_skink(&Machine::new(&image).timeout(timeout).disk(disk()?), kind)?);
+            ours.push(on_skink(&Machine::new(&image).timeout(timeout).disk(disk()?), kind, wanted)?);
             if let Some(linux) = &linux {
-                theirs.push(on_linux(&Machine::new(linux).timeout(timeout).disk(disk()?), kind)?);
+                theirs.push(on_linux(&Machine::new(linux).timeout(timeout).disk(disk()?), kind, wanted)?);
             }
         }
     }
-    let figures = KINDS.iter().zip(&runs).flat_map(|(kind, (ours, theirs))| compare(kind, ours, theirs));
+    let figures = KINDS.iter().zip(&runs).flat_map(|(kind, (ours, theirs))| compare(kind, wanted, ours, theirs));
     Ok(Throughput(figures.collect()))
 }
 
-fn on_skink(machine: &Machine, kind: &Kind) -> Result<Vec<Line>> {
-    let Kind { name, .. } = kind;
+/// Which figures are wanted: one, or all.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a>(Option<&'a str>);
+
+impl Wanted<'_> {
+    /// Their names, in the order of [`FIGURES`].
+    fn names(&self) -> Vec<&'static str> {
+        FIGURES.into_iter().filter(|name| self.0.is_none_or(|only| only == *name)).collect()
+    }
+}
+
+fn on_skink(machine: &Machine, kind: &Kind, wanted: Wanted) -> Result<Vec<Line>> {
+    let (name, only) = (kind.name, wanted.0.unwrap_or_default());
     let commands =
-        format!("storage mount /dev/{name} /mnt && storage bench /mnt {name} {MEASURED} && storage umount /mnt");
+        format!("storage mount /dev/{name} /mnt && storage bench /mnt {name} {MEASURED} {only} && storage umount /mnt");
     let mut output = Vec::new();
     let (end, log) = machine.stream_exec(&commands, &mut output, Interruption::Ends)?;
     let text = String::from_utf8_lossy(&output);
     if end != crate::End::Status(0) {
         return Err(end).with_context(|| format!("{text}\n{log}"));
     }
-    figures(&text)
+    figures(&text, wanted)
 }
 
-fn on_linux(machine: &Machine, kind: &Kind) -> Result<Vec<Line>> {
-    let words = Linux::append(&format!("disk={} mebibytes={MEASURED}", kind.name));
+fn on_linux(machine: &Machine, kind: &Kind, wanted: Wanted) -> Result<Vec<Line>> {
+    let only = wanted.0.map(|only| format!(" only={only}")).unwrap_or_default();
+    let words = Linux::append(&format!("disk={} mebibytes={MEASURED}{only}", kind.name));
     let (end, text) = machine.clone().append(&words).follow(&mut std::io::sink(), Interruption::Ends)?;
     if let Some(reason) = lines::failure(&text) {
         bail!("Linux: {reason}");
@@ -127,30 +146,30 @@ fn on_linux(machine: &Machine, kind: &Kind) -> Result<Vec<Line>> {
     if end != crate::End::PowerOff {
         return Err(end).with_context(|| format!("Linux: {text}"));
     }
-    figures(&text)
+    figures(&text, wanted)
 }
 
-/// The figures that a guest printed, in the order of [`FIGURES`].
-fn figures(text: &str) -> Result<Vec<Line>> {
-    let found = lines::parse(text)?;
+/// The wanted ones of the figures that a guest printed.
+fn figures(text: &str, wanted: Wanted) -> Result<Vec<Line>> {
+    let (found, names) = (lines::parse(text)?, wanted.names());
     let find = |name: &&str| found.iter().find(|line| line.name == *name).cloned();
-    let all: Vec<Line> = FIGURES.iter().filter_map(find).collect();
-    ensure!(all.len() == FIGURES.len(), "a figure is missing: {text}");
+    let all: Vec<Line> = names.iter().filter_map(find).collect();
+    ensure!(all.len() == names.len(), "a figure is missing: {text}");
     Ok(all)
 }
 
 /// The medians of runs, and of their ratios.
-fn compare(kind: &Kind, ours: &[Vec<Line>], theirs: &[Vec<Line>]) -> Vec<Figure> {
-    let figure = |index: usize| {
+fn compare(kind: &Kind, wanted: Wanted, ours: &[Vec<Line>], theirs: &[Vec<Line>]) -> Vec<Figure> {
+    let figure = |(index, name): (usize, &str)| {
         let values = ours.iter().map(|run| run[index].value as f64).collect();
         let pairs = ours.iter().zip(theirs);
         let ratios: Vec<f64> =
             pairs.map(|(ours, theirs)| ours[index].value as f64 / theirs[index].value.max(1) as f64).collect();
         let unit = ours.first().map_or("", |run| &run[index].unit);
-        let line = Line::new(&kind.figure(FIGURES[index]), median(values).unwrap_or(0.0) as u64, unit);
+        let line = Line::new(&kind.figure(name), median(values).unwrap_or(0.0) as u64, unit);
         Figure { line, ratio: median(ratios) }
     };
-    (0..FIGURES.len()).map(figure).collect()
+    wanted.names().into_iter().enumerate().map(figure).collect()
 }
 
 /// The one in the middle; `None` of none.
@@ -230,11 +249,11 @@ mod tests {
     fn figures_and_ratios_are_medians() {
         let ours = [run([10; 6]), run([30; 6]), run([20; 6])];
         let theirs = [run([10; 6]), run([10; 6]), run([40; 6])];
-        let figures = Throughput(compare(&KINDS[1], &ours, &theirs));
+        let figures = Throughput(compare(&KINDS[1], Wanted(None), &ours, &theirs));
         let json: Vec<Value> = serde_json::from_str(&figures.json()).unwrap();
         assert_eq!(json[5], json!({"name": "create_unlink_ext4_nvme", "value": 20, "unit": "/s", "ratio": 1.0}));
         assert!(figures.table().starts_with("seq_read_ext4_nvme              20 /s     1.00 × Linux\n"));
-        let alone = Throughput(compare(&KINDS[0], &ours[..1], &[]));
+        let alone = Throughput(compare(&KINDS[0], Wanted(None), &ours[..1], &[]));
         let json: Vec<Value> = serde_json::from_str(&alone.json()).unwrap();
         let names: Vec<&str> = json.iter().map(|object| object["name"].as_str().unwrap()).collect();
         let wanted = ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32"];
@@ -245,7 +264,10 @@ mod tests {
     #[test]
     fn a_figure_that_is_missing_is_told() {
         let text: String = FIGURES[1..].iter().map(|name| format!("bench {name} 1 /s\r\n")).collect();
-        assert!(figures(&text).is_err());
-        assert_eq!(figures(&format!("noise\r\nbench seq_read_ext4 7 MB/s\r\n{text}")).unwrap()[0].value, 7);
+        assert!(figures(&text, Wanted(None)).is_err());
+        let only = figures(&text, Wanted(Some("rand4k_d1"))).unwrap();
+        assert_eq!((only.len(), only[0].name.as_str()), (1, "rand4k_d1"));
+        let all = figures(&format!("noise\r\nbench seq_read_ext4 7 MB/s\r\n{text}"), Wanted(None));
+        assert_eq!(all.unwrap()[0].value, 7);
     }
 }

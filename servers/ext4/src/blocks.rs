@@ -35,6 +35,8 @@ pub struct Shared {
     pub has_index: bool,
     /// Puts right how many blocks directories have.
     pub directories: Directories,
+    /// How often the file system was mounted, as the crate is to write it: it counts each time that it is mounted anew while the server runs.
+    pub mounts: Option<u16>,
     /// Blocks that begin with [`FILL`] go nowhere.
     pub filling: bool,
     /// The first error of the overlay during the request: the crate's own says less.
@@ -88,7 +90,10 @@ impl Shared {
         let mut from = from;
         let (has_journal, orphans) = (self.journal, self.orphans);
         let hides_index = self.is_of_blocks && self.has_index;
-        if (has_journal || orphans.is_some() || hides_index) && block == superblock::OFFSET / from.len() as u64 {
+        let mounts = self.mounts;
+        if (has_journal || orphans.is_some() || hides_index || mounts.is_some())
+            && block == superblock::OFFSET / from.len() as u64
+        {
             copy = from.to_vec();
             with_superblock(block, &mut copy, |superblock| {
                 if hides_index {
@@ -99,6 +104,9 @@ impl Shared {
                 }
                 if let Some(orphan) = orphans {
                     superblock.set_last_orphan(orphan);
+                }
+                if let Some(mounts) = mounts {
+                    superblock.set_mounts(mounts);
                 }
             });
             from = &copy;

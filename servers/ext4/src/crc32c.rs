@@ -50,9 +50,83 @@ pub fn crc32c(sum: u32, bytes: &[u8]) -> u32 {
     sum
 }
 
+/// What appending zeros does to a sum, for 1, 2, 4, … of them: the image of each bit.
+const ZEROS: [[u32; 32]; 13] = zeros();
+
+const fn zeros() -> [[u32; 32]; 13] {
+    let mut images = [[0; 32]; 13];
+    let mut bit = 0;
+    while bit < 32 {
+        let value = 1u32 << bit;
+        images[0][bit] = value >> 8 ^ TABLES[0][(value & 0xff) as usize];
+        bit += 1;
+    }
+    let mut power = 1;
+    while power < images.len() {
+        let mut bit = 0;
+        while bit < 32 {
+            images[power][bit] = image(&images[power - 1], images[power - 1][bit]);
+            bit += 1;
+        }
+        power += 1;
+    }
+    images
+}
+
+/// The sum of the images of a value's bits.
+const fn image(images: &[u32; 32], value: u32) -> u32 {
+    let (mut rest, mut sum) = (value, 0);
+    while rest != 0 {
+        sum ^= images[rest.trailing_zeros() as usize];
+        rest &= rest - 1;
+    }
+    sum
+}
+
+/// The sum of bytes in which `old` was replaced by `new`, as long, with `behind` more bytes after it (less than 8 KiB): what does not change need not be looked at.
+pub fn replace(sum: u32, old: &[u8], new: &[u8], behind: usize) -> u32 {
+    let mut difference = 0;
+    let mut piece = [0; 32];
+    for (old, new) in old.chunks(piece.len()).zip(new.chunks(piece.len())) {
+        for (byte, (old, new)) in piece.iter_mut().zip(old.iter().zip(new)) {
+            *byte = old ^ new;
+        }
+        difference = crc32c(difference, &piece[..old.len()]);
+    }
+    for (power, images) in ZEROS.iter().enumerate() {
+        if behind >> power & 1 == 1 {
+            difference = image(images, difference);
+        }
+    }
+    sum ^ difference
+}
+
+/// CRC-16 (reflected 0x8005), as group descriptors have it where nothing else has checksums.
+pub fn crc16(sum: u16, bytes: &[u8]) -> u16 {
+    bytes.iter().fold(sum, |sum, byte| {
+        (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xa001 } else { sum >> 1 })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::crc32c;
+    use super::{crc16, crc32c, replace};
+
+    #[test]
+    fn what_changes_in_the_middle_changes_the_sum_as_if_it_was_made_anew() {
+        let old: [u8; 4096] = core::array::from_fn(|index| (index * 7 + index / 256) as u8);
+        for (from, to) in [(0, 1), (0, 4096), (17, 18), (1000, 1077), (4095, 4096), (2048, 2080)] {
+            let mut new = old;
+            new[from..to].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(3).wrapping_add(1));
+            let sum = replace(crc32c(99, &old), &old[from..to], &new[from..to], old.len() - to);
+            assert_eq!(sum, crc32c(99, &new), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn the_check_value_of_crc_16() {
+        assert_eq!(crc16(0, b"123456789"), 0xbb3d);
+    }
 
     #[test]
     fn the_check_value_of_the_standard() {

@@ -127,7 +127,7 @@ fn nodes_below(node: &[u8], depth: u16, overlay: &mut Overlay) -> Option<u64> {
 }
 
 /// Sums an inode up: its number, its generation, and all of it with the checksum's halves as zeros. The upper half is there where the inode is long enough.
-fn put_checksum(seed: u32, number: u32, inode: &mut [u8]) {
+pub fn put_checksum(seed: u32, number: u32, inode: &mut [u8]) {
     const LOW: usize = 0x7c;
     const HIGH: usize = 0x82;
     let is_long = inode.len() > 128 && le16(inode, 0x80) >= 4;

@@ -11,7 +11,10 @@
 //!   image over the data.
 
 use crate::blocks::{Blocks, FILL, Shared};
+use crate::disk::{Info, Left, kind_of};
 use crate::mapping::{Layout, MappingError, Window};
+use crate::mounted::mount_crate;
+use crate::names::{Freed, Names, Removal};
 use crate::superblock::{self, Superblock};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -19,11 +22,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::bmalloc::InodeNumber;
+use rsext4::dir::FileName;
 use rsext4::{
-    Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, InodeInfo, InodeMetadataUpdate, MountedServices,
-    NoopObserver,
+    Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, InodeMetadataUpdate, MountedServices, NoopObserver,
 };
-use volume::{Backing, Counts, DataError, FileError, Housekeeping, Kept, Options, Overlay, Run};
+use volume::{Backing, Counts, DataError, FileError, Housekeeping, Kept, Kind, Options, Overlay, Run};
 
 /// The crate's file system.
 pub type Fs = Ext4<Blocks, MountedServices<(), NoopObserver, ()>>;
@@ -82,6 +85,9 @@ pub struct Format {
     pub failed: bool,
     /// What outlives the server.
     pub kept: Kept,
+    /// What is done without the crate, where the disk is plain.
+    names: Option<Names>,
+    options: Options,
     /// Files whose size is not committed.
     unsettled: Vec<u64>,
     reserved: u64,
@@ -152,8 +158,11 @@ impl Format {
         journal: Vec<(u64, u64)>,
         options: &Options,
         kept: Kept,
+        names: Option<Names>,
     ) -> Format {
         Format {
+            names,
+            options: *options,
             fs,
             shared,
             layout,
@@ -170,8 +179,98 @@ impl Format {
         }
     }
 
+    /// Mounts the crate anew, if something was done that it does not know of.
+    fn catch_up(&mut self) -> Result<(), FileError> {
+        let Some(names) = self.names.as_mut().filter(|names| names.is_ahead()) else { return Ok(()) };
+        self.fs = mount_crate(&self.shared, &self.options)?;
+        names.caught_up();
+        Ok(())
+    }
+
+    /// Looks at something without the crate. `None`: it is for the crate.
+    fn see<T>(
+        &mut self,
+        operation: impl FnOnce(&mut Names, &mut Overlay) -> Result<T, Left>,
+    ) -> Result<Option<T>, FileError> {
+        let Some(names) = &mut self.names else { return Ok(None) };
+        match operation(names, &mut self.shared.borrow_mut().overlay) {
+            Ok(seen) => Ok(Some(seen)),
+            Err(Left::ToCrate) => Ok(None),
+            Err(Left::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Changes something without the crate: one record of the request that is carried out, or nothing. `None`: it is for the crate. Errors besides: `ReadOnly`, `Device`, `Exhausted`.
+    fn make<T>(
+        &mut self,
+        operation: impl FnOnce(&mut Names, &mut Overlay, u64) -> Result<(T, Freed), Left>,
+    ) -> Result<Option<T>, FileError> {
+        if self.names.is_none() {
+            return Ok(None);
+        }
+        self.prepare(Counts::WithReply)?;
+        let seconds = (self.seconds)();
+        let made = self.see(|names, overlay| operation(names, overlay, seconds));
+        let names = self.names.as_mut().ok_or(FileError::Corrupt)?;
+        let Ok(Some((made, freed))) = made else {
+            names.abandoned();
+            self.shared.borrow_mut().overlay.abandon();
+            return made.map(|_| None);
+        };
+        names.committed(freed);
+        self.freed |= freed.blocks > 0;
+        self.commit(Counts::WithReply)?;
+        Ok(Some(made))
+    }
+
+    /// What a name in a directory stands for, and of which kind it is. Errors: `NotDirectory`, `Corrupt`, `Device`.
+    pub fn lookup(&mut self, directory: u64, name: FileName<'_>) -> Result<Option<(u64, Kind)>, FileError> {
+        if let Some(found) = self.see(|names, overlay| names.lookup(overlay, directory, name.as_bytes()))? {
+            return Ok(found);
+        }
+        let directory = number(directory)?;
+        let found = self.look(|fs| fs.lookup_child(directory, name))?;
+        Ok(found.map(|info| (u64::from(info.number.raw()), kind_of(info.mode))))
+    }
+
+    /// Makes an empty file, if that can be done without the crate.
+    pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<Option<u64>, FileError> {
+        let taken = Freed { blocks: 0, inodes: -1 };
+        self.make(|names, overlay, seconds| Ok((names.create(overlay, directory, name, mode, seconds)?, taken)))
+    }
+
+    /// What is to be done to take a name away, if that can be done without the crate.
+    pub fn plan_removal(&mut self, directory: u64, name: &[u8]) -> Result<Option<Removal>, FileError> {
+        if self.read_only || self.failed {
+            return Ok(None);
+        }
+        // Before anything is given up.
+        self.prepare(Counts::WithReply)?;
+        self.see(|names, overlay| names.plan_removal(overlay, directory, name))
+    }
+
+    /// Does it. Errors: `Exhausted`, `NoSpace`, `Device`, `Corrupt`.
+    pub fn remove(&mut self, removal: Removal) -> Result<(), FileError> {
+        let done = self.make(|names, overlay, seconds| Ok(((), names.remove(overlay, removal, seconds)?)))?;
+        done.ok_or(FileError::Corrupt)
+    }
+
+    /// How many changes are left to the crate at most, where changes with and without it alternate.
+    pub fn set_patience(&mut self, most: u32) {
+        if let Some(names) = &mut self.names {
+            names.set_patience(most);
+        }
+    }
+
+    /// Inodes that are free.
+    pub fn free_inodes(&self) -> u64 {
+        let freed = self.names.as_ref().map_or(0, |names| names.freed().inodes);
+        u64::from(self.fs.statfs().free_inodes).saturating_add_signed(freed)
+    }
+
     /// Reads through the crate.
     pub fn look<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
+        self.catch_up()?;
         let result = operation(&mut self.fs);
         let below = self.shared.borrow_mut().error.take();
         result.map_err(|error| below.map_or_else(|| file_error(error), FileError::from))
@@ -214,6 +313,22 @@ impl Format {
         counts: Counts,
         operation: impl FnOnce(&mut Fs) -> Ext4Result<T>,
     ) -> Result<Result<T, FileError>, FileError> {
+        self.prepare(counts)?;
+        self.catch_up()?;
+        if let Some(names) = &mut self.names {
+            names.passed();
+        }
+        let result = self.look(operation);
+        // The crate undoes what fails half-way; what it has done is in its caches until they are written here.
+        if let Err(error) = self.look(Fs::sync) {
+            self.failed = true;
+            return Err(error);
+        }
+        Ok(result)
+    }
+
+    /// Before a change: there is room for it, and to say that it counts.
+    fn prepare(&mut self, counts: Counts) -> Result<(), FileError> {
         if self.read_only {
             return Err(FileError::ReadOnly);
         }
@@ -225,13 +340,7 @@ impl Format {
             let prepared = self.prepared();
             self.kept.reserve(prepared).map_err(|_| FileError::Exhausted)?;
         }
-        let result = self.look(operation);
-        // The crate undoes what fails half-way; what it has done is in its caches until they are written here.
-        if let Err(error) = self.look(Fs::sync) {
-            self.failed = true;
-            return Err(error);
-        }
-        Ok(result)
+        Ok(())
     }
 
     /// The newest record that waits for the commit of its request.
@@ -320,13 +429,35 @@ impl Format {
     }
 
     /// What the inode says, with the size that the file has here.
-    pub fn inode(&mut self, inode: u64) -> Result<InodeInfo, FileError> {
-        let number = number(inode)?;
-        let mut info = self.look(|fs| fs.inode(number))?;
+    pub fn inode(&mut self, inode: u64) -> Result<Info, FileError> {
+        let mut info = self.on_disk(inode)?;
         if let Some(node) = self.nodes.get(&inode) {
             info.size = node.size;
         }
         Ok(info)
+    }
+
+    /// What the inode says.
+    fn on_disk(&mut self, inode: u64) -> Result<Info, FileError> {
+        if let Some(info) = self.see(|names, overlay| names.info(overlay, inode))? {
+            return Ok(info);
+        }
+        let number = number(inode)?;
+        let info = self.look(|fs| fs.inode(number))?;
+        Ok(Info {
+            number: inode,
+            kind: kind_of(info.mode),
+            mode: info.mode,
+            owner: info.uid,
+            group: info.gid,
+            links: info.links,
+            size: info.size,
+            allocated: info.blocks * 512,
+            accessed: info.atime,
+            changed: info.ctime,
+            modified: info.mtime,
+            created: info.btime,
+        })
     }
 
     /// The node of a file, from its inode if it is not here yet.
@@ -349,7 +480,8 @@ impl Format {
     /// Free blocks that are promised to nobody.
     pub fn free_blocks(&self) -> u64 {
         let promised = self.reserved + self.reserved / 64;
-        self.fs.statfs().free_blocks.saturating_sub(promised)
+        let freed = self.names.as_ref().map_or(0, |names| names.freed().blocks);
+        self.fs.statfs().free_blocks.saturating_add_signed(freed).saturating_sub(promised)
     }
 
     /// The extents of a file are to be looked up anew.
@@ -420,7 +552,7 @@ impl Format {
 
     fn set_size(&mut self, inode: u64, size: u64, counts: Counts) -> Result<(), FileError> {
         let number = number(inode)?;
-        let old = self.look(|fs| fs.inode(number))?.size;
+        let old = self.on_disk(inode)?.size;
         let bytes = self.layout.block_bytes as u64;
         let mut tails = Vec::new();
         for end in [old, size] {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a mounted volume: files, directories, names | [`volume`](mod@mounted) |
 //! | the format crate, one atomic record a request, blocks for file data | [`format`] |
+//! | what programs do with names most, without the crate | [`names`], over [`disk`], [`entries`], [`hash`] |
 //! | where a file's blocks are | [`mapping`] |
 //! | the journal on the disk | [`journal`] |
 //! | open files without names, when the server is started again | [`orphans`] |
@@ -17,10 +18,14 @@ extern crate alloc;
 pub mod blocks;
 pub mod crc32c;
 pub mod directories;
+pub mod disk;
+pub mod entries;
 pub mod format;
+pub mod hash;
 pub mod journal;
 pub mod mapping;
 pub mod mounted;
+pub mod names;
 pub mod orphans;
 pub mod raw;
 pub mod superblock;

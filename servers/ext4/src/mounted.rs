@@ -5,13 +5,16 @@
 
 use crate::blocks::{Blocks, Shared};
 use crate::directories::Directories;
+use crate::disk::Disk;
 use crate::format::{self, FileErrorOf, Format, Fs, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
+use crate::names::Names;
 use crate::orphans;
 use crate::raw::RawDisk;
 use crate::superblock::{self, Refusal, Superblock};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
@@ -20,8 +23,8 @@ use core::cell::RefCell;
 use libsys::{Account, Memory};
 use rsext4::dir::FileName;
 use rsext4::{
-    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeInfo,
-    InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
+    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeMetadataUpdate,
+    MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
 pub use volume::Options;
 use volume::disk::SECTOR_BYTES;
@@ -60,6 +63,8 @@ pub struct Volume {
     label: String,
     /// Files without names that nobody uses any more, to be freed when the request that says so is committed.
     left: Vec<u64>,
+    /// Files that somebody has open.
+    held: BTreeSet<u64>,
 }
 
 fn device(error: volume::DiskError) -> FileError {
@@ -94,6 +99,7 @@ impl Mounting {
             inode_bitmaps,
             orphans: hides_orphans.then_some(head),
             directories,
+            mounts: None,
             is_of_blocks: superblock.is_of_blocks(),
             has_index: superblock.has_index(),
             filling: false,
@@ -114,9 +120,15 @@ impl Mounting {
             fs = mount_crate(&shared, &options)?;
         }
         shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
+        let names = {
+            let mut shared = shared.borrow_mut();
+            shared.mounts = Some(format::read_superblock(&mut shared.overlay)?.mounts());
+            let disk = Disk::of(&superblock, &layout, &mut shared.overlay);
+            disk.map_err(|error| FileErrorOf::from(error).0)?.map(Names::new)
+        };
         let mut cache = options.open_cache(account, &requests, &mut kept)?;
         let label = String::from_utf8_lossy(superblock.label()).into_owned();
-        let mut format = Format::new(fs, shared, layout, journal, &options, kept);
+        let mut format = Format::new(fs, shared, layout, journal, &options, kept, names);
         for inode in nameless {
             format.node(inode)?.unlinked = true;
         }
@@ -130,11 +142,12 @@ impl Mounting {
             format.kept.set_mounted(&what).map_err(device)?;
         }
         let data = WriteBack::new(cache, requests, options, is_again);
-        Ok(Volume { format, data, options, label, left: Vec::new() })
+        Ok(Volume { format, data, options, label, left: Vec::new(), held: BTreeSet::new() })
     }
 }
 
-fn mount_crate(shared: &Rc<RefCell<Shared>>, options: &Options) -> Result<Fs, FileError> {
+/// Mounts the format crate.
+pub(crate) fn mount_crate(shared: &Rc<RefCell<Shared>>, options: &Options) -> Result<Fs, FileError> {
     let mount = match options.read_only {
         true => MountOptions::read_only_no_journal_replay(),
         false => MountOptions::read_write(),
@@ -150,14 +163,6 @@ fn refusal(refusal: Refusal) -> FileError {
     match refusal {
         Refusal::Foreign => FileError::Unsupported,
         Refusal::Corrupt => FileError::Corrupt,
-    }
-}
-
-fn kind(info: &InodeInfo) -> Kind {
-    match info.file_type() {
-        DirectoryEntryType::Directory => Kind::Directory,
-        DirectoryEntryType::Symlink => Kind::Link,
-        other => entry_kind(other),
     }
 }
 
@@ -325,10 +330,7 @@ impl Volume {
 
     /// What a name in a directory stands for. Errors: `NotDirectory`, `Corrupt`, `Device`.
     pub fn lookup(&mut self, directory: u64, name: &[u8]) -> Result<Option<(u64, Kind)>, FileError> {
-        let name = file_name(name)?;
-        let directory = number(directory)?;
-        let found = self.format.look(|fs| fs.lookup_child(directory, name))?;
-        Ok(found.map(|info| (u64::from(info.number.raw()), kind(&info))))
+        self.format.lookup(directory, file_name(name)?)
     }
 
     /// What is known about a file.
@@ -336,17 +338,17 @@ impl Volume {
         let info = self.format.inode(inode)?;
         Ok(Status {
             inode,
-            kind: kind(&info),
+            kind: info.kind,
             mode: info.mode & 0o7777,
-            owner: info.uid,
-            group: info.gid,
+            owner: info.owner,
+            group: info.group,
             links: u32::from(info.links),
             size: info.size,
-            allocated: info.blocks * 512,
-            accessed: i64::from(info.atime),
-            modified: i64::from(info.mtime),
-            changed: i64::from(info.ctime),
-            created: i64::from(info.btime),
+            allocated: info.allocated,
+            accessed: i64::from(info.accessed),
+            modified: i64::from(info.modified),
+            changed: i64::from(info.changed),
+            created: i64::from(info.created),
         })
     }
 
@@ -376,16 +378,20 @@ impl Volume {
 
     /// Makes an empty file. Errors: `Exists`, `NoSpace`, `BadName`, `NameTooLong`.
     pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
-        let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
+        let (name, mode) = (file_name(name)?, permissions(mode)?);
+        if let Some(inode) = self.format.create(directory, name.as_bytes(), mode.bits())? {
+            return Ok(self.fresh(inode));
+        }
+        let directory = number(directory)?;
         let info = self.format.add_name(directory, |fs| fs.create_regular_file(context(), directory, name, mode))?;
-        Ok(self.fresh(&info))
+        Ok(self.fresh(info.number.raw().into()))
     }
 
     /// Makes an empty directory.
     pub fn make_directory(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
         let (directory, name, mode) = (number(directory)?, file_name(name)?, permissions(mode)?);
         let info = self.format.add_name(directory, |fs| fs.create_directory(context(), directory, name, mode))?;
-        Ok(self.fresh(&info))
+        Ok(self.fresh(info.number.raw().into()))
     }
 
     /// Makes a symbolic link.
@@ -395,12 +401,11 @@ impl Volume {
             return Err(FileError::NameTooLong);
         }
         let info = self.format.add_name(directory, |fs| fs.create_symlink(context(), directory, name, target))?;
-        Ok(self.fresh(&info))
+        Ok(self.fresh(info.number.raw().into()))
     }
 
     /// A file that was just made: nothing is known about one that had its number before.
-    fn fresh(&mut self, info: &InodeInfo) -> u64 {
-        let inode = u64::from(info.number.raw());
+    fn fresh(&mut self, inode: u64) -> u64 {
         self.format.release_reserve(inode);
         self.format.nodes.remove(&inode);
         self.format.forget_size(inode);
@@ -435,9 +440,13 @@ impl Volume {
         self.format.add_name(directory, |fs| fs.hard_link(inode, directory, name)).map(drop)
     }
 
-    /// Takes away a name. The file stays until [`Volume::release`], if that was its last one. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
+    /// Takes away a name. If that was its last one, the file stays until [`Volume::release`], or is gone at once if nobody [holds](Volume::hold) it. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
     pub fn remove(&mut self, directory: u64, name: &[u8], is_directory: bool) -> Result<u64, FileError> {
-        let (directory, name) = (number(directory)?, file_name(name)?);
+        let name = file_name(name)?;
+        if !is_directory && let Some(inode) = self.remove_at_once(directory, name.as_bytes())? {
+            return Ok(inode);
+        }
+        let directory = number(directory)?;
         let outcome = self.format.change(|fs| match is_directory {
             true => fs.remove_empty_directory(directory, name),
             false => fs.unlink(directory, name),
@@ -447,6 +456,39 @@ impl Volume {
             self.without_name(inode);
         }
         Ok(inode)
+    }
+
+    /// Takes away a name without the format crate, and the file with it where nobody has it open: one record in place of two. `None`: that cannot be done.
+    fn remove_at_once(&mut self, directory: u64, name: &[u8]) -> Result<Option<u64>, FileError> {
+        let Some(removal) = self.format.plan_removal(directory, name)? else { return Ok(None) };
+        let (inode, is_last) = (removal.inode(), removal.is_last());
+        if is_last && self.held.contains(&inode) {
+            return Ok(None);
+        }
+        if is_last {
+            // Nothing may be on its way to blocks that get free.
+            self.data.cache.discard(inode, 0);
+        }
+        self.format.remove(removal)?;
+        if is_last {
+            self.format.release_reserve(inode);
+            self.format.nodes.remove(&inode);
+            self.format.forget_size(inode);
+            if !self.format.kept.is_some() {
+                self.data.cache.settle();
+            }
+        }
+        Ok(Some(inode))
+    }
+
+    /// Where changes that the format crate makes alternate with others, it makes more of them, as it has to be mounted anew after others: so many in a row at most.
+    pub fn set_patience(&mut self, most: u32) {
+        self.format.set_patience(most);
+    }
+
+    /// Somebody has a file open, until [`Volume::release`].
+    pub fn hold(&mut self, inode: u64) {
+        self.held.insert(inode);
     }
 
     /// Moves a name; what the new one stood for until then is as if removed, and returned if that was its last name.
@@ -471,6 +513,7 @@ impl Volume {
 
     /// Nobody uses a file any more: without a name it is gone.
     pub fn release(&mut self, inode: u64) -> Result<(), FileError> {
+        self.held.remove(&inode);
         let unlinked = self.format.nodes.get(&inode).is_some_and(|node| node.unlinked);
         if unlinked && self.format.prepared().is_some() {
             // That it has no name is not committed.
@@ -689,7 +732,7 @@ impl Volume {
             blocks: crate_statistics.total_blocks,
             free_blocks: self.format.free_blocks(),
             files: u64::from(crate_statistics.total_inodes),
-            free_files: u64::from(crate_statistics.free_inodes),
+            free_files: self.format.free_inodes(),
         }
     }
 

@@ -170,6 +170,11 @@ impl filesystem::Volume for Served {
         Ok(self.volume.rename(from, to, replaced.is_some()).map(drop)?)
     }
 
+    fn hold(&mut self, node: NodeId) -> Result<()> {
+        self.volume.hold(node);
+        Ok(())
+    }
+
     fn release(&mut self, node: NodeId) {
         if let Err(error) = self.volume.release(node) {
             libsys::error!("file {node} is not freed: {error:?}");

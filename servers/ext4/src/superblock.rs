@@ -191,6 +191,17 @@ impl Superblock {
         self.seal();
     }
 
+    /// How often it was mounted since it was last checked.
+    pub fn mounts(&self) -> u16 {
+        self.u16(0x34)
+    }
+
+    /// Says how often.
+    pub fn set_mounts(&mut self, mounts: u16) {
+        self.0[0x34..0x36].copy_from_slice(&mounts.to_le_bytes());
+        self.seal();
+    }
+
     /// The name that the user gave the volume.
     pub fn label(&self) -> &[u8] {
         let name = &self.0[0x78..0x88];

@@ -85,9 +85,13 @@ impl World {
             let options = Options { seconds: now, cache_bytes: 1 << 20, ..options() };
             let requests = requests(&self.image, self.dice.below(1 << 30));
             let records = Records::of(self.state.map_writable().unwrap()).unwrap();
-            let open = &self.open;
+            let (open, is_patient) = (&self.open, self.dice.once_in(4));
             self.volume = survives(|| {
                 let mut volume = Volume::mount_kept(account(), requests, options, Kept::new(records)).unwrap();
+                if !is_patient {
+                    volume.set_patience(0);
+                }
+                open.iter().for_each(|inode| volume.hold(*inode));
                 volume.reclaim(&|inode| open.contains(&inode)).unwrap();
                 volume
             });
@@ -220,6 +224,7 @@ fn step(world: &mut World, model: &mut Model) {
             model.files.entry(inode).or_default();
             if world.dice.once_in(2) {
                 world.open.insert(inode);
+                world.volume().hold(inode);
             }
         }
         (2..=4, Some(inode)) => {
@@ -280,6 +285,7 @@ fn step(world: &mut World, model: &mut Model) {
                 world.ask(&Request::Close(inode)).unwrap();
             } else {
                 world.open.insert(inode);
+                world.volume().hold(inode);
             }
             model.forget_unused(&world.open);
         }

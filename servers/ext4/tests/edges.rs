@@ -44,6 +44,7 @@ fn a_file_without_a_name_lives_until_it_is_released() {
     let (image, mut volume) = small_volume(&["-t", "ext4"]);
     let free = volume.statistics().free_blocks;
     let file = volume.create(ROOT, b"file", 0o644).unwrap();
+    volume.hold(file);
     let bytes = pattern(2, 500_000);
     write(&mut volume, file, 0, &bytes).unwrap();
     volume.sync(file, false).unwrap();

@@ -257,12 +257,16 @@ fn run(flavour: &str, image: &SharedImage, seed: u64) {
     let mut model = Model::default();
     model.directories.insert(ROOT, BTreeMap::new());
     let mut volume = mount(image).unwrap();
+    volume.set_patience(0);
     for number in 0..OPERATIONS {
         step(&mut volume, &mut model, &mut dice);
         if dice.once_in(300) {
             volume.unmount().unwrap_or_else(|error| panic!("{flavour}, {seed}, {number}: {error:?}"));
             check(&image.borrow().bytes).unwrap_or_else(|what| panic!("{flavour}, {seed}, {number}: {what}"));
             volume = mount(image).unwrap();
+            if !dice.once_in(4) {
+                volume.set_patience(0);
+            }
         }
     }
     volume.unmount().unwrap();

@@ -423,6 +423,16 @@ impl RecordLog {
         self.memory.copy_in(self.frame_at(frame), &from[..self.frame_bytes]);
     }
 
+    /// Writes a part of a frame.
+    pub fn write_part(&self, frame: u32, offset: usize, from: &[u8]) {
+        self.memory.copy_in(self.frame_at(frame) + offset, from);
+    }
+
+    /// Copies a frame to another one.
+    pub fn copy_frame(&self, from: u32, to: u32) {
+        self.memory.copy_from(self.frame_at(to), &self.memory, self.frame_at(from), self.frame_bytes);
+    }
+
     /// The checksum of a frame's bytes.
     pub fn checksum(&self, frame: u32) -> u32 {
         let mut sum = Checksum::new(HEADER);

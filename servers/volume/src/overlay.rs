@@ -337,6 +337,49 @@ impl Overlay {
         Ok(())
     }
 
+    /// Writes a part of a block: pending until [`Overlay::commit`]. Errors: `TooLarge`, `OutOfRange`, `Failed`, and those of reading.
+    pub fn write_part(&mut self, block: u64, offset: usize, from: &[u8]) -> Result<(), OverlayError> {
+        if block >= self.blocks || offset + from.len() > self.block_bytes {
+            return Err(OverlayError::OutOfRange);
+        }
+        if self.drain.failed() {
+            return Err(OverlayError::Failed);
+        }
+        let frame = match self.pending.get(&block) {
+            Some(frame) => *frame,
+            None => self.copy_for_change(block)?,
+        };
+        self.log.write_part(frame, offset, from);
+        Ok(())
+    }
+
+    /// A new frame with what a block has, which is pending.
+    fn copy_for_change(&mut self, block: u64) -> Result<u32, OverlayError> {
+        if self.pending.len() >= self.most_of_request() {
+            return Err(OverlayError::TooLarge);
+        }
+        if self.map.get(&block).is_some_and(|image| !image.asked) {
+            self.forget_clean(block);
+        }
+        // Whoever looks for a frame may take that of a block that was only read: this one is held.
+        let old = match self.map.get_mut(&block) {
+            Some(image) => {
+                (image.used, image.asked) = (true, true);
+                image.frame
+            }
+            None => self.load(block)?,
+        };
+        self.hold(old);
+        let frame = self.frame();
+        if let Ok(frame) = frame {
+            self.log.copy_frame(old, frame);
+            self.pending.insert(block, frame);
+            self.pending_drops.remove(&block);
+        }
+        self.release(old);
+        frame
+    }
+
     fn same(&self, frame: u32, bytes: &[u8]) -> bool {
         let mut piece = [0; 512];
         bytes[..self.block_bytes].chunks(piece.len()).enumerate().all(|(index, bytes)| {

@@ -8,7 +8,8 @@
 //! | `copy FROM TO`, `remove PATH` | trees |
 //! | `write FILE MIB [SEED]`, `verify FILE MIB [SEED]` | a pattern, in pieces of 128 KiB; `write` ends with `fsync` |
 //! | `keep-open FILE COMMAND-WORDS…` | holds the file open while the rest runs as another of these works |
-//! | `bench DIRECTORY DISK [MIB]` | measures a mounted directory and the disk below it |
+//! | `bench DIRECTORY DISK [MIB [FIGURE]]` | measures a mounted directory and the disk below it; `FIGURE`: what it takes for that one only |
+//! | `names DIRECTORY COUNT` | makes, looks at and removes so many files, one by one |
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -84,8 +85,10 @@ fn work(words: &[String]) -> Outcome {
             let rest: Vec<String> = words[2..].iter().map(|word| word.to_string()).collect();
             work(&rest)
         }
-        ["bench", directory, disk] => bench(directory, disk, 64),
-        ["bench", directory, disk, mebibytes] => bench(directory, disk, number(mebibytes)?),
+        ["bench", directory, disk] => bench(directory, disk, 64, None),
+        ["bench", directory, disk, mebibytes] => bench(directory, disk, number(mebibytes)?, None),
+        ["bench", directory, disk, mebibytes, figure] => bench(directory, disk, number(mebibytes)?, Some(figure)),
+        ["names", directory, count] => names(directory, number(count)?),
         _ => Err("usage: storage WORK …".into()),
     }
 }
@@ -319,7 +322,28 @@ fn report(name: &str, start: Instant, amount: u64, unit: &str) {
     say!("bench {name} {} {unit}", u128::from(amount) * scale / nanoseconds);
 }
 
-fn bench(directory: &str, disk: &str, mebibytes: u64) -> Outcome {
+/// Names of figures that one work measures together.
+const OF_DATA: [&str; 2] = ["seq_write_ext4", "seq_read_ext4"];
+const OF_NAMES: [&str; 1] = ["create_unlink_ext4"];
+const OF_THE_DISK: [&str; 3] = ["seq_read_raw", "rand4k_d1", "rand4k_d32"];
+
+fn bench(directory: &str, disk: &str, mebibytes: u64, only: Option<&str>) -> Outcome {
+    let is_wanted = |figures: &[&str]| only.is_none_or(|only| figures.contains(&only));
+    if is_wanted(&OF_DATA) {
+        data(directory, mebibytes)?;
+    }
+    if is_wanted(&OF_NAMES) {
+        let start = Instant::now();
+        names(directory, FILES)?;
+        report(OF_NAMES[0], start, FILES, "/s");
+    }
+    if is_wanted(&OF_THE_DISK) {
+        raw(disk, mebibytes)?;
+    }
+    Ok(())
+}
+
+fn data(directory: &str, mebibytes: u64) -> Outcome {
     let file = path::join(directory, "storage-bench");
     let bytes = mebibytes << 20;
     let mut buffer = vec![0x5a; PIECE];
@@ -339,20 +363,16 @@ fn bench(directory: &str, disk: &str, mebibytes: u64) -> Outcome {
     }
     report("seq_read_ext4", start, bytes, "MB/s");
     drop(open);
-    remove(&file)?;
-    names(directory)?;
-    raw(disk, mebibytes)
+    remove(&file)
 }
 
-fn names(directory: &str) -> Outcome {
-    let start = Instant::now();
-    for number in 0..FILES {
+fn names(directory: &str, count: u64) -> Outcome {
+    for number in 0..count {
         let file = path::join(directory, &format!("storage-bench-{}", number % 16));
         File::create_new(&file).map_err(about(&file))?;
         fs::metadata(&file).map_err(about(&file))?;
         fs::remove_file(&file).map_err(about(&file))?;
     }
-    report("create_unlink_ext4", start, FILES, "/s");
     Ok(())
 }
 

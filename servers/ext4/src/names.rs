@@ -1,0 +1,653 @@
+//! Names of files, looked up, made and taken away in the overlay itself: what programs do most, and what the format crate takes too long for.
+//!
+//! Whatever is not plain is left to the crate: directories that have to grow, files whose blocks are not in the inode's own extents, attributes, orphans, features that are rare ([`Left::ToCrate`]). The crate has caches, and
+//! does not know what was done here: it is mounted anew before it is asked the next time ([`Names::is_ahead`], `format.rs`).
+
+use crate::disk::{Bitmap, CORRUPT, Disk, Group, Here, Info, Left, Record};
+use crate::entries::{self, Entry, TAIL_BYTES};
+use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Window, le16, le32};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
+use alloc::vec::Vec;
+use volume::{FileError, Kind, Overlay};
+
+/// An inode of a directory with an index.
+const FLAG_INDEX: u32 = 0x1000;
+/// What a directory may be here, besides: nothing.
+const DIRECTORY_FLAGS: u32 = FLAG_EXTENTS | FLAG_INDEX;
+/// Levels of nodes below the root of an index.
+const MOST_LEVELS: u8 = 2;
+/// Things that are remembered.
+const MOST_KNOWN: usize = 4096;
+const MOST_WINDOWS: usize = 64;
+/// Runs of work here that are shorter than this were not worth that the crate was mounted anew.
+const SHORT_RUN: u32 = 16;
+/// The most that the crate does before it is tried again whether a run gets longer.
+const MOST_PATIENCE: u32 = 64;
+
+/// What was looked at, and found right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    Inode(u32),
+    Block(u64),
+}
+
+/// Where a name is.
+#[derive(Clone, Copy)]
+struct Place {
+    block: u64,
+    entry: Entry,
+}
+
+/// The last name that was looked up.
+struct Looked {
+    directory: u32,
+    name: Vec<u8>,
+    place: Option<Place>,
+    /// The block that the name belongs into; `None`: any.
+    leaf: Option<u64>,
+}
+
+/// Names of a mounted volume.
+pub struct Names {
+    disk: Disk,
+    known: BTreeSet<Known>,
+    windows: BTreeMap<u32, Window>,
+    looked: Option<Looked>,
+    /// A block that is looked at.
+    scratch: Vec<u8>,
+    /// The crate's caches are out of date.
+    is_ahead: bool,
+    /// Blocks and inodes that are free now, beyond what the crate thinks.
+    freed: Freed,
+    /// Changes here since the crate was mounted; how many are left to it before the next one here, and how many that is to be the next time.
+    run: u32,
+    waiting: u32,
+    patience: u32,
+    most_patience: u32,
+}
+
+/// Blocks and inodes that a change makes free; less than 0: takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Blocks.
+    pub blocks: i64,
+    /// Inodes.
+    pub inodes: i64,
+}
+
+/// What is to be done to take a name away: all that can go wrong with it has been looked at.
+pub struct Removal {
+    directory: Record,
+    place: Place,
+    target: Record,
+    /// Blocks that get free, if it was the last name.
+    extents: Vec<(u64, u64)>,
+}
+
+impl Removal {
+    /// Whether the file goes with its name.
+    pub fn is_last(&self) -> bool {
+        self.target.links() == 1
+    }
+
+    /// The file.
+    pub fn inode(&self) -> u64 {
+        self.target.number.into()
+    }
+}
+
+fn damaged(_: entries::Damaged) -> Left {
+    CORRUPT
+}
+
+impl Names {
+    /// Of a disk.
+    pub fn new(disk: Disk) -> Names {
+        Names {
+            scratch: vec![0; disk.layout.block_bytes],
+            disk,
+            known: BTreeSet::new(),
+            windows: BTreeMap::new(),
+            looked: None,
+            is_ahead: false,
+            freed: Freed::default(),
+            run: 0,
+            waiting: 0,
+            patience: 0,
+            most_patience: MOST_PATIENCE,
+        }
+    }
+
+    // ---- who does what -------------------------------------------------------------------------------------------
+
+    /// Whether the crate has to be mounted anew before it is asked.
+    pub fn is_ahead(&self) -> bool {
+        self.is_ahead
+    }
+
+    /// Blocks and inodes that are free beyond what the crate thinks.
+    pub fn freed(&self) -> Freed {
+        self.freed
+    }
+
+    /// The crate knows everything again.
+    pub fn caught_up(&mut self) {
+        self.patience = if self.run < SHORT_RUN { (self.patience * 2).max(1).min(self.most_patience) } else { 0 };
+        (self.is_ahead, self.freed, self.run, self.waiting) = (false, Freed::default(), 0, self.patience);
+    }
+
+    /// How many changes are left to the crate at most, where changes here and there alternate.
+    pub fn set_patience(&mut self, most: u32) {
+        self.most_patience = most;
+        self.waiting = self.waiting.min(most);
+    }
+
+    /// The crate changes something.
+    pub fn passed(&mut self) {
+        self.looked = None;
+        self.windows.clear();
+    }
+
+    /// Before a change: `ToCrate` while changes alternate between here and there, and while there are orphans, of which the crate has to know.
+    fn turn(&mut self, overlay: &mut Overlay) -> Here<()> {
+        if !self.is_ahead && self.waiting > 0 {
+            self.waiting -= 1;
+            return Err(Left::ToCrate);
+        }
+        if self.disk.has_orphans(overlay)? { Err(Left::ToCrate) } else { Ok(()) }
+    }
+
+    // ---- looking -------------------------------------------------------------------------------------------------
+
+    fn record(&mut self, overlay: &mut Overlay, number: u32) -> Here<Record> {
+        let is_known = self.known.contains(&Known::Inode(number));
+        let record = self.disk.inode(overlay, number, is_known)?;
+        if !is_known {
+            self.note(Known::Inode(number));
+        }
+        Ok(record)
+    }
+
+    fn note(&mut self, what: Known) {
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(what);
+    }
+
+    /// What an inode says. Error: `NotFound` (it is nobody's).
+    pub fn info(&mut self, overlay: &mut Overlay, inode: u64) -> Here<Info> {
+        let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        let record = self.record(overlay, number)?;
+        let (group, index) = ((number - 1) / self.disk.inodes_per_group, (number - 1) % self.disk.inodes_per_group);
+        let group = self.disk.group(overlay, group)?;
+        let mut byte = [0];
+        if !group.is_unmade(Bitmap::Inodes) {
+            overlay.read_part(self.disk.bitmap(&group, Bitmap::Inodes)?, index as usize / 8, &mut byte)?;
+        }
+        if byte[0] >> (index % 8) & 1 == 0 {
+            return Err(FileError::NotFound.into());
+        }
+        let info = self.disk.info(&record);
+        // No file has more blocks than 32 bits number.
+        let most = u64::from(u32::MAX) * self.disk.layout.block_bytes as u64;
+        if info.size > most { Err(CORRUPT) } else { Ok(info) }
+    }
+
+    /// A directory. Errors: `NotDirectory`, `ToCrate` (it is not plain).
+    fn directory(&mut self, overlay: &mut Overlay, inode: u64) -> Here<Record> {
+        let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        let record = self.record(overlay, number)?;
+        if record.mode() & 0xf000 != 0x4000 {
+            return Err(FileError::NotDirectory.into());
+        }
+        let bytes = record.directory_bytes();
+        let is_plain = record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.len() as u64 == 0 && bytes > 0;
+        if is_plain { Ok(record) } else { Err(Left::ToCrate) }
+    }
+
+    /// Where a block of a directory is.
+    fn block(&mut self, overlay: &mut Overlay, directory: &Record, logical: u64) -> Here<u64> {
+        let is_there = self.windows.get(&directory.number).is_some_and(|window| window.covers(logical, logical + 1));
+        if !is_there {
+            if self.windows.len() >= MOST_WINDOWS {
+                self.windows.clear();
+            }
+            let window = self.disk.layout.window(overlay, directory.number, logical, logical + 1)?;
+            self.windows.insert(directory.number, window);
+        }
+        let window = self.windows.get(&directory.number).ok_or(CORRUPT)?;
+        let extent = window.extents(logical, logical + 1).first().ok_or(CORRUPT)?;
+        Ok(extent.physical + (logical - extent.logical))
+    }
+
+    /// Reads a block of a directory.
+    fn load(&mut self, overlay: &mut Overlay, directory: &Record, block: u64, is_node: bool) -> Here<()> {
+        overlay.read(block, &mut self.scratch)?;
+        if self.known.contains(&Known::Block(block)) {
+            return Ok(());
+        }
+        if let Some(seed) = self.disk.seed_of(directory) {
+            let is_right =
+                if is_node { is_node_right(seed, &self.scratch) } else { is_leaf_right(seed, &self.scratch) };
+            if !is_right {
+                return Err(CORRUPT);
+            }
+        }
+        self.note(Known::Block(block));
+        Ok(())
+    }
+
+    /// Looks a name up.
+    fn look(&mut self, overlay: &mut Overlay, directory: &Record, name: &[u8]) -> Here<(Option<Place>, Option<u64>)> {
+        if let Some(looked) = &self.looked
+            && looked.directory == directory.number
+            && looked.name == name
+        {
+            return Ok((looked.place, looked.leaf));
+        }
+        let (place, leaf) = match directory.flags() & FLAG_INDEX {
+            0 => (self.scan(overlay, directory, name)?, None),
+            _ => self.descend(overlay, directory, name)?,
+        };
+        let mut kept = self.looked.take().map_or_else(Vec::new, |looked| looked.name);
+        kept.clear();
+        kept.extend_from_slice(name);
+        self.looked = Some(Looked { directory: directory.number, name: kept, place, leaf });
+        Ok((place, leaf))
+    }
+
+    fn blocks_of(&self, directory: &Record) -> u64 {
+        directory.directory_bytes() / self.scratch.len() as u64
+    }
+
+    fn scan(&mut self, overlay: &mut Overlay, directory: &Record, name: &[u8]) -> Here<Option<Place>> {
+        for logical in 0..self.blocks_of(directory) {
+            let block = self.block(overlay, directory, logical)?;
+            self.load(overlay, directory, block, false)?;
+            if let Some(entry) = entries::find(&self.scratch, name).map_err(damaged)? {
+                return Ok(Some(Place { block, entry }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks a name up in the index: the leaf that it belongs into, too.
+    fn descend(
+        &mut self,
+        overlay: &mut Overlay,
+        directory: &Record,
+        name: &[u8],
+    ) -> Here<(Option<Place>, Option<u64>)> {
+        let root = self.block(overlay, directory, 0)?;
+        self.load(overlay, directory, root, true)?;
+        let (algorithm, information, levels) = (self.scratch[28], self.scratch[29], self.scratch[30]);
+        if information != 8 || levels > MOST_LEVELS {
+            return Err(CORRUPT);
+        }
+        let hash = self.disk.hashing.hash(name, algorithm).ok_or(Left::ToCrate)?;
+        let blocks = self.blocks_of(directory);
+        let (mut at, mut has_more_above, mut left) = (32, false, levels);
+        let (node, mut index) = loop {
+            let entries = Index::of(&self.scratch, at)?;
+            let index = entries.position(&self.scratch, hash);
+            if left == 0 {
+                break (entries, index);
+            }
+            has_more_above |= entries.goes_on(&self.scratch, index, hash);
+            let child = entries.block(&self.scratch, index, blocks)?;
+            let child = self.block(overlay, directory, child)?;
+            self.load(overlay, directory, child, true)?;
+            (at, left) = (8, left - 1);
+        };
+        let mut of_node = core::mem::take(&mut self.scratch);
+        self.scratch = vec![0; of_node.len()];
+        let mut first = None;
+        let found = loop {
+            let leaf = match node.block(&of_node, index, blocks).and_then(|leaf| self.block(overlay, directory, leaf)) {
+                Ok(leaf) => leaf,
+                Err(error) => break Err(error),
+            };
+            first.get_or_insert(leaf);
+            match self
+                .load(overlay, directory, leaf, false)
+                .and_then(|()| entries::find(&self.scratch, name).map_err(damaged))
+            {
+                Ok(Some(entry)) => break Ok(Some(Place { block: leaf, entry })),
+                Ok(None) if node.goes_on(&of_node, index, hash) => index += 1,
+                // Names with this hash may go on in another node.
+                Ok(None) if index + 1 == node.count && has_more_above => break Err(Left::ToCrate),
+                Ok(None) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+        };
+        core::mem::swap(&mut self.scratch, &mut of_node);
+        Ok((found?, first))
+    }
+
+    /// What a name in a directory stands for.
+    pub fn lookup(&mut self, overlay: &mut Overlay, directory: u64, name: &[u8]) -> Here<Option<(u64, Kind)>> {
+        let directory = self.directory(overlay, directory)?;
+        let Some(Place { entry, .. }) = self.look(overlay, &directory, name)?.0 else { return Ok(None) };
+        if entry.inode > self.disk.layout.inodes() {
+            return Err(CORRUPT);
+        }
+        let kind = match entries::kind(entry.kind) {
+            Some(kind) => kind,
+            None => self.info(overlay, entry.inode.into())?.kind,
+        };
+        Ok(Some((entry.inode.into(), kind)))
+    }
+
+    // ---- changing ------------------------------------------------------------------------------------------------
+
+    /// Writes a part of a block of a directory, which is in the scratch block; `old`: what was there.
+    fn write(
+        &mut self,
+        overlay: &mut Overlay,
+        directory: &Record,
+        block: u64,
+        (from, to): (usize, usize),
+        old: &[u8],
+    ) -> Here<()> {
+        let end = self.scratch.len();
+        overlay.write_part(block, from, &self.scratch[from..to])?;
+        if self.disk.seed_of(directory).is_some() {
+            let sum = le32(&self.scratch, end - 4);
+            let sum = crate::crc32c::replace(sum, old, &self.scratch[from..to], end - TAIL_BYTES - to);
+            overlay.write_part(block, end - 4, &sum.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty file, pending in the overlay. Errors: `Exists`, `ToCrate` (there is no room in the directory, among others).
+    pub fn create(&mut self, overlay: &mut Overlay, directory: u64, name: &[u8], mode: u16, seconds: u64) -> Here<u64> {
+        self.turn(overlay)?;
+        let mut directory = self.directory(overlay, directory)?;
+        let (place, leaf) = self.look(overlay, &directory, name)?;
+        if place.is_some() {
+            return Err(FileError::Exists.into());
+        }
+        let (block, room) = self.room(overlay, &directory, name.len(), leaf)?;
+        let mut old = [0; 2 * 264];
+        let span = (room.0, (room.0 + room.1 + entries::needed(name.len())).min(self.scratch.len()));
+        old[..span.1 - span.0].copy_from_slice(&self.scratch[span.0..span.1]);
+        let mut block_bytes = core::mem::take(&mut self.scratch);
+        let made = self.allocate(overlay, directory.number, mode, seconds);
+        core::mem::swap(&mut self.scratch, &mut block_bytes);
+        let number = made?;
+        let (from, to) = entries::insert(&mut self.scratch, room, number, name, 1);
+        self.write(overlay, &directory, block, (from, to), &old[from - span.0..to - span.0])?;
+        directory.touch(seconds);
+        self.disk.write_inode(overlay, &mut directory)?;
+        self.disk.count(overlay, 0, -1)?;
+        Ok(number.into())
+    }
+
+    /// A block of the directory with room for a name, now the scratch block, and where in it.
+    fn room(
+        &mut self,
+        overlay: &mut Overlay,
+        directory: &Record,
+        name: usize,
+        leaf: Option<u64>,
+    ) -> Here<(u64, (usize, usize))> {
+        let blocks = if leaf.is_some() { 1 } else { self.blocks_of(directory) };
+        for logical in 0..blocks {
+            let block = match leaf {
+                Some(leaf) => leaf,
+                None => self.block(overlay, directory, logical)?,
+            };
+            self.load(overlay, directory, block, false)?;
+            if let Some(room) = entries::room(&self.scratch, name).map_err(damaged)? {
+                return Ok((block, room));
+            }
+        }
+        Err(Left::ToCrate)
+    }
+
+    /// Reads a bitmap into the scratch block.
+    fn load_bitmap(&mut self, overlay: &mut Overlay, group: &Group, which: Bitmap) -> Here<()> {
+        let block = self.disk.bitmap(group, which)?;
+        self.scratch.resize(self.disk.layout.block_bytes, 0);
+        overlay.read(block, &mut self.scratch)?;
+        if !self.known.contains(&Known::Block(block)) {
+            if !self.disk.is_right(group, which, &self.scratch) {
+                return Err(CORRUPT);
+            }
+            self.note(Known::Block(block));
+        }
+        Ok(())
+    }
+
+    /// Takes an inode for an empty file, near its directory.
+    fn allocate(&mut self, overlay: &mut Overlay, directory: u32, mode: u16, seconds: u64) -> Here<u32> {
+        let near = (directory - 1) / self.disk.inodes_per_group;
+        for number in (near..self.disk.groups).chain(0..near) {
+            let mut group = self.disk.group(overlay, number)?;
+            if group.free(Bitmap::Inodes) == 0 || group.is_unmade(Bitmap::Inodes) {
+                continue;
+            }
+            self.load_bitmap(overlay, &group, Bitmap::Inodes)?;
+            let first = if number == 0 { self.disk.first_inode - 1 } else { 0 };
+            let Some(index) = first_clear(&self.scratch, first, self.disk.inodes_per_group) else {
+                return Err(CORRUPT);
+            };
+            let inode = number * self.disk.inodes_per_group + index + 1;
+            let (at, old) = (index as usize / 8, self.scratch[index as usize / 8]);
+            let new = old | 1 << (index % 8);
+            self.disk.write_bitmap(overlay, &mut group, Bitmap::Inodes, at, (&[old], &[new]))?;
+            group.set_free(Bitmap::Inodes, group.free(Bitmap::Inodes) - 1);
+            self.disk.use_inode(&mut group, index);
+            self.disk.write_group(overlay, &mut group)?;
+            // What was there before is nothing that could be wrong.
+            let mut record = self.disk.inode(overlay, inode, true)?;
+            record.make_file(&self.disk, mode, seconds);
+            self.disk.write_inode(overlay, &mut record)?;
+            return Ok(inode);
+        }
+        Err(Left::ToCrate)
+    }
+
+    /// Looks whether a name can be taken away here, with the file if it was its last. Errors: `NotFound`, `ToCrate`.
+    pub fn plan_removal(&mut self, overlay: &mut Overlay, directory: u64, name: &[u8]) -> Here<Removal> {
+        self.turn(overlay)?;
+        let directory = self.directory(overlay, directory)?;
+        let place = self.look(overlay, &directory, name)?.0.ok_or(FileError::NotFound)?;
+        let target = self.record(overlay, place.entry.inode)?;
+        let is_plain = matches!(target.mode() & 0xf000, 0x8000 | 0xa000)
+            && target.flags() & !FLAG_EXTENTS == 0
+            && !target.has_attributes()
+            && target.links() > 0;
+        if !is_plain {
+            return Err(Left::ToCrate);
+        }
+        let mut removal = Removal { directory, place, target, extents: Vec::new() };
+        if removal.is_last() && removal.target.has_blocks() {
+            self.extents_of(&mut removal)?;
+        }
+        Ok(removal)
+    }
+
+    /// The blocks of a file, if all of its extents are in the inode.
+    fn extents_of(&self, removal: &mut Removal) -> Here<()> {
+        let root = removal.target.mapping();
+        let is_flat = removal.target.flags() & FLAG_EXTENTS != 0 && le16(root, 0) == EXTENT_MAGIC && le16(root, 6) == 0;
+        let entries = usize::from(le16(root, 2));
+        if !is_flat || entries > 4 {
+            return Err(Left::ToCrate);
+        }
+        for entry in root[12..12 + entries * 12].chunks_exact(12) {
+            let length = u64::from(le16(entry, 4));
+            let length = if length > 32768 { length - 32768 } else { length };
+            let start = u64::from(le16(entry, 6)) << 32 | u64::from(le32(entry, 8));
+            let end = start.checked_add(length).filter(|end| *end <= self.disk.blocks).ok_or(CORRUPT)?;
+            if start <= self.disk.first_block || end == start {
+                return Err(CORRUPT);
+            }
+            removal.extents.push((start, end));
+        }
+        Ok(())
+    }
+
+    /// Takes the name away, pending in the overlay. Returns whether blocks got free.
+    pub fn remove(&mut self, overlay: &mut Overlay, removal: Removal, seconds: u64) -> Here<Freed> {
+        let is_last = removal.is_last();
+        let Removal { mut directory, place, mut target, extents } = removal;
+        overlay.read(place.block, &mut self.scratch)?;
+        let mut old = [0; 4];
+        let from = place.entry.before.map_or(place.entry.at, |before| before + 4);
+        old.copy_from_slice(&self.scratch[from..from + 4]);
+        let (from, to) = entries::remove(&mut self.scratch, &place.entry);
+        self.write(overlay, &directory, place.block, (from, to), &old[..to - from])?;
+        directory.touch(seconds);
+        self.disk.write_inode(overlay, &mut directory)?;
+        if !is_last {
+            target.set_links(target.links() - 1, seconds);
+            self.disk.write_inode(overlay, &mut target)?;
+            return Ok(Freed::default());
+        }
+        let mut blocks = 0;
+        for (start, end) in &extents {
+            self.free_blocks(overlay, *start, *end)?;
+            blocks += end - start;
+        }
+        let (group, index) =
+            ((target.number - 1) / self.disk.inodes_per_group, (target.number - 1) % self.disk.inodes_per_group);
+        let mut group = self.disk.group(overlay, group)?;
+        self.set_bits(overlay, &mut group, Bitmap::Inodes, index, index + 1)?;
+        self.disk.write_group(overlay, &mut group)?;
+        target.clear(seconds);
+        self.disk.write_inode(overlay, &mut target)?;
+        self.disk.count(overlay, blocks as i64, 1)?;
+        Ok(Freed { blocks: blocks as i64, inodes: 1 })
+    }
+
+    fn free_blocks(&mut self, overlay: &mut Overlay, start: u64, end: u64) -> Here<()> {
+        let per_group = u64::from(self.disk.blocks_per_group);
+        let mut at = start - self.disk.first_block;
+        let end = end - self.disk.first_block;
+        while at < end {
+            let group = at / per_group;
+            let to = end.min((group + 1) * per_group);
+            let mut descriptor = self.disk.group(overlay, u32::try_from(group).map_err(|_| CORRUPT)?)?;
+            let (first, last) = ((at % per_group) as u32, ((to - 1) % per_group) as u32 + 1);
+            self.set_bits(overlay, &mut descriptor, Bitmap::Blocks, first, last)?;
+            self.disk.write_group(overlay, &mut descriptor)?;
+            at = to;
+        }
+        Ok(())
+    }
+
+    /// Frees bits of a bitmap, all of which have to be taken; the group is to be written then.
+    fn set_bits(&mut self, overlay: &mut Overlay, group: &mut Group, which: Bitmap, first: u32, end: u32) -> Here<()> {
+        if group.is_unmade(which) {
+            return Err(CORRUPT);
+        }
+        self.load_bitmap(overlay, group, which)?;
+        let (from, to) = (first as usize / 8, (end as usize).div_ceil(8));
+        if to > self.disk.bitmap_bytes(which) {
+            return Err(CORRUPT);
+        }
+        let old = self.scratch[from..to].to_vec();
+        for bit in first..end {
+            let byte = &mut self.scratch[bit as usize / 8];
+            if *byte >> (bit % 8) & 1 == 0 {
+                return Err(CORRUPT);
+            }
+            *byte &= !(1 << (bit % 8));
+        }
+        self.disk.write_bitmap(overlay, group, which, from, (&old, &self.scratch[from..to]))?;
+        group.set_free(which, group.free(which) + (end - first));
+        Ok(())
+    }
+
+    /// What was pending is a record.
+    pub fn committed(&mut self, freed: Freed) {
+        self.looked = None;
+        self.is_ahead = true;
+        self.run = self.run.saturating_add(1);
+        self.freed.blocks += freed.blocks;
+        self.freed.inodes += freed.inodes;
+    }
+
+    /// What was pending is given up.
+    pub fn abandoned(&mut self) {
+        self.looked = None;
+    }
+}
+
+/// The first bit of a bitmap from `first` on that is clear.
+fn first_clear(bitmap: &[u8], first: u32, end: u32) -> Option<u32> {
+    let from = first as usize / 8;
+    let bytes = bitmap.get(from..(end as usize).div_ceil(8))?;
+    for (byte, value) in (from..).zip(bytes) {
+        let mut value = *value;
+        if byte == from {
+            value |= (1u16 << (first % 8)) as u8 - 1;
+        }
+        if value != u8::MAX {
+            let bit = byte as u32 * 8 + value.trailing_ones();
+            return (bit < end).then_some(bit);
+        }
+    }
+    None
+}
+
+/// The entries of a node of an index.
+struct Index {
+    at: usize,
+    count: usize,
+}
+
+impl Index {
+    /// Of the node whose entries begin there.
+    fn of(node: &[u8], at: usize) -> Here<Index> {
+        let (limit, count) = (usize::from(le16(node, at)), usize::from(le16(node, at + 2)));
+        let is_right = count >= 1 && count <= limit && at + limit * 8 <= node.len();
+        if is_right { Ok(Index { at, count }) } else { Err(CORRUPT) }
+    }
+
+    fn hash(&self, node: &[u8], index: usize) -> u32 {
+        le32(node, self.at + 8 * index)
+    }
+
+    /// The last entry whose hash is not larger.
+    fn position(&self, node: &[u8], hash: u32) -> usize {
+        let (mut low, mut high) = (1, self.count);
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.hash(node, middle) <= hash { low = middle + 1 } else { high = middle }
+        }
+        low - 1
+    }
+
+    /// Whether names with this hash go on in the next entry.
+    fn goes_on(&self, node: &[u8], index: usize, hash: u32) -> bool {
+        index + 1 < self.count && self.hash(node, index + 1) == hash | 1
+    }
+
+    fn block(&self, node: &[u8], index: usize, blocks: u64) -> Here<u64> {
+        let block = u64::from(le32(node, self.at + 8 * index + 4) & 0x0fff_ffff);
+        if block > 0 && block < blocks { Ok(block) } else { Err(CORRUPT) }
+    }
+}
+
+fn is_leaf_right(seed: u32, block: &[u8]) -> bool {
+    let end = block.len() - TAIL_BYTES;
+    entries::has_tail(block) && crate::crc32c::crc32c(seed, &block[..end]) == le32(block, end + 8)
+}
+
+/// The checksum of a node is behind the room for its entries, and over those that there are.
+fn is_node_right(seed: u32, node: &[u8]) -> bool {
+    let at = if le16(node, 4) as usize == node.len() { 8 } else { 32 };
+    let (limit, count) = (usize::from(le16(node, at)), usize::from(le16(node, at + 2)));
+    let tail = at + limit * 8;
+    if count > limit || tail + 8 > node.len() {
+        return false;
+    }
+    let sum = crate::crc32c::crc32c(seed, &node[..at + count * 8]);
+    let sum = crate::crc32c::crc32c(sum, &node[tail..tail + 4]);
+    crate::crc32c::crc32c(sum, &[0; 4]) == le32(node, tail + 4)
+}
