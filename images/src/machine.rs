@@ -48,6 +48,7 @@ pub struct Machine {
     devices: Vec<String>,
     instruction_count: bool,
     waits: bool,
+    is_slow: bool,
     in_turns: bool,
     wait_for_gdb: bool,
     debugger: Vec<String>,
@@ -79,6 +80,7 @@ impl Machine {
             devices: Vec::new(),
             instruction_count: false,
             waits: false,
+            is_slow: false,
             in_turns: false,
             wait_for_gdb: false,
             debugger: Vec::new(),
@@ -146,6 +148,11 @@ impl Machine {
     pub fn icount_with_waits(mut self) -> Self {
         (self.instruction_count, self.waits) = (true, true);
         self
+    }
+
+    /// The same, where an instruction takes eight nanoseconds.
+    pub fn icount_slowly(self) -> Self {
+        Self { is_slow: true, ..self.icount_with_waits() }
     }
 
     /// Waits for a debugger at [`GDB_ADDRESS`] before the first instruction.
@@ -223,6 +230,7 @@ impl Machine {
         }
         room::check(&self.image, self.memory_mib)?;
         let accelerator = match (self.instruction_count, self.waits) {
+            (true, true) if self.is_slow => Accelerator::SlowInstructions,
             (true, true) => Accelerator::InstructionsAndWaits,
             (true, false) => Accelerator::InstructionCount,
             (false, _) => match Accelerator::detect() {

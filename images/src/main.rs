@@ -121,9 +121,10 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
         return Ok(USAGE);
     }
-    let is_of_recovery = !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some();
+    let is_of_recovery =
+        !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some() || options.seconds.is_some();
     if is_of_recovery && options.what != Subject::Recovery {
-        eprintln!("skink: parts, --server and --kills go with recovery");
+        eprintln!("skink: parts, --server, --kills and --seconds go with recovery");
         return Ok(USAGE);
     }
     let image = prepare()?;
@@ -153,6 +154,7 @@ fn bench_recovery(image: &Image, options: &Bench, progress: &Progress) -> Result
         parts: options.part.clone(),
         victims: options.server.clone(),
         kills: options.kills,
+        seconds: options.seconds,
         timeout: options.timeout.unwrap_or(RECOVERY_TIMEOUT),
     };
     let mut figures = Vec::new();

@@ -52,6 +52,8 @@ pub struct Plan {
     pub victims: Vec<String>,
     /// Kills of each victim, where it is not to be as many as the bars want.
     pub kills: Option<u32>,
+    /// Seconds of the machine's clock that `storm` lasts, if it is not to be five minutes.
+    pub seconds: Option<u32>,
     /// After which each machine is ended.
     pub timeout: Duration,
 }
