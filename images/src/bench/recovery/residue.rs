@@ -14,8 +14,11 @@ use crate::progress::Progress;
 /// Kills of each.
 const KILLS: u32 = 10_000;
 
-/// Kills before the first count: buffers that are as large as they may be, crash capsules and the log among them, have grown by then.
-const WARM: u32 = 200;
+/// Kills before the first count: what is bounded, and grows up to that, has grown by then, crash capsules among it.
+const WARM: u32 = 500;
+
+/// Each death is told to the log, which gives its records frames as they come: it keeps so few that they have all of them soon.
+const LITTLE_LOG: &str = "log.keep=16";
 
 /// MiB of the disks, and of the file on the first.
 const DISK: u64 = 64;
@@ -23,6 +26,9 @@ const FILE: u64 = 16;
 
 /// Begins a line of what is residue.
 const RESIDUE: &str = "residue ";
+
+/// Begins a line that says whose frames these may be.
+const PLACED: &str = "placed by ";
 
 /// Measures the victims of a plan, on machines that run as fast as they can.
 ///
@@ -37,11 +43,12 @@ pub fn measure(system: &System, plan: &Plan, progress: &Progress, tell: &mut imp
         let other = system.folder().join("other.img");
         std::fs::File::create(&other)?.set_len(DISK << 20)?;
         let other = Disk::new(other).bus(DiskBus::Nvme).volatile();
-        let machine = system.machine().disk(volume.disk()).disk(other);
+        let machine = system.machine().append(LITTLE_LOG).disk(volume.disk()).disk(other);
         let text = run(&machine, &around(&format!("deaths restart {service} {probe} {WARM} {kills}")))?;
         let count = text.lines().filter(|line| line.starts_with(RESIDUE)).count();
         let mut figure = Figure::new(format!("residue_{name}_{kills}"), count as u64, "counts").bar(Some(Bar::Most(0)));
-        figure.notes.extend(text.lines().map(str::to_string));
+        let notes = text.lines().filter(|line| line.starts_with(RESIDUE) || line.starts_with(PLACED));
+        figure.notes.extend(notes.map(str::to_string));
         tell(figure);
         volume.check()?;
     }

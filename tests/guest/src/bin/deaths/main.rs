@@ -39,7 +39,7 @@ const NAME: &str = "deaths";
 /// The name of its right to inspect, in the manifest.
 const INSPECT: &str = "inspect";
 
-/// Between two attempts to kill a service that is not back yet.
+/// Between two attempts to kill a service that is not back yet, and between two kills as fast as it goes.
 const POLL: Duration = Duration::from_micros(200);
 
 /// What follows a start is over by then; and as much again at most, drawn by lot, until the next kill.
@@ -180,6 +180,8 @@ impl Deaths for Service {
         for _ in 0..times {
             kill(name)?;
             probe.ask()?;
+            // All others are at rest then: who has a lower priority does what there is to do, and it does not pile up.
+            time::sleep(POLL);
         }
         Ok(())
     }
