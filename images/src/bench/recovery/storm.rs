@@ -149,7 +149,7 @@ fn work(system: &System, seconds: u32, period: Option<u64>) -> Result<Run> {
         person.checks(&format!("deaths begin {period} 1 {}", victims.join(" ")))?;
     }
     for work in WORKS {
-        person.types(&format!("goodput {work} {MOUNT} {seconds} > /tmp/{work} &"))?;
+        person.types(&format!("goodput {work} {MOUNT} {seconds} /tmp/{work} &"))?;
     }
     let mut lines = 0;
     let mut is_over = false;

@@ -1,5 +1,5 @@
-//! `goodput WORK DIRECTORY SECONDS`: does one kind of work over and over for so long, whatever happens to servers meanwhile, and prints how often it got it done: `goodput WORK TIMES`. Each result is checked;
-//! the first that is wrong ends it with status 1.
+//! `goodput WORK DIRECTORY SECONDS FILE`: does one kind of work over and over for so long, whatever happens to servers meanwhile, and writes into the file how often it got it done: `goodput WORK TIMES`. Each result is
+//! checked; the first that is wrong ends it with status 1, and with `FAIL` in the file.
 //!
 //! | work | once |
 //! |---|---|
@@ -44,17 +44,20 @@ type Outcome = Result<(), String>;
 
 fn run() -> ExitStatus {
     let words: Vec<&str> = env::arguments().iter().skip(1).map(String::as_str).collect();
-    let [work, directory, seconds] = words[..] else {
-        say!("goodput WORK DIRECTORY SECONDS");
+    let [work, directory, seconds, file] = words[..] else {
+        say!("goodput WORK DIRECTORY SECONDS FILE");
         return ExitStatus::FAILURE;
     };
-    match repeat(work, directory, seconds) {
-        Ok(times) => {
-            say!("goodput {work} {times}");
-            ExitStatus::SUCCESS
-        }
-        Err(text) => {
-            say!("FAIL goodput {work}: {text}");
+    let outcome = repeat(work, directory, seconds);
+    let text = match &outcome {
+        Ok(times) => format!("goodput {work} {times}\n"),
+        Err(text) => format!("FAIL goodput {work}: {text}\n"),
+    };
+    match fs::write(file, text) {
+        Ok(()) if outcome.is_ok() => ExitStatus::SUCCESS,
+        Ok(()) => ExitStatus::FAILURE,
+        Err(error) => {
+            say!("FAIL goodput {work}: {file}: {error}");
             ExitStatus::FAILURE
         }
     }
