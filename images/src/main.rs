@@ -32,6 +32,9 @@ const USAGE: u8 = 2;
 const BENCH_TIMEOUT: Duration = Duration::from_secs(300);
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(7200);
 
+/// Processors of the machine in which all servers die.
+const STORM_CPUS: u32 = 4;
+
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
 
@@ -121,10 +124,13 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
         return Ok(USAGE);
     }
-    let is_of_recovery =
-        !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some() || options.seconds.is_some();
+    let is_of_recovery = !options.part.is_empty()
+        || !options.server.is_empty()
+        || options.kills.is_some()
+        || options.seconds.is_some()
+        || options.smp.is_some();
     if is_of_recovery && options.what != Subject::Recovery {
-        eprintln!("skink: parts, --server, --kills and --seconds go with recovery");
+        eprintln!("skink: parts, --server, --kills, --seconds and --smp go with recovery");
         return Ok(USAGE);
     }
     let image = prepare()?;
@@ -155,6 +161,7 @@ fn bench_recovery(image: &Image, options: &Bench, progress: &Progress) -> Result
         victims: options.server.clone(),
         kills: options.kills,
         seconds: options.seconds,
+        cpus: options.smp.unwrap_or(STORM_CPUS),
         timeout: options.timeout.unwrap_or(RECOVERY_TIMEOUT),
     };
     let mut figures = Vec::new();

@@ -14,6 +14,7 @@ fn figures(part: Part, victim: &str, kills: u32) -> Result<Vec<Figure>> {
         victims: vec![victim.to_string()],
         kills: Some(kills),
         seconds: None,
+        cpus: 1,
         timeout: Duration::from_secs(240),
     };
     let mut figures = Vec::new();

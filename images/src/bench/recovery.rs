@@ -54,6 +54,8 @@ pub struct Plan {
     pub kills: Option<u32>,
     /// Seconds of the machine's clock that `storm` lasts, if it is not to be five minutes.
     pub seconds: Option<u32>,
+    /// Processors for `storm`.
+    pub cpus: u32,
     /// After which each machine is ended.
     pub timeout: Duration,
 }
@@ -64,7 +66,7 @@ pub struct Plan {
 /// A machine cannot be booted or comes to a bad end, or what it did is not right: the message has what it printed.
 pub fn measure(image: &Image, plan: &Plan, progress: &Progress, mut tell: impl FnMut(Figure)) -> Result<()> {
     let folder = Folder::make("bench")?;
-    let system = System::new(image, folder.path(), plan.timeout)?;
+    let system = System::new(image, folder.path(), plan.timeout, plan.cpus)?;
     let parts = if plan.parts.is_empty() { Part::value_variants() } else { &plan.parts };
     for part in parts {
         let measured = match part {

@@ -1,4 +1,4 @@
-//! What gets done while servers die all the time: all kinds of work at once on four processors, and a server drawn by lot is killed every so often. All results have to be right; how much work gets done is held against what gets
+//! What gets done while servers die all the time: all kinds of work at once, and a server drawn by lot is killed every so often. All results have to be right; how much work gets done is held against what gets
 //! done when nobody dies.
 
 use std::time::Duration;
@@ -15,8 +15,6 @@ use crate::disk::{Disk, DiskBus};
 use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::session::Session;
-
-const CPUS: u32 = 4;
 
 /// Seconds of the machine's clock with kills [`RATE`] recoveries apart, and the part of that for the others.
 const SECONDS: u32 = 300;
@@ -104,7 +102,7 @@ fn machine(system: &System, volume: &Volume) -> Result<Machine> {
     let other = system.folder().join("other.img");
     std::fs::File::create(&other)?.set_len(64 << 20)?;
     let other = Disk::new(other).bus(DiskBus::Nvme).volatile();
-    Ok(system.machine().smp(CPUS).icount_slowly().disk(volume.disk()).disk(other))
+    Ok(system.machine().smp(system.cpus()).icount_slowly().disk(volume.disk()).disk(other))
 }
 
 /// Nanoseconds of the clock from a kill to the answer, of all servers.
