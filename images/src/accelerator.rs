@@ -17,8 +17,6 @@ pub enum Accelerator {
     /// The same while there is something to execute; else virtual time passes as real time does. For machines that wait for devices, as
     /// their deadlines would all pass at once.
     InstructionsAndWaits,
-    /// The same, where an instruction takes eight nanoseconds: minutes of virtual time take an eighth of the host's time.
-    SlowInstructions,
 }
 
 impl Accelerator {
@@ -39,7 +37,6 @@ impl Accelerator {
             Self::TcgInTurns => vec!["-accel", "tcg,thread=single"],
             Self::InstructionCount => vec!["-accel", "tcg", "-icount", "shift=0,sleep=off"],
             Self::InstructionsAndWaits => vec!["-accel", "tcg", "-icount", "shift=0"],
-            Self::SlowInstructions => vec!["-accel", "tcg", "-icount", "shift=3"],
         }
     }
 }

@@ -48,7 +48,6 @@ pub struct Machine {
     devices: Vec<String>,
     instruction_count: bool,
     waits: bool,
-    is_slow: bool,
     in_turns: bool,
     wait_for_gdb: bool,
     debugger: Vec<String>,
@@ -80,7 +79,6 @@ impl Machine {
             devices: Vec::new(),
             instruction_count: false,
             waits: false,
-            is_slow: false,
             in_turns: false,
             wait_for_gdb: false,
             debugger: Vec::new(),
@@ -148,11 +146,6 @@ impl Machine {
     pub fn icount_with_waits(mut self) -> Self {
         (self.instruction_count, self.waits) = (true, true);
         self
-    }
-
-    /// The same, where an instruction takes eight nanoseconds.
-    pub fn icount_slowly(self) -> Self {
-        Self { is_slow: true, ..self.icount_with_waits() }
     }
 
     /// Waits for a debugger at [`GDB_ADDRESS`] before the first instruction.
@@ -230,7 +223,6 @@ impl Machine {
         }
         room::check(&self.image, self.memory_mib)?;
         let accelerator = match (self.instruction_count, self.waits) {
-            (true, true) if self.is_slow => Accelerator::SlowInstructions,
             (true, true) => Accelerator::InstructionsAndWaits,
             (true, false) => Accelerator::InstructionCount,
             (false, _) => match Accelerator::detect() {

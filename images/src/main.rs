@@ -32,9 +32,6 @@ const USAGE: u8 = 2;
 const BENCH_TIMEOUT: Duration = Duration::from_secs(300);
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(7200);
 
-/// Processors of the machine in which all servers die.
-const STORM_CPUS: u32 = 4;
-
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
 
@@ -124,13 +121,9 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --vs-linux goes with storage; the figures of the kernel are held against Linux anyway");
         return Ok(USAGE);
     }
-    let is_of_recovery = !options.part.is_empty()
-        || !options.server.is_empty()
-        || options.kills.is_some()
-        || options.seconds.is_some()
-        || options.smp.is_some();
+    let is_of_recovery = !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some();
     if is_of_recovery && options.what != Subject::Recovery {
-        eprintln!("skink: parts, --server, --kills, --seconds and --smp go with recovery");
+        eprintln!("skink: parts, --server and --kills go with recovery");
         return Ok(USAGE);
     }
     let image = prepare()?;
@@ -160,8 +153,6 @@ fn bench_recovery(image: &Image, options: &Bench, progress: &Progress) -> Result
         parts: options.part.clone(),
         victims: options.server.clone(),
         kills: options.kills,
-        seconds: options.seconds,
-        cpus: options.smp.unwrap_or(STORM_CPUS),
         timeout: options.timeout.unwrap_or(RECOVERY_TIMEOUT),
     };
     let mut figures = Vec::new();

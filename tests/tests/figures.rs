@@ -13,8 +13,6 @@ fn figures(part: Part, victim: &str, kills: u32) -> Result<Vec<Figure>> {
         parts: vec![part],
         victims: vec![victim.to_string()],
         kills: Some(kills),
-        seconds: None,
-        cpus: 1,
         timeout: Duration::from_secs(240),
     };
     let mut figures = Vec::new();

@@ -5,7 +5,6 @@
 //! | [`transfer`] | `transfer` | bytes per instruction while the driver of a disk dies |
 //! | [`restart`] | `restart` | instructions from a kill to the next answer |
 //! | [`residue`] | `residue` | what is left behind by many deaths |
-//! | [`storm`] | `storm` | what gets done while servers die all the time |
 //!
 //! [`system`] boots the machines, [`volume`] makes their disks and looks at them, [`victim`] knows the servers, [`report`] prints.
 //! `docs/recovery.md` has what was measured.
@@ -13,7 +12,6 @@
 pub mod report;
 pub mod residue;
 pub mod restart;
-pub mod storm;
 pub mod system;
 pub mod transfer;
 pub mod victim;
@@ -39,8 +37,6 @@ pub enum Part {
     Restart,
     /// What is left behind by many deaths
     Residue,
-    /// What gets done while servers die all the time
-    Storm,
 }
 
 /// What is measured, and how long.
@@ -52,10 +48,6 @@ pub struct Plan {
     pub victims: Vec<String>,
     /// Kills of each victim, where it is not to be as many as the bars want.
     pub kills: Option<u32>,
-    /// Seconds of the machine's clock that `storm` lasts, if it is not to be five minutes.
-    pub seconds: Option<u32>,
-    /// Processors for `storm`.
-    pub cpus: u32,
     /// After which each machine is ended.
     pub timeout: Duration,
 }
@@ -66,14 +58,13 @@ pub struct Plan {
 /// A machine cannot be booted or comes to a bad end, or what it did is not right: the message has what it printed.
 pub fn measure(image: &Image, plan: &Plan, progress: &Progress, mut tell: impl FnMut(Figure)) -> Result<()> {
     let folder = Folder::make("bench")?;
-    let system = System::new(image, folder.path(), plan.timeout, plan.cpus)?;
+    let system = System::new(image, folder.path(), plan.timeout)?;
     let parts = if plan.parts.is_empty() { Part::value_variants() } else { &plan.parts };
     for part in parts {
         let measured = match part {
             Part::Transfer => transfer::measure(&system, plan, progress, &mut tell),
             Part::Restart => restart::measure(&system, plan, progress, &mut tell),
             Part::Residue => residue::measure(&system, plan, progress, &mut tell),
-            Part::Storm => storm::measure(&system, plan, progress, &mut tell),
         };
         measured.with_context(|| format!("{part:?}").to_lowercase())?;
     }

@@ -34,15 +34,14 @@ pub struct System {
     image: Image,
     folder: PathBuf,
     timeout: Duration,
-    cpus: u32,
 }
 
 impl System {
-    /// The system of `image`, with the service. Its archive is written into `folder`; machines end after `timeout`, and have `cpus` processors where not only one is measured.
+    /// The system of `image`, with the service. Its archive is written into `folder`; machines end after `timeout`.
     ///
     /// # Errors
     /// A program cannot be read, or the archive cannot be written.
-    pub fn new(image: &Image, folder: &Path, timeout: Duration, cpus: u32) -> Result<System> {
+    pub fn new(image: &Image, folder: &Path, timeout: Duration) -> Result<System> {
         let path = Workspace::locate()?.root().join(manifest::PATH);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = (text + SERVICE).into_bytes();
@@ -51,17 +50,12 @@ impl System {
         archive.manifest(text);
         let path = folder.join("boot.tar");
         archive.write(&path)?;
-        Ok(System { image: Image { archive: path, ..image.clone() }, folder: folder.to_path_buf(), timeout, cpus })
+        Ok(System { image: Image { archive: path, ..image.clone() }, folder: folder.to_path_buf(), timeout })
     }
 
     /// Where files of a measurement may be.
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Processors of machines that have several.
-    pub fn cpus(&self) -> u32 {
-        self.cpus
     }
 
     /// A machine with one processor.
