@@ -7,6 +7,7 @@
 //! | [`scaling`] | calls per second on several CPUs, and what they say about the kernel lock |
 //! | [`source`] | the size of the kernel's source |
 //! | [`storage`] | files and disks |
+//! | [`recovery`] | what deaths of servers cost |
 //! | [`linux`], [`cpio`] | Linux on the same machine |
 //! | [`report`] | the table and the JSON |
 //!
@@ -18,6 +19,7 @@ pub mod cpio;
 pub mod figure;
 pub mod lines;
 pub mod linux;
+pub mod recovery;
 pub mod report;
 pub mod scaling;
 pub mod source;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use images::bench::recovery::Part;
+use images::bench::recovery::victim::names;
 use images::bench::storage::FIGURES;
 use images::survive::{Fault, SERVERS, Server, Workload};
 use images::{Disk, MachineKind};
@@ -18,6 +20,7 @@ Examples:
   cargo run -- run --gdb                         wait for a debugger
   cargo run -- build                             build only
   cargo run -- bench --json                      measure
+  cargo run -- bench recovery restart            what it takes servers to come back
   cargo run -- fuzz --calls 1000000 --seed 7     random system calls
   cargo run -- survive --quick                   servers that fail, and who notices
   cargo run -- inject --server tmpfs --count 500 servers whose machine code is changed
@@ -119,6 +122,8 @@ pub enum Subject {
     Kernel,
     /// Files and disks, in MB/s and operations per second
     Storage,
+    /// What deaths of servers cost
+    Recovery,
 }
 
 /// Options of `bench`.
@@ -127,6 +132,15 @@ pub struct Bench {
     /// What is measured
     #[arg(value_enum, default_value_t)]
     pub what: Subject,
+    /// Only these parts of it (recovery)
+    #[arg(value_enum)]
+    pub part: Vec<Part>,
+    /// Only this server; can be given more than once (recovery)
+    #[arg(long, value_name = "NAME", value_parser = victim)]
+    pub server: Vec<String>,
+    /// Kills of each server [default: as many as the bars are said of] (recovery)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub kills: Option<u32>,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
@@ -136,9 +150,9 @@ pub struct Bench {
     /// Measure this figure only, by its name without that of the disk: create_unlink_ext4 (storage)
     #[arg(long, value_name = "FIGURE", value_parser = clap::builder::PossibleValuesParser::new(FIGURES))]
     pub only: Option<String>,
-    /// End each of the machines after so many seconds
-    #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
-    pub timeout: Duration,
+    /// End each of the machines after so many seconds [default: 300; recovery: 7200]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
 }
 
 /// Options of `fuzz`.
@@ -242,6 +256,11 @@ fn server(name: &str) -> Result<Server, String> {
         let names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+fn victim(text: &str) -> Result<String, String> {
+    let names = names();
+    names.contains(&text).then(|| text.to_string()).ok_or_else(|| format!("there are {}", names.join(", ")))
 }
 
 impl Cli {

@@ -4,13 +4,14 @@ mod cli;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
 use cli::{Bench, Cli, Command, Fuzz, Inject, MachineOptions, Run, Subject, Survive};
-use images::bench::{measure, storage};
+use images::bench::{measure, recovery, storage};
 use images::capsules::CrashFolder;
 use images::exec::Interruption;
 use images::fuzz::Fuzzing;
@@ -26,6 +27,10 @@ use images::{End, Image, Machine, command_line, disk, manifest, qemu};
 
 /// The exit status of an option that means nothing: the same as the parser's.
 const USAGE: u8 = 2;
+
+/// How long a machine may take that is measured, and one in which servers die.
+const BENCH_TIMEOUT: Duration = Duration::from_secs(300);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(7200);
 
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
@@ -120,16 +125,25 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --only goes with storage");
         return Ok(USAGE);
     }
+    let is_of_recovery = !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some();
+    if is_of_recovery && options.what != Subject::Recovery {
+        eprintln!("skink: parts, --server and --kills go with recovery");
+        return Ok(USAGE);
+    }
     let image = prepare()?;
     let progress = Progress::for_stderr();
+    if options.what == Subject::Recovery {
+        return bench_recovery(&image, options, &progress);
+    }
+    let timeout = options.timeout.unwrap_or(BENCH_TIMEOUT);
     if options.what == Subject::Storage {
         let only = options.only.as_deref();
-        let throughput = storage::measure(&image, options.timeout, options.vs_linux, only, &progress)?;
+        let throughput = storage::measure(&image, timeout, options.vs_linux, only, &progress)?;
         progress.finish();
         print!("{}", if options.json { throughput.json() + "\n" } else { throughput.table() });
         return Ok(0);
     }
-    let measurements = measure(&image, options.timeout, &progress)?;
+    let measurements = measure(&image, timeout, &progress)?;
     progress.finish();
     if options.json {
         println!("{}", measurements.json());
@@ -137,6 +151,28 @@ fn bench(options: &Bench) -> Result<u8> {
         print!("{}", measurements.tables());
     }
     Ok(0)
+}
+
+fn bench_recovery(image: &Image, options: &Bench, progress: &Progress) -> Result<u8> {
+    let plan = recovery::Plan {
+        parts: options.part.clone(),
+        victims: options.server.clone(),
+        kills: options.kills,
+        timeout: options.timeout.unwrap_or(RECOVERY_TIMEOUT),
+    };
+    let mut figures = Vec::new();
+    let measured = recovery::measure(&image.clone().with_tests(), &plan, progress, |figure| {
+        if !options.json {
+            progress.line(&figure.text());
+        }
+        figures.push(figure);
+    });
+    progress.finish();
+    measured?;
+    if options.json {
+        println!("{:#}", Value::from(figures.iter().map(recovery::report::Figure::json).collect::<Vec<_>>()));
+    }
+    Ok(u8::from(!figures.iter().all(recovery::report::Figure::is_within)))
 }
 
 fn fuzz(options: &Fuzz) -> Result<u8> {

@@ -1,0 +1,115 @@
+//! Disks with ext4 on them: made by the host's tools, and looked at by them afterwards.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::disk::Disk;
+use crate::host_program;
+use crate::progress::Progress;
+
+/// The file on each.
+pub const FILE: &str = "file";
+
+/// Each word of a pattern is its number times this: `tests/guest/src/bin/deaths`.
+const PATTERN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A whole disk with a file system, which has one file.
+#[derive(Debug)]
+pub struct Volume {
+    image: PathBuf,
+    file: PathBuf,
+}
+
+impl Volume {
+    /// A file system of so many MiB, with a file of so many, below `folder`.
+    ///
+    /// # Errors
+    /// `mke2fs` cannot be run.
+    pub fn make(folder: &Path, name: &str, mebibytes: u64, file_mebibytes: u64) -> Result<Volume> {
+        let tree = folder.join(format!("{name}.tree"));
+        fs::create_dir_all(&tree)?;
+        let file = tree.join(FILE);
+        let mut out = BufWriter::new(File::create(&file)?);
+        for word in 0..file_mebibytes << 17 {
+            out.write_all(&word_of_pattern(word))?;
+        }
+        out.flush()?;
+        let image = folder.join(format!("{name}.img"));
+        let _ = fs::remove_file(&image);
+        run(tool("mke2fs", "e2fsprogs")?
+            .args(["-q", "-F", "-t", "ext4", "-d"])
+            .arg(&tree)
+            .arg(&image)
+            .arg(format!("{mebibytes}m")))?;
+        Ok(Volume { image, file })
+    }
+
+    /// The disk. Its flushes go no farther than this host's memory.
+    pub fn disk(&self) -> Disk {
+        Disk::new(&self.image).volatile()
+    }
+
+    /// The SHA-256 of its file, as `sha256sum` writes it.
+    ///
+    /// # Errors
+    /// The tool cannot be run.
+    pub fn sum(&self) -> Result<String> {
+        let output = run(tool("sha256sum", "coreutils")?.arg(&self.file))?;
+        Ok(output.split_whitespace().next().unwrap_or_default().to_string())
+    }
+
+    /// Checks that `e2fsck -fn` finds nothing.
+    ///
+    /// # Errors
+    /// What it finds.
+    pub fn check(&self) -> Result<()> {
+        run(tool("e2fsck", "e2fsprogs")?.arg("-fn").arg(&self.image)).map(drop)
+    }
+
+    /// Checks that a file in it has a pattern of so many MiB.
+    ///
+    /// # Errors
+    /// How it differs.
+    pub fn compare(&self, name: &str, mebibytes: u64) -> Result<()> {
+        let to = self.image.with_extension("read");
+        run(tool("debugfs", "e2fsprogs")?.arg("-R").arg(format!("dump /{name} {}", to.display())).arg(&self.image))?;
+        let mut found = BufReader::new(File::open(&to).with_context(|| format!("{name} is not there"))?);
+        let wanted = mebibytes << 20;
+        let length = found.get_ref().metadata()?.len();
+        ensure!(length == wanted, "{name} has {length} bytes, not {wanted}");
+        let mut word = [0; 8];
+        for number in 0..wanted / 8 {
+            found.read_exact(&mut word)?;
+            ensure!(word == word_of_pattern(number), "{name}: the word at {} is {word:02x?}", number * 8);
+        }
+        Ok(fs::remove_file(to)?)
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.image);
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn word_of_pattern(number: u64) -> [u8; 8] {
+    number.wrapping_mul(PATTERN).to_le_bytes()
+}
+
+fn tool(name: &str, package: &str) -> Result<Command> {
+    Ok(Command::new(host_program::find(name, package, &Progress::Silent)?))
+}
+
+/// Runs a tool of the host: what it prints.
+fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
+}
