@@ -49,6 +49,9 @@ const ELSEWHERE: u64 = 4;
 /// Changes that are drawn until one fits its instruction.
 const DRAWS: u32 = 1000;
 
+/// What a client says whose request was refused as deadly.
+const KILLED: &str = "the request killed its server";
+
 /// Undisturbed lines that show whether what was changed has left anything wrong behind.
 const PROOF: &str = "afterwards";
 
@@ -110,7 +113,8 @@ impl Injection {
                     }
                 };
                 let made = self.one(&target, &calm, number, &mut machine)?;
-                let goes_on = made.outcome.is_unnoticed() || recovers(&mut machine.system, &target, &calm, made.outcome);
+                let goes_on =
+                    made.outcome.is_unnoticed() || recovers(&mut machine.system, &target, &calm, made.outcome);
                 lock(&tally).add(number, &made);
                 ready = goes_on.then_some(machine);
             }
@@ -123,7 +127,12 @@ impl Injection {
     fn one(&self, target: &Target, calm: &Calm, number: u64, machine: &mut Ready) -> Result<Made> {
         let mut random = Random::of(self.seed, &["inject", target.server.name], number);
         let mutation = draw(&target.program, calm, &mut random).context("no instruction can be changed")?;
-        let (seen, mut output) = change(machine, target, &mutation)?;
+        let (mut seen, mut output) = change(machine, target, &mutation, target.campaign.after_death())?;
+        let is_missed = seen.deaths == 0 && output.as_ref().is_ok_and(|output| output.contains(KILLED));
+        if is_missed && recovers(&mut machine.system, target, calm, Outcome::Visible) {
+            // Nothing could be read of the dead, so it was changed all the time: once more, with a look at each end.
+            (seen, output) = change(machine, target, &mutation, &BTreeSet::from([target.campaign.death()]))?;
+        }
         let system = &mut machine.system;
         let mut outcome = Outcome::judge(&seen, &output, &calm.output);
         if outcome.is_unnoticed() {
@@ -223,15 +232,22 @@ fn code_offset(system: &mut System, target: &Target) -> Result<u64> {
     Ok(offset)
 }
 
-/// Makes the change, and does the work.
-fn change(machine: &mut Ready, target: &Target, mutation: &Mutation) -> Result<(Seen, Result<String, String>)> {
+/// Makes the change, and does the work. `deaths`: where a death is seen.
+fn change(
+    machine: &mut Ready,
+    target: &Target,
+    mutation: &Mutation,
+    deaths: &BTreeSet<u64>,
+) -> Result<(Seen, Result<String, String>)> {
     let Ready { system, offset } = machine;
     let mut deadline = system.begin(&target.work.line)?;
     let mut patch = Some(system.change_code(&target.program, *offset, mutation.address, &mutation.bytes)?);
-    system.debugger().break_only_at(target.campaign.after_death())?;
+    system.debugger().break_only_at(deaths)?;
     let mut seen = Seen::default();
     let end = loop {
         match system.next_break(&mut deadline) {
+            // A program that ends by itself.
+            Ok(Some(registers)) if target.campaign.is_exit(&registers) => {}
             Ok(Some(_)) => {
                 // The report of one death comes there several times.
                 seen.deaths = 1;

@@ -1,6 +1,6 @@
 //! What a campaign has to know of a server's machine code: it is read out of the program's ELF file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 use libsys::abi::{Delivery, Syscall};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+
+use crate::debugger::Register;
 
 /// Instructions behind a system call, on either side of branches, within which a server looks whether a call was delivered.
 const LOOK: usize = 12;
@@ -18,8 +20,12 @@ const LOOK_BACK: usize = 24;
 /// Bytes by which a place in a program is known again: no two programs have the same ones at one address.
 const MARK: usize = 32;
 
-/// Functions that allocate, by the end of their names. They return null where they cannot.
-const ALLOCATORS: [&str; 3] = ["__rust_alloc", "__rust_alloc_zeroed", "__rust_realloc"];
+/// Functions that allocate, by the end of their names, and which of their arguments is the size.
+const ALLOCATORS: [(&str, Register); 3] =
+    [("__rust_alloc", Register::RDI), ("__rust_alloc_zeroed", Register::RDI), ("__rust_realloc", Register::RCX)];
+
+/// Where they come to when the account has nothing for them: it takes the size.
+const REFUSED: &str = "libsys::heap::refused";
 
 /// A function of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +53,10 @@ pub struct Program {
     pub answers: BTreeSet<u64>,
     /// Where a panic of its code begins: the instructions that name its place, and then the call.
     pub panics: Vec<u64>,
-    /// Where allocations begin.
-    pub allocators: BTreeSet<u64>,
+    /// Where allocations begin, and the register that has their size.
+    pub allocators: BTreeMap<u64, Register>,
+    /// Where they come to when the account has nothing for them: it takes the size. 0 where there is none.
+    pub refused: u64,
     /// The function that exits; 0 where there is none.
     pub exit: u64,
     /// The system call of everything that is no message.
@@ -83,7 +91,8 @@ impl Program {
             receives: BTreeSet::new(),
             answers: BTreeSet::new(),
             panics: Vec::new(),
-            allocators: BTreeSet::new(),
+            allocators: BTreeMap::new(),
+            refused: 0,
             exit: 0,
             control: 0,
             data: data(&file),
@@ -110,8 +119,10 @@ impl Program {
                     program.panics.extend(panic_start(&instructions[..index]));
                 }
             }
-            if ALLOCATORS.iter().any(|name| function.name.ends_with(name)) {
-                program.allocators.insert(function.address);
+            let allocator = ALLOCATORS.iter().find(|(name, _)| function.name.ends_with(name));
+            program.allocators.extend(allocator.map(|(_, size)| (function.address, *size)));
+            if function.name == REFUSED {
+                program.refused = function.address;
             }
             if function.name == "libsys::start::exit" {
                 program.exit = function.address;

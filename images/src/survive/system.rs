@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use libsys::abi::ExitReason;
 
 use super::disks::Copies;
 use super::program::Program;
@@ -143,6 +144,11 @@ impl Campaign {
     /// Where the kernel ends an incarnation.
     pub fn death(&self) -> u64 {
         self.death
+    }
+
+    /// Whether the processor stands where an incarnation ends, and that one ends itself by a system call.
+    pub fn is_exit(&self, registers: &Registers) -> bool {
+        registers.get(Register::RIP) == self.death && reason(registers) == ExitReason::Exit
     }
 
     /// Where the kernel comes between the death of a service and its next incarnation, at least where the dead one's stack could be read.
@@ -413,6 +419,11 @@ fn physical(qmp: &mut Qmp, address: u64) -> Result<Option<u64>> {
     let text = answer.as_str().unwrap_or_default().trim();
     let Some(digits) = text.strip_prefix("gpa: 0x") else { return Ok(None) };
     u64::from_str_radix(digits, 16).map(Some).with_context(|| format!("{text} is no address"))
+}
+
+/// Why an incarnation ends, where the processor stands at the kernel's function that ends it.
+pub fn reason(registers: &Registers) -> ExitReason {
+    ExitReason::from_number(u32::try_from(registers.get(Register::RCX) & 0xff).unwrap_or(0))
 }
 
 /// Sets the instruction pointer.

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::flight::{Arrival, arrival, arrival_addresses, is_in};
 use super::program::{Program, SYSCALL_BYTES, answers};
 use super::strike::NOWHERE;
-use super::system::{Campaign, Deadline, System, jump};
+use super::system::{Campaign, Deadline, System, jump, reason};
 use crate::debugger::{Patch, Register, Registers};
 
 /// A request is refused after so many deaths.
@@ -137,7 +137,7 @@ impl<'a> Watch<'a> {
             all.extend(&self.program.answers);
         }
         if is_exhausted {
-            all.extend(&self.program.allocators);
+            all.extend(self.program.allocators.keys());
             all.insert(self.program.control);
         }
         all
@@ -157,7 +157,7 @@ impl<'a> Watch<'a> {
 
     /// Somebody dies: programs at the end of their work, too.
     fn died(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
-        let reason = ExitReason::from_number(u32::try_from(registers.get(Register::RCX) & 0xff).unwrap_or(0));
+        let reason = reason(registers);
         let process = registers.get(Register::RSI);
         let by_others = matches!(reason, ExitReason::Killed | ExitReason::Hung);
         let is_server = match self.process {
@@ -190,8 +190,10 @@ impl<'a> Watch<'a> {
     /// The server is at a break point.
     fn came(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
         let at = registers.get(Register::RIP);
-        if self.program.allocators.contains(&at) && self.is_exhausted() {
-            return self.refuse_allocation(system, registers);
+        if let Some(size) = self.program.allocators.get(&at)
+            && self.is_exhausted()
+        {
+            return self.refuse_allocation(system, registers, registers.get(*size));
         }
         if self.program.syscalls.contains(&at) {
             return self.calls(system, registers);
@@ -237,8 +239,13 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Returns from an allocation with nothing.
-    fn refuse_allocation(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
+    /// An allocation finds nothing: it comes to where the heap does then, or returns nothing.
+    fn refuse_allocation(&mut self, system: &mut System, registers: &Registers, size: u64) -> Result<()> {
+        self.seen.touched += 1;
+        if self.program.refused != 0 {
+            system.debugger().set(Register::RDI, size)?;
+            return jump(system.debugger(), self.program.refused);
+        }
         let stack = registers.get(Register::RSP);
         let top = system.debugger().read(stack, 8)?.context("there is no stack")?;
         let back: [u8; 8] = top.try_into().ok().context("eight bytes were asked for")?;
@@ -246,7 +253,6 @@ impl<'a> Watch<'a> {
         debugger.set(Register::RAX, 0)?;
         debugger.set(Register::RSP, stack + 8)?;
         jump(debugger, u64::from_le_bytes(back))?;
-        self.seen.touched += 1;
         Ok(())
     }
 }
