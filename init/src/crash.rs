@@ -1,10 +1,12 @@
 //! What is kept of a service's death: a line in the log, and a capsule with everything that the corpse and the kernel say.
 
 use crate::record::Phase;
+use crate::registry::INIT;
 use crate::supervisor::Supervisor;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use libsys::abi::inspect::CallRecord;
 use libsys::abi::process::Registers;
@@ -12,7 +14,7 @@ use libsys::abi::{ExitReason, ExitRecord};
 use libsys::crash::{Crash, HeldCall, LogLine};
 use libsys::log::{Level, LogReader};
 use libsys::panic::message_of;
-use libsys::{Process, inspect};
+use libsys::{Memory, Process, inspect, time};
 
 /// Most return addresses.
 const DEPTH: usize = 16;
@@ -60,20 +62,8 @@ impl Supervisor {
     /// All that is known of a service's death.
     fn capsule(&mut self, index: usize, record: &ExitRecord) -> Crash {
         let (entry, service) = (&self.manifest.services[index], &self.services[index]);
-        let mut crash = Crash {
-            service: entry.name.clone(),
-            binary: if service.record.upgrade.is_none() { entry.binary.clone() } else { String::new() },
-            process: record.process,
-            incarnation: record.incarnation,
-            reason: record.reason,
-            code: record.code,
-            address: record.address,
-            time: record.time,
-            thread: record.thread,
-            registers: registers(&record.registers),
-            current: (record.call != 0).then(|| HeldCall::of(record.client, record.call)),
-            ..Crash::default()
-        };
+        let binary = if service.record.upgrade.is_none() { entry.binary.clone() } else { String::new() };
+        let mut crash = of_record(entry.name.clone(), binary, record);
         if let Some(before) = self.capsules.last_of(&crash.service) {
             let number = before.number;
             self.note_answer(number);
@@ -91,25 +81,76 @@ impl Supervisor {
             let callers = callers(record.registers.rbp, |address| word(&objects.process, address));
             crash.stack = core::iter::once(record.registers.rip).chain(callers).collect();
         }
+        crash.calls = self.calls_of(record.process);
+        crash.log = last_lines(&objects.log);
+        crash
+    }
+
+    /// Calls that wait for a process.
+    fn calls_of(&self, process: u64) -> Vec<HeldCall> {
         let calls = inspect::calls(&self.machine.inspect).filter_map(Result::ok);
-        let waiting = calls.filter(|call| call.server == record.process).take(CALLS);
         let held = |call: CallRecord| HeldCall {
             age: call.age,
             faults: call.faults,
             ..HeldCall::of(call.client, call.header)
         };
-        crash.calls = waiting.map(held).collect();
-        let reader = objects.log.map().ok().and_then(LogReader::open);
-        let mut lines: VecDeque<LogLine> = VecDeque::new();
-        for entry in reader.into_iter().flatten() {
-            if lines.len() == LINES {
-                lines.pop_front();
-            }
-            lines.push_back(LogLine { time: entry.time, level: entry.level as u8, text: entry.text });
-        }
-        crash.log = lines.into();
-        crash
+        calls.filter(|call| call.server == process).take(CALLS).map(held).collect()
     }
+
+    /// Leaves a capsule of the death of the init before this one, which has taken over by now. Its memory is gone: of its stack there is only where it was, and
+    /// what it said in a panic stands in its log.
+    pub(crate) fn report_own_death(&mut self, log: Vec<LogLine>) {
+        let Ok(record) = self.machine.process.exit_record() else { return };
+        if ExitReason::from_number(record.reason) == ExitReason::None {
+            return;
+        }
+        let mut crash = of_record(INIT.into(), INIT.into(), &record);
+        // The record's own is that of who lives now.
+        crash.incarnation = self.machine.incarnation - 1;
+        if ExitReason::from_number(record.reason) == ExitReason::Panic {
+            let said = log.iter().rev().take_while(|line| line.level == Level::Critical as u8);
+            let lines: Vec<&str> = said.map(|line| line.text.as_str()).collect();
+            crash.message = Some(lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        if record.registers.rip != 0 {
+            crash.stack = alloc::vec![record.registers.rip];
+        }
+        crash.calls = self.calls_of(record.process);
+        crash.log = log;
+        crash.ready = Some(time::now());
+        self.capsules.add(crash);
+    }
+}
+
+/// What an exit record says.
+fn of_record(service: String, binary: String, record: &ExitRecord) -> Crash {
+    Crash {
+        service,
+        binary,
+        process: record.process,
+        incarnation: record.incarnation,
+        reason: record.reason,
+        code: record.code,
+        address: record.address,
+        time: record.time,
+        thread: record.thread,
+        registers: registers(&record.registers),
+        current: (record.call != 0).then(|| HeldCall::of(record.client, record.call)),
+        ..Crash::default()
+    }
+}
+
+/// The last lines of a log.
+pub(crate) fn last_lines(ring: &Memory) -> Vec<LogLine> {
+    let reader = ring.map().ok().and_then(LogReader::open);
+    let mut lines: VecDeque<LogLine> = VecDeque::new();
+    for entry in reader.into_iter().flatten() {
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(LogLine { time: entry.time, level: entry.level as u8, text: entry.text });
+    }
+    lines.into()
 }
 
 /// In the order of [`libsys::crash::REGISTERS`].

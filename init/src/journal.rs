@@ -1,7 +1,7 @@
 //! init's own log: a ring as everybody has, but one that is kept.
 
 use crate::service::LOG_BYTES;
-use libsys::log::{Level, LogWriter};
+use libsys::log::{self, Level, LogWriter};
 use libsys::{Account, Error, Handle, Memory, Object};
 
 /// init's log.
@@ -26,6 +26,7 @@ impl Journal {
 
     fn open(ring: Memory) -> Result<Journal, Error> {
         let writer = LogWriter::open(ring.map_writable()?);
+        log::set_last_ring(&ring);
         Ok(Journal { ring, writer })
     }
 

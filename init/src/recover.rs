@@ -3,6 +3,7 @@
 
 use crate::boot::TABLE_BYTES;
 use crate::capsules::Capsules;
+use crate::crash::last_lines;
 use crate::journal::Journal;
 use crate::machine::{FIRST_OWN_SLOT, Machine};
 use crate::record::{Record, ServiceRecord};
@@ -87,6 +88,7 @@ impl Supervisor {
                 Record::ShutDown { restart, status } => self.going_down = Some((restart, status)),
             }
         }
+        let log = last_lines(self.journal.ring());
         let text = format!("init goes on as incarnation {}", self.machine.incarnation);
         self.journal.write(Level::Warning, &text);
         // Whoever asked for news of a service may have missed some.
@@ -94,6 +96,7 @@ impl Supervisor {
             self.tell(index);
         }
         self.rings.tell();
+        self.report_own_death(log);
     }
 
     fn recover_service(&mut self, slot: SlotNumber, record: ServiceRecord) {

@@ -29,7 +29,7 @@ pub const MOST_COMPLAINTS: usize = 8;
 /// Clients whose complaints end a server.
 const COMPLAINTS: usize = 3;
 
-/// Services in one answer: each is at most 90 bytes.
+/// Services in one answer: each is at most 95 bytes.
 const SERVICES_AT_ONCE: usize = 40;
 
 /// Names of programs in one answer: each is at most 101 bytes, as archives have them.
@@ -38,7 +38,7 @@ const PROGRAMS_AT_ONCE: usize = 36;
 /// Crashes in one answer: each is at most 70 bytes.
 const CRASHES_AT_ONCE: usize = 50;
 
-/// Members of a class in one answer: each is at most 40 bytes.
+/// Members of a class in one answer: each is at most 45 bytes.
 const MEMBERS_AT_ONCE: usize = 80;
 
 /// The code in the exit record of a server that others complained of.
@@ -127,9 +127,10 @@ impl Registry for Supervisor {
         Ok(self.services[index].state())
     }
 
-    fn list(&mut self, first: u32) -> Vec<Service> {
-        let running = (0..self.services.len()).filter(|index| self.manifest.services[*index].runs());
-        running.skip(first as usize).take(SERVICES_AT_ONCE).map(|index| self.describe(index)).collect()
+    fn list(&mut self, first: u64) -> Vec<Service> {
+        let from = usize::try_from(first).unwrap_or(usize::MAX);
+        let running = (from..self.services.len()).filter(|index| self.manifest.services[*index].runs());
+        running.take(SERVICES_AT_ONCE).map(|index| self.describe(index)).collect()
     }
 
     fn info(&mut self, name: &str) -> Result<Service, RegistryError> {
@@ -277,15 +278,17 @@ impl Registry for Supervisor {
         Ok(())
     }
 
-    fn members(&mut self, class: &str, first: u32) -> Vec<Member> {
-        let services = self.services.iter().zip(&self.manifest.services);
-        let of_class = services.filter(|(_, entry)| entry.runs() && entry.class.as_deref() == Some(class));
-        let member = |(service, entry): (&crate::service::Service, &Entry)| Member {
+    fn members(&mut self, class: &str, first: u64) -> Vec<Member> {
+        let services = self.services.iter().zip(&self.manifest.services).enumerate();
+        let from = services.skip(usize::try_from(first).unwrap_or(usize::MAX));
+        let of_class = from.filter(|(_, (_, entry))| entry.runs() && entry.class.as_deref() == Some(class));
+        let member = |(index, (service, entry)): (usize, (&crate::service::Service, &Entry))| Member {
             name: entry.name.clone(),
             node: entry.node.clone(),
             ready: service.record.phase == Phase::Ready,
+            place: index as u32,
         };
-        of_class.skip(first as usize).take(MEMBERS_AT_ONCE).map(member).collect()
+        of_class.take(MEMBERS_AT_ONCE).map(member).collect()
     }
 
     fn watch_class(&mut self, cx: &Context, class: &str, channel: Channel, bits: u64) -> Result<(), RegistryError> {
@@ -380,6 +383,7 @@ impl Supervisor {
         let record = &service.record;
         Service {
             name: self.manifest.services[index].name.clone(),
+            place: index as u32,
             state: service.state(),
             process: service.objects.as_ref().map_or(0, |objects| objects.number),
             incarnation: record.incarnation,

@@ -1,5 +1,6 @@
 //! Crash capsules: what init keeps of a service's death. `/sys/crashes` and the host tool show them as the same text.
 
+use crate::protocol::list::Listed;
 use abi::{ExitReason, Header};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -97,6 +98,12 @@ pub struct CrashSummary {
     pub time: u64,
     /// When its next incarnation said that it serves.
     pub ready: Option<u64>,
+}
+
+impl Listed for CrashSummary {
+    fn place(&self) -> u64 {
+        self.number
+    }
 }
 
 impl HeldCall {

@@ -73,18 +73,26 @@ pub(crate) fn note_answer() {
     }
 }
 
+/// Names the Memory of the ring that a panic of this process writes to, where it was not given one when it started and has a writer of its own: init.
+pub fn set_last_ring(ring: &crate::Memory) {
+    #[cfg(target_os = "none")]
+    crate::start::set_log_memory(ring);
+    #[cfg(not(target_os = "none"))]
+    let _ = ring;
+}
+
 /// Writes lines for a panic: it waits for no lock, and allocates nothing. Where another thread is writing, they are lost.
 #[cfg(target_os = "none")]
 pub(crate) fn write_last(level: Level, lines: &str) {
     let put = |writer: &mut LogWriter| lines.lines().for_each(|line| writer.write(level, line));
     match RING.get() {
-        Some(ring) => {
-            if let Some(mut writer) = ring.as_ref().and_then(crate::sync::Mutex::try_lock) {
+        Some(Some(ring)) => {
+            if let Some(mut writer) = ring.try_lock() {
                 put(&mut writer);
             }
         }
         // It never logged: nobody else writes into the ring.
-        None => {
+        _ => {
             let memory = crate::start::log_memory();
             if let Some(mut writer) = memory.and_then(|memory| memory.map_writable().ok()).and_then(LogWriter::open) {
                 put(&mut writer);

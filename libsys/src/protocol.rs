@@ -71,6 +71,7 @@ pub mod console;
 pub mod disks;
 pub mod file;
 pub mod filesystem;
+pub mod list;
 pub mod log;
 pub mod namespace;
 pub mod pci;

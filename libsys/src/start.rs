@@ -11,7 +11,7 @@ pub(crate) mod block;
 mod target;
 
 #[cfg(target_os = "none")]
-pub(crate) use target::{environment, is_init, log_memory};
+pub(crate) use target::{environment, is_init, log_memory, set_log_memory};
 
 use core::fmt::Display;
 

@@ -126,6 +126,36 @@ fn a_card_is_put_in_and_taken_out() -> Result<()> {
     panic!("it is there still: {text}")
 }
 
+const CHAOS: &str = "
+service chaos                   # kills others
+    binary trouble
+    arguments serve
+    hang never
+    control
+";
+
+#[test]
+fn cards_come_and_go_while_the_bus_server_dies() -> Result<()> {
+    let (machine, _folder) = machine_with_archive(&archive_with_services(CHAOS)?)?;
+    // QEMU 7.2 with several CPUs at once may crash when a card changes what is mapped.
+    let machine = machine.smp(2).in_turns().device("pcie-root-port,id=root1,chassis=1");
+    let mut shell = Shell::boot(&machine)?;
+    shell.check("trouble ask chaos storm 2000 30 pci &", 0, &[])?;
+    for round in 0..4 {
+        let plug = serde_json::json!({ "driver": RNG, "id": "card", "bus": "root1" });
+        shell.session().qmp().execute("device_add", plug)?;
+        let is_there = "lspci | grep 1af4:1044 > /dev/null && service list | grep 'virtio-rng-0 *ready' > /dev/null";
+        shell.check(&format!("while ! {{ {is_there}; }}; do sleep 0.1; done"), 0, &[])?;
+        let text = shell.run("entropy virtio-rng-0 16")?;
+        assert!(is_random(&text, 16, 1), "round {round}: {text}");
+        shell.session().qmp().execute("device_del", serde_json::json!({ "id": "card" }))?;
+        let is_there = "lspci | grep 1af4:1044 > /dev/null || service list | grep virtio-rng > /dev/null";
+        shell.check(&format!("while {is_there}; do sleep 0.1; done"), 0, &[])?;
+    }
+    shell.run("kill %1; wait")?;
+    Ok(())
+}
+
 /// The driver of the device `edu`, which is no part of the system.
 const EDU: &str = "
 service edu

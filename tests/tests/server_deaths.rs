@@ -262,11 +262,15 @@ fn a_session_outlives_the_shell() -> Result<()> {
     ensure!(text.contains("3\n"), "{}", failed(&mut shell, &text));
     let history = shell.run("history")?;
     ensure!(history.contains("echo kept") && history.contains("x=1; export"), "{history}");
+    // Functions and options.
+    shell.check("greet() { for name; do echo \"hello $name\"; done; }; greet me", 0, &["hello me"])?;
+    shell.check("set -x; service kill shell; set +x; trouble until shell ready", 0, &[])?;
+    shell.check("greet you us", 0, &["hello you\nhello us\n"])?;
     // A job in the background, and one that ends while nobody is there.
     let text = shell.run(&format!("sleep 2 & {kill} sleep 1; jobs; wait; echo over"))?;
     ensure!(text.contains("sleep 2\n") && text.contains("over"), "{}", failed(&mut shell, &text));
     let info = shell.run("service info shell")?;
-    ensure!(info.contains("faults       0") && info.contains("incarnation  4\n"), "{info}");
+    ensure!(info.contains("faults       0") && info.contains("incarnation  5\n"), "{info}");
     Ok(())
 }
 

@@ -128,8 +128,9 @@ fn callers_of_a_service_that_is_given_up_hear_closed() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;
     // One in a call that is parked, one that calls again and again.
-    let command = "trouble ask weak wait & trouble wear weak; wait";
-    shell.check(command, 1, &["2 deaths, then Err(Closed)", "trouble: closed"])?;
+    let is_parked = "cat /sys/calls | grep 'trouble .* weak .* parked' > /dev/null";
+    shell.check(&format!("trouble ask weak wait & while ! {is_parked}; do sleep 0.1; done"), 0, &[])?;
+    shell.check("trouble wear weak; wait", 1, &["2 deaths, then Err(Closed)", "trouble: closed"])?;
     shell.check("trouble ask weak count", 1, &["connect: the service died too often"])?;
     // Started by hand it serves again, over a new channel.
     shell.check("service start weak; trouble ask weak count", 0, &["1\n"])?;

@@ -4,7 +4,7 @@
 use crate::client::{self, CallError, Client};
 use crate::io::{Error, Result};
 use crate::protocol::filesystem::FileError;
-use crate::protocol::{FileClient, FileSystemClient, NamespaceClient};
+use crate::protocol::{FileClient, FileSystemClient, NamespaceClient, list};
 use crate::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{Account, Mapping, Memory, Object, Session, WritableMapping};
 use alloc::string::String;
@@ -194,14 +194,7 @@ impl Known {
         };
         // Read before the mounts: what changes meanwhile is seen the next time.
         let now = changes.load_u64(0, Ordering::Acquire);
-        let mut all = Vec::new();
-        loop {
-            let part = namespace.mounts(all.len() as u32).map_err(Error::from)?;
-            if part.is_empty() {
-                break;
-            }
-            all.extend(part);
-        }
+        let all = list::all(|first| namespace.mounts(first)).map_err(Error::from)?;
         let mut before = core::mem::take(mounts);
         for mount in all {
             let path = if mount.path == "/" { String::new() } else { mount.path };

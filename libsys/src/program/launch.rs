@@ -354,7 +354,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Waits for its end: how it ended. Error: as [`Process::exit_record`]. It takes the process's watch; who has other things to wait for
+    /// Waits for its end: how it ended, as [`Child::try_wait`] says it. Error: as [`Process::exit_record`]. It takes the process's watch; who has other things to wait for
     /// uses [`Launch::watch`] and [`Child::try_wait`].
     pub fn wait(&self) -> Result<ExitRecord, Error> {
         let channel = parking::own_channel();
@@ -367,11 +367,16 @@ impl Child {
         }
     }
 
-    /// How it ended, if it did.
+    /// How it ended, if it did. What its account was promised and does not use is given back then, and what it has left running ends: else the promise would
+    /// stand until the last server has taken note that its sessions are closed.
     pub fn try_wait(&self) -> Result<Option<ExitRecord>, Error> {
         let record = self.process.exit_record()?;
-        let ended = [ProcessState::Draining as u32, ProcessState::Dead as u32].contains(&record.state);
-        Ok(ended.then_some(record))
+        let has_ended = [ProcessState::Draining as u32, ProcessState::Dead as u32].contains(&record.state);
+        if has_ended {
+            // Without the right to do it the promise goes back later.
+            let _ = self.account.revoke();
+        }
+        Ok(has_ended.then_some(record))
     }
 
     /// Ends it. `code` stays in its exit record.

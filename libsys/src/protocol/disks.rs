@@ -5,6 +5,7 @@
 //! has its disk's name, a `p` where that ends in a digit, and its number (`vda1`, `nvme0n1p1`).
 
 use super::block::BlockError;
+use super::list::Listed;
 use crate::service::{Context, Reply};
 use crate::{Channel, Session};
 use alloc::string::String;
@@ -18,11 +19,11 @@ pub const CLASS: &str = "disks";
 /// Disks and partitions.
 #[protocol]
 pub trait Disks {
-    /// Disks, each followed by its partitions, from the one at index `first` on, as many as a message holds; none at the end.
+    /// Disks, each followed by its partitions, from the place `first` on, as many as a message holds ([`super::list`]); none at the end.
     ///
     /// Rights: any session. *replay*: it only reads.
     #[replay]
-    fn list(&mut self, first: u32) -> Vec<DiskInfo>;
+    fn list(&mut self, first: u64) -> Vec<DiskInfo>;
 
     /// Opens a disk or a partition: a session that speaks [`super::Block`]. It stays what it is when `block` restarts, and while its driver does.
     ///
@@ -108,6 +109,14 @@ pub struct DiskInfo {
     pub scheduler: Scheduler,
     /// Its driver serves it.
     pub ready: bool,
+    /// Where it is in the list.
+    pub place: u64,
+}
+
+impl Listed for DiskInfo {
+    fn place(&self) -> u64 {
+        self.place
+    }
 }
 
 /// What an entry of the list is.

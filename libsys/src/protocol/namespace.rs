@@ -6,6 +6,7 @@
 //! A path of a namespace is absolute, without symbolic links, `.` and `..` (as `libsys::path::normalise` makes it).
 
 use super::filesystem::FileError;
+use super::list::Listed;
 use crate::service::{Context, Reply};
 use crate::{Memory, Session};
 use alloc::string::String;
@@ -28,11 +29,11 @@ pub trait Namespace {
     #[replay]
     fn changes(&mut self, cx: &Context) -> Result<Memory, NamespaceError>;
 
-    /// Mounts in the order of their paths, from the one at `first` on, as many as a message holds; none at the end.
+    /// Mounts, older ones first, from the place `first` on, as many as a message holds ([`super::list`]); none at the end.
     ///
     /// Rights: any session. *replay*: it only reads.
     #[replay]
-    fn mounts(&mut self, cx: &Context, first: u32) -> Vec<Mount>;
+    fn mounts(&mut self, cx: &Context, first: u64) -> Vec<Mount>;
 
     /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `auto`: the first of those that vfs's parameter `kinds` names that knows what is on the disk; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
     ///
@@ -95,6 +96,12 @@ pub struct Mount {
     pub service: String,
     /// Nothing in it can be changed through this namespace.
     pub read_only: bool,
+}
+
+impl Listed for Mount {
+    fn place(&self) -> u64 {
+        self.id
+    }
 }
 
 /// The parameter by which a file system's server is told what service the disk in its session `device` is of, to be watched.

@@ -5,6 +5,7 @@
 //! master the bus and its vectors are masked; memory that it attached stays pinned until a later owner says [`PciFunction::reset_complete`].
 //! When the bus server dies nothing of a driver is touched: objects that it was given go on working.
 
+use super::list::Listed;
 use crate::service::Context;
 use crate::{Channel, DmaDomain, Interrupt, Memory, Ports};
 use alloc::vec::Vec;
@@ -87,11 +88,11 @@ pub trait PciFunction {
 /// All functions.
 #[protocol]
 pub trait Pci {
-    /// The functions in the order of their addresses, from the one at `first` on, as many as a message holds; none at the end.
+    /// The functions in the order of their addresses, from the place `first` on, as many as a message holds ([`super::list`]); none at the end.
     ///
     /// Rights: any session. *replay*: it only reads.
     #[replay]
-    fn functions(&mut self, first: u32) -> Vec<FunctionInfo>;
+    fn functions(&mut self, first: u64) -> Vec<FunctionInfo>;
 }
 
 /// Where a function is.
@@ -111,6 +112,11 @@ impl Address {
     /// The requester number that the device sends: bus, device and function in 16 bits.
     pub const fn requester(self) -> u16 {
         (self.bus as u16) << 8 | (self.device as u16 & 0x1f) << 3 | self.function as u16 & 7
+    }
+
+    /// Where it is in a list of functions.
+    pub const fn place(self) -> u64 {
+        (self.segment as u64) << 16 | self.requester() as u64
     }
 
     /// From a segment group and a requester number.
@@ -187,6 +193,12 @@ pub struct FunctionInfo {
     pub owner: u64,
     /// Pieces of Memory that it can reach.
     pub attachments: u32,
+}
+
+impl Listed for FunctionInfo {
+    fn place(&self) -> u64 {
+        self.address.place()
+    }
 }
 
 impl FunctionInfo {

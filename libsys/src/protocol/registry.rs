@@ -3,6 +3,7 @@
 //! Every program that init starts has a session to it: [`crate::env::Env::registry`]. init calls nobody: news goes
 //! out as signals. A *service* is an entry of init's manifest; its state outlives its processes.
 
+use super::list::Listed;
 use crate::crash::{Crash, CrashSummary};
 use crate::service::{Context, Reply};
 use crate::{Channel, Memory, Session};
@@ -44,11 +45,11 @@ pub trait Registry {
     #[replay]
     fn watch(&mut self, cx: &Context, name: &str, channel: Channel, bits: u64) -> Result<State, RegistryError>;
 
-    /// Services in the order of the manifest, from the one at `first` on, as many as a message holds; none at the end.
+    /// Services in the order of the manifest, from the place `first` on, as many as a message holds ([`super::list`]); none at the end.
     ///
     /// Rights: any session. *replay*: it only reads.
     #[replay]
-    fn list(&mut self, first: u32) -> Vec<Service>;
+    fn list(&mut self, first: u64) -> Vec<Service>;
 
     /// One service.
     ///
@@ -87,7 +88,7 @@ pub trait Registry {
     #[replay]
     fn complain(&mut self, cx: &Context, session: Session, method: u32);
 
-    /// Crash capsules, from the one with the number `first` on, as many as a message holds; none at the end. There are a bounded number: the oldest go
+    /// Crash capsules, from the one with the number `first` on, as many as a message holds ([`super::list`]); none at the end. There are a bounded number: the oldest go
     /// first, those of kills before those of faults.
     ///
     /// Rights: any session. *replay*: it only reads.
@@ -190,11 +191,11 @@ pub trait Registry {
     #[once]
     fn remove_instance(&mut self, cx: &Context, name: &str) -> Result<(), RegistryError>;
 
-    /// The services of a class (`block`, `character`, …), from the one at `first` on, as many as a message holds; none at the end.
+    /// The services of a class (`block`, `character`, …), from the place `first` on, as many as a message holds ([`super::list`]); none at the end.
     ///
     /// Rights: any session. *replay*: it only reads.
     #[replay]
-    fn members(&mut self, class: &str, first: u32) -> Vec<Member>;
+    fn members(&mut self, class: &str, first: u64) -> Vec<Member>;
 
     /// Signals `bits` of `channel` whenever a service of a class comes, goes, or changes its state. It replaces what the session asked for with this
     /// class before; `bits` of 0 end it.
@@ -224,6 +225,14 @@ pub struct Member {
     pub node: Option<String>,
     /// It serves.
     pub ready: bool,
+    /// Where it is in the list.
+    pub place: u32,
+}
+
+impl Listed for Member {
+    fn place(&self) -> u64 {
+        self.place.into()
+    }
 }
 
 /// Where a service stands.
@@ -250,6 +259,8 @@ pub enum State {
 pub struct Service {
     /// Its name in the manifest.
     pub name: String,
+    /// Where it is in the list.
+    pub place: u32,
     /// Where it stands.
     pub state: State,
     /// Number of its process; 0 before its first start.
@@ -266,6 +277,12 @@ pub struct Service {
     pub last_code: u64,
     /// When the incarnation started, in nanoseconds of the monotonic clock.
     pub started: u64,
+}
+
+impl Listed for Service {
+    fn place(&self) -> u64 {
+        self.place.into()
+    }
 }
 
 /// What can be done to a service.

@@ -50,6 +50,11 @@ static MAIN_BLOCK: MainBlock = MainBlock(UnsafeCell::new(MaybeUninit::uninit()))
 /// The handle of the process's log ring, for a panic that cannot ask the environment; 0: none.
 static LOG: AtomicU64 = AtomicU64::new(0);
 
+/// Sets the Memory of the process's log ring.
+pub(crate) fn set_log_memory(ring: &Memory) {
+    LOG.store(ring.handle().0, Ordering::Relaxed);
+}
+
 /// The Memory of the process's log ring, for one last use.
 pub(crate) fn log_memory() -> Option<ManuallyDrop<Memory>> {
     match LOG.load(Ordering::Relaxed) {

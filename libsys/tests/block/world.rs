@@ -230,6 +230,7 @@ impl Registry for Init {
             _ => State::Starting,
         };
         Ok(Service {
+            place: 0,
             name: name.into(),
             state,
             process: 1,

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use libsys::block::{Disk, DiskError};
 use libsys::client::{self, CallError};
 use libsys::driver::{self, Env};
-use libsys::protocol::BlockClient;
 use libsys::protocol::block::{BlockError, DiskName};
 use libsys::protocol::registry::{Member, State};
+use libsys::protocol::{BlockClient, list};
 use libsys::state::{RecordKey, Retained};
 use libsys::time::{self, Duration};
 use libsys::wire::NoError;
@@ -253,11 +253,5 @@ fn is_coming(members: &[Member], driver: &str) -> bool {
 
 /// All drivers of a class.
 fn members(class: &str) -> Result<Vec<Member>, CallError<NoError>> {
-    let mut all: Vec<Member> = Vec::new();
-    loop {
-        match env::get().registry().members(class, all.len() as u32)? {
-            part if part.is_empty() => return Ok(all),
-            part => all.extend(part),
-        }
-    }
+    list::all(|first| env::get().registry().members(class, first))
 }

@@ -20,6 +20,11 @@ const LISTED_AT_ONCE: usize = 10;
 /// Longest model and serial number that are shown.
 pub const LONGEST_TEXT: usize = 64;
 
+/// Where a disk is in the list, or a partition, which follows it.
+fn place(index: usize, partition: Option<&Partition>) -> u64 {
+    (index as u64) << 32 | partition.map_or(0, |one| u64::from(one.number))
+}
+
 impl BlockServer {
     /// All disks and partitions, those included whose driver is about to come back: the disk's index, what is on it, and the partition, if it is one.
     fn all(&self) -> impl Iterator<Item = (usize, &KeptTable, Option<&Partition>)> {
@@ -111,14 +116,15 @@ impl BlockServer {
             opened_to_write: sessions().any(|session| session.write),
             scheduler: known.scheduler,
             ready: known.live.as_ref().is_some_and(|live| live.disk.is_attached()),
+            place: place(index, partition),
         }
     }
 }
 
 impl Disks for BlockServer {
-    fn list(&mut self, first: u32) -> Vec<DiskInfo> {
-        let part = self.all().skip(first as usize).take(LISTED_AT_ONCE);
-        part.map(|(index, on_disk, partition)| self.describe(index, on_disk, partition)).collect()
+    fn list(&mut self, first: u64) -> Vec<DiskInfo> {
+        let rest = self.all().filter(|(index, _, partition)| place(*index, *partition) >= first);
+        rest.take(LISTED_AT_ONCE).map(|(index, on_disk, partition)| self.describe(index, on_disk, partition)).collect()
     }
 
     fn open(&mut self, cx: &Context, name: &str, write: bool) -> Answer<Session> {

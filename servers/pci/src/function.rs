@@ -130,6 +130,11 @@ impl Kept {
         Some(self.functions.swap_remove(index))
     }
 
+    /// Where the functions were that nobody took.
+    pub fn rest(&self) -> impl Iterator<Item = Address> {
+        self.functions.iter().map(|function| function.address)
+    }
+
     /// The objects of functions that nobody took.
     pub fn take_rest(&mut self) -> (Vec<Memory>, Vec<Ports>, Vec<DmaDomain>, Vec<Channel>) {
         let mut rest = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

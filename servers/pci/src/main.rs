@@ -148,7 +148,8 @@ impl Bus {
         for found in found {
             self.add(found, &mut kept);
         }
-        // What was kept of functions that are gone ends here.
+        // What was kept of functions that are gone ends here. Where they were, others may be now.
+        kept.rest().for_each(slot::tell_gone);
         drop(kept.take_rest());
         self.keep();
         // The kernel masked them when this process died.

@@ -24,7 +24,7 @@ const NO_LINES: [u8; 2] = [0, 255];
 const FIRST_PCI_LINE: u8 = 16;
 
 impl Pci for Bus {
-    fn functions(&mut self, first: u32) -> Vec<FunctionInfo> {
+    fn functions(&mut self, first: u64) -> Vec<FunctionInfo> {
         let mut left = ANSWER_BYTES;
         let fits = |info: &FunctionInfo| {
             // No number takes more than its bytes and a half in postcard.
@@ -32,7 +32,10 @@ impl Pci for Bus {
             left.checked_sub(bytes).map(|rest| left = rest).is_some()
         };
         let (functions, space) = (&self.functions, &mut self.space);
-        let current = functions.iter().skip(first as usize).map(|function| describe(function, space.as_mut()));
+        let current = functions
+            .iter()
+            .filter(|function| function.found.info.address.place() >= first)
+            .map(|function| describe(function, space.as_mut()));
         current.take_while(fits).collect()
     }
 }

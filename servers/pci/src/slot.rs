@@ -1,7 +1,10 @@
 //! Slots behind PCI Express ports: what is put in and taken out while the machine runs (PCI Express Base Specification §6.7).
 //!
 //! A port signals with its interrupt; where it has none that can be had, its status is read every half second. A press of the attention button on a
-//! slot with a card asks for the card's removal, on an empty one it comes with the card.
+//! slot with a card asks for the card's removal, unless it came with the card.
+//!
+//! The port notes an event until it is cleared, and that is done when it was dealt with: what happens while this server is dead, or what it had begun when it died, is
+//! found by the next one.
 
 use crate::config::Space;
 use crate::function::Kept;
@@ -15,6 +18,9 @@ use libsys::{Interrupt, env};
 
 /// How often slots without an interrupt are looked at, and those in which a card is not ready.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Looks at a slot that has events again and again, before something else has its turn.
+const MOST_LOOKS: u32 = 8;
 
 const CAPABILITIES: u16 = 0x02;
 const HAS_SLOT: u16 = 1 << 8;
@@ -37,7 +43,9 @@ mod control {
 /// Bits of the slot's status register.
 mod status {
     pub const ATTENTION: u16 = 1 << 0;
+    pub const PRESENCE_CHANGED: u16 = 1 << 3;
     pub const PRESENT: u16 = 1 << 6;
+    pub const LINK_CHANGED: u16 = 1 << 8;
     /// What is noted until it is written with ones.
     pub const EVENTS: u16 = 0b1_0001_1111;
 }
@@ -63,7 +71,9 @@ impl Slot {
         let registers = u16::from(info.capability(capability::EXPRESS)?);
         let has_slot = space.read16(info.address, registers + CAPABILITIES) & HAS_SLOT != 0;
         let can_change = space.read32(info.address, registers + SLOT_CAPABILITIES) & HOT_PLUG != 0;
-        let slot = Slot { port: info.address, bus, registers, interrupt: None, waits: false };
+        // A card that is not here yet, though nobody had it switched off.
+        let waits = space.read16(info.address, registers + CONTROL) & control::POWER_OFF == 0;
+        let slot = Slot { port: info.address, bus, registers, interrupt: None, waits };
         (has_slot && can_change).then_some(slot)
     }
 
@@ -106,24 +116,43 @@ impl Bus {
     }
 
     fn look_at_slot(&mut self, number: usize) {
-        let Some(space) = &mut self.space else { return };
         let slot = &mut self.slots[number];
         if let Some(interrupt) = &slot.interrupt {
             // A message: nobody shares it.
             let _ = interrupt.acknowledge(true);
         }
-        let seen = space.read16(slot.port, slot.registers + STATUS);
-        space.write16(slot.port, slot.registers + STATUS, seen & status::EVENTS);
+        let (port, registers) = (slot.port, slot.registers);
+        for _ in 0..MOST_LOOKS {
+            let Some(space) = &mut self.space else { return };
+            let seen = space.read16(port, registers + STATUS);
+            self.deal_with(number, seen);
+            if seen & status::EVENTS == 0 {
+                return;
+            }
+            if let Some(space) = &mut self.space {
+                space.write16(port, registers + STATUS, seen & status::EVENTS);
+            }
+        }
+        // Its events do not end: later.
+        self.poll = self.poll.take().or_else(|| Some(self.timers.after(POLL)));
+    }
+
+    /// Does what a slot's status asks for.
+    fn deal_with(&mut self, number: usize, seen: u16) {
+        let Some(space) = &mut self.space else { return };
+        let slot = &mut self.slots[number];
         let (port, bus) = (slot.port, slot.bus);
         let is_present = seen & status::PRESENT != 0;
+        let has_come = seen & (status::PRESENCE_CHANGED | status::LINK_CHANGED) != 0;
+        let is_pressed = seen & status::ATTENTION != 0;
         let is_known = self.functions.iter().any(|function| function.found.parent == Some(port));
         match (is_present, is_known) {
-            (true, false) if seen & status::EVENTS != 0 || slot.waits => {
+            (true, false) if has_come || is_pressed || slot.waits => {
                 slot.change_control(space, control::INDICATOR_ON, control::POWER_OFF | control::INDICATOR);
                 let is_there = self.take_in(port, bus);
                 self.slots[number].waits = !is_there;
             }
-            (true, true) if seen & status::ATTENTION != 0 => {
+            (true, true) if is_pressed && !has_come => {
                 self.let_go(port);
                 if let Some(space) = &mut self.space {
                     let off = control::INDICATOR_OFF | control::POWER_OFF;
@@ -164,12 +193,16 @@ impl Bus {
         for index in gone.into_iter().rev() {
             self.end_ownership(index);
             let function = self.functions.remove(index);
-            let place = function.found.info.address.to_string();
-            libsys::info!("{place} was taken out");
-            if let Err(error) = env::get().registry().device_gone(&place) {
-                libsys::warn!("{place}: init was not told: {error}");
-            }
+            tell_gone(function.found.info.address);
         }
         self.keep();
+    }
+}
+
+/// Tells init that a function is not there any more.
+pub(crate) fn tell_gone(address: Address) {
+    libsys::info!("{address} was taken out");
+    if let Err(error) = env::get().registry().device_gone(&address.to_string()) {
+        libsys::warn!("{address}: init was not told: {error}");
     }
 }

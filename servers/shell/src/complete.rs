@@ -6,8 +6,8 @@ use crate::line::Candidates;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use libsys::fs::{self, NodeKind};
-use libsys::protocol::RegistryClient;
 use libsys::protocol::registry::Service;
+use libsys::protocol::{RegistryClient, list};
 
 /// Knows the words of the moment.
 pub struct Completer<'a> {
@@ -83,13 +83,7 @@ fn files(begun: &str) -> Vec<String> {
 
 /// All services that the registry knows.
 pub fn services(registry: &RegistryClient) -> Result<Vec<Service>, libsys::client::CallError<libsys::wire::NoError>> {
-    let mut all = Vec::new();
-    loop {
-        match registry.list(all.len() as u32)? {
-            part if part.is_empty() => return Ok(all),
-            part => all.extend(part),
-        }
-    }
+    list::all(|first| registry.list(first))
 }
 
 /// The names of all programs of the boot archive.

@@ -23,16 +23,17 @@ pub use parse::parse;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Statements, one after the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
     /// In order.
     pub statements: Vec<Statement>,
 }
 
 /// Pipelines that are connected with `&&` and `||`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// The pipelines; the first is always run.
     pub pipelines: Vec<(Condition, Pipeline)>,
@@ -41,7 +42,7 @@ pub struct Statement {
 }
 
 /// When a pipeline is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// It is the first.
     Always,
@@ -63,7 +64,7 @@ impl Condition {
 }
 
 /// Commands, each of which writes what the next one reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
     /// `!`: success is failure, and the other way round.
     pub is_negated: bool,
@@ -72,7 +73,7 @@ pub struct Pipeline {
 }
 
 /// A command with where it reads and writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The line that it begins on; 1 is the first.
     pub line: u32,
@@ -83,7 +84,7 @@ pub struct Command {
 }
 
 /// What a command does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// `A=b name arguments`; assignments, words or redirections are there.
     Simple {
@@ -138,7 +139,7 @@ pub enum Action {
 }
 
 /// Where a command reads or writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirection {
     /// 0: input, 1: output, 2: errors.
     pub stream: u8,
@@ -147,7 +148,7 @@ pub struct Redirection {
 }
 
 /// What a stream becomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RedirectionKind {
     /// `< FILE`
     Read(Word),
@@ -160,7 +161,7 @@ pub enum RedirectionKind {
 }
 
 /// One word, before anything in it is replaced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     /// What it is put together from.
     pub parts: Vec<Part>,
@@ -176,7 +177,7 @@ impl Word {
 }
 
 /// A piece of a word. What is quoted is not split, and means itself in patterns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Itself.
     Text(String, bool),
@@ -191,7 +192,7 @@ pub enum Part {
 }
 
 /// What a `$` means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Parameter {
     /// `$?`: the last status.
     Status,

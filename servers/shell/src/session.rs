@@ -1,14 +1,15 @@
-//! What of a person's session outlives the shell: variables, the current directory, history, the line that is being typed, jobs, and how far the line that runs has come.
+//! What of a person's session outlives the shell: variables, functions, options, the current directory, history, the line that is being typed, jobs, and how far the line that runs has come.
 //!
 //! A line is run statement by statement, and each statement pipeline by pipeline; what they have changed in the shell is committed, with how far it has come, before the next one begins. A shell
 //! that dies goes on there. A pipeline that was under way is not run again, unless it was nothing but the shell's own affair: its programs go on, and the next shell waits for them and has their status.
 //! What cannot be gone on with is the rest of a loop, a function or a file: the statement ends with the status of the program that ran.
 //!
-//! Not kept: functions, `set -x`, redirections of the shell itself.
+//! Not kept: redirections of the shell itself, and functions that there is no room for.
 
 use crate::launch::{Child, KeptChild};
+use crate::script::Command;
 use crate::state::{State, Variable};
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -21,6 +22,7 @@ const SETTINGS: RecordKey = RecordKey::new(1, 0);
 const TYPED: RecordKey = RecordKey::new(2, 0);
 const LINE: RecordKey = RecordKey::new(3, 0);
 const PROGRAMS: RecordKey = RecordKey::new(4, 0);
+const FUNCTIONS: RecordKey = RecordKey::new(7, 0);
 /// By number.
 const JOB: u16 = 5;
 /// Lines that were entered, by their order.
@@ -33,6 +35,10 @@ pub struct Settings {
     variables: Vec<(String, String, bool)>,
     positions: Vec<String>,
     ends_on_failure: bool,
+    traces: bool,
+    /// A record of its own: it is long, and seldom another.
+    #[serde(skip)]
+    functions: BTreeMap<String, Rc<Command>>,
     /// Of the last command.
     pub status: u8,
     /// The current directory.
@@ -47,6 +53,8 @@ impl Settings {
             variables: variables.map(|(name, one)| (name.clone(), one.value.clone(), one.is_exported)).collect(),
             positions: state.positions.clone(),
             ends_on_failure: state.ends_on_failure,
+            traces: state.traces,
+            functions: state.functions.clone(),
             status,
             directory,
         }
@@ -58,6 +66,8 @@ impl Settings {
         state.variables.extend(variables.map(|(name, value, is_exported)| (name, Variable { value, is_exported })));
         state.positions.clone_from(&self.positions);
         state.ends_on_failure = self.ends_on_failure;
+        state.traces = self.traces;
+        state.functions.clone_from(&self.functions);
     }
 }
 
@@ -115,6 +125,7 @@ impl Session {
         let mut session =
             Session { records: Some(records), jobs, entered: entered.unwrap_or((0, 0)), ..Session::default() };
         session.settings = session.get(SETTINGS).unwrap_or_default();
+        session.settings.functions = session.get(FUNCTIONS).unwrap_or_default();
         session.typed = session.get(TYPED).unwrap_or_default();
         session.line = session.get(LINE);
         session
@@ -206,10 +217,7 @@ impl Session {
     /// Notes that a pipeline of the line begins, with what those before it have changed.
     pub fn begin_pipeline(&mut self, at: (u32, u32), settings: Settings) {
         let Some(mut line) = self.line.clone().filter(|_| self.records.is_some()) else { return };
-        if settings != self.settings {
-            self.put(SETTINGS, &settings);
-            self.settings = settings;
-        }
+        self.note_settings(settings);
         (line.at, line.is_inside) = (at, false);
         self.forget_programs();
         self.put(LINE, &line);
@@ -243,9 +251,8 @@ impl Session {
 
     /// Notes that the line is over.
     pub fn end_line(&mut self, settings: Settings) {
-        if settings != self.settings && self.records.is_some() {
-            self.put(SETTINGS, &settings);
-            self.settings = settings;
+        if self.records.is_some() {
+            self.note_settings(settings);
         }
         self.forget_programs();
         if let Some(records) = &mut self.records {
@@ -253,6 +260,17 @@ impl Session {
         }
         self.line = None;
         self.commit();
+    }
+
+    /// Notes what commands have changed.
+    fn note_settings(&mut self, settings: Settings) {
+        if settings.functions != self.settings.functions {
+            self.put(FUNCTIONS, &settings.functions);
+        }
+        if settings != self.settings {
+            self.put(SETTINGS, &settings);
+            self.settings = settings;
+        }
     }
 
     fn forget_programs(&mut self) {

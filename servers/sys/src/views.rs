@@ -15,7 +15,7 @@ use libsys::abi::{Handle, Header, Kind, Policy, Rights};
 use libsys::archive::Archive;
 use libsys::env::Env;
 use libsys::mapping::SealedMapping;
-use libsys::protocol::RegistryClient;
+use libsys::protocol::{RegistryClient, list};
 use libsys::symbols::{self, Symbols};
 use libsys::sys::clock_read;
 use shell::inspect::{Inspect, Kernel};
@@ -304,25 +304,18 @@ fn programs(system: &System, text: &mut String) -> Outcome {
 
 fn services(system: &System, text: &mut String) -> Outcome {
     let mut table = Table::new(&["SERVICE", "STATE", ">PID", ">INC", ">FAULTS", ">COMPLAINTS", ">STARTED"]);
-    let mut first = 0;
-    loop {
-        let part = system.registry.list(first).map_err(|_| Gone)?;
-        if part.is_empty() {
-            return Ok(table.write(text)?);
-        }
-        first += part.len() as u32;
-        for service in part {
-            table.row(&[
-                &service.name,
-                &format!("{:?}", service.state).to_lowercase(),
-                &service.process,
-                &service.incarnation,
-                &service.faults,
-                &service.complaints,
-                &Time(service.started),
-            ]);
-        }
+    for service in list::all(|first| system.registry.list(first)).map_err(|_| Gone)? {
+        table.row(&[
+            &service.name,
+            &format!("{:?}", service.state).to_lowercase(),
+            &service.process,
+            &service.incarnation,
+            &service.faults,
+            &service.complaints,
+            &Time(service.started),
+        ]);
     }
+    Ok(table.write(text)?)
 }
 
 fn threads(system: &System, text: &mut String) -> Outcome {
@@ -392,15 +385,8 @@ fn by_process(system: &System) -> Result<Vec<(u64, String)>, Gone> {
 }
 
 fn capsules(system: &System) -> Result<Vec<(u64, String)>, Gone> {
-    let mut all = Vec::new();
-    loop {
-        let first = all.last().map_or(0, |(number, _)| number + 1);
-        let part = system.registry.crashes(first).map_err(|_| Gone)?;
-        if part.is_empty() {
-            return Ok(all);
-        }
-        all.extend(part.iter().map(|crash| (crash.number, crash.file_name())));
-    }
+    let all = list::all(|first| system.registry.crashes(first)).map_err(|_| Gone)?;
+    Ok(all.iter().map(|crash| (crash.number, crash.file_name())).collect())
 }
 
 fn crash(system: &System, number: u64, text: &mut String) -> Outcome {

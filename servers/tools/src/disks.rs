@@ -5,10 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::client::{self, CallError};
 use libsys::env;
-use libsys::protocol::DisksClient;
 use libsys::protocol::block::BlockError;
 use libsys::protocol::disks::{CLASS, DiskInfo};
 use libsys::protocol::registry::State;
+use libsys::protocol::{DisksClient, list};
 
 /// A service that knows disks.
 #[derive(Debug)]
@@ -22,20 +22,14 @@ pub struct Service {
 /// All services, those that restart as well. One that nobody has asked for yet knows no disks.
 pub fn services() -> Result<Vec<Service>, Failure> {
     let registry = env::get().registry();
-    let (mut all, mut first) = (Vec::new(), 0);
-    loop {
-        let part = registry.members(CLASS, first).map_err(|error| failed("the services", error))?;
-        if part.is_empty() {
-            return Ok(all);
-        }
-        first += part.len() as u32;
-        for member in part {
-            let info = registry.info(&member.name).map_err(|error| failed(&member.name, error))?;
-            if !matches!(info.state, State::Stopped | State::GivenUp) {
-                all.push(connect(&member.name)?);
-            }
+    let mut all = Vec::new();
+    for member in list::all(|first| registry.members(CLASS, first)).map_err(|error| failed("the services", error))? {
+        let info = registry.info(&member.name).map_err(|error| failed(&member.name, error))?;
+        if !matches!(info.state, State::Stopped | State::GivenUp) {
+            all.push(connect(&member.name)?);
         }
     }
+    Ok(all)
 }
 
 /// A session to one of them, which is started if need be.
@@ -67,14 +61,7 @@ pub fn list() -> Result<Vec<DiskInfo>, Failure> {
 impl Service {
     /// Its disks, each followed by its partitions.
     pub fn list(&self) -> Result<Vec<DiskInfo>, Failure> {
-        let mut all = Vec::new();
-        loop {
-            let part = self.disks.list(all.len() as u32).map_err(|error| failed(&self.name, error))?;
-            if part.is_empty() {
-                return Ok(all);
-            }
-            all.extend(part);
-        }
+        list::all(|first| self.disks.list(first)).map_err(|error| failed(&self.name, error))
     }
 }
 

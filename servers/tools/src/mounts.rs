@@ -3,19 +3,15 @@
 use crate::{About, Failure};
 use alloc::vec::Vec;
 use libsys::fs;
+use libsys::protocol::list;
 use libsys::protocol::namespace::Mount;
 
 /// All mounts, in the order of their paths.
 pub fn list() -> Result<Vec<Mount>, Failure> {
     let namespace = fs::namespace().about("namespace")?;
-    let mut all = Vec::new();
-    loop {
-        let part = namespace.mounts(all.len() as u32).about("namespace")?;
-        if part.is_empty() {
-            return Ok(all);
-        }
-        all.extend(part);
-    }
+    let mut all = list::all(|first| namespace.mounts(first)).about("namespace")?;
+    all.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(all)
 }
 
 /// The mount that a canonical path belongs to.

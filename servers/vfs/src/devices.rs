@@ -10,10 +10,10 @@ use filesystem::{
 };
 use libsys::client::{self, CallError};
 use libsys::env::Env;
-use libsys::protocol::DisksClient;
 use libsys::protocol::block::BlockError;
 use libsys::protocol::disks;
 use libsys::protocol::registry::{Member, RegistryError};
+use libsys::protocol::{DisksClient, list};
 use libsys::state::{RecordKey, Records};
 use libsys::{Channel, Session, service};
 use serde::{Deserialize, Serialize};
@@ -109,13 +109,7 @@ impl Devices {
 
     /// The services of a class.
     fn members(&self, class: &str) -> Vec<Member> {
-        let mut all = Vec::new();
-        while let Ok(part) = self.env.registry().members(class, all.len() as u32)
-            && !part.is_empty()
-        {
-            all.extend(part);
-        }
-        all
+        list::all(|first| self.env.registry().members(class, first)).unwrap_or_default()
     }
 
     /// Reads what there is, if something may have changed.
@@ -130,14 +124,9 @@ impl Devices {
             found.extend(nodes.map(|(name, service)| Device { name, kind, service }));
         }
         for (service, disks) in &self.disks {
-            let mut first = 0;
-            while let Ok(part) = disks.list(first)
-                && !part.is_empty()
-            {
-                first += part.len() as u32;
-                let device = |name| Device { name, kind: NodeKind::Block, service: service.clone() };
-                found.extend(part.into_iter().map(|disk| device(disk.name)));
-            }
+            let device = |name| Device { name, kind: NodeKind::Block, service: service.clone() };
+            let disks = list::all(|first| disks.list(first)).unwrap_or_default();
+            found.extend(disks.into_iter().map(|disk| device(disk.name)));
         }
         let mut names = Listing::default();
         for device in found {

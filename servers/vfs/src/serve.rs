@@ -250,23 +250,25 @@ impl Namespace for Vfs {
         self.counter.page().map_err(|_| NamespaceError::Exhausted)
     }
 
-    fn mounts(&mut self, cx: &Context, first: u32) -> Vec<Mount> {
+    fn mounts(&mut self, cx: &Context, first: u64) -> Vec<Mount> {
         let Ok(root) = self.seen(cx) else { return Vec::new() };
         let mut room = ROOM;
-        let seen = self.mounts.seen_from(&root.path).skip(first as usize);
-        seen.map_while(|(mounted, path)| {
-            let Mounted { id, what: Wanted { source, kind, read_only, .. }, service, .. } = mounted;
-            room = room.checked_sub(path.len() + source.len() + kind.len() + service.len() + 24)?;
-            Some(Mount {
-                id: *id,
-                path,
-                source: source.clone(),
-                kind: kind.clone(),
-                service: service.clone(),
-                read_only: *read_only || root.read_only,
+        let mut seen: Vec<_> = self.mounts.seen_from(&root.path).filter(|(mounted, _)| mounted.id >= first).collect();
+        seen.sort_by_key(|(mounted, _)| mounted.id);
+        seen.into_iter()
+            .map_while(|(mounted, path)| {
+                let Mounted { id, what: Wanted { source, kind, read_only, .. }, service, .. } = mounted;
+                room = room.checked_sub(path.len() + source.len() + kind.len() + service.len() + 24)?;
+                Some(Mount {
+                    id: *id,
+                    path,
+                    source: source.clone(),
+                    kind: kind.clone(),
+                    service: service.clone(),
+                    read_only: *read_only || root.read_only,
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 
     fn mount(

@@ -15,8 +15,8 @@ use filesystem::{FileError, FileServer};
 use libsys::client::{self, CallError};
 use libsys::driver::StartError;
 use libsys::env::Env;
-use libsys::protocol::FileSystemClient;
 use libsys::protocol::filesystem::Walked;
+use libsys::protocol::{FileSystemClient, list};
 use libsys::service::Result;
 use libsys::{path, sys};
 
@@ -86,14 +86,8 @@ fn mount_all(vfs: &mut Vfs) -> Result<()> {
 /// Takes file systems away that vfs started and does not know of: what it kept is lost. Those that are not of its making stay: init knows who made which.
 fn remove_unknown(vfs: &Vfs) {
     let registry = vfs.env.registry();
-    let mut first = 0;
-    while let Ok(members) = registry.members(FILE_SYSTEMS, first)
-        && !members.is_empty()
-    {
-        first += members.len() as u32;
-        for member in members {
-            let _ = registry.remove_instance(&member.name);
-        }
+    for member in list::all(|first| registry.members(FILE_SYSTEMS, first)).unwrap_or_default() {
+        let _ = registry.remove_instance(&member.name);
     }
 }
 

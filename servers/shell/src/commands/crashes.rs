@@ -12,6 +12,7 @@ use core::fmt::Write;
 use libsys::abi::ExitReason;
 use libsys::crash::CrashSummary;
 use libsys::fs;
+use libsys::protocol::list;
 
 pub(super) static CRASHES: Command = Command {
     name: "crashes",
@@ -49,14 +50,7 @@ fn crashes(shell: &mut Shell, arguments: &mut Arguments) -> Outcome {
 }
 
 fn all(shell: &mut Shell) -> Result<Vec<CrashSummary>, Failure> {
-    let mut all: Vec<CrashSummary> = Vec::new();
-    loop {
-        let part = shell.registry.crashes(all.last().map_or(0, |crash| crash.number + 1))?;
-        if part.is_empty() {
-            return Ok(all);
-        }
-        all.extend(part);
-    }
+    Ok(list::all(|first| shell.registry.crashes(first))?)
 }
 
 fn find<'a>(all: &'a [CrashSummary], word: &str) -> Option<&'a CrashSummary> {

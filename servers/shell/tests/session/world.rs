@@ -230,9 +230,9 @@ impl Registry for Init {
         Ok(State::Ready)
     }
 
-    fn list(&mut self, first: u32) -> Vec<Service> {
+    fn list(&mut self, first: u64) -> Vec<Service> {
         let services = &self.stage.lock().expect("a stage").services;
-        services.iter().skip(first as usize).take(2).cloned().collect()
+        services.iter().filter(|service| u64::from(service.place) >= first).take(2).cloned().collect()
     }
 
     fn info(&mut self, name: &str) -> Result<Service, RegistryError> {
@@ -322,7 +322,7 @@ impl Registry for Init {
         Err(RegistryError::Denied)
     }
 
-    fn members(&mut self, _: &str, _: u32) -> Vec<Member> {
+    fn members(&mut self, _: &str, _: u64) -> Vec<Member> {
         Vec::new()
     }
 
@@ -704,6 +704,7 @@ impl World {
 fn service(name: &str, process: u64) -> Service {
     Service {
         name: name.into(),
+        place: process as u32,
         state: State::Ready,
         process,
         incarnation: 1,

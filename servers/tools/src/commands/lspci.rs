@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::client::{self, CallError};
 use libsys::io::{self, Write};
-use libsys::protocol::PciClient;
 use libsys::protocol::pci::{BarKind, FunctionInfo};
 use libsys::protocol::registry::RegistryError;
+use libsys::protocol::{PciClient, list};
 use libsys::{ExitStatus, env};
 use tools::pci_names;
 use tools::{Arguments, Failure, Output};
@@ -42,14 +42,7 @@ fn functions() -> Result<Vec<FunctionInfo>, Failure> {
         })
     })?;
     let pci: PciClient = client::unchecked(session);
-    let mut all = Vec::new();
-    loop {
-        let some = pci.functions(all.len() as u32).map_err(|error| Failure::Error(format!("{error}")))?;
-        if some.is_empty() {
-            return Ok(all);
-        }
-        all.extend(some);
-    }
+    list::all(|first| pci.functions(first)).map_err(|error| Failure::Error(format!("{error}")))
 }
 
 fn show(out: &mut Output, info: &FunctionInfo) -> io::Result<()> {

@@ -15,7 +15,7 @@ use guest::say;
 use libsys::client::CallError;
 use libsys::fs::{self, OpenOptions};
 use libsys::protocol::namespace::{MountOptions, NamespaceError, UnmountOptions};
-use libsys::protocol::{CharacterClient, NamespaceClient};
+use libsys::protocol::{CharacterClient, NamespaceClient, list};
 use libsys::time::Instant;
 use libsys::{ExitStatus, Object, Session, client, env, path};
 
@@ -155,16 +155,8 @@ impl Worker {
 
     /// How many mounts there are at a path.
     fn mounted(&self, namespace: &NamespaceClient, path: &str) -> Result<usize, String> {
-        let mut count = 0;
-        let mut first = 0;
-        loop {
-            let part = namespace.mounts(first).tried("mounts")?;
-            if part.is_empty() {
-                return Ok(count);
-            }
-            first += part.len() as u32;
-            count += part.iter().filter(|mount| mount.path == path).count();
-        }
+        let all = list::all(|first| namespace.mounts(first)).tried("mounts")?;
+        Ok(all.iter().filter(|mount| mount.path == path).count())
     }
 }
 

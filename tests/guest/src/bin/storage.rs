@@ -25,7 +25,7 @@ use libsys::client::CallError;
 use libsys::fs::{self, File};
 use libsys::protocol::block::{Flags, Operation, SECTOR_BYTES};
 use libsys::protocol::namespace::{MountOptions, NamespaceError, UnmountOptions};
-use libsys::protocol::{DisksClient, NamespaceClient};
+use libsys::protocol::{DisksClient, NamespaceClient, list};
 use libsys::time::{self, Duration, Instant};
 use libsys::{Channel, ExitStatus, client, env, path};
 
@@ -122,16 +122,9 @@ fn wait_for(disk: &str) -> Outcome {
     disks.watch(&signaller, 1).map_err(about("block"))?;
     let deadline = time::deadline_after(PATIENCE);
     loop {
-        let mut first = 0;
-        loop {
-            let part = disks.list(first).map_err(about("block"))?;
-            if part.iter().any(|disk| disk.name == name) {
-                return Ok(());
-            }
-            if part.is_empty() {
-                break;
-            }
-            first += part.len() as u32;
+        let all = list::all(|first| disks.list(first)).map_err(about("block"))?;
+        if all.iter().any(|disk| disk.name == name) {
+            return Ok(());
         }
         if channel.receive(Some(deadline)).is_err() {
             return Ok(());
