@@ -71,7 +71,11 @@ mod tests {
     fn counts_add_up_over_campaigns() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/record.json");
-        let count = |changes, visible| Tally { changes, visible, ..Tally::new("a", 7) };
+        let count = |changes, visible| {
+            let mut tally = Tally::new("a", 7);
+            (tally.changes, tally.visible) = (changes, visible);
+            tally
+        };
         Record::resume(&path, 7).unwrap().add(count(5, 1)).unwrap();
         Record::resume(&path, 7).unwrap().add(count(3, 2)).unwrap();
         let again = Record::resume(&path, 7).unwrap();
