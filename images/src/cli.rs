@@ -210,6 +210,9 @@ pub struct Survive {
     /// Go on where the last campaign with the same seed and runs ended
     #[arg(long)]
     pub resume: bool,
+    /// The file that keeps what is finished [default: target/survive/checkpoint.json]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
@@ -220,7 +223,8 @@ pub struct Survive {
 #[command(after_help = "\
 Examples:
   cargo run -- inject --server vfs --count 200 --seed 7
-  cargo run -- inject --count 1000                   that many of each server
+  cargo run -- inject --count 1000                   that many of each server; Ctrl-C ends it
+  cargo run -- inject --count 1000 --resume          and this goes on
   cargo run -- inject --server uart --count 1 --seed 7 --first 41    the 42nd of that seed again
 
 Columns: not MANIFESTED, detected and RECOVERED, detected and VISIBLE to a client, silently WRONG, kernel CRASHES.
@@ -238,9 +242,15 @@ pub struct Inject {
     /// Where the random numbers begin
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
-    /// The number of the first mutation
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub first: u64,
+    /// The number of the first mutation; nothing is kept for --resume then
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub first: Option<u64>,
+    /// Go on where the last campaign with the same seed ended
+    #[arg(long)]
+    pub resume: bool,
+    /// The file that keeps what is counted [default: target/inject/checkpoint.json]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,

@@ -296,3 +296,10 @@ impl Debugger {
 pub struct Patch {
     places: Vec<(u64, Vec<u8>)>,
 }
+
+impl Patch {
+    /// A change at a physical address, where these bytes were.
+    pub fn of(place: u64, old: Vec<u8>) -> Patch {
+        Patch { places: vec![(place, old)] }
+    }
+}

@@ -55,6 +55,26 @@ impl Image {
         Image { archive: self.archive_with_tests.clone(), ..self }
     }
 
+    /// The same kernel and programs in files below a folder, which stay what they are when the system is built anew. The archives are not among them.
+    ///
+    /// # Errors
+    /// A file cannot be linked or copied.
+    pub fn held_in(&self, folder: &Path) -> Result<Image> {
+        let folder = folder.join("image");
+        fs::create_dir_all(folder.join("programs")).with_context(|| format!("cannot make {}", folder.display()))?;
+        let hold = |file: &Path, name: &str| -> Result<PathBuf> {
+            let to = folder.join(name);
+            // The compiler does not write into a file, but puts another in its place.
+            fs::hard_link(file, &to)
+                .or_else(|_| fs::copy(file, &to).map(drop))
+                .with_context(|| format!("cannot copy {}", file.display()))?;
+            Ok(to)
+        };
+        let programs =
+            self.programs.iter().map(|(name, path)| Ok((name.clone(), hold(path, &format!("programs/{name}"))?)));
+        Ok(Image { kernel: hold(&self.kernel, "kernel")?, programs: programs.collect::<Result<_>>()?, ..self.clone() })
+    }
+
     /// A boot archive with the programs, those of the tests too, under all their names, and without a manifest.
     ///
     /// # Errors

@@ -5,16 +5,20 @@
 //! | [`mutation`] | `Mutation` | a change of one instruction |
 //! | [`outcome`] | `Outcome` | what came of it |
 //! | [`tally`] | `Tally` | how many came to what |
+//! | [`record`] | `Record` | tallies on disk, for campaigns that go on later |
 //!
-//! A change is made in the memory of the running server, when work has arrived at it, and taken back when the server has died, or else at the end of the line: the code is the boot archive's, mapped,
-//! so that the next incarnation, and each other process of the program, has the same pages. Many changes are made in one machine, until something went wrong in it.
+//! A change is made in the memory of the running server, which waits for work, and taken back when the server has died and is about to start again, or else at the end of the line: the code is the
+//! boot archive's, mapped, so that the next incarnation, and each other process of the program, has the same pages. Nothing stops the machine in between. Many changes are made in one machine: after
+//! one that somebody noticed, where it does its work again, twice, after a plain kill.
 
 pub mod mutation;
 pub mod outcome;
+pub mod record;
 pub mod tally;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -28,13 +32,15 @@ use crate::survive::flight;
 use crate::survive::folder::Folder;
 use crate::survive::program::Program;
 use crate::survive::random::Random;
-use crate::survive::run::{Calm, begin, calm, finish};
+use crate::survive::run::{Calm, begin, calm, finish, kill};
 use crate::survive::server::Server;
 use crate::survive::system::{Campaign, System};
-use crate::survive::watch::{Seen, Watch};
+use crate::survive::watch::Seen;
 use crate::survive::work::Work;
+use crate::workspace::Workspace;
 pub use mutation::Mutation;
 pub use outcome::Outcome;
+pub use record::Record;
 pub use tally::Tally;
 
 /// Of so many changes, all but one are of instructions that the work is known to execute.
@@ -43,8 +49,8 @@ const ELSEWHERE: u64 = 4;
 /// Changes that are drawn until one fits its instruction.
 const DRAWS: u32 = 1000;
 
-/// Arrivals among which the change comes.
-const ARRIVALS: u64 = 8;
+/// What a client says whose request was refused as deadly.
+const KILLED: &str = "the request killed its server";
 
 /// Undisturbed lines that show whether what was changed has left anything wrong behind.
 const PROOF: &str = "afterwards";
@@ -70,7 +76,9 @@ impl Injection {
     pub fn new(image: &Image, seed: u64, at_once: usize) -> Result<Injection> {
         let folder = Folder::make("inject")?;
         let disks = Disks::make(folder)?;
-        Ok(Injection { image: image.clone(), sum: disks.sum()?, disks, seed, at_once, machines: AtomicU64::new(0) })
+        // As in the matrix.
+        let image = image.held_in(disks.folder())?;
+        Ok(Injection { image, sum: disks.sum()?, disks, seed, at_once, machines: AtomicU64::new(0) })
     }
 
     /// Makes the changes with these numbers in a server, which does its first workload.
@@ -89,24 +97,26 @@ impl Injection {
         // The first machine shows what the work is like; the others come when that is known.
         let mut system = self.boot(&target)?;
         let calm = calm(&mut system, &target.program, &target.work)?;
-        let first = Mutex::new(Some(system));
+        let offset = code_offset(&mut system, &target)?;
+        let first = Mutex::new(Some(Ready { system, offset }));
         let (numbers, tally) = (Mutex::new(numbers), Mutex::new(Tally::new(server.name, self.seed)));
         let work = || -> Result<()> {
             let mut ready = lock(&first).take();
             loop {
                 let next = lock(&numbers).next();
                 let Some(number) = next else { return Ok(()) };
-                let mut system = match ready.take() {
-                    Some(system) => system,
+                let mut machine = match ready.take() {
+                    Some(machine) => machine,
                     None => {
                         progress.step(&lock(&tally).line());
                         self.prepare(&target)?
                     }
                 };
-                let made = self.one(&target, &calm, number, &mut system)?;
-                let is_unnoticed = made.outcome.is_unnoticed();
+                let made = self.one(&target, &calm, number, &mut machine)?;
+                let goes_on =
+                    made.outcome.is_unnoticed() || recovers(&mut machine.system, &target, &calm, made.outcome);
                 lock(&tally).add(number, &made);
-                ready = is_unnoticed.then_some(system);
+                ready = goes_on.then_some(machine);
             }
         };
         work_at_once(self.at_once, work)?;
@@ -114,12 +124,16 @@ impl Injection {
     }
 
     /// Makes the change with a number, and looks at what comes of it.
-    fn one(&self, target: &Target, calm: &Calm, number: u64, system: &mut System) -> Result<Made> {
+    fn one(&self, target: &Target, calm: &Calm, number: u64, machine: &mut Ready) -> Result<Made> {
         let mut random = Random::of(self.seed, &["inject", target.server.name], number);
         let mutation = draw(&target.program, calm, &mut random).context("no instruction can be changed")?;
-        let arrival = random.below(calm.arrivals.min(ARRIVALS));
-        let place = (&target.program, target.campaign.death());
-        let (seen, mut output) = change(system, place, &target.work, (&mutation, arrival))?;
+        let (mut seen, mut output) = change(machine, target, &mutation, target.campaign.after_death())?;
+        let is_missed = seen.deaths == 0 && output.as_ref().is_ok_and(|output| output.contains(KILLED));
+        if is_missed && recovers(&mut machine.system, target, calm, Outcome::Visible) {
+            // Nothing could be read of the dead, so it was changed all the time: once more, with a look at each end.
+            (seen, output) = change(machine, target, &mutation, &BTreeSet::from([target.campaign.death()]))?;
+        }
+        let system = &mut machine.system;
         let mut outcome = Outcome::judge(&seen, &output, &calm.output);
         if outcome.is_unnoticed() {
             // What it left behind shows now, if it does.
@@ -136,10 +150,11 @@ impl Injection {
     }
 
     /// A machine that has done the work.
-    fn prepare(&self, target: &Target) -> Result<System> {
+    fn prepare(&self, target: &Target) -> Result<Ready> {
         let mut system = self.boot(target)?;
         begin(&mut system, &target.work)?;
-        Ok(system)
+        let offset = code_offset(&mut system, target)?;
+        Ok(Ready { system, offset })
     }
 
     fn boot(&self, target: &Target) -> Result<System> {
@@ -147,6 +162,21 @@ impl Injection {
         let copies = self.disks.copy(&format!("machine-{number}"))?;
         System::boot(&target.campaign, copies)
     }
+}
+
+/// A machine at its prompt.
+struct Ready {
+    system: System,
+    /// Where the server's code is: see [`System::code_offset`].
+    offset: u64,
+}
+
+/// Where the counts of the last campaign of the command line are.
+///
+/// # Errors
+/// There is no workspace.
+pub fn record_path() -> Result<PathBuf> {
+    Ok(Workspace::locate()?.target().join("inject/checkpoint.json"))
 }
 
 /// A server whose code is changed.
@@ -172,7 +202,7 @@ pub struct Made {
 
 /// A change: mostly of code that the work executes.
 fn draw(program: &Program, calm: &Calm, random: &mut Random) -> Option<Mutation> {
-    let executed: Vec<u64> = calm.executed.iter().copied().collect();
+    let executed = calm.executed();
     for _ in 0..DRAWS {
         let address = match random.below(ELSEWHERE) {
             0 => program.text().0 + random.below(program.text().1),
@@ -192,32 +222,61 @@ fn draw(program: &Program, calm: &Calm, random: &mut Random) -> Option<Mutation>
     None
 }
 
-/// Does the work, and makes the change at an arrival.
+/// Where the code of the server is, found when work arrives at it.
+fn code_offset(system: &mut System, target: &Target) -> Result<u64> {
+    let mut deadline = system.begin(&target.work.line)?;
+    let arrival = flight::next_arrival(system, &target.program, &mut deadline)?;
+    arrival.context("nothing arrives at the server")?;
+    let offset = system.code_offset(&target.program)?;
+    finish(system, &target.work)?;
+    Ok(offset)
+}
+
+/// Makes the change, and does the work. `deaths`: where a death is seen.
 fn change(
-    system: &mut System,
-    (program, death): (&Program, u64),
-    work: &Work,
-    (mutation, arrival): (&Mutation, u64),
+    machine: &mut Ready,
+    target: &Target,
+    mutation: &Mutation,
+    deaths: &BTreeSet<u64>,
 ) -> Result<(Seen, Result<String, String>)> {
-    let mut deadline = system.begin(&work.line)?;
-    let mut found = None;
-    for _ in 0..=arrival {
-        found = match flight::next_arrival(system, program, &mut deadline) {
-            Ok(found) => found,
-            Err(error) => return Ok((Seen::default(), Err(format!("{error:#}")))),
-        };
+    let Ready { system, offset } = machine;
+    let mut deadline = system.begin(&target.work.line)?;
+    let mut patch = Some(system.change_code(&target.program, *offset, mutation.address, &mutation.bytes)?);
+    system.debugger().break_only_at(deaths)?;
+    let mut seen = Seen::default();
+    let end = loop {
+        match system.next_break(&mut deadline) {
+            // A program that ends by itself.
+            Ok(Some(registers)) if target.campaign.is_exit(&registers) => {}
+            Ok(Some(_)) => {
+                // The report of one death comes there several times.
+                seen.deaths = 1;
+                system.debugger().break_only_at(&BTreeSet::new())?;
+                if let Some(patch) = patch.take() {
+                    system.debugger().restore(&patch)?;
+                }
+            }
+            end => break end,
+        }
+    };
+    if let Some(patch) = patch.take()
+        && system.debugger().interrupt().is_ok()
+    {
+        system.debugger().restore(&patch)?;
     }
-    let Some((_, registers)) = found else {
-        return Ok((Seen::default(), finish(system, work).map_err(|error| format!("{error:#}"))));
-    };
-    let patch = system.patch(mutation.address, &mutation.bytes)?;
-    let mut watch = Watch::new(program, None, death, &registers, Some(patch));
-    let followed = watch.follow(system, &mut deadline);
-    let seen = watch.end(system);
-    let output = match (&followed, &seen) {
-        (Ok(()), Ok(_)) => finish(system, work).map_err(|error| format!("{error:#}")),
-        (Err(error), _) | (_, Err(error)) => Err(format!("{error:#}")),
-    };
-    let _ = system.debugger().break_only_at(&BTreeSet::new());
-    Ok((seen.unwrap_or_default(), output))
+    let output = end.and_then(|_| finish(system, &target.work)).map_err(|error| format!("{error:#}"));
+    Ok((seen, output))
+}
+
+/// Whether a machine in which somebody noticed a change is as it was: its server is killed, and does all work right, twice.
+fn recovers(system: &mut System, target: &Target, calm: &Calm, outcome: Outcome) -> bool {
+    let is_right = |system: &mut System| system.command(&target.work.line).is_ok_and(|output| output == calm.output);
+    if outcome == Outcome::KernelCrash || system.clear().is_err() || kill(system, &target.server).is_err() {
+        return false;
+    }
+    if let Some(line) = &target.work.again {
+        // It says so where there is nothing to be made possible.
+        let _ = system.command(line);
+    }
+    is_right(system) && is_right(system)
 }

@@ -16,12 +16,12 @@ use images::capsules::CrashFolder;
 use images::exec::Interruption;
 use images::fuzz::Fuzzing;
 use images::image::build_with;
-use images::inject::{Injection, Tally};
+use images::inject::{Injection, Record, Tally, record_path};
 use images::machine::GDB_ADDRESS;
 use images::progress::Progress;
 use images::qmp::Value;
 use images::survive::matrix::checkpoint_path;
-use images::survive::{Matrix, Row, SERVERS, Selection};
+use images::survive::{Matrix, Row, SERVERS, Selection, Server};
 use images::workspace::Workspace;
 use images::{End, Image, Machine, command_line, disk, manifest, qemu};
 
@@ -31,6 +31,8 @@ const USAGE: u8 = 2;
 /// How long a machine may take that is measured, and one in which servers die.
 const BENCH_TIMEOUT: Duration = Duration::from_secs(300);
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(7200);
+/// Changes of a server after which what was counted is written down.
+const CHANGES_KEPT: u64 = 200;
 
 /// The exit status when the tool itself fails.
 const FAILED: u8 = 100;
@@ -190,7 +192,7 @@ fn survive(options: &Survive) -> Result<u8> {
         runs: options.runs,
         machines: options.machines,
         seed: options.seed,
-        checkpoint: Some(checkpoint_path()?),
+        checkpoint: Some(options.checkpoint.clone().map_or_else(checkpoint_path, Ok)?),
         resume: options.resume,
     };
     let image = prepare()?.with_tests();
@@ -218,6 +220,9 @@ fn survive(options: &Survive) -> Result<u8> {
 
 fn inject(options: &Inject) -> Result<u8> {
     let servers = if options.server.is_empty() { SERVERS.to_vec() } else { options.server.clone() };
+    let path = options.checkpoint.clone().map_or_else(record_path, Ok)?;
+    let mut record =
+        if options.resume { Record::resume(&path, options.seed)? } else { Record::begin(&path, options.seed) };
     let image = prepare()?.with_tests();
     let injection = Injection::new(&image, options.seed, options.machines)?;
     let progress = Progress::for_stderr();
@@ -228,8 +233,7 @@ fn inject(options: &Inject) -> Result<u8> {
     let mut crashes = 0;
     let mut are_all_tried = true;
     for server in servers {
-        let numbers = options.first..options.first.saturating_add(options.count);
-        let tally = match injection.run(&server, numbers, &progress) {
+        let tally = match changes_of(&server, options, &injection, &mut record, &progress) {
             Ok(tally) => tally,
             Err(error) => {
                 // The others are worth a look all the same.
@@ -250,6 +254,27 @@ fn inject(options: &Inject) -> Result<u8> {
         println!("{}", Value::from(tallies));
     }
     Ok(u8::from(crashes > 0 || !are_all_tried))
+}
+
+/// All changes of a server: in pieces that are kept, if they begin with the first.
+fn changes_of(
+    server: &Server,
+    options: &Inject,
+    injection: &Injection,
+    record: &mut Record,
+    progress: &Progress,
+) -> Result<Tally> {
+    if let Some(first) = options.first {
+        return injection.run(server, first..first.saturating_add(options.count), progress);
+    }
+    loop {
+        let known = record.find(server.name).cloned().unwrap_or_else(|| Tally::new(server.name, options.seed));
+        if known.changes >= options.count {
+            return Ok(known);
+        }
+        let end = options.count.min(known.changes + CHANGES_KEPT);
+        record.add(injection.run(server, known.changes..end, progress)?)?;
+    }
 }
 
 /// Runs `commands` and shows what they print; the exit status.

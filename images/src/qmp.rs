@@ -101,9 +101,11 @@ impl Qmp {
     /// # Errors
     /// QEMU refuses the command, or has ended.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        let request = json!({ "execute": command, "arguments": arguments });
+        // In one piece: it would be written word by word.
+        let request = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
         let stream = self.stream.get_mut();
-        writeln!(stream, "{request}")
+        stream
+            .write_all(request.as_bytes())
             .and_then(|()| stream.flush())
             .with_context(|| format!("QEMU is gone: cannot ask it to {command}"))?;
         let deadline = Instant::now() + TIMEOUT;

@@ -38,6 +38,22 @@ impl Tally {
         Tally { server: server.to_string(), seed, ..Tally::default() }
     }
 
+    /// Adds what was counted elsewhere of the same server.
+    pub fn merge(&mut self, other: Tally) {
+        self.changes += other.changes;
+        self.silent += other.silent;
+        self.recovered += other.recovered;
+        self.visible += other.visible;
+        self.wrong += other.wrong;
+        self.crashes += other.crashes;
+        self.told.extend(other.told);
+    }
+
+    /// The server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Counts a change.
     pub fn add(&mut self, number: u64, made: &Made) {
         let Made { mutation, outcome, seen, output } = made;
@@ -91,6 +107,23 @@ impl Tally {
             "server": self.server, "seed": self.seed, "changes": self.changes, "not_manifested": self.silent,
             "recovered": self.recovered, "visible": self.visible, "silently_wrong": self.wrong,
             "kernel_crash": self.crashes, "told": self.told,
+        })
+    }
+
+    /// What [`Tally::json`] made.
+    pub fn from_json(value: &Value) -> Option<Tally> {
+        let number = |name: &str| value[name].as_u64();
+        let told = value["told"].as_array()?.iter();
+        Some(Tally {
+            server: value["server"].as_str()?.to_string(),
+            seed: number("seed")?,
+            changes: number("changes")?,
+            silent: number("not_manifested")?,
+            recovered: number("recovered")?,
+            visible: number("visible")?,
+            wrong: number("silently_wrong")?,
+            crashes: number("kernel_crash")?,
+            told: told.filter_map(|text| Some(text.as_str()?.to_string())).collect(),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 pub const CONTENT_NAME: &str = "content";
 
 /// Its bytes.
-const CONTENT_BYTES: usize = 300_000;
+const CONTENT_BYTES: usize = 100_000;
 
 /// MiB of each disk.
 const EXT4_MIB: u64 = 32;

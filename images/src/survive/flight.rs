@@ -1,12 +1,15 @@
 //! The moment at which a fault strikes: any instruction of the server's own code while it has work in flight.
 //!
-//! A server has work from the return of a receive that brought it a call or a signal until its next receive. What is in flight in the course of a workload is one row of
-//! instructions; a point of it is found by the number of an arrival and a number of instructions from there on. What the kernel and others execute meanwhile does not count.
+//! A server has work from the return of a receive that brought it a call or a signal until its next receive. Some of that is followed an instruction at a time in an undisturbed line
+//! ([`trace`]); the moment is an execution of one of those instructions ([`Moment::Execution`]): a single break point finds it, while a stop at each arrival would take most of the time
+//! of a campaign, as QEMU forgets all code that it has translated whenever it stops for a debugger. Where a call has to be in work, it is some instructions behind the arrival of one
+//! ([`Moment::Call`]). What the kernel and others execute meanwhile does not count.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use anyhow::Result;
-use libsys::abi::{Delivery, Syscall};
+use libsys::abi::Delivery;
 
 use super::program::{Program, SYSCALL_BYTES};
 use super::system::{Deadline, System};
@@ -17,6 +20,9 @@ const KERNEL: u64 = 1 << 47;
 
 /// Breaks in other processes at an address of the server that are borne in a row.
 const MOST_STRANGERS: u32 = 100_000;
+
+/// Those at an address that a moment was drawn at: then another is drawn.
+const CROWD: u32 = 8;
 
 /// What a receive brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +35,45 @@ pub enum Arrival {
     Return,
 }
 
-/// A place in the course of a workload.
+/// A place in the course of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// Which arrival, from 0.
-    pub arrival: u64,
-    /// Instructions behind it.
-    pub instructions: u64,
-    /// Only calls count as arrivals.
-    pub is_call: bool,
+pub enum Moment {
+    /// An instruction, when it is executed for the `time`-th time.
+    Execution {
+        /// Where it is.
+        address: u64,
+        /// Which of its executions, from 1.
+        time: u64,
+    },
+    /// A call is in work.
+    Call {
+        /// Which, from 0.
+        number: u64,
+        /// Instructions behind its arrival, at most.
+        instructions: u64,
+    },
+}
+
+/// What came of the way to a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The processor stands there.
+    At(Registers),
+    /// The line was over before.
+    Over,
+    /// Other programs come to that address all the time: each stop costs QEMU all the code that it had translated.
+    Crowded,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Moment::Execution { address, time } => write!(formatter, "execution {time} of {address:#x}"),
+            Moment::Call { number, instructions } => {
+                write!(formatter, "{instructions} instructions into call {number}")
+            }
+        }
+    }
 }
 
 /// Where arrivals are seen: behind the system calls that receive, or behind all of a program that serves nobody.
@@ -94,34 +130,63 @@ pub fn next_arrival(
     Ok(None)
 }
 
-/// Lets the machine run to a moment; `None` when the line is over before.
+/// Lets the machine run to a moment.
 ///
 /// # Errors
 /// As [`next_arrival`].
-pub fn reach(
+pub fn reach(system: &mut System, program: &Program, moment: Moment, deadline: &mut Deadline) -> Result<Reached> {
+    match moment {
+        Moment::Execution { address, time } => reach_execution(system, program, (address, time), deadline),
+        Moment::Call { number, instructions } => reach_call(system, program, (number, instructions), deadline),
+    }
+}
+
+fn reach_execution(
     system: &mut System,
     program: &Program,
-    moment: Moment,
+    (address, time): (u64, u64),
     deadline: &mut Deadline,
-) -> Result<Option<Registers>> {
-    let mut left = moment.arrival;
+) -> Result<Reached> {
+    system.debugger().break_only_at(&[address].into())?;
+    let (mut left, mut strangers) = (time, 0);
+    while strangers < CROWD {
+        let Some(registers) = system.next_break(deadline)? else { return Ok(Reached::Over) };
+        if !is_in(system, program, &registers)? {
+            strangers += 1;
+            continue;
+        }
+        left -= 1;
+        if left == 0 {
+            return Ok(Reached::At(registers));
+        }
+    }
+    Ok(Reached::Crowded)
+}
+
+fn reach_call(
+    system: &mut System,
+    program: &Program,
+    (number, instructions): (u64, u64),
+    deadline: &mut Deadline,
+) -> Result<Reached> {
+    let mut left = number;
     loop {
-        let Some((arrival, registers)) = next_arrival(system, program, deadline)? else { return Ok(None) };
-        if moment.is_call && arrival == Arrival::Signals {
+        let Some((arrival, registers)) = next_arrival(system, program, deadline)? else { return Ok(Reached::Over) };
+        if arrival == Arrival::Signals {
             continue;
         }
         match left.checked_sub(1) {
             Some(fewer) => left = fewer,
             None => {
                 let mut stepper = Stepper::at(&registers);
-                for _ in 0..moment.instructions {
-                    let Some(is_received) = stepper.step(system, program, deadline)? else { return Ok(None) };
+                for _ in 0..instructions {
+                    let Some(is_received) = stepper.step(system, program, deadline)? else { return Ok(Reached::Over) };
                     // A fault that needs a request does not go on to what comes behind it.
-                    if is_received && moment.is_call {
+                    if is_received {
                         break;
                     }
                 }
-                return system.debugger().registers().map(Some);
+                return system.debugger().registers().map(Reached::At);
             }
         }
     }
@@ -186,9 +251,4 @@ impl Stepper {
             }
         }
     }
-}
-
-/// Whether a system call answers a caller.
-pub fn answers(call: u64) -> bool {
-    [Syscall::ReplyReceive, Syscall::Reply, Syscall::CallReply].iter().any(|answer| *answer as u64 == call)
 }

@@ -1,5 +1,6 @@
 //! The matrix: all cells that were asked for. The cells of a server and a workload share machines, one after the other; those of others have their own, several at once.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,6 +102,8 @@ struct Group<'a> {
     /// What undisturbed work is like, once it is known.
     calm: Option<Calm>,
     ready: Option<Ready>,
+    /// Addresses of it to which other programs come.
+    crowded: BTreeSet<u64>,
     /// Why there is no machine for it.
     is_hopeless: Option<String>,
 }
@@ -118,7 +121,9 @@ impl<'a> Matrix<'a> {
             path => Checkpoint::begin(path.as_deref(), selection.seed, selection.runs),
         };
         let (checkpoint, machines) = (Mutex::new(checkpoint), AtomicU64::new(0));
-        Ok(Matrix { image: image.clone(), sum: disks.sum()?, disks, selection, checkpoint, machines })
+        // A campaign takes hours, in which its own files may be built anew.
+        let image = image.held_in(disks.folder())?;
+        Ok(Matrix { image, sum: disks.sum()?, disks, selection, checkpoint, machines })
     }
 
     /// Runs all cells; each is told of when it is finished.
@@ -164,6 +169,7 @@ impl<'a> Matrix<'a> {
             work: Work::of(server, workload, &self.sum)?,
             calm: None,
             ready: None,
+            crowded: BTreeSet::new(),
             is_hopeless: None,
         };
         let tell = |row: &Row| lock(finished)(row);
@@ -212,13 +218,14 @@ impl<'a> Matrix<'a> {
                 },
             };
             let calm = group.calm.as_ref().context("the machine was prepared")?;
-            let death = group.campaign.death();
             row.runs += 1;
             let mut found = None;
             for draw in 0..DRAWS {
                 let mut random = Random::of(self.selection.seed, &row.key(), number * DRAWS + draw);
                 let what = (fault, &group.work, calm);
-                found = trial(&mut machine.system, &group.program, death, what, &mut random).transpose();
+                let place = (draw > 0, &mut group.crowded);
+                let campaign = &group.campaign;
+                found = trial(&mut machine.system, &group.program, campaign, what, place, &mut random).transpose();
                 if found.is_some() {
                     break;
                 }
@@ -236,9 +243,7 @@ impl<'a> Matrix<'a> {
             };
             if wrong.is_empty() {
                 row.pass += 1;
-                if let Ok(services) = Services::list(&mut machine.system) {
-                    group.ready = Some(Ready { services, ..machine });
-                }
+                group.ready = Some(machine);
                 continue;
             }
             let text: String = wrong.join("; ").chars().take(TOLD).collect();
@@ -317,7 +322,7 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
     let Ready { system, services, .. } = machine;
     let expected = group.calm.as_ref().map_or("", |calm| calm.output.as_str());
     let mut wrong = Vec::new();
-    let place = format!("at {:#x}, arrival {}, {} deaths", trial.address, trial.moment.arrival, trial.seen.deaths);
+    let place = format!("at {:#x}, {}, {} deaths", trial.address, trial.moment, trial.seen.deaths);
     row.alive += u64::from(trial.seen.deaths == 0);
     row.recoveries.extend(trial.seen.recovery);
     match &trial.output {
@@ -336,7 +341,10 @@ fn judge(row: &mut Row, group: &Group<'_>, fault: Fault, trial: &Trial, machine:
         Ok(_) => {}
     }
     match others(system, group.server, services) {
-        Ok(others) => wrong.extend(others.into_iter().map(|text| format!("{text} ({place})"))),
+        Ok((others, now)) => {
+            wrong.extend(others.into_iter().map(|text| format!("{text} ({place})")));
+            *services = now;
+        }
         Err(error) => wrong.push(format!("{error:#} ({place})")),
     }
     // Who sent a deadly request sees an error, nobody else does.

@@ -1,22 +1,31 @@
 //! What a campaign has to know of a server's machine code: it is read out of the program's ELF file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
-use libsys::abi::Delivery;
+use libsys::abi::{Delivery, Syscall};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+
+use crate::debugger::Register;
 
 /// Instructions behind a system call, on either side of branches, within which a server looks whether a call was delivered.
 const LOOK: usize = 12;
 
+/// Instructions before a system call within which its number is loaded.
+const LOOK_BACK: usize = 24;
+
 /// Bytes by which a place in a program is known again: no two programs have the same ones at one address.
 const MARK: usize = 32;
 
-/// Functions that allocate, by the end of their names. They return null where they cannot.
-const ALLOCATORS: [&str; 3] = ["__rust_alloc", "__rust_alloc_zeroed", "__rust_realloc"];
+/// Functions that allocate, by the end of their names, and which of their arguments is the size.
+const ALLOCATORS: [(&str, Register); 3] =
+    [("__rust_alloc", Register::RDI), ("__rust_alloc_zeroed", Register::RDI), ("__rust_realloc", Register::RCX)];
+
+/// Where they come to when the account has nothing for them: it takes the size.
+const REFUSED: &str = "libsys::heap::refused";
 
 /// A function of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +49,14 @@ pub struct Program {
     pub syscalls: BTreeSet<u64>,
     /// Those of them that receive what arrives at a channel.
     pub receives: BTreeSet<u64>,
+    /// Those of them that may answer a call: their number is that of an answer, or is not known before they are executed.
+    pub answers: BTreeSet<u64>,
     /// Where a panic of its code begins: the instructions that name its place, and then the call.
     pub panics: Vec<u64>,
-    /// Where allocations begin.
-    pub allocators: BTreeSet<u64>,
+    /// Where allocations begin, and the register that has their size.
+    pub allocators: BTreeMap<u64, Register>,
+    /// Where they come to when the account has nothing for them: it takes the size. 0 where there is none.
+    pub refused: u64,
     /// The function that exits; 0 where there is none.
     pub exit: u64,
     /// The system call of everything that is no message.
@@ -76,8 +89,10 @@ impl Program {
             functions: Vec::new(),
             syscalls: BTreeSet::new(),
             receives: BTreeSet::new(),
+            answers: BTreeSet::new(),
             panics: Vec::new(),
-            allocators: BTreeSet::new(),
+            allocators: BTreeMap::new(),
+            refused: 0,
             exit: 0,
             control: 0,
             data: data(&file),
@@ -86,9 +101,13 @@ impl Program {
             functions.iter().filter(|function| panics(&function.name)).map(|f| f.address).collect();
         for function in &functions {
             let instructions = program.instructions(function);
+            let targets: BTreeSet<u64> = instructions.iter().map(Instruction::near_branch_target).collect();
             for (index, instruction) in instructions.iter().enumerate() {
                 if instruction.mnemonic() == Mnemonic::Syscall {
                     program.syscalls.insert(instruction.ip());
+                    if number_before(&instructions[..=index], &targets).is_none_or(answers) {
+                        program.answers.insert(instruction.ip());
+                    }
                     if is_loop(&function.name) && comes_to_look(&instructions, index + 1, LOOK) {
                         program.receives.insert(instruction.ip());
                     }
@@ -100,8 +119,10 @@ impl Program {
                     program.panics.extend(panic_start(&instructions[..index]));
                 }
             }
-            if ALLOCATORS.iter().any(|name| function.name.ends_with(name)) {
-                program.allocators.insert(function.address);
+            let allocator = ALLOCATORS.iter().find(|(name, _)| function.name.ends_with(name));
+            program.allocators.extend(allocator.map(|(_, size)| (function.address, *size)));
+            if function.name == REFUSED {
+                program.refused = function.address;
             }
             if function.name == "libsys::start::exit" {
                 program.exit = function.address;
@@ -232,6 +253,23 @@ fn looks_for_a_call(instruction: &Instruction) -> bool {
         && instruction.immediate(1) == Delivery::CALL_STATUS
 }
 
+/// Whether a system call answers a caller.
+pub fn answers(call: u64) -> bool {
+    [Syscall::ReplyReceive, Syscall::Reply, Syscall::CallReply].iter().any(|answer| *answer as u64 == call)
+}
+
+/// The number of the system call that is the last of these instructions, where they load it as a constant. `targets` are those of jumps: one in between makes it unknown.
+fn number_before(instructions: &[Instruction], targets: &BTreeSet<u64>) -> Option<u64> {
+    let (call, before) = instructions.split_last()?;
+    let loads = |instruction: &&Instruction| instruction.op0_register().full_register() == iced_x86::Register::RAX;
+    let straight = before.iter().rev().take(LOOK_BACK).take_while(|instruction| {
+        instruction.mnemonic() != Mnemonic::Syscall && instruction.flow_control() == FlowControl::Next
+    });
+    let load = straight.filter(|instruction| instruction.op_count() > 0).find(loads)?;
+    let is_joined = targets.range(load.ip() + 1..=call.ip()).next().is_some();
+    (load.code() == Code::Mov_r32_imm32 && !is_joined).then(|| load.immediate(1))
+}
+
 /// The first of the instructions right before a call that load its arguments from nowhere but the program itself.
 fn panic_start(before: &[Instruction]) -> Option<u64> {
     let is_load = |instruction: &&Instruction| match instruction.mnemonic() {
@@ -270,6 +308,20 @@ mod tests {
         let instructions: Vec<_> = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE).iter().collect();
         assert!(comes_to_look(&instructions, 0, LOOK));
         assert!(!comes_to_look(&instructions, 0, 2) && !comes_to_look(&instructions, 2, LOOK));
+    }
+
+    #[test]
+    fn numbers_of_system_calls_are_found_where_they_are_constants() {
+        let number = |code: &[u8], targets: &[u64]| {
+            let instructions: Vec<_> = Decoder::with_ip(64, code, 0x1000, DecoderOptions::NONE).iter().collect();
+            number_before(&instructions, &targets.iter().copied().collect())
+        };
+        // mov eax, 3; xor esi, esi; syscall
+        let code = [0xb8, 3, 0, 0, 0, 0x31, 0xf6, 0x0f, 0x05];
+        assert_eq!((number(&code, &[0x1000, 0x1009]), number(&code[5..], &[])), (Some(3), None));
+        assert_eq!((number(&code, &[0x1005]), number(&code, &[0x1007])), (None, None));
+        // mov eax, 3; mov rax, [rdi]; syscall
+        assert_eq!(number(&[0xb8, 3, 0, 0, 0, 0x48, 0x8b, 0x07, 0x0f, 0x05], &[]), None);
     }
 
     #[test]

@@ -1,41 +1,77 @@
 //! One fault, from the command to the prompt.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
 use super::fault::Fault;
-use super::flight::{self, Arrival, Moment};
+use super::flight::{self, Arrival, Moment, Reached};
 use super::program::Program;
 use super::random::Random;
 use super::server::{INIT, Server};
 use super::strike::strike;
-use super::system::System;
+use super::system::{Campaign, System};
 use super::watch::{Seen, Watch};
 use super::work::Work;
 
-/// Arrivals that are counted in an undisturbed line; the moments lie among them.
-const MOST_ARRIVALS: u64 = 400;
+/// Arrivals that are looked at in an undisturbed line, and those of them that are followed: the first ones all, then one of some.
+const MOST_ARRIVALS: u64 = 120;
+const FIRST_ARRIVALS: u64 = 8;
+const GAP: u64 = 4;
 
-/// Instructions of one arrival that are counted.
+/// Instructions that are followed: of one arrival, and in all.
 const MOST_INSTRUCTIONS: u64 = 2000;
+const MOST_FOLLOWED: usize = 24_000;
 
-/// Arrivals whose instructions are counted.
-const SAMPLES: u64 = 3;
+/// A moment is one of the first so many executions of an instruction in a line, if it has as many: a break point stops the machine at each of those before.
+const MOST_TIMES: u64 = 4;
+
+/// Calls among which a fault that needs one strikes.
+const MOST_CALLS: u64 = 12;
+
+/// Draws of an address at which other programs are not seen all the time.
+const DRAWS: u32 = 100;
 
 /// What an undisturbed line is like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Calm {
     /// What it prints.
     pub output: String,
-    /// How often something arrives at the server.
-    pub arrivals: u64,
-    /// How often a call does.
+    /// How often a call arrives, as far as that was counted.
     pub calls: u64,
-    /// Instructions of the server for one arrival, on average.
-    pub instructions: u64,
-    /// Addresses of instructions that some arrivals had executed.
-    pub executed: BTreeSet<u64>,
+    /// What the server had executed for some arrivals: each instruction as often as it was.
+    pub followed: Vec<u64>,
+    /// For how many of these arrivals it had executed an address.
+    pub times: BTreeMap<u64, u64>,
+    /// Arrivals that were followed.
+    pub arrivals: u64,
+}
+
+impl Calm {
+    /// Addresses that were executed.
+    pub fn executed(&self) -> Vec<u64> {
+        self.times.keys().copied().collect()
+    }
+
+    /// A moment: a random one of all instructions that were followed, or as many behind a random call as there are for one. `is_first`: the earliest of its kind. `crowded` are addresses to which other programs come.
+    /// `None`: nothing arrives.
+    fn moment(&self, is_call: bool, is_first: bool, crowded: &BTreeSet<u64>, random: &mut Random) -> Option<Moment> {
+        if is_call {
+            let length = (self.followed.len() as u64 / self.arrivals.max(1)).max(1);
+            let number = if is_first { 0 } else { random.below(self.calls.min(MOST_CALLS)) };
+            return (self.calls > 0).then(|| Moment::Call { number, instructions: random.below(length) });
+        }
+        let mut address = *random.choose(&self.followed)?;
+        for _ in 0..DRAWS {
+            if !crowded.contains(&address) {
+                break;
+            }
+            address = *random.choose(&self.followed)?;
+        }
+        let times = self.times.get(&address).map_or(1, |times| *times);
+        let time = if is_first { 1 } else { 1 + random.below(times.min(MOST_TIMES)) };
+        Some(Moment::Execution { address, time })
+    }
 }
 
 /// What became of one fault.
@@ -51,27 +87,33 @@ pub struct Trial {
     pub output: Result<String, String>,
 }
 
-/// Looks at a line that nobody disturbs: twice, as the first time things are made that stay.
+/// Looks at a line that nobody disturbs: the second time, as the first time things are made that stay.
 ///
 /// # Errors
 /// It does not end, or what it prints is not what the work says.
 pub fn calm(system: &mut System, program: &Program, work: &Work) -> Result<Calm> {
     begin(system, work)?;
+    let mut calm = Calm::default();
     let mut deadline = system.begin(&work.line)?;
-    let (mut arrivals, mut calls) = (0, 0);
-    while let Some((arrival, _)) = flight::next_arrival(system, program, &mut deadline)? {
-        arrivals += 1;
-        calls += u64::from(arrival != Arrival::Signals);
-        if arrivals == MOST_ARRIVALS {
-            break;
+    for number in 0..MOST_ARRIVALS {
+        let Some((arrival, _)) = flight::next_arrival(system, program, &mut deadline)? else { break };
+        calm.calls += u64::from(arrival != Arrival::Signals);
+        let is_chosen = number < FIRST_ARRIVALS || number % GAP == 0;
+        if is_chosen && calm.followed.len() < MOST_FOLLOWED {
+            let from = calm.followed.len();
+            flight::trace(system, program, MOST_INSTRUCTIONS, &mut deadline, |address| calm.followed.push(address))?;
+            for address in calm.followed[from..].iter().collect::<BTreeSet<_>>() {
+                *calm.times.entry(*address).or_default() += 1;
+            }
+            calm.arrivals += 1;
         }
     }
-    let output = finish(system, work)?;
+    calm.output = finish(system, work)?;
     if let Some(expected) = &work.expected {
-        anyhow::ensure!(*expected == output, "undisturbed, `{}` prints {output:?}, not {expected:?}", work.line);
+        let output = &calm.output;
+        anyhow::ensure!(expected == output, "undisturbed, `{}` prints {output:?}, not {expected:?}", work.line);
     }
-    let (instructions, executed) = instructions(system, program, work, arrivals)?;
-    Ok(Calm { output, arrivals, calls, instructions, executed })
+    Ok(calm)
 }
 
 /// Prepares the work in a machine, and does it once.
@@ -85,50 +127,38 @@ pub fn begin(system: &mut System, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// The length of some arrivals of a line, on average, and the instructions that they had executed.
-fn instructions(system: &mut System, program: &Program, work: &Work, arrivals: u64) -> Result<(u64, BTreeSet<u64>)> {
-    let mut deadline = system.begin(&work.line)?;
-    let gap = arrivals / (SAMPLES + 1);
-    let (mut sum, mut samples, mut executed) = (0, 0, BTreeSet::new());
-    'line: for _ in 0..SAMPLES {
-        for _ in 0..gap {
-            if flight::next_arrival(system, program, &mut deadline)?.is_none() {
-                break 'line;
-            }
-        }
-        if gap > 0 {
-            sum += flight::trace(system, program, MOST_INSTRUCTIONS, &mut deadline, |address| {
-                executed.insert(address);
-            })?;
-            samples += 1;
-        }
-    }
-    finish(system, work)?;
-    Ok(((sum / samples.max(1)).max(1), executed))
-}
-
-/// Strikes once while a line is done. `None` where the line was over before the moment came.
+/// Strikes once while a line is done. `None` where the line was over before the moment came. `crowded` are addresses at which no moment is looked for any more.
 ///
 /// # Errors
 /// The debugger fails. What goes wrong in the machine is in the trial.
 pub fn trial(
     system: &mut System,
     program: &Program,
-    death: u64,
+    campaign: &Campaign,
     (fault, work, calm): (Fault, &Work, &Calm),
+    (is_first, crowded): (bool, &mut BTreeSet<u64>),
     random: &mut Random,
 ) -> Result<Option<Trial>> {
-    let is_call = fault.strikes_requests();
-    let arrivals = if is_call { calm.calls } else { calm.arrivals };
-    let moment = Moment { arrival: random.below(arrivals), instructions: random.below(calm.instructions), is_call };
     let mut deadline = system.begin(&work.line)?;
-    let Some(registers) = flight::reach(system, program, moment, &mut deadline)? else {
-        finish(system, work)?;
-        return Ok(None);
+    let (moment, registers) = loop {
+        let moment = calm.moment(fault.strikes_requests(), is_first, crowded, random);
+        let moment = moment.context("nothing arrives at the server")?;
+        match flight::reach(system, program, moment, &mut deadline)? {
+            Reached::At(registers) => break (moment, registers),
+            Reached::Over => {
+                finish(system, work)?;
+                return Ok(None);
+            }
+            Reached::Crowded => {
+                if let Moment::Execution { address, .. } = moment {
+                    crowded.insert(address);
+                }
+            }
+        }
     };
     let address = registers.get(crate::debugger::Register::RIP);
     let patch = strike(fault, system, program, &registers, random)?;
-    let mut watch = Watch::new(program, Some(fault), death, &registers, patch);
+    let mut watch = Watch::new(program, fault, campaign, &registers, patch);
     let followed = watch.follow(system, &mut deadline);
     let seen = watch.end(system);
     let output = match (&followed, &seen) {
@@ -150,20 +180,29 @@ pub(crate) fn finish(system: &mut System, work: &Work) -> Result<String> {
 /// # Errors
 /// A line does not end.
 pub fn settle(system: &mut System, server: &Server, work: &Work) -> Result<()> {
+    kill(system, server)?;
+    system.command(&work.line).map(drop)
+}
+
+/// Kills the server, and nothing else, by a command.
+///
+/// # Errors
+/// The line does not end.
+pub fn kill(system: &mut System, server: &Server) -> Result<()> {
     // init is no service, and can be killed as one.
     let own = (server.name == INIT).then(|| INIT.to_string());
     for service in Services::list(system)?.names(server).into_iter().chain(own) {
         // Not everybody can be killed so; who cannot is not started anew either.
         system.command(&format!("service kill {service}"))?;
     }
-    system.command(&work.line).map(drop)
+    Ok(())
 }
 
-/// What is wrong with the services besides the one that was struck: those that do not serve, or died as well.
+/// What is wrong with the services besides the one that was struck: those that do not serve, or died as well. And how they are now.
 ///
 /// # Errors
 /// The list is not printed.
-pub fn others(system: &mut System, server: &Server, before: &Services) -> Result<Vec<String>> {
+pub fn others(system: &mut System, server: &Server, before: &Services) -> Result<(Vec<String>, Services)> {
     let now = Services::list(system)?;
     let mut wrong = Vec::new();
     for service in &now.0 {
@@ -175,7 +214,7 @@ pub fn others(system: &mut System, server: &Server, before: &Services) -> Result
             wrong.push(format!("{} died, too", service.name));
         }
     }
-    Ok(wrong)
+    Ok((wrong, now))
 }
 
 /// The services as the shell lists them.
@@ -217,6 +256,36 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_executions_that_were_seen_and_not_those_of_others() {
+        let calm = Calm {
+            calls: 2,
+            followed: vec![1, 2, 2, 3],
+            times: [(1, 1), (2, 9), (3, 1)].into(),
+            arrivals: 2,
+            ..Calm::default()
+        };
+        let mut random = Random::new(1);
+        let crowded = BTreeSet::from([1]);
+        for _ in 0..100 {
+            let moment = calm.moment(false, false, &crowded, &mut random);
+            assert!(
+                matches!(
+                    moment,
+                    Some(
+                        Moment::Execution { address: 2, time: 1..=MOST_TIMES }
+                            | Moment::Execution { address: 3, time: 1 }
+                    )
+                ),
+                "{moment:?}"
+            );
+            let moment = calm.moment(true, false, &crowded, &mut random);
+            assert!(matches!(moment, Some(Moment::Call { number: 0..=1, instructions: 0..=1 })), "{moment:?}");
+        }
+        assert_eq!(Calm::default().moment(false, false, &crowded, &mut random), None);
+        assert_eq!(Calm::default().moment(true, false, &crowded, &mut random), None);
+    }
 
     #[test]
     fn services_are_read() {

@@ -7,7 +7,7 @@
 //! | exit | it goes on in `libsys::start::exit` with status 3 |
 //! | wild write | it executes a store of a random word through a random pointer: half of them anywhere, half of them into its own data or stack |
 //! | wild jump | it goes on at a random address: half of them anywhere, half of them in its own code |
-//! | hang | its instruction becomes a jump to itself |
+//! | hang | its instructions become a loop without end: some that do nothing, and a jump back |
 //! | stack overflow | its instruction becomes a call of itself |
 //! | account exhausted | [`super::watch`] refuses its allocations and whatever makes objects, until the request is over in which that happened |
 //! | undecodable reply | [`super::watch`] makes the status of its next reply a number that means nothing |
@@ -24,13 +24,23 @@ use super::random::Random;
 use super::system::{System, jump};
 use crate::debugger::{Patch, Register, Registers};
 
-/// `jmp .`, `call .`, and `mov [rax], rbx`.
-const JUMP_HERE: [u8; 2] = [0xeb, 0xfe];
+/// `call .`, and `mov [rax], rbx`.
 const CALL_HERE: [u8; 5] = [0xe8, 0xfb, 0xff, 0xff, 0xff];
 const STORE: [u8; 3] = [0x48, 0x89, 0x18];
 
+/// `nop`, and `jmp` by a distance.
+const NOTHING: u8 = 0x90;
+const JUMP: u8 = 0xe9;
+const JUMP_BYTES: usize = 5;
+
+/// The most instructions of a loop: QEMU executes so many as fast as a jump to itself, and what is turned round in is time that passes.
+const LOOP: u64 = 400;
+
 /// The status of a server that exits.
 const STATUS: u64 = 3;
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
 
 /// Bytes of the stack that a wild write may go to.
 const STACK: u64 = 2048;
@@ -77,12 +87,23 @@ pub fn strike(
             let to = if random.below(2) == 0 { anywhere } else { start + random.below(bytes) };
             jump(system.debugger(), to)?;
         }
-        Fault::Hang => return system.patch(at, &JUMP_HERE).map(Some),
+        Fault::Hang => return system.patch(at, &endless(program, at)).map(Some),
         Fault::StackOverflow => return system.patch(at, &CALL_HERE).map(Some),
         Fault::DeadlyRequest => jump(system.debugger(), NOWHERE)?,
         Fault::AccountExhausted | Fault::UndecodableReply => {}
     }
     Ok(None)
+}
+
+/// A loop without end that fits into the page and the code behind an address.
+fn endless(program: &Program, at: u64) -> Vec<u8> {
+    let (start, bytes) = program.text();
+    let room = (PAGE - at % PAGE).min((start + bytes).saturating_sub(at)).min(LOOP);
+    let mut code = vec![NOTHING; (room as usize).saturating_sub(JUMP_BYTES)];
+    let back = -((code.len() + JUMP_BYTES) as i32);
+    code.push(JUMP);
+    code.extend(back.to_le_bytes());
+    code
 }
 
 fn wild_write(

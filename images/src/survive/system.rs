@@ -1,16 +1,19 @@
 //! A machine of a campaign: at its prompt, with disks, and with a debugger that can stop it anywhere.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use libsys::abi::ExitReason;
 
 use super::disks::Copies;
+use super::program::Program;
 use super::server::{Directory, INIT, Server};
 use super::workload::Workload;
 use crate::debugger::{Debugger, Patch, Register, Registers};
-use crate::qmp::json;
+use crate::qmp::{Qmp, json};
 use crate::workspace::Workspace;
 use crate::{Disk, DiskBus, End, Image, Machine, Session, manifest};
 
@@ -28,7 +31,7 @@ const COMMAND: u64 = 30_000_000_000;
 const END: Duration = Duration::from_secs(30);
 
 /// Between two looks at the serial line while the machine runs.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(3);
 
 /// From one look at the machine's clock to the next while nothing happens.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
@@ -41,6 +44,12 @@ const PATIENCE: u64 = 4_000_000_000;
 
 /// What it takes the kernel to find that init turns round, which is in no manifest.
 const INIT_PATIENCE: u64 = 6_000_000_000;
+
+/// Ctrl-C; a line that shows that what was before is over, what it prints, and how long that may take.
+const INTERRUPT: u8 = 3;
+const CLEARED: &str = "echo it is over";
+const CLEARED_TEXT: &str = "it is over";
+const CLEAR: Duration = Duration::from_secs(5);
 
 /// Real time for the same, however slow the host is: for a QEMU that does nothing.
 const REAL_PATIENCE: Duration = Duration::from_secs(900);
@@ -63,11 +72,18 @@ const HPET_PERIOD: u64 = 10;
 /// The kernel's function that ends an incarnation, whatever the reason.
 const DEATH: &str = "microkernel::death::kill";
 
+/// What is done for a service that has died, and never for a program that ends: init reads its memory for a report, or the kernel starts init again.
+const AFTER_DEATH: [&str; 2] = ["<microkernel::address_space::AddressSpace>::read", "microkernel::boot::start_init"];
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
 /// What a campaign boots.
 #[derive(Debug, Clone)]
 pub struct Campaign {
     image: Image,
     death: u64,
+    after_death: BTreeSet<u64>,
     patience: u64,
 }
 
@@ -118,14 +134,26 @@ impl Campaign {
         archive.manifest(with_short_times(&text, server).into_bytes());
         let archive_path = folder.join(format!("{}-{workload}.tar", server.name));
         archive.write(&archive_path)?;
-        let death = super::program::address_of(&image.kernel, DEATH)?;
+        let address_of = |name: &str| super::program::address_of(&image.kernel, name);
+        let (death, after_death) =
+            (address_of(DEATH)?, AFTER_DEATH.into_iter().map(address_of).collect::<Result<_>>()?);
         let patience = if server.name == INIT { PATIENCE + INIT_PATIENCE } else { PATIENCE };
-        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death, patience })
+        Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death, after_death, patience })
     }
 
     /// Where the kernel ends an incarnation.
     pub fn death(&self) -> u64 {
         self.death
+    }
+
+    /// Whether the processor stands where an incarnation ends, and that one ends itself by a system call.
+    pub fn is_exit(&self, registers: &Registers) -> bool {
+        registers.get(Register::RIP) == self.death && reason(registers) == ExitReason::Exit
+    }
+
+    /// Where the kernel comes between the death of a service and its next incarnation, at least where the dead one's stack could be read.
+    pub fn after_death(&self) -> &BTreeSet<u64> {
+        &self.after_death
     }
 }
 
@@ -236,12 +264,36 @@ impl System {
     pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<Patch> {
         let qmp = self.session.qmp();
         self.debugger.patch(address, bytes, |address| {
-            let answer =
-                qmp.execute("human-monitor-command", json!({"command-line": format!("gva2gpa {address:#x}")}))?;
-            let text = answer.as_str().unwrap_or_default().trim();
-            let digits = text.strip_prefix("gpa: 0x").with_context(|| format!("{address:#x} is nowhere: {text}"))?;
-            u64::from_str_radix(digits, 16).with_context(|| format!("{text} is no address"))
+            physical(qmp, address)?.with_context(|| format!("there is nothing at {address:#x}"))
         })
+    }
+
+    /// How far behind its addresses a program's code is in physical memory, where the processor executes the program: its pages lie in a row, in the boot archive.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn code_offset(&mut self, program: &Program) -> Result<u64> {
+        let (start, bytes) = program.text();
+        let mut offsets = BTreeSet::new();
+        for page in (start..start + bytes).step_by(PAGE as usize) {
+            // Pages that were never touched are not there.
+            offsets.extend(physical(self.session.qmp(), page)?.map(|place| place.wrapping_sub(page)));
+        }
+        let only = offsets.first().copied().filter(|_| offsets.len() == 1);
+        only.context("the pages of its code do not lie in a row")
+    }
+
+    /// Changes code of a program whose [`System::code_offset`] this is, whatever the processor executes. The machine is stopped.
+    ///
+    /// # Errors
+    /// The code there is not what the program has, or QEMU is gone.
+    pub fn change_code(&mut self, program: &Program, offset: u64, address: u64, bytes: &[u8]) -> Result<Patch> {
+        let place = address.wrapping_add(offset);
+        let old = program.bytes(address, bytes.len() as u64).context("it is not in the code")?;
+        let found = self.debugger.read_physical(place, bytes.len())?;
+        ensure!(found == old, "the code at {address:#x} is {found:x?}, not {old:x?}");
+        self.debugger.write_physical(place, bytes)?;
+        Ok(Patch::of(place, found))
     }
 
     /// Types a line. The machine is stopped then, and reads it when it is resumed. Returns until when it has to be over.
@@ -315,9 +367,23 @@ impl System {
     /// # Errors
     /// The prompt does not come back.
     pub fn command(&mut self, line: &str) -> Result<String> {
-        self.debugger.break_only_at(&std::collections::BTreeSet::new())?;
+        self.debugger.break_only_at(&BTreeSet::new())?;
         self.begin(line)?;
         self.finish(line).with_context(|| format!("`{line}`"))
+    }
+
+    /// Ends whatever the line does that did not end, and comes back to the prompt.
+    ///
+    /// # Errors
+    /// The prompt does not come.
+    pub fn clear(&mut self) -> Result<()> {
+        self.debugger.break_only_at(&BTreeSet::new())?;
+        self.session.send(&[INTERRUPT]);
+        self.begin(CLEARED)?;
+        self.debugger.resume()?;
+        self.session.expect(&format!("\n{CLEARED_TEXT}"), CLEAR)?;
+        let deadline = Deadline::new(self.clock()?, COMMAND);
+        self.prompt(deadline).map(drop)
     }
 
     /// How the machine has ended, if it has.
@@ -345,6 +411,19 @@ impl System {
         let System { disks, .. } = self;
         Ok(disks)
     }
+}
+
+/// Where a virtual address of the address space that the processor is in is in physical memory, if it is mapped.
+fn physical(qmp: &mut Qmp, address: u64) -> Result<Option<u64>> {
+    let answer = qmp.execute("human-monitor-command", json!({"command-line": format!("gva2gpa {address:#x}")}))?;
+    let text = answer.as_str().unwrap_or_default().trim();
+    let Some(digits) = text.strip_prefix("gpa: 0x") else { return Ok(None) };
+    u64::from_str_radix(digits, 16).map(Some).with_context(|| format!("{text} is no address"))
+}
+
+/// Why an incarnation ends, where the processor stands at the kernel's function that ends it.
+pub fn reason(registers: &Registers) -> ExitReason {
+    ExitReason::from_number(u32::try_from(registers.get(Register::RCX) & 0xff).unwrap_or(0))
 }
 
 /// Sets the instruction pointer.

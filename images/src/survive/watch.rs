@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use libsys::abi::{Error, ExitReason, Header, Syscall};
 
 use super::fault::Fault;
-use super::flight::{Arrival, answers, arrival, arrival_addresses, is_in};
-use super::program::{Program, SYSCALL_BYTES};
+use super::flight::{Arrival, arrival, arrival_addresses, is_in};
+use super::program::{Program, SYSCALL_BYTES, answers};
 use super::strike::NOWHERE;
-use super::system::{Deadline, System, jump};
+use super::system::{Campaign, Deadline, System, jump, reason};
 use crate::debugger::{Patch, Register, Registers};
 
 /// A request is refused after so many deaths.
@@ -34,7 +34,7 @@ const CHARGED: [Syscall; 8] = [
 /// What was seen of a server, from the fault to the end of the line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// How often it died.
+    /// How often it died, until it had recovered.
     pub deaths: u32,
     /// Why, the first time.
     pub reason: Option<ExitReason>,
@@ -48,7 +48,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Watch<'a> {
     program: &'a Program,
-    fault: Option<Fault>,
+    fault: Fault,
     death: u64,
     patch: Option<Patch>,
     space: u64,
@@ -63,11 +63,11 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Follows the server of `program`, which was struck by a fault, or by a change of its code, where `registers` tell. `death` is where the kernel ends incarnations.
+    /// Follows the server of `program`, which was struck where `registers` tell.
     pub fn new(
         program: &'a Program,
-        fault: Option<Fault>,
-        death: u64,
+        fault: Fault,
+        campaign: &Campaign,
         registers: &Registers,
         patch: Option<Patch>,
     ) -> Watch<'a> {
@@ -75,7 +75,7 @@ impl<'a> Watch<'a> {
         Watch {
             program,
             fault,
-            death,
+            death: campaign.death(),
             patch,
             space,
             process: None,
@@ -97,7 +97,8 @@ impl<'a> Watch<'a> {
             let addresses = self.addresses();
             system.debugger().break_only_at(&addresses)?;
             let Some(registers) = system.next_break(deadline)? else { break };
-            if registers.get(Register::RIP) == self.death {
+            let at = registers.get(Register::RIP);
+            if at == self.death {
                 self.died(system, &registers)?;
             } else if is_in(system, self.program, &registers)? {
                 self.came(system, &registers)?;
@@ -121,37 +122,42 @@ impl<'a> Watch<'a> {
 
     /// Where the machine has to stop.
     fn addresses(&self) -> BTreeSet<u64> {
-        let mut all = BTreeSet::from([self.death]);
+        let mut all = BTreeSet::new();
+        // Each program that ends comes there, so it costs much: what has died as it should is not watched for another death.
+        let is_over = self.seen.deaths > 0 && !self.is_again_deadly() && self.seen.recovery.is_some();
+        if !is_over && !(self.fault == Fault::UndecodableReply && self.seen.touched > 0) {
+            all.insert(self.death);
+        }
         let waits = self.died_at.is_some() && self.seen.recovery.is_none() && self.arrivals < MOST_ARRIVALS;
         let is_exhausted = self.is_exhausted();
         if waits || is_exhausted || (self.is_again_deadly() && self.seen.deaths > 0) {
             all.extend(arrival_addresses(self.program));
         }
         if self.is_answering || self.spoils() {
-            all.extend(&self.program.syscalls);
+            all.extend(&self.program.answers);
         }
         if is_exhausted {
-            all.extend(&self.program.allocators);
+            all.extend(self.program.allocators.keys());
             all.insert(self.program.control);
         }
         all
     }
 
     fn is_exhausted(&self) -> bool {
-        self.fault == Some(Fault::AccountExhausted) && !self.is_lifted
+        self.fault == Fault::AccountExhausted && !self.is_lifted
     }
 
     fn spoils(&self) -> bool {
-        self.fault == Some(Fault::UndecodableReply) && self.seen.touched == 0 && self.seen.deaths == 0
+        self.fault == Fault::UndecodableReply && self.seen.touched == 0 && self.seen.deaths == 0
     }
 
     fn is_again_deadly(&self) -> bool {
-        self.fault == Some(Fault::DeadlyRequest) && self.seen.deaths < DEADLY
+        self.fault == Fault::DeadlyRequest && self.seen.deaths < DEADLY
     }
 
     /// Somebody dies: programs at the end of their work, too.
     fn died(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
-        let reason = ExitReason::from_number(u32::try_from(registers.get(Register::RCX) & 0xff).unwrap_or(0));
+        let reason = reason(registers);
         let process = registers.get(Register::RSI);
         let by_others = matches!(reason, ExitReason::Killed | ExitReason::Hung);
         let is_server = match self.process {
@@ -165,7 +171,7 @@ impl<'a> Watch<'a> {
         self.process = Some(process);
         self.seen.deaths += 1;
         let mut reason = reason;
-        if is_first && self.fault == Some(Fault::Kill) {
+        if is_first && self.fault == Fault::Kill {
             // Nobody of the process itself: the fourth argument is the reason, the third who is to blame.
             reason = ExitReason::Killed;
             system.debugger().set(Register::RCX, ExitReason::Killed as u64)?;
@@ -184,8 +190,10 @@ impl<'a> Watch<'a> {
     /// The server is at a break point.
     fn came(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
         let at = registers.get(Register::RIP);
-        if self.program.allocators.contains(&at) && self.is_exhausted() {
-            return self.refuse_allocation(system, registers);
+        if let Some(size) = self.program.allocators.get(&at)
+            && self.is_exhausted()
+        {
+            return self.refuse_allocation(system, registers, registers.get(*size));
         }
         if self.program.syscalls.contains(&at) {
             return self.calls(system, registers);
@@ -231,8 +239,13 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Returns from an allocation with nothing.
-    fn refuse_allocation(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
+    /// An allocation finds nothing: it comes to where the heap does then, or returns nothing.
+    fn refuse_allocation(&mut self, system: &mut System, registers: &Registers, size: u64) -> Result<()> {
+        self.seen.touched += 1;
+        if self.program.refused != 0 {
+            system.debugger().set(Register::RDI, size)?;
+            return jump(system.debugger(), self.program.refused);
+        }
         let stack = registers.get(Register::RSP);
         let top = system.debugger().read(stack, 8)?.context("there is no stack")?;
         let back: [u8; 8] = top.try_into().ok().context("eight bytes were asked for")?;
@@ -240,7 +253,6 @@ impl<'a> Watch<'a> {
         debugger.set(Register::RAX, 0)?;
         debugger.set(Register::RSP, stack + 8)?;
         jump(debugger, u64::from_le_bytes(back))?;
-        self.seen.touched += 1;
         Ok(())
     }
 }
