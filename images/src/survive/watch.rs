@@ -125,7 +125,7 @@ impl<'a> Watch<'a> {
         let mut all = BTreeSet::new();
         // Each program that ends comes there, so it costs much: what has died as it should is not watched for another death.
         let is_over = self.seen.deaths > 0 && !self.is_again_deadly() && self.seen.recovery.is_some();
-        if !is_over && !(self.fault == Fault::UndecodableReply && self.seen.touched > 0) {
+        if !(is_over || self.fault == Fault::UndecodableReply && self.seen.touched > 0) {
             all.insert(self.death);
         }
         let waits = self.died_at.is_some() && self.seen.recovery.is_none() && self.arrivals < MOST_ARRIVALS;

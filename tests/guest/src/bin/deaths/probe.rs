@@ -14,6 +14,7 @@
 //! | `file:PATH` | its server, for a page of a file, drawn at random |
 //! | `disk:NAME` | its driver, through `block`, for a sector, drawn at random |
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Display;
@@ -46,7 +47,7 @@ enum Target {
     Functions(PciClient),
     Name(String),
     File(File, u64),
-    Sector(Disk, Buffer),
+    Sector(Box<Disk>, Buffer),
 }
 
 fn told<E: Display>(what: &str) -> impl Fn(E) -> String {
@@ -78,7 +79,7 @@ impl Probe {
                 let session = disks.open(disk, false).map_err(told(disk))?;
                 let mut opened = Disk::open(session, "block", env::account()).map_err(told(disk))?;
                 let buffer = opened.allocate(SECTOR_BYTES, env::account()).map_err(told(disk))?;
-                Target::Sector(opened, buffer)
+                Target::Sector(Box::new(opened), buffer)
             }
             _ => return Err(format!("`{probe}` is no probe")),
         };
