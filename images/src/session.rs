@@ -168,13 +168,23 @@ impl Session {
     /// # Errors
     /// The machine has ended without it.
     pub fn has_printed(&mut self, text: &str, time: Duration) -> Result<bool> {
+        self.has_printed_all(&[text], time)
+    }
+
+    /// The same of several texts, each behind the one before it.
+    ///
+    /// # Errors
+    /// The machine has ended without them.
+    pub fn has_printed_all(&mut self, texts: &[&str], time: Duration) -> Result<bool> {
         let deadline = Instant::now() + time;
         loop {
-            if find(&self.unread, text.as_bytes()).is_some() {
+            let behind =
+                |from: usize, text: &&str| Some(from + find(&self.unread[from..], text.as_bytes())? + text.len());
+            if texts.iter().try_fold(0, behind).is_some() {
                 return Ok(true);
             }
             if let Some(end) = &self.end {
-                bail!("the machine ended before it printed {text:?}: {end}\n{}", self.tail());
+                bail!("the machine ended before it printed {texts:?}: {end}\n{}", self.tail());
             }
             if !self.step(deadline) {
                 return Ok(false);

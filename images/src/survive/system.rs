@@ -51,6 +51,9 @@ const CLEARED: &str = "echo it is over";
 const CLEARED_TEXT: &str = "it is over";
 const CLEAR: Duration = Duration::from_secs(5);
 
+/// What a shell that comes back clears the line with.
+const CLEAR_LINE: &str = "\r\x1b[J";
+
 /// Real time for the same, however slow the host is: for a QEMU that does nothing.
 const REAL_PATIENCE: Duration = Duration::from_secs(900);
 
@@ -316,7 +319,8 @@ impl System {
             if self.debugger.wait(LOOK)? {
                 return Ok(Some(self.debugger.registers()?));
             }
-            if self.session.has_printed(PROMPT, Duration::from_millis(1))? {
+            // A shell that comes back while the line is typed shows its prompt anew, and the line goes on.
+            if self.session.has_printed_all(&["\n", PROMPT], Duration::from_millis(1))? {
                 self.debugger.interrupt()?;
                 return Ok(None);
             }
@@ -332,11 +336,15 @@ impl System {
     /// The prompt does not come back, or the machine has ended.
     pub fn finish(&mut self, line: &str) -> Result<String> {
         let deadline = Deadline::new(self.clock()?, COMMAND);
-        let printed = self.prompt(deadline)?.replace("\r\n", "\n").replace(ASK_FOR_SIZE, "");
+        let mut printed = self.prompt(deadline)?;
+        while !printed.contains('\n') {
+            printed += &self.prompt(deadline)?;
+        }
+        let printed = printed.replace("\r\n", "\n").replace(ASK_FOR_SIZE, "").replace(CLEAR_LINE, "");
         let printed = printed.strip_suffix(PROMPT).unwrap_or(&printed);
         // A key that is missing in the echo is missing in the first line.
-        let echo = format!("{line}\n");
-        Ok(printed.strip_prefix(&echo).map_or_else(|| format!("(echo) {printed}"), str::to_string))
+        let behind = behind_echo(printed, line);
+        Ok(behind.map_or_else(|| format!("(echo) {printed}"), str::to_string))
     }
 
     /// Lets the machine run to its prompt, without a stop: what it has printed until there.
@@ -434,6 +442,15 @@ pub fn jump(debugger: &mut Debugger, to: u64) -> Result<()> {
     debugger.set(Register::RIP, to)
 }
 
+/// What was printed behind the echo of a line. Each shell that came back while the line was typed has shown its prompt and what there was of the line by then. `None`: the
+/// echo is another.
+fn behind_echo<'p>(printed: &'p str, line: &str) -> Option<&'p str> {
+    let (first, behind) = printed.split_once('\n')?;
+    let mut shown = first.split(PROMPT).collect::<Vec<_>>();
+    let last = shown.pop()?;
+    (last == line && shown.iter().all(|part| line.starts_with(part))).then_some(behind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -462,5 +479,13 @@ mod tests {
         let path = Workspace::locate().unwrap().root().join(manifest::PATH);
         let text = with_short_times(&fs::read_to_string(path).unwrap(), &Server::find("block").unwrap());
         manifest::check(Path::new(manifest::PATH), text.as_bytes(), |_| true).unwrap();
+    }
+
+    #[test]
+    fn a_line_is_typed_across_shells_and_loses_no_key() {
+        assert_eq!(behind_echo("echo a\na\n", "echo a"), Some("a\n"));
+        assert_eq!(behind_echo(&format!("ec{PROMPT}ech{PROMPT}echo a\na\n"), "echo a"), Some("a\n"));
+        assert_eq!(behind_echo(&format!("ec{PROMPT}eco a\na\n"), "echo a"), None);
+        assert_eq!(behind_echo(&format!("xx{PROMPT}echo a\na\n"), "echo a"), None);
     }
 }
