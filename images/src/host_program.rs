@@ -1,8 +1,9 @@
 //! Programs of the host: found, or installed with the system's package manager.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::apt::Apt;
 use crate::linker::program_on_path;
@@ -25,6 +26,26 @@ pub fn find(name: &str, package: &str, progress: &Progress) -> Result<PathBuf> {
     progress.step(&format!("installing {package}, once"));
     apt.install(package)?;
     look(name).with_context(|| format!("the package {package} is installed but {name} is not on PATH"))
+}
+
+/// A command of the program `name`, found or installed silently.
+///
+/// # Errors
+/// As [`find`].
+pub fn tool(name: &str, package: &str) -> Result<Command> {
+    Ok(Command::new(find(name, package, &Progress::Silent)?))
+}
+
+/// Runs a command: what it prints.
+///
+/// # Errors
+/// It cannot be run, or fails: the message has what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
 }
 
 fn look(name: &str) -> Option<PathBuf> {

@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::folder::Folder;
 use super::random::Random;
-use crate::host_program;
-use crate::progress::Progress;
+use crate::host_program::{run, tool};
 
 /// The file that the host puts on each disk.
 pub const CONTENT_NAME: &str = "content";
@@ -138,17 +136,4 @@ impl Drop for Copies {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.folder));
     }
-}
-
-fn tool(name: &str, package: &str) -> Result<Command> {
-    Ok(Command::new(host_program::find(name, package, &Progress::Silent)?))
-}
-
-/// Runs a tool of the host: what it prints.
-fn run(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot run {name}"))?;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{name}: {printed}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(printed)
 }

@@ -3,13 +3,11 @@
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::disk::Disk;
-use crate::host_program;
-use crate::progress::Progress;
+use crate::host_program::{run, tool};
 
 /// The file on each.
 pub const FILE: &str = "file";
@@ -99,17 +97,4 @@ impl Drop for Volume {
 
 fn word_of_pattern(number: u64) -> [u8; 8] {
     number.wrapping_mul(PATTERN).to_le_bytes()
-}
-
-fn tool(name: &str, package: &str) -> Result<Command> {
-    Ok(Command::new(host_program::find(name, package, &Progress::Silent)?))
-}
-
-/// Runs a tool of the host: what it prints.
-fn run(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot run {name}"))?;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{name}: {printed}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(printed)
 }
