@@ -287,9 +287,9 @@ impl Overlay {
         }
     }
 
-    /// Waits until all records so far are durable. Errors: `Failed`, `Disk`; `TooLarge` (something is prepared and not settled, so nothing drains).
+    /// Waits until all records so far are durable. Errors: `Failed`, `Disk`; `TooLarge` (something is prepared and not settled, or changed in place, so nothing drains).
     pub fn make_durable(&mut self) -> Result<(), OverlayError> {
-        if self.prepared().is_some() {
+        if self.prepared().is_some() || self.is_changed {
             return Err(OverlayError::TooLarge);
         }
         let record = self.want_durable();
@@ -375,7 +375,7 @@ impl Overlay {
 
     /// Takes completions and starts what comes next. Does not wait. True if something is in flight or could be started.
     pub fn advance(&mut self) -> bool {
-        if self.prepared().is_some() {
+        if self.prepared().is_some() || self.is_changed {
             return false;
         }
         loop {

@@ -1,16 +1,18 @@
 //! The record log of an overlay: what was committed and is not on the disk's home places yet. It lies in one Memory, with the frames of the
 //! block images behind it, so that it can be kept across incarnations.
 //!
-//! The layout, in 64-bit words: a page with a header that never changes, two slots for the tail, of which the newer valid one counts, and two for the *position* of the drain; the
-//! records in a ring; two words for each frame, what of the drain it is (its [`Role`]); the frames. Every record has a sequence number and a checksum, so the log ends where the next number or the
-//! checksum is not right: it is valid at every instruction.
+//! The layout, in 64-bit words: a page with a header that never changes, two slots for the tail, of which the newer valid one counts, two for the *position* of the drain, and the length of what undoes changes;
+//! the records in a ring; what undoes changes (`log/undo.rs`); three words for each frame, what of the drain it is (its [`Role`]) and what its bytes sum up to; the frames. Every record has a sequence number and a checksum,
+//! so the log ends where the next number or the checksum is not right: it is valid at every instruction.
 //!
 //! A record that *stands* counts from the store that completes it. Others count when somebody else says so, by their number: at [`RecordLog::open`] the rest is given up, from the first record on that
 //! does neither.
 //!
 //! Neighbours: [`crate::overlay`] decides what is recorded, and what is still needed at the tail.
 
-use crate::checksum::Checksum;
+mod undo;
+
+use crate::checksum::{self, Checksum};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -24,10 +26,12 @@ const TAILS: [usize; 2] = [512, 1024];
 const POSITIONS: [usize; 2] = [2048, 3072];
 /// Words of a position.
 pub const POSITION_WORDS: usize = 10;
-/// Bytes of a frame's role.
-const ROLE: usize = 16;
+/// Bytes of a frame's role and sum.
+const ENTRY: usize = 24;
+/// Where the sum is in that.
+const SUM: usize = 16;
 /// The first word of a header: the name and the version of the layout.
-const HEADER: u64 = u64::from_le_bytes(*b"overlay2");
+const HEADER: u64 = u64::from_le_bytes(*b"overlay3");
 /// The first half of a record's first word.
 const RECORD: u64 = 0x5265_636f;
 /// Words of a record before its entries.
@@ -44,8 +48,6 @@ pub struct Put {
     pub block: u64,
     /// The frame.
     pub frame: u32,
-    /// The checksum of the image.
-    pub checksum: u32,
 }
 
 /// The name of a small thing that is kept with the blocks: a reply, an open file.
@@ -101,7 +103,7 @@ impl Record {
         words.push(self.items.len() as u64 | if self.stands { STANDS } else { 0 });
         for put in &self.puts {
             words.push(put.block);
-            words.push(u64::from(put.frame) << 32 | u64::from(put.checksum));
+            words.push(put.frame.into());
         }
         words.extend(&self.drops);
         for (key, value) in &self.items {
@@ -126,8 +128,8 @@ impl Record {
         let mut rest = words[FIXED..].iter().copied();
         let mut record = Record { stands: words[4] & STANDS != 0, ..Record::default() };
         for _ in 0..words[3] >> 32 {
-            let (block, rest) = (rest.next()?, rest.next()?);
-            record.puts.push(Put { block, frame: (rest >> 32) as u32, checksum: rest as u32 });
+            let (block, frame) = (rest.next()?, rest.next()?);
+            record.puts.push(Put { block, frame: u32::try_from(frame).ok()? });
         }
         for _ in 0..words[3] & u64::from(u32::MAX) {
             record.drops.push(rest.next()?);
@@ -191,6 +193,8 @@ pub struct RecordLog {
     moves: u64,
     /// Counts the changes of the position.
     position_moves: u64,
+    /// Words of what undoes changes.
+    undo: usize,
 }
 
 impl RecordLog {
@@ -198,8 +202,8 @@ impl RecordLog {
     fn division(bytes: usize, frame_bytes: usize) -> Result<(u64, u32), LogError> {
         // Entries are small against images: a sixteenth for the ring.
         let ring = (bytes / 16).next_multiple_of(4096).max(16 << 10);
-        let rest = bytes.checked_sub(RING + ring).ok_or(LogError::TooSmall)?;
-        let frames = rest.saturating_sub(4096) / (frame_bytes + ROLE);
+        let rest = bytes.checked_sub(RING + ring + undo::BYTES).ok_or(LogError::TooSmall)?;
+        let frames = rest.saturating_sub(4096) / (frame_bytes + ENTRY);
         let frames = u32::try_from(frames).map_err(|_| LogError::TooSmall)?;
         if frames < 32 { Err(LogError::TooSmall) } else { Ok((ring as u64 / 8, frames)) }
     }
@@ -218,6 +222,7 @@ impl RecordLog {
             next: 1,
             moves: 0,
             position_moves: 0,
+            undo: 0,
         };
         // The old header goes first, and the new one comes last.
         log.memory.word_u64(0).store(0, Ordering::Release);
@@ -251,6 +256,7 @@ impl RecordLog {
             next: sequence,
             moves,
             position_moves: 0,
+            undo: 0,
         };
         let mut records = Vec::new();
         while let Some((record, words)) = log.read(log.head, log.next, log.tail + log.ring - log.head) {
@@ -262,6 +268,7 @@ impl RecordLog {
             log.head += words;
             log.next += 1;
         }
+        log.roll_back_dead()?;
         Ok((log, records))
     }
 
@@ -324,7 +331,7 @@ impl RecordLog {
     }
 
     fn role_at(&self, frame: u32) -> usize {
-        RING + self.ring as usize * 8 + frame as usize * ROLE
+        RING + self.ring as usize * 8 + undo::BYTES + frame as usize * ENTRY
     }
 
     /// What a frame was last to the drain. `None`: nothing yet.
@@ -383,13 +390,11 @@ impl RecordLog {
         Some((self.tail_sequence, record))
     }
 
-    /// Gives up the oldest record.
-    pub fn remove_oldest(&mut self) {
-        if let Some((_, words)) = self.read(self.tail, self.tail_sequence, self.head - self.tail) {
-            self.tail += words;
-            self.tail_sequence += 1;
-            self.store_tail();
-        }
+    /// Gives up the oldest record, which is of so many words.
+    pub fn remove_oldest(&mut self, words: usize) {
+        self.tail += words as u64;
+        self.tail_sequence += 1;
+        self.store_tail();
     }
 
     /// Frames that there are.
@@ -404,8 +409,8 @@ impl RecordLog {
 
     /// Where a frame is in the Memory. Frames begin at a multiple of their size, up to a page.
     pub fn frame_at(&self, frame: u32) -> usize {
-        let roles = (self.frames as usize * ROLE).next_multiple_of(4096);
-        RING + self.ring as usize * 8 + roles + frame as usize * self.frame_bytes
+        let entries = (self.frames as usize * ENTRY).next_multiple_of(4096);
+        RING + self.ring as usize * 8 + undo::BYTES + entries + frame as usize * self.frame_bytes
     }
 
     /// Reads a frame.
@@ -421,27 +426,37 @@ impl RecordLog {
     /// Writes a frame.
     pub fn write_frame(&self, frame: u32, from: &[u8]) {
         self.memory.copy_in(self.frame_at(frame), &from[..self.frame_bytes]);
+        self.set_sum(frame, checksum::sum(&from[..self.frame_bytes]));
     }
 
-    /// Writes a part of a frame.
-    pub fn write_part(&self, frame: u32, offset: usize, from: &[u8]) {
-        self.memory.copy_in(self.frame_at(frame) + offset, from);
-    }
-
-    /// Copies a frame to another one.
-    pub fn copy_frame(&self, from: u32, to: u32) {
+    /// Copies a frame to another one; `is_summed`: it has its sum already.
+    pub fn copy_frame(&self, from: u32, to: u32, is_summed: bool) {
         self.memory.copy_from(self.frame_at(to), &self.memory, self.frame_at(from), self.frame_bytes);
+        self.set_sum(to, if is_summed { self.sum(from) } else { self.sum_up(to) });
     }
 
-    /// The checksum of a frame's bytes.
-    pub fn checksum(&self, frame: u32) -> u32 {
-        let mut sum = Checksum::new(HEADER);
-        let mut piece = [0; 512];
+    /// What the bytes of a frame should sum up to, if they were written here.
+    fn sum(&self, frame: u32) -> u64 {
+        self.memory.load_u64(self.role_at(frame) + SUM, Ordering::Relaxed)
+    }
+
+    fn set_sum(&self, frame: u32, sum: u64) {
+        self.memory.word_u64(self.role_at(frame) + SUM).store(sum, Ordering::Release);
+    }
+
+    /// What they do sum up to.
+    fn sum_up(&self, frame: u32) -> u64 {
+        let (mut sum, mut piece) = (checksum::NO_SUM, [0; 512]);
         for at in (0..self.frame_bytes).step_by(piece.len()) {
             self.memory.copy_out(self.frame_at(frame) + at, &mut piece);
-            sum.bytes(&piece);
+            sum = checksum::add(sum, at / 8, &piece);
         }
-        sum.value() as u32
+        sum
+    }
+
+    /// Whether a frame is as it was written here.
+    pub fn is_right(&self, frame: u32) -> bool {
+        self.sum_up(frame) == self.sum(frame)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The overlay: block images that requests have made and that are not on the disk yet, over the disk.
 //!
 //! A format crate reads and writes blocks here, synchronously. What it writes during one request is *pending*: [`Overlay::commit`] makes it one
-//! record of the log, atomically, before the request is answered; what is pending when the server dies is gone. The images of records
+//! record of the log, atomically, before the request is answered; what is pending when the server dies is gone. A block that is written whole gets a new frame; a part of one is written in place if nobody else needs the
+//! image, and can be taken back until the record counts (`log/undo.rs`). The images of records
 //! drain to the disk in order (`drain.rs`). Frames that hold nothing new are a cache of what was read.
 //!
 //! The state of a block is its entry in `map`: an image of a record (dirty), or what is on the disk (clean, record 0).
@@ -74,6 +75,8 @@ pub struct Overlay {
     pending: BTreeMap<u64, u32>,
     pending_drops: BTreeSet<u64>,
     pending_items: BTreeMap<ItemKey, Option<Vec<u8>>>,
+    /// Images were changed in place since the last record.
+    pub(crate) is_changed: bool,
     free: Vec<u32>,
     /// Who needs a frame: the map, what is logged on the disk, what is being written.
     references: Vec<u8>,
@@ -129,7 +132,7 @@ impl Overlay {
             let right = put.frame < overlay.log.frames()
                 && block < overlay.blocks
                 && taken.insert(put.frame)
-                && overlay.log.checksum(put.frame) == put.checksum;
+                && overlay.log.is_right(put.frame);
             if !right {
                 return Err(LogError::Damaged.into());
             }
@@ -164,6 +167,7 @@ impl Overlay {
             pending: BTreeMap::new(),
             pending_drops: BTreeSet::new(),
             pending_items: BTreeMap::new(),
+            is_changed: false,
             free: (0..frames).rev().collect(),
             references: vec![0; frames as usize],
             hand: 0,
@@ -345,12 +349,25 @@ impl Overlay {
         if self.drain.failed() {
             return Err(OverlayError::Failed);
         }
-        let frame = match self.pending.get(&block) {
-            Some(frame) => *frame,
+        let frame = match self.pending.get(&block).copied() {
+            Some(frame) => frame,
+            None if self.change_in_place(block, offset, from) => return Ok(()),
             None => self.copy_for_change(block)?,
         };
-        self.log.write_part(frame, offset, from);
+        self.log.write_part(frame, offset, from, false);
         Ok(())
+    }
+
+    /// Writes to an image that is committed, if only the map needs it: what goes to the disk now, or is in the journal, stays as it is. False: nothing was done.
+    fn change_in_place(&mut self, block: u64, offset: usize, from: &[u8]) -> bool {
+        let Some(image) = self.map.get_mut(&block) else { return false };
+        let is_own = image.record != 0 && self.references[image.frame as usize] == 1;
+        if !is_own || !self.log.can_undo(from.len()) || self.pending_drops.contains(&block) {
+            return false;
+        }
+        image.used = true;
+        self.is_changed |= self.log.write_part(image.frame, offset, from, true);
+        true
     }
 
     /// A new frame with what a block has, which is pending.
@@ -362,17 +379,17 @@ impl Overlay {
             self.forget_clean(block);
         }
         // Whoever looks for a frame may take that of a block that was only read: this one is held.
-        let old = match self.map.get_mut(&block) {
+        let (old, is_summed) = match self.map.get_mut(&block) {
             Some(image) => {
                 (image.used, image.asked) = (true, true);
-                image.frame
+                (image.frame, image.record != 0)
             }
-            None => self.load(block)?,
+            None => (self.load(block)?, false),
         };
         self.hold(old);
         let frame = self.frame();
         if let Ok(frame) = frame {
-            self.log.copy_frame(old, frame);
+            self.log.copy_frame(old, frame, is_summed);
             self.pending.insert(block, frame);
             self.pending_drops.remove(&block);
         }
@@ -461,6 +478,9 @@ impl Overlay {
     pub fn settle(&mut self, committed: u64) {
         if self.prepared.is_some_and(|prepared| prepared <= committed) {
             self.prepared = None;
+            if !self.is_changed {
+                self.log.counted();
+            }
             for frame in core::mem::take(&mut self.leaving) {
                 self.release(frame);
             }
@@ -476,8 +496,7 @@ impl Overlay {
     }
 
     fn make_record(&mut self, stands: bool) -> Result<u64, OverlayError> {
-        let puts = self.pending.iter();
-        let puts = puts.map(|(block, frame)| Put { block: *block, frame: *frame, checksum: self.log.checksum(*frame) });
+        let puts = self.pending.iter().map(|(block, frame)| Put { block: *block, frame: *frame });
         let record = Record {
             puts: puts.collect(),
             drops: self.pending_drops.iter().copied().collect(),
@@ -485,7 +504,7 @@ impl Overlay {
             // Behind one that may be given up nothing can stand.
             stands: stands && self.prepared.is_none(),
         };
-        if record.is_empty() {
+        if record.is_empty() && !self.is_changed {
             return Ok(self.log.next() - 1);
         }
         self.append(&record).ok_or(OverlayError::TooLarge)
@@ -493,6 +512,9 @@ impl Overlay {
 
     /// Gives up what is pending.
     pub fn abandon(&mut self) {
+        if core::mem::take(&mut self.is_changed) && self.log.roll_back().is_err() {
+            panic!("what undoes changes is damaged");
+        }
         self.free.extend(core::mem::take(&mut self.pending).into_values());
         self.pending_drops.clear();
         self.pending_items.clear();
@@ -503,8 +525,10 @@ impl Overlay {
             self.make_room(record.words() as u64);
         }
         let number = self.log.append(record)?;
-        if !record.stands {
-            self.prepared = Some(number);
+        self.is_changed = false;
+        match record.stands {
+            true => self.log.counted(),
+            false => self.prepared = Some(number),
         }
         for put in &record.puts {
             self.pending.remove(&put.block);
@@ -566,7 +590,8 @@ impl Overlay {
         let mut budget = self.log.capacity();
         while self.log.room() < words + self.log.capacity() / 8 && budget > 0 {
             let Some((number, record)) = self.log.oldest() else { return };
-            budget = budget.saturating_sub(record.words() as u64);
+            let words = record.words();
+            budget = budget.saturating_sub(words as u64);
             let live = Record {
                 puts: record
                     .puts
@@ -596,7 +621,7 @@ impl Overlay {
                     }
                 }
             }
-            self.log.remove_oldest();
+            self.log.remove_oldest(words);
         }
     }
 }
