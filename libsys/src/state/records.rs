@@ -57,6 +57,10 @@ const REMOVED: u64 = 1 << 16;
 /// Room that changes leave free, so that the reply fits and things can be removed: the largest message, twice.
 const RESERVE: usize = 2 * abi::PAYLOAD_BYTES;
 
+/// A half is written anew when it holds so many times what is live, and so many bytes more: who starts reads all of it.
+const MOST_DEAD: usize = 4;
+const LEAST: usize = 16 << 10;
+
 /// Which record: what kind of thing, and up to two numbers that say which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
@@ -209,10 +213,11 @@ impl<S: Storage> Records<S> {
         self.finish(start, RESERVE / 2)
     }
 
-    /// Stages a reply, for which there is room behind [`Records::has_reserve`].
-    pub(super) fn put_reply(&mut self, key: RecordKey, value: &[u8]) {
+    /// Stages a reply, words and bytes behind them, for which there is room behind [`Records::has_reserve`].
+    pub(super) fn put_reply(&mut self, key: RecordKey, words: impl Iterator<Item = u64>, bytes: &[u8]) {
         let start = begin(&mut self.staged, key);
-        self.staged.extend_from_slice(value);
+        words.for_each(|word| self.staged.extend_from_slice(&word.to_le_bytes()));
+        self.staged.extend_from_slice(bytes);
         if self.finish(start, 0).is_err() {
             // The reserve is as long as two messages; many deferred answers in one commit may be longer.
             crate::warn!("a reply is not kept: {Full}");
@@ -321,7 +326,7 @@ impl<S: Storage> Records<S> {
         }
         self.number += 1;
         let mut staged = core::mem::take(&mut self.staged);
-        if self.end + staged.len() > self.half_bytes() {
+        if self.end + staged.len() > self.half_bytes().min(MOST_DEAD * self.live + LEAST) {
             self.compact(&staged);
         } else {
             seal(&mut staged, self.number);
@@ -558,7 +563,7 @@ impl Iterator for Changes<'_> {
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]))
+    bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 /// Fills in the header of a commit.
@@ -571,7 +576,7 @@ fn seal(commit: &mut [u8], number: u64) {
 
 /// Multiplies and rotates word by word, as FxHash does.
 fn checksum(number: u64, bytes: &[u8]) -> u64 {
-    let words = (0..bytes.len() / WORD).map(|number| word(bytes, number * WORD));
+    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
     words.fold(number, |sum, word| (sum.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95))
 }
 

@@ -92,16 +92,13 @@ impl<S: Storage> Records<S> {
         let head = [to.key.sequence, to.badge, reply.header.0, used as u64];
         let words =
             head.into_iter().chain(reply.words[..used].iter().copied()).chain(handles.iter().map(|handle| handle.0));
-        let mut bytes = Vec::with_capacity(8 * (head.len() + WORDS + HANDLES) + reply.payload.len());
-        words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-        bytes.extend_from_slice(&reply.payload);
         let key = key_of(to);
         if self.word_of(key, SEQUENCE).is_none() {
             self.make_room_for_lane(to.client);
         }
         self.release_handles(key);
         self.replied.insert(to.badge);
-        self.put_reply(key, &bytes);
+        self.put_reply(key, words, &reply.payload);
         Ok(())
     }
 

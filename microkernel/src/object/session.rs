@@ -4,7 +4,7 @@
 
 use super::{Account, Channel, New, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
 use crate::handle_table::Found;
-use crate::{Kernel, Link, List, Node, ipc};
+use crate::{Kernel, Link, List, Node, ipc, schedule};
 use abi::Error;
 use core::cell::Cell;
 
@@ -197,7 +197,7 @@ impl Object<SessionUse> {
             self.forget();
         } else {
             self.channel.closes.push_back(self.to_ref());
-            ipc::wake_receiver(kernel, self.channel.get(kernel));
+            schedule::without_preemption(kernel, || ipc::wake_receiver(kernel, self.channel.get(kernel)));
         }
     }
 

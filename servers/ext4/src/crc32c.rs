@@ -50,22 +50,27 @@ pub fn crc32c(sum: u32, bytes: &[u8]) -> u32 {
     sum
 }
 
-/// What appending zeros does to a sum, for 1, 2, 4, … of them: the image of each bit.
-const ZEROS: [[u32; 32]; 13] = zeros();
+/// What appending zeros does to a sum, for 1, 2, 4, … of them: the image of each value of each half of a byte.
+const ZEROS: [[[u32; 16]; 8]; 13] = zeros();
 
-const fn zeros() -> [[u32; 32]; 13] {
-    let mut images = [[0; 32]; 13];
-    let mut bit = 0;
-    while bit < 32 {
-        let value = 1u32 << bit;
-        images[0][bit] = value >> 8 ^ TABLES[0][(value & 0xff) as usize];
-        bit += 1;
-    }
-    let mut power = 1;
+const fn zeros() -> [[[u32; 16]; 8]; 13] {
+    let mut images = [[[0; 16]; 8]; 13];
+    let mut power = 0;
     while power < images.len() {
         let mut bit = 0;
         while bit < 32 {
-            images[power][bit] = image(&images[power - 1], images[power - 1][bit]);
+            let value = 1u32 << bit;
+            let single = match power {
+                0 => value >> 8 ^ TABLES[0][(value & 0xff) as usize],
+                _ => image(&images[power - 1], image(&images[power - 1], value)),
+            };
+            // With the images of all values below this bit.
+            let (half, high) = (bit / 4, 1 << (bit % 4));
+            let mut low = 0;
+            while low < high {
+                images[power][half][high + low] = images[power][half][low] ^ single;
+                low += 1;
+            }
             bit += 1;
         }
         power += 1;
@@ -73,12 +78,12 @@ const fn zeros() -> [[u32; 32]; 13] {
     images
 }
 
-/// The sum of the images of a value's bits.
-const fn image(images: &[u32; 32], value: u32) -> u32 {
-    let (mut rest, mut sum) = (value, 0);
-    while rest != 0 {
-        sum ^= images[rest.trailing_zeros() as usize];
-        rest &= rest - 1;
+/// The image of a value.
+const fn image(images: &[[u32; 16]; 8], value: u32) -> u32 {
+    let (mut sum, mut half) = (0, 0);
+    while half < 8 {
+        sum ^= images[half][(value >> (4 * half) & 0xf) as usize];
+        half += 1;
     }
     sum
 }

@@ -397,33 +397,31 @@ impl Disk {
         Ok(orphan != [0; 4])
     }
 
-    /// Changes the numbers of free blocks and inodes that the superblock says.
-    pub fn count(&self, overlay: &mut Overlay, blocks: i64, inodes: i64) -> Here<()> {
+    /// Says in the superblock that so many more blocks and inodes are free; of inodes less, where it is less than 0.
+    pub fn count(&self, overlay: &mut Overlay, blocks: u64, inodes: i64) -> Here<()> {
         let (block, start) = self.superblock();
-        let mut parts: [(usize, [u8; 4], i64); 3] = [(0x10, [0; 4], inodes), (0xc, [0; 4], 0), (0x158, [0; 4], 0)];
-        let mut total = [0; 2];
-        for (index, (at, old, _)) in parts.iter_mut().enumerate() {
-            overlay.read_part(block, start + *at, old)?;
-            if index > 0 {
-                total[index - 1] = u64::from(u32::from_le_bytes(*old));
-            }
-        }
-        let is_wide = self.descriptor_bytes == MOST_DESCRIPTOR;
-        let free = (total[0] | if is_wide { total[1] << 32 } else { 0 }).saturating_add_signed(blocks);
         let mut sum = [0; 4];
         overlay.read_part(block, start + 0x3fc, &mut sum)?;
         let mut summed = u32::from_le_bytes(sum);
-        for (index, (at, old, change)) in parts.iter().enumerate() {
-            let new = match index {
-                0 => u64::from(u32::from_le_bytes(*old)).saturating_add_signed(*change) as u32,
-                1 => free as u32,
-                _ if is_wide => (free >> 32) as u32,
-                _ => continue,
-            };
-            let new = new.to_le_bytes();
-            if new != *old {
-                summed = replace(summed, old, &new, 0x3fc - at - 4);
-                overlay.write_part(block, start + at, &new)?;
+        // Returns what does not go into its 32 bits.
+        let mut change = |at: usize, by: i64| -> Here<i64> {
+            let mut old = [0; 4];
+            overlay.read_part(block, start + at, &mut old)?;
+            let new = i64::from(u32::from_le_bytes(old)).saturating_add(by).max(0);
+            let bytes = (new as u32).to_le_bytes();
+            if bytes != old {
+                summed = replace(summed, &old, &bytes, 0x3fc - at - 4);
+                overlay.write_part(block, start + at, &bytes)?;
+            }
+            Ok(new >> 32)
+        };
+        if inodes != 0 {
+            change(0x10, inodes)?;
+        }
+        if blocks != 0 {
+            let carry = change(0xc, blocks as i64)?;
+            if carry != 0 && self.descriptor_bytes == MOST_DESCRIPTOR {
+                change(0x158, carry)?;
             }
         }
         if let Sums::Crc32c(_) = self.sums {

@@ -54,8 +54,10 @@ pub struct Names {
     known: BTreeSet<Known>,
     windows: BTreeMap<u32, Window>,
     looked: Option<Looked>,
-    /// A block that is looked at.
-    scratch: Vec<u8>,
+    /// Blocks as they are in the overlay, with what is pending: of a directory, of a bitmap, and the node above the first.
+    scratch: Cached,
+    bitmap: Cached,
+    node: Vec<u8>,
     /// The crate's caches are out of date.
     is_ahead: bool,
     /// Blocks and inodes that are free now, beyond what the crate thinks.
@@ -65,6 +67,13 @@ pub struct Names {
     waiting: u32,
     patience: u32,
     most_patience: u32,
+}
+
+/// A block as it is in the overlay.
+struct Cached {
+    /// Which one; `None`: nothing that could be relied on.
+    block: Option<u64>,
+    bytes: Vec<u8>,
 }
 
 /// Blocks and inodes that a change makes free; less than 0: takes.
@@ -104,8 +113,11 @@ fn damaged(_: entries::Damaged) -> Left {
 impl Names {
     /// Of a disk.
     pub fn new(disk: Disk) -> Names {
+        let empty = || Cached { block: None, bytes: vec![0; disk.layout.block_bytes] };
         Names {
-            scratch: vec![0; disk.layout.block_bytes],
+            scratch: empty(),
+            bitmap: empty(),
+            node: Vec::new(),
             disk,
             known: BTreeSet::new(),
             windows: BTreeMap::new(),
@@ -145,7 +157,7 @@ impl Names {
 
     /// The crate changes something.
     pub fn passed(&mut self) {
-        self.looked = None;
+        self.abandoned();
         self.windows.clear();
     }
 
@@ -203,7 +215,7 @@ impl Names {
             return Err(FileError::NotDirectory.into());
         }
         let bytes = record.directory_bytes();
-        let is_plain = record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.len() as u64 == 0 && bytes > 0;
+        let is_plain = record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.bytes.len() as u64 == 0 && bytes > 0;
         if is_plain { Ok(record) } else { Err(Left::ToCrate) }
     }
 
@@ -224,18 +236,22 @@ impl Names {
 
     /// Reads a block of a directory.
     fn load(&mut self, overlay: &mut Overlay, directory: &Record, block: u64, is_node: bool) -> Here<()> {
-        overlay.read(block, &mut self.scratch)?;
-        if self.known.contains(&Known::Block(block)) {
+        if self.scratch.block == Some(block) {
             return Ok(());
         }
-        if let Some(seed) = self.disk.seed_of(directory) {
-            let is_right =
-                if is_node { is_node_right(seed, &self.scratch) } else { is_leaf_right(seed, &self.scratch) };
-            if !is_right {
-                return Err(CORRUPT);
+        self.scratch.block = None;
+        let bytes = &mut self.scratch.bytes;
+        overlay.read(block, bytes)?;
+        if !self.known.contains(&Known::Block(block)) {
+            if let Some(seed) = self.disk.seed_of(directory) {
+                let is_right = if is_node { is_node_right(seed, bytes) } else { is_leaf_right(seed, bytes) };
+                if !is_right {
+                    return Err(CORRUPT);
+                }
             }
+            self.note(Known::Block(block));
         }
-        self.note(Known::Block(block));
+        self.scratch.block = Some(block);
         Ok(())
     }
 
@@ -259,14 +275,14 @@ impl Names {
     }
 
     fn blocks_of(&self, directory: &Record) -> u64 {
-        directory.directory_bytes() / self.scratch.len() as u64
+        directory.directory_bytes() / self.scratch.bytes.len() as u64
     }
 
     fn scan(&mut self, overlay: &mut Overlay, directory: &Record, name: &[u8]) -> Here<Option<Place>> {
         for logical in 0..self.blocks_of(directory) {
             let block = self.block(overlay, directory, logical)?;
             self.load(overlay, directory, block, false)?;
-            if let Some(entry) = entries::find(&self.scratch, name).map_err(damaged)? {
+            if let Some(entry) = entries::find(&self.scratch.bytes, name).map_err(damaged)? {
                 return Ok(Some(Place { block, entry }));
             }
         }
@@ -282,7 +298,7 @@ impl Names {
     ) -> Here<(Option<Place>, Option<u64>)> {
         let root = self.block(overlay, directory, 0)?;
         self.load(overlay, directory, root, true)?;
-        let (algorithm, information, levels) = (self.scratch[28], self.scratch[29], self.scratch[30]);
+        let (algorithm, information, levels) = (self.scratch.bytes[28], self.scratch.bytes[29], self.scratch.bytes[30]);
         if information != 8 || levels > MOST_LEVELS {
             return Err(CORRUPT);
         }
@@ -290,19 +306,21 @@ impl Names {
         let blocks = self.blocks_of(directory);
         let (mut at, mut has_more_above, mut left) = (32, false, levels);
         let (node, mut index) = loop {
-            let entries = Index::of(&self.scratch, at)?;
-            let index = entries.position(&self.scratch, hash);
+            let entries = Index::of(&self.scratch.bytes, at)?;
+            let index = entries.position(&self.scratch.bytes, hash);
             if left == 0 {
                 break (entries, index);
             }
-            has_more_above |= entries.goes_on(&self.scratch, index, hash);
-            let child = entries.block(&self.scratch, index, blocks)?;
+            has_more_above |= entries.goes_on(&self.scratch.bytes, index, hash);
+            let child = entries.block(&self.scratch.bytes, index, blocks)?;
             let child = self.block(overlay, directory, child)?;
             self.load(overlay, directory, child, true)?;
             (at, left) = (8, left - 1);
         };
-        let mut of_node = core::mem::take(&mut self.scratch);
-        self.scratch = vec![0; of_node.len()];
+        let mut of_node = core::mem::take(&mut self.node);
+        of_node.resize(self.scratch.bytes.len(), 0);
+        core::mem::swap(&mut self.scratch.bytes, &mut of_node);
+        self.scratch.block = None;
         let mut first = None;
         let found = loop {
             let leaf = match node.block(&of_node, index, blocks).and_then(|leaf| self.block(overlay, directory, leaf)) {
@@ -312,7 +330,7 @@ impl Names {
             first.get_or_insert(leaf);
             match self
                 .load(overlay, directory, leaf, false)
-                .and_then(|()| entries::find(&self.scratch, name).map_err(damaged))
+                .and_then(|()| entries::find(&self.scratch.bytes, name).map_err(damaged))
             {
                 Ok(Some(entry)) => break Ok(Some(Place { block: leaf, entry })),
                 Ok(None) if node.goes_on(&of_node, index, hash) => index += 1,
@@ -322,7 +340,7 @@ impl Names {
                 Err(error) => break Err(error),
             }
         };
-        core::mem::swap(&mut self.scratch, &mut of_node);
+        self.node = of_node;
         Ok((found?, first))
     }
 
@@ -351,12 +369,13 @@ impl Names {
         (from, to): (usize, usize),
         old: &[u8],
     ) -> Here<()> {
-        let end = self.scratch.len();
-        overlay.write_part(block, from, &self.scratch[from..to])?;
+        let bytes = &mut self.scratch.bytes;
+        let end = bytes.len();
+        overlay.write_part(block, from, &bytes[from..to])?;
         if self.disk.seed_of(directory).is_some() {
-            let sum = le32(&self.scratch, end - 4);
-            let sum = crate::crc32c::replace(sum, old, &self.scratch[from..to], end - TAIL_BYTES - to);
-            overlay.write_part(block, end - 4, &sum.to_le_bytes())?;
+            let sum = crate::crc32c::replace(le32(bytes, end - 4), old, &bytes[from..to], end - TAIL_BYTES - to);
+            bytes[end - 4..].copy_from_slice(&sum.to_le_bytes());
+            overlay.write_part(block, end - 4, &bytes[end - 4..])?;
         }
         Ok(())
     }
@@ -371,13 +390,10 @@ impl Names {
         }
         let (block, room) = self.room(overlay, &directory, name.len(), leaf)?;
         let mut old = [0; 2 * 264];
-        let span = (room.0, (room.0 + room.1 + entries::needed(name.len())).min(self.scratch.len()));
-        old[..span.1 - span.0].copy_from_slice(&self.scratch[span.0..span.1]);
-        let mut block_bytes = core::mem::take(&mut self.scratch);
-        let made = self.allocate(overlay, directory.number, mode, seconds);
-        core::mem::swap(&mut self.scratch, &mut block_bytes);
-        let number = made?;
-        let (from, to) = entries::insert(&mut self.scratch, room, number, name, 1);
+        let span = (room.0, (room.0 + room.1 + entries::needed(name.len())).min(self.scratch.bytes.len()));
+        old[..span.1 - span.0].copy_from_slice(&self.scratch.bytes[span.0..span.1]);
+        let number = self.allocate(overlay, directory.number, mode, seconds)?;
+        let (from, to) = entries::insert(&mut self.scratch.bytes, room, number, name, 1);
         self.write(overlay, &directory, block, (from, to), &old[from - span.0..to - span.0])?;
         directory.touch(seconds);
         self.disk.write_inode(overlay, &mut directory)?;
@@ -400,24 +416,28 @@ impl Names {
                 None => self.block(overlay, directory, logical)?,
             };
             self.load(overlay, directory, block, false)?;
-            if let Some(room) = entries::room(&self.scratch, name).map_err(damaged)? {
+            if let Some(room) = entries::room(&self.scratch.bytes, name).map_err(damaged)? {
                 return Ok((block, room));
             }
         }
         Err(Left::ToCrate)
     }
 
-    /// Reads a bitmap into the scratch block.
+    /// Reads a bitmap.
     fn load_bitmap(&mut self, overlay: &mut Overlay, group: &Group, which: Bitmap) -> Here<()> {
         let block = self.disk.bitmap(group, which)?;
-        self.scratch.resize(self.disk.layout.block_bytes, 0);
-        overlay.read(block, &mut self.scratch)?;
+        if self.bitmap.block == Some(block) {
+            return Ok(());
+        }
+        self.bitmap.block = None;
+        overlay.read(block, &mut self.bitmap.bytes)?;
         if !self.known.contains(&Known::Block(block)) {
-            if !self.disk.is_right(group, which, &self.scratch) {
+            if !self.disk.is_right(group, which, &self.bitmap.bytes) {
                 return Err(CORRUPT);
             }
             self.note(Known::Block(block));
         }
+        self.bitmap.block = Some(block);
         Ok(())
     }
 
@@ -431,12 +451,14 @@ impl Names {
             }
             self.load_bitmap(overlay, &group, Bitmap::Inodes)?;
             let first = if number == 0 { self.disk.first_inode - 1 } else { 0 };
-            let Some(index) = first_clear(&self.scratch, first, self.disk.inodes_per_group) else {
+            let Some(index) = first_clear(&self.bitmap.bytes, first, self.disk.inodes_per_group) else {
                 return Err(CORRUPT);
             };
             let inode = number * self.disk.inodes_per_group + index + 1;
-            let (at, old) = (index as usize / 8, self.scratch[index as usize / 8]);
+            let at = index as usize / 8;
+            let old = self.bitmap.bytes[at];
             let new = old | 1 << (index % 8);
+            self.bitmap.bytes[at] = new;
             self.disk.write_bitmap(overlay, &mut group, Bitmap::Inodes, at, (&[old], &[new]))?;
             group.set_free(Bitmap::Inodes, group.free(Bitmap::Inodes) - 1);
             self.disk.use_inode(&mut group, index);
@@ -495,11 +517,11 @@ impl Names {
     pub fn remove(&mut self, overlay: &mut Overlay, removal: Removal, seconds: u64) -> Here<Freed> {
         let is_last = removal.is_last();
         let Removal { mut directory, place, mut target, extents } = removal;
-        overlay.read(place.block, &mut self.scratch)?;
+        self.load(overlay, &directory, place.block, false)?;
         let mut old = [0; 4];
         let from = place.entry.before.map_or(place.entry.at, |before| before + 4);
-        old.copy_from_slice(&self.scratch[from..from + 4]);
-        let (from, to) = entries::remove(&mut self.scratch, &place.entry);
+        old.copy_from_slice(&self.scratch.bytes[from..from + 4]);
+        let (from, to) = entries::remove(&mut self.scratch.bytes, &place.entry);
         self.write(overlay, &directory, place.block, (from, to), &old[..to - from])?;
         directory.touch(seconds);
         self.disk.write_inode(overlay, &mut directory)?;
@@ -520,7 +542,7 @@ impl Names {
         self.disk.write_group(overlay, &mut group)?;
         target.clear(seconds);
         self.disk.write_inode(overlay, &mut target)?;
-        self.disk.count(overlay, blocks as i64, 1)?;
+        self.disk.count(overlay, blocks, 1)?;
         Ok(Freed { blocks: blocks as i64, inodes: 1 })
     }
 
@@ -550,15 +572,16 @@ impl Names {
         if to > self.disk.bitmap_bytes(which) {
             return Err(CORRUPT);
         }
-        let old = self.scratch[from..to].to_vec();
+        let bytes = &mut self.bitmap.bytes;
+        let old = bytes[from..to].to_vec();
         for bit in first..end {
-            let byte = &mut self.scratch[bit as usize / 8];
+            let byte = &mut bytes[bit as usize / 8];
             if *byte >> (bit % 8) & 1 == 0 {
                 return Err(CORRUPT);
             }
             *byte &= !(1 << (bit % 8));
         }
-        self.disk.write_bitmap(overlay, group, which, from, (&old, &self.scratch[from..to]))?;
+        self.disk.write_bitmap(overlay, group, which, from, (&old, &bytes[from..to]))?;
         group.set_free(which, group.free(which) + (end - first));
         Ok(())
     }
@@ -575,6 +598,7 @@ impl Names {
     /// What was pending is given up.
     pub fn abandoned(&mut self) {
         self.looked = None;
+        (self.scratch.block, self.bitmap.block) = (None, None);
     }
 }
 

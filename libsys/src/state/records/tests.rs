@@ -188,7 +188,7 @@ fn replies_fit_as_long_as_there_is_the_reserve() {
             records.remove(RecordKey { kind: 1, first: clients, second: 0 });
         }
         let key = RecordKey { kind: 2, first: clients, second: 0 };
-        records.put_reply(key, &longest);
+        records.put_reply(key, core::iter::empty(), &longest);
         records.commit();
         assert_eq!(records.bytes_of(key).as_ref(), Some(&longest));
         clients += 1;

@@ -14,8 +14,9 @@ pub(super) const BYTES: usize = 16 << 10;
 const LENGTH: usize = 1536;
 /// Words of an entry before the words themselves.
 const FIXED: usize = 3;
-/// Bytes that are changed at once.
+/// Bytes that are changed at once, and those of most changes, with the words that they are parts of.
 const PIECE: usize = 256;
+const SMALL: usize = 64;
 
 /// An entry: where its words are in the region, and where they were.
 struct Entry {
@@ -50,20 +51,24 @@ impl RecordLog {
         while !rest.is_empty() {
             let start = at / 8 * 8;
             let (now, later) = rest.split_at(rest.len().min(start + PIECE - at));
-            is_changed |= self.write_piece(frame, at, now, undo);
+            is_changed |= match at + now.len() - start <= SMALL {
+                true => self.write_piece::<SMALL>(frame, at, now, undo),
+                false => self.write_piece::<PIECE>(frame, at, now, undo),
+            };
             (at, rest) = (at + now.len(), later);
         }
         is_changed
     }
 
-    fn write_piece(&mut self, frame: u32, at: usize, from: &[u8], undo: bool) -> bool {
+    /// With buffers of so many bytes, that suffice from the word in which it begins on.
+    fn write_piece<const BYTES: usize>(&mut self, frame: u32, at: usize, from: &[u8], undo: bool) -> bool {
         let start = at / 8 * 8;
         let end = (at + from.len()).next_multiple_of(8);
         let place = self.frame_at(frame);
-        let mut old = [0; PIECE];
+        let mut old = [0; BYTES];
         let old = &mut old[..end - start];
         self.memory.copy_out(place + start, old);
-        let mut new = [0; PIECE];
+        let mut new = [0; BYTES];
         let new = &mut new[..end - start];
         new.copy_from_slice(old);
         new[at - start..at - start + from.len()].copy_from_slice(from);
