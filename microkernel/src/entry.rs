@@ -173,7 +173,9 @@ fn enter(kernel: &Kernel, cpu: &'static Cpu) {
 
 /// Does some work that waits, settles what runs next, and gives the lock up. Returns when a thread is current.
 fn leave(kernel: Guard, cpu: &'static Cpu) {
-    if kernel.has_work() || !kernel.flushing.is_empty() || !kernel.is_init_well() || !schedule::settle(&kernel, cpu) {
+    // What `boot::restart_init` is for.
+    let is_init_gone = || kernel.init.get(&kernel).is_some_and(|init| !init.is_running());
+    if kernel.has_work() || !kernel.flushing.is_empty() || is_init_gone() || !schedule::settle(&kernel, cpu) {
         return leave_after_work(kernel, cpu);
     }
     send_kicks(&kernel);

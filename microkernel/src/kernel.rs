@@ -151,11 +151,6 @@ impl Kernel {
         self.cpus.get().iter().filter_map(|cpu| cpu.current.get(self)).any(|thread| thread.process.is(process))
     }
 
-    /// Whether init runs: otherwise [`crate::boot::restart_init`] has something to do.
-    pub fn is_init_well(&self) -> bool {
-        self.init.get(self).is_none_or(|init| init.is_running())
-    }
-
     /// Whether there is work that nobody waits for.
     pub fn has_work(&self) -> bool {
         !self.doomed.is_empty()

@@ -128,16 +128,6 @@ fn enqueue(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, first: bool) {
     }
 }
 
-/// Wakes somebody for whom nobody waits: the running thread goes on until its slice is over, or it waits itself.
-pub fn without_preemption(kernel: &Kernel, wake: impl FnOnce()) {
-    let cpu = kernel.this_cpu();
-    let had = cpu.attention.get() & attention::RESCHEDULE;
-    wake();
-    if had == 0 && cpu.current.get(kernel).is_some_and(|current| current.takes_turns()) {
-        cpu.attention.set(cpu.attention.get() & !attention::RESCHEDULE | attention::TIMER);
-    }
-}
-
 /// Asks a CPU to look up, by an interrupt where it is another one.
 pub fn notify(kernel: &Kernel, cpu: &Cpu, what: u32) {
     let had = cpu.attention.get();

@@ -93,7 +93,7 @@ pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Objec
 
 /// Gives a thread the signals, withdrawn calls or closes that wait, one kind at a time.
 fn take_news(channel: &Object<Channel>, thread: &Thread) -> bool {
-    if !channel.has_news() {
+    if channel.signals.get() == 0 && channel.closes.is_empty() && channel.withdrawn.is_empty() {
         return false;
     }
     let frame = &thread.context.frame;

@@ -121,11 +121,6 @@ impl Channel {
         replays.chain(real_time).map(|caller| caller.rank.get()).max().unwrap_or(0)
     }
 
-    /// Whether anything but calls waits to be received.
-    pub fn has_news(&self) -> bool {
-        self.signals.get() != 0 || !self.closes.is_empty() || !self.withdrawn.is_empty()
-    }
-
     /// Whether nothing at all waits to be received.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {

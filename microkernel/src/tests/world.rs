@@ -426,7 +426,7 @@ impl World {
             assert!(!channel.closed.get());
             if !channel.receivers.is_empty() {
                 assert!(process.is_running());
-                assert!(!channel.has_news(), "a lost wake-up");
+                assert!(channel.is_quiet(), "a lost wake-up");
                 if let Some(first) = channel.first_caller(kernel) {
                     let waits = process.alone.is_some() || first.is_suspect() && active > 0;
                     assert!(waits && process.has_suspect.get(), "a caller and a receiver wait for each other");

@@ -215,7 +215,8 @@ impl Names {
             return Err(FileError::NotDirectory.into());
         }
         let bytes = record.directory_bytes();
-        let is_plain = record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.bytes.len() as u64 == 0 && bytes > 0;
+        let is_plain =
+            record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.bytes.len() as u64 == 0 && bytes > 0;
         if is_plain { Ok(record) } else { Err(Left::ToCrate) }
     }
 
