@@ -426,7 +426,10 @@ impl World {
             assert!(!channel.closed.get());
             if !channel.receivers.is_empty() {
                 assert!(process.is_running());
-                assert!(channel.is_quiet(), "a lost wake-up");
+                assert!(
+                    channel.signals.get() == 0 && channel.closes.is_empty() && channel.withdrawn.is_empty(),
+                    "a lost wake-up"
+                );
                 if let Some(first) = channel.first_caller(kernel) {
                     let waits = process.alone.is_some() || first.is_suspect() && active > 0;
                     assert!(waits && process.has_suspect.get(), "a caller and a receiver wait for each other");
