@@ -183,8 +183,9 @@ pub struct RecordLog {
     ring: u64,
     frame_bytes: usize,
     frames: u32,
-    /// Positions in words, counted on for ever: the oldest record, and the end.
+    /// Positions in words, counted on for ever: the oldest record, the same as it is stored, and the end.
     tail: u64,
+    stored_tail: u64,
     head: u64,
     /// Numbers of the oldest record and of the next.
     tail_sequence: u64,
@@ -217,6 +218,7 @@ impl RecordLog {
             frame_bytes,
             frames,
             tail: 0,
+            stored_tail: 0,
             head: 0,
             tail_sequence: 1,
             next: 1,
@@ -251,6 +253,7 @@ impl RecordLog {
             frame_bytes,
             frames,
             tail,
+            stored_tail: tail,
             head: tail,
             tail_sequence: sequence,
             next: sequence,
@@ -307,7 +310,9 @@ impl RecordLog {
         Record::decode(&copy, sequence).map(|record| (record, words))
     }
 
-    fn store_tail(&mut self) {
+    /// Stores where the oldest record is: only then there is room where those before were.
+    pub fn store_tail(&mut self) {
+        self.stored_tail = self.tail;
         self.moves += 1;
         let words = [self.moves, self.tail, self.tail_sequence];
         store_slot(&self.memory, TAILS[(self.moves % 2) as usize], words);
@@ -353,7 +358,12 @@ impl RecordLog {
 
     /// Words that can still be appended.
     pub fn room(&self) -> u64 {
-        self.ring - (self.head - self.tail)
+        self.ring - (self.head - self.stored_tail)
+    }
+
+    /// Words of the records that there are.
+    pub fn in_use(&self) -> u64 {
+        self.head - self.tail
     }
 
     /// Words of the whole ring.
@@ -390,11 +400,19 @@ impl RecordLog {
         Some((self.tail_sequence, record))
     }
 
-    /// Gives up the oldest record, which is of so many words.
+    /// Words of the oldest record, if it says nothing.
+    pub fn empty_oldest(&self) -> Option<usize> {
+        let word = |index: u64| self.memory.load_u64(self.word_at(self.tail + index), Ordering::Relaxed);
+        let is_empty = self.head - self.tail >= FIXED as u64
+            && word(0) == RECORD << 32 | FIXED as u64
+            && word(1) == self.tail_sequence;
+        is_empty.then_some(FIXED)
+    }
+
+    /// Gives up the oldest record, which is of so many words. It is gone when [`RecordLog::store_tail`] says so.
     pub fn remove_oldest(&mut self, words: usize) {
         self.tail += words as u64;
         self.tail_sequence += 1;
-        self.store_tail();
     }
 
     /// Frames that there are.

@@ -103,8 +103,9 @@ pub fn recover_data<F: Housekeeping>(format: &mut F, cache: &mut PageCache) -> R
             sizes.insert(file, size);
         }
     }
-    for (file, page) in cache.recover(format, |file| sizes.get(&file).copied())? {
-        format.promise_again(file, page * PAGE, PAGE)?;
+    cache.recover(format, |file| sizes.get(&file).copied())?;
+    for (file, pages) in cache.dirty_runs() {
+        format.promise_again(file, pages.start * PAGE, (pages.end - pages.start) * PAGE)?;
     }
     format.kept().commit();
     Ok(())

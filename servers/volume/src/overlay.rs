@@ -19,6 +19,10 @@ use libsys::Memory;
 /// Blocks that are read at once when one is missing.
 const READ_AHEAD: u64 = 8;
 
+/// Words of records that stay although nothing needs them, beside some for each dirty block; and records that are given up at once where there is room.
+const LEAST_RING: u64 = 2048;
+const SOME: u32 = 64;
+
 /// Why the overlay cannot do what is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverlayError {
@@ -584,44 +588,61 @@ impl Overlay {
         }
     }
 
-    /// Makes room in the ring: what the oldest records still say is said again at the end.
+    /// Makes room in the ring: what the oldest records still say is said again at the end. Somewhat more of them than are needed stay, as each is read at a start.
     fn make_room(&mut self, words: u64) {
+        let least = words + self.log.capacity() / 8;
+        let most = LEAST_RING + 8 * (self.dirty as u64 + 4 * self.items.len() as u64);
+        if self.log.room() >= least && self.log.in_use() <= most {
+            return;
+        }
         // Half of the ring at most is live: entries of dirty blocks, and items.
         let mut budget = self.log.capacity();
-        while self.log.room() < words + self.log.capacity() / 8 && budget > 0 {
-            let Some((number, record)) = self.log.oldest() else { return };
-            let words = record.words();
+        // Where there is room, some are looked at.
+        let mut some = SOME;
+        while budget > 0 && (self.log.room() < least || some > 0 && self.log.in_use() > most / 2) {
+            some = some.saturating_sub(1);
+            let Some(words) = self.renew_oldest() else { break };
             budget = budget.saturating_sub(words as u64);
-            let live = Record {
-                puts: record
-                    .puts
-                    .into_iter()
-                    .filter(|put| {
-                        self.map.get(&put.block).is_some_and(|image| image.record == number && image.frame == put.frame)
-                    })
-                    .collect(),
-                drops: Vec::new(),
-                stands: true,
-                items: record
-                    .items
-                    .into_iter()
-                    .filter(|(key, value)| value.is_some() && self.items.get(key).is_some_and(|item| item.1 == number))
-                    .collect(),
-            };
-            if !live.is_empty() {
-                let Some(moved) = self.log.append(&live) else { return };
-                for put in &live.puts {
-                    if let Some(image) = self.map.get_mut(&put.block) {
-                        image.record = moved;
-                    }
-                }
-                for (key, _) in &live.items {
-                    if let Some(item) = self.items.get_mut(key) {
-                        item.1 = moved;
-                    }
+            self.log.remove_oldest(words);
+            if self.log.room() < least {
+                self.log.store_tail();
+            }
+        }
+        self.log.store_tail();
+    }
+
+    /// Says again what the oldest record still says. Returns its words. `None`: there is none, or no room.
+    fn renew_oldest(&mut self) -> Option<usize> {
+        if let Some(words) = self.log.empty_oldest() {
+            return Some(words);
+        }
+        let (number, record) = self.log.oldest()?;
+        let words = record.words();
+        let is_live = |put: &Put| {
+            self.map.get(&put.block).is_some_and(|image| image.record == number && image.frame == put.frame)
+        };
+        let has_value = |(key, value): &(ItemKey, Option<Vec<u8>>)| {
+            value.is_some() && self.items.get(key).is_some_and(|item| item.1 == number)
+        };
+        let live = Record {
+            puts: record.puts.into_iter().filter(is_live).collect(),
+            drops: Vec::new(),
+            stands: true,
+            items: record.items.into_iter().filter(has_value).collect(),
+        };
+        if !live.is_empty() {
+            let moved = self.log.append(&live)?;
+            for put in &live.puts {
+                if let Some(image) = self.map.get_mut(&put.block) {
+                    image.record = moved;
                 }
             }
-            self.log.remove_oldest(words);
+            for (key, _) in &live.items {
+                if let Some(item) = self.items.get_mut(key) {
+                    item.1 = moved;
+                }
+            }
         }
+        Some(words)
     }
 }

@@ -21,6 +21,7 @@ use crate::disk::{Buffer, DiskError, Operation, Request, SECTOR_BYTES, Segment};
 use crate::requests::{Owner, SharedRequests};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 use libsys::{Account, Memory, WritableMapping};
 
@@ -278,17 +279,12 @@ impl PageCache {
 
     /// Finds what an earlier incarnation has left, in files of which `size` tells how much is committed: `None` where there is no such file. What was on its way to the disk is started again.
     /// Nothing of what the earlier incarnation had started is in flight any more.
-    pub fn recover(
-        &mut self,
-        backing: &mut dyn Backing,
-        size: impl Fn(u64) -> Option<u64>,
-    ) -> Result<Vec<(u64, u64)>, DataError> {
-        let Some(table) = &self.table else { return Ok(Vec::new()) };
+    pub fn recover(&mut self, backing: &mut dyn Backing, size: impl Fn(u64) -> Option<u64>) -> Result<(), DataError> {
+        let Some(table) = &self.table else { return Ok(()) };
         let load = |at: usize| table.load_u64(at, Ordering::Acquire);
         let entries: Vec<(u32, u64, u64)> =
             (0..self.frames.len()).map(|frame| (frame as u32, load(frame * ENTRY), load(frame * ENTRY + 8))).collect();
         let mut on_its_way: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-        let mut found = Vec::new();
         for (number, entry, page) in entries.into_iter().filter(|(_, entry, _)| *entry != 0) {
             let file = entry >> FILE_SHIFT;
             let is_there = page.checked_mul(PAGE).is_some_and(|start| size(file).is_some_and(|size| start < size));
@@ -302,7 +298,6 @@ impl PageCache {
             pages.frames.insert(page, number);
             pages.since = self.now;
             self.dirty += usize::from(pages.dirty.insert(page));
-            found.push((file, page));
             if entry & ON_ITS_WAY != 0 {
                 on_its_way.entry(file).or_default().insert(page);
             }
@@ -310,7 +305,21 @@ impl PageCache {
         for (file, pages) in on_its_way {
             self.start_again(backing, file, &pages)?;
         }
-        Ok(found)
+        Ok(())
+    }
+
+    /// Pages that are to be written, consecutive ones of a file together.
+    pub fn dirty_runs(&self) -> Vec<(u64, Range<u64>)> {
+        let mut runs: Vec<(u64, Range<u64>)> = Vec::new();
+        for (file, pages) in &self.files {
+            for page in &pages.dirty {
+                match runs.last_mut() {
+                    Some((last, run)) if last == file && run.end == *page => run.end += 1,
+                    _ => runs.push((*file, *page..*page + 1)),
+                }
+            }
+        }
+        runs
     }
 
     /// Starts writes again that a death has interrupted, of pages that have places; they stay dirty, as nobody has noted yet what comes with them.
