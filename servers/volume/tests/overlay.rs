@@ -2,9 +2,10 @@
 
 use libsys::{Memory, env};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use volume::log::ItemKey;
 use volume::requests::Requests;
-use volume::testing::{Dice, FakeDisk, Image, SharedImage};
+use volume::testing::{Death, Dice, FakeDisk, Image, SharedImage, end_after};
 use volume::{Overlay, OverlayError, SharedRequests};
 
 const BLOCK: usize = 1024;
@@ -178,4 +179,127 @@ fn a_neighbour_that_changed_on_the_disk_is_written() {
     overlay.commit().unwrap();
     overlay.make_durable().unwrap();
     assert!(image.borrow().bytes[10 * BLOCK..11 * BLOCK] == [0; BLOCK]);
+}
+
+/// Blocks as they should be, by their numbers.
+type Blocks = BTreeMap<u64, Vec<u8>>;
+
+fn all_of(overlay: &mut Overlay, numbers: &Blocks) -> Blocks {
+    let read = |number: &u64| {
+        let mut bytes = vec![0; BLOCK];
+        overlay.read(*number, &mut bytes).unwrap();
+        (*number, bytes)
+    };
+    numbers.keys().map(read).collect()
+}
+
+/// Changes parts of some blocks, pending; and sometimes a whole one.
+fn change_parts(overlay: &mut Overlay, now: &Blocks, dice: &mut Dice) -> Blocks {
+    let mut next = now.clone();
+    for _ in 0..1 + dice.below(6) {
+        let number = dice.below(now.len() as u64);
+        let offset = dice.below(BLOCK as u64) as usize;
+        let bytes = vec![dice.below(4) as u8; 1 + dice.below((BLOCK - offset).min(400) as u64) as usize];
+        overlay.write_part(number, offset, &bytes).unwrap();
+        next.get_mut(&number).unwrap()[offset..offset + bytes.len()].copy_from_slice(&bytes);
+        if dice.once_in(12) {
+            let (number, bytes) = (dice.below(now.len() as u64), block(dice));
+            overlay.write(number, &bytes).unwrap();
+            next.insert(number, bytes);
+        }
+    }
+    next
+}
+
+#[test]
+fn parts_change_in_place_with_their_record_or_not_at_all() {
+    let image = Image::new(vec![0; BLOCKS as usize * BLOCK]);
+    let requests = || Requests::new(Box::new(FakeDisk::new(image.clone(), 3)));
+    let memory = Memory::create_dma(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests(), BLOCK).unwrap();
+    let mut dice = Dice::new(9);
+    let mut now: Blocks = (0..8).map(|number| (number, vec![0; BLOCK])).collect();
+    let (mut deaths, mut undone, mut counted, mut taken_back) = (0, 0, 0, 0);
+    // The last record that somebody has committed.
+    let mut committed = 0;
+    for round in 0..1500 {
+        let mut next = now.clone();
+        let kind = dice.below(4);
+        end_after(dice.below(50));
+        let lives = catch_unwind(AssertUnwindSafe(|| {
+            overlay.make_room_for_request().unwrap();
+            next = change_parts(&mut overlay, &now, &mut dice);
+            assert_eq!(all_of(&mut overlay, &next), next, "what is pending is read, round {round}");
+            match kind {
+                0 => overlay.abandon(),
+                1 | 2 => {
+                    overlay.commit().unwrap();
+                }
+                _ => {
+                    let number = overlay.prepare().unwrap();
+                    committed = number;
+                    overlay.settle(number);
+                }
+            }
+            if dice.once_in(9) {
+                overlay.want_durable();
+            }
+            overlay.advance();
+        }));
+        end_after(u64::MAX);
+        let lives = match lives {
+            Err(what) if !what.is::<Death>() => resume_unwind(what),
+            lives => lives.is_ok(),
+        };
+        if lives {
+            if kind == 0 {
+                taken_back += 1;
+            } else {
+                now = next;
+            }
+        } else {
+            deaths += 1;
+            drop(overlay);
+            overlay = Overlay::open(&memory, requests(), BLOCK, committed).unwrap();
+            let found = all_of(&mut overlay, &now);
+            if found == now {
+                undone += 1;
+            } else {
+                assert!(found == next && kind != 0, "neither before nor after, round {round}");
+                counted += 1;
+                now = next;
+            }
+        }
+        assert_eq!(all_of(&mut overlay, &now), now, "round {round}");
+    }
+    assert!(
+        deaths > 300 && undone > 250 && counted > 10 && taken_back > 100,
+        "{deaths} {undone} {counted} {taken_back}"
+    );
+    overlay.empty().unwrap();
+    for (number, bytes) in &now {
+        let at = *number as usize * BLOCK;
+        assert!(image.borrow().bytes[at..at + BLOCK] == bytes[..], "block {number} on the disk");
+    }
+}
+
+/// A store into an image that went wrong is found at the next start, also where parts of it were changed since.
+#[test]
+fn damage_is_found_where_parts_were_changed() {
+    let (image, requests) = disk();
+    let memory = Memory::create_dma(env::account(), MEMORY).unwrap();
+    let mut overlay = Overlay::create(&memory, requests, BLOCK).unwrap();
+    let mut dice = Dice::new(10);
+    let pattern: Vec<u8> = (0..BLOCK).map(|byte| (byte * 7) as u8 | 1).collect();
+    overlay.write(3, &pattern).unwrap();
+    overlay.commit().unwrap();
+    let before = snapshot(&memory);
+    let at = before.windows(BLOCK).position(|bytes| bytes == pattern).expect("the image");
+    memory.map_writable().unwrap().store_u8(at + 500, pattern[500] ^ 4);
+    for _ in 0..20 {
+        overlay.write_part(3, 8 * dice.below(60) as usize, &[dice.below(256) as u8; 5]).unwrap();
+        overlay.commit().unwrap();
+    }
+    let requests = Requests::new(Box::new(FakeDisk::new(image.clone(), 1)));
+    assert!(matches!(Overlay::open(&memory, requests, BLOCK, 0), Err(OverlayError::Log(_))));
 }
