@@ -145,6 +145,14 @@ impl WritableMapping {
         // SAFETY: as in `word_u32`.
         unsafe { AtomicU64::from_ptr(self.0.at(offset, 8, 8).cast()) }
     }
+
+    /// So many 64-bit words, from an aligned offset on. Panics when they are not inside.
+    #[inline]
+    pub fn words_u64(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let start = self.0.at(offset, count.saturating_mul(8), 8);
+        // SAFETY: as in `word_u32`, all of them; an `AtomicU64` is 8 bytes.
+        unsafe { core::slice::from_raw_parts(start.cast::<AtomicU64>(), count) }
+    }
 }
 
 impl Deref for WritableMapping {

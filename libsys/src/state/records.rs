@@ -274,8 +274,8 @@ impl<S: Storage> Records<S> {
         }
     }
 
-    /// A word of a value, of the last commit; 0 where it is shorter.
-    pub(super) fn word_of(&self, key: RecordKey, offset: usize) -> Option<u64> {
+    /// A word of a value, of the last commit; 0 where it is shorter. `None`: there is no value.
+    pub fn word_of(&self, key: RecordKey, offset: usize) -> Option<u64> {
         let place = self.index.get(&key)?;
         Some(if offset + WORD <= place.bytes { self.storage.word(place.at + offset) } else { 0 })
     }

@@ -91,12 +91,8 @@ const fn image(images: &[[u32; 16]; 8], value: u32) -> u32 {
 /// The sum of bytes in which `old` was replaced by `new`, as long, with `behind` more bytes after it (less than 8 KiB): what does not change need not be looked at.
 pub fn replace(sum: u32, old: &[u8], new: &[u8], behind: usize) -> u32 {
     let mut difference = 0;
-    let mut piece = [0; 32];
-    for (old, new) in old.chunks(piece.len()).zip(new.chunks(piece.len())) {
-        for (byte, (old, new)) in piece.iter_mut().zip(old.iter().zip(new)) {
-            *byte = old ^ new;
-        }
-        difference = crc32c(difference, &piece[..old.len()]);
+    for (old, new) in old.iter().zip(new) {
+        difference = difference >> 8 ^ TABLES[0][((difference ^ u32::from(old ^ new)) & 0xff) as usize];
     }
     for (power, images) in ZEROS.iter().enumerate() {
         if behind >> power & 1 == 1 {

@@ -101,6 +101,23 @@ pub fn number(inode: u64) -> Result<InodeNumber, FileError> {
     InodeNumber::new(number).map_err(|_| FileError::OutOfRange)
 }
 
+/// Whether a name can be in a directory. Errors: `NameTooLong`, `BadName`.
+fn check_name(name: &[u8]) -> Result<(), FileError> {
+    let is_good = |byte: &u8| !matches!(byte, 0 | b'/');
+    match name {
+        _ if name.len() > 255 => Err(FileError::NameTooLong),
+        b"" | b"." | b".." => Err(FileError::BadName),
+        _ if name.iter().all(is_good) => Ok(()),
+        _ => Err(FileError::BadName),
+    }
+}
+
+/// The same, as the crate wants it.
+pub fn file_name(name: &[u8]) -> Result<FileName<'_>, FileError> {
+    check_name(name)?;
+    FileName::new(name).map_err(|_| FileError::BadName)
+}
+
 /// A block of a directory without names: one entry that is none, as long as the block. `None`: that cannot be said in its 16 bits.
 fn empty_directory(block_bytes: usize) -> Option<Vec<u8>> {
     let length = u16::try_from(block_bytes).ok()?;
@@ -223,24 +240,27 @@ impl Format {
         Ok(Some(made))
     }
 
-    /// What a name in a directory stands for, and of which kind it is. Errors: `NotDirectory`, `Corrupt`, `Device`.
-    pub fn lookup(&mut self, directory: u64, name: FileName<'_>) -> Result<Option<(u64, Kind)>, FileError> {
-        if let Some(found) = self.see(|names, overlay| names.lookup(overlay, directory, name.as_bytes()))? {
+    /// What a name in a directory stands for, and of which kind it is. Errors: `NotDirectory`, `Corrupt`, `Device`, `BadName`, `NameTooLong`.
+    pub fn lookup(&mut self, directory: u64, name: &[u8]) -> Result<Option<(u64, Kind)>, FileError> {
+        check_name(name)?;
+        if let Some(found) = self.see(|names, overlay| names.lookup(overlay, directory, name))? {
             return Ok(found);
         }
-        let directory = number(directory)?;
+        let (directory, name) = (number(directory)?, file_name(name)?);
         let found = self.look(|fs| fs.lookup_child(directory, name))?;
         Ok(found.map(|info| (u64::from(info.number.raw()), kind_of(info.mode))))
     }
 
     /// Makes an empty file, if that can be done without the crate.
     pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<Option<u64>, FileError> {
+        check_name(name)?;
         let taken = Freed { blocks: 0, inodes: -1 };
         self.make(|names, overlay, seconds| Ok((names.create(overlay, directory, name, mode, seconds)?, taken)))
     }
 
     /// What is to be done to take a name away, if that can be done without the crate.
     pub fn plan_removal(&mut self, directory: u64, name: &[u8]) -> Result<Option<Removal>, FileError> {
+        check_name(name)?;
         if self.read_only || self.failed {
             return Ok(None);
         }

@@ -6,7 +6,7 @@
 use crate::blocks::{Blocks, Shared};
 use crate::directories::Directories;
 use crate::disk::Disk;
-use crate::format::{self, FileErrorOf, Format, Fs, number, show_superblock};
+use crate::format::{self, FileErrorOf, Format, Fs, file_name, number, show_superblock};
 use crate::journal::{self, Jbd2, JournalError};
 use crate::mapping::Layout;
 use crate::names::Names;
@@ -21,7 +21,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use libsys::{Account, Memory};
-use rsext4::dir::FileName;
 use rsext4::{
     Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeMetadataUpdate,
     MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
@@ -178,15 +177,6 @@ fn entry_kind(kind: DirectoryEntryType) -> Kind {
     }
 }
 
-/// A name that can be in a directory.
-fn file_name(name: &[u8]) -> Result<FileName<'_>, FileError> {
-    if name.len() > 255 {
-        return Err(FileError::NameTooLong);
-    }
-    let name = FileName::new(name).map_err(|_| FileError::BadName)?;
-    if name.is_reserved() { Err(FileError::BadName) } else { Ok(name) }
-}
-
 fn context() -> MutationContext {
     MutationContext::new(0, 0, 0, 0)
 }
@@ -330,7 +320,7 @@ impl Volume {
 
     /// What a name in a directory stands for. Errors: `NotDirectory`, `Corrupt`, `Device`.
     pub fn lookup(&mut self, directory: u64, name: &[u8]) -> Result<Option<(u64, Kind)>, FileError> {
-        self.format.lookup(directory, file_name(name)?)
+        self.format.lookup(directory, name)
     }
 
     /// What is known about a file.
@@ -378,11 +368,11 @@ impl Volume {
 
     /// Makes an empty file. Errors: `Exists`, `NoSpace`, `BadName`, `NameTooLong`.
     pub fn create(&mut self, directory: u64, name: &[u8], mode: u16) -> Result<u64, FileError> {
-        let (name, mode) = (file_name(name)?, permissions(mode)?);
-        if let Some(inode) = self.format.create(directory, name.as_bytes(), mode.bits())? {
+        let mode = permissions(mode)?;
+        if let Some(inode) = self.format.create(directory, name, mode.bits())? {
             return Ok(self.fresh(inode));
         }
-        let directory = number(directory)?;
+        let (directory, name) = (number(directory)?, file_name(name)?);
         let info = self.format.add_name(directory, |fs| fs.create_regular_file(context(), directory, name, mode))?;
         Ok(self.fresh(info.number.raw().into()))
     }
@@ -442,11 +432,10 @@ impl Volume {
 
     /// Takes away a name. If that was its last one, the file stays until [`Volume::release`], or is gone at once if nobody [holds](Volume::hold) it. Errors: `NotFound`, `NotEmpty`, `IsDirectory`, `NotDirectory`.
     pub fn remove(&mut self, directory: u64, name: &[u8], is_directory: bool) -> Result<u64, FileError> {
-        let name = file_name(name)?;
-        if !is_directory && let Some(inode) = self.remove_at_once(directory, name.as_bytes())? {
+        if !is_directory && let Some(inode) = self.remove_at_once(directory, name)? {
             return Ok(inode);
         }
-        let directory = number(directory)?;
+        let (directory, name) = (number(directory)?, file_name(name)?);
         let outcome = self.format.change(|fs| match is_directory {
             true => fs.remove_empty_directory(directory, name),
             false => fs.unlink(directory, name),

@@ -14,20 +14,15 @@ pub fn factor(index: usize) -> u64 {
     MULTIPLIER.wrapping_mul(2 * index as u64 + 1)
 }
 
-/// The sum with these bytes, which begin at the word with this index and are whole words.
+/// The sum of a frame's words.
 #[inline]
-pub fn add(sum: u64, first: usize, bytes: &[u8]) -> u64 {
-    let (mut sum, mut factor) = (sum, factor(first));
-    for word in bytes.as_chunks().0 {
-        sum = sum.wrapping_add(u64::from_le_bytes(*word).wrapping_mul(factor));
-        factor = factor.wrapping_add(2u64.wrapping_mul(MULTIPLIER));
+pub fn sum(words: impl Iterator<Item = u64>) -> u64 {
+    let (mut sum, mut factor) = (NO_SUM, factor(0));
+    for word in words {
+        sum = sum.wrapping_add(word.wrapping_mul(factor));
+        factor = factor.wrapping_add(MULTIPLIER.wrapping_mul(2));
     }
     sum
-}
-
-/// The sum of a frame.
-pub fn sum(bytes: &[u8]) -> u64 {
-    add(NO_SUM, 0, bytes)
 }
 
 /// The checksum of what was added so far.

@@ -150,8 +150,7 @@ impl Kept {
 
     /// The record of the overlay up to which all count.
     pub fn committed(&self) -> u64 {
-        let bytes = self.records.as_ref().and_then(|records| records.bytes_of(OVERLAY));
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+        self.records.as_ref().and_then(|records| records.word_of(OVERLAY, 0)).unwrap_or(0)
     }
 
     /// Before a request changes the overlay, in which a record may be prepared already: that there will be room to say so.

@@ -1,7 +1,7 @@
 //! The record log of an overlay: what was committed and is not on the disk's home places yet. It lies in one Memory, with the frames of the
 //! block images behind it, so that it can be kept across incarnations.
 //!
-//! The layout, in 64-bit words: a page with a header that never changes, two slots for the tail, of which the newer valid one counts, two for the *position* of the drain, and the length of what undoes changes;
+//! The layout, in 64-bit words: a page with a header that never changes, two slots for the tail, of which the newer valid one counts, two for the *position* of the drain, and the number of entries that undo changes;
 //! the records in a ring; what undoes changes (`log/undo.rs`); three words for each frame, what of the drain it is (its [`Role`]) and what its bytes sum up to; the frames. Every record has a sequence number and a checksum,
 //! so the log ends where the next number or the checksum is not right: it is valid at every instruction.
 //!
@@ -194,7 +194,7 @@ pub struct RecordLog {
     moves: u64,
     /// Counts the changes of the position.
     position_moves: u64,
-    /// Words of what undoes changes.
+    /// Entries that undo changes.
     undo: usize,
 }
 
@@ -444,7 +444,8 @@ impl RecordLog {
     /// Writes a frame.
     pub fn write_frame(&self, frame: u32, from: &[u8]) {
         self.memory.copy_in(self.frame_at(frame), &from[..self.frame_bytes]);
-        self.set_sum(frame, checksum::sum(&from[..self.frame_bytes]));
+        let words = from[..self.frame_bytes].as_chunks().0.iter();
+        self.set_sum(frame, checksum::sum(words.map(|word| u64::from_le_bytes(*word))));
     }
 
     /// Copies a frame to another one; `is_summed`: it has its sum already.
@@ -464,12 +465,8 @@ impl RecordLog {
 
     /// What they do sum up to.
     fn sum_up(&self, frame: u32) -> u64 {
-        let (mut sum, mut piece) = (checksum::NO_SUM, [0; 512]);
-        for at in (0..self.frame_bytes).step_by(piece.len()) {
-            self.memory.copy_out(self.frame_at(frame) + at, &mut piece);
-            sum = checksum::add(sum, at / 8, &piece);
-        }
-        sum
+        let words = self.memory.words_u64(self.frame_at(frame), self.frame_bytes / 8);
+        checksum::sum(words.iter().map(|word| word.load(Ordering::Relaxed)))
     }
 
     /// Whether a frame is as it was written here.
