@@ -271,7 +271,10 @@ impl<B> Queues<B> {
                 self.cursor = index;
                 return Some(Client(index));
             }
-            self.settle(index);
+            // Its queue may just have been found to be spoiled.
+            if attachment.ring.is_none() {
+                self.settle(index);
+            }
         }
         None
     }
