@@ -38,7 +38,7 @@ fn rename(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Fa
         Err(error) if keep && error.file() == Some(FileError::Exists) => Ok(false),
         Err(error) if error.file() == Some(FileError::CrossDevice) => copy(out, from, to, keep),
         Err(error) if error.file() == Some(FileError::OutOfRange) && is_directory(from) => {
-            Err(failed(from, &alloc::format!("it cannot be moved into itself, {to}")))
+            Err(failed(from, format_args!("it cannot be moved into itself, {to}")))
         }
         Err(error) => Err(failed(&alloc::format!("{from} to {to}"), error)),
     }
