@@ -80,7 +80,7 @@ pub struct Run {
     /// Wait for a debugger before the first instruction
     #[arg(long)]
     pub gdb: bool,
-    /// Count virtual time in instructions: every run takes the same
+    /// Count virtual time in instructions: every run takes the same (but with disks, which are waited for)
     #[arg(long)]
     pub icount: bool,
     /// End the machine after so many seconds [default: 60 with --exec, else none]

@@ -78,7 +78,12 @@ fn run(options: &Run) -> Result<u8> {
     disk::arguments(&options.machine.disk, options.machine.machine.has_pci())?;
     let image = prepare()?;
     let image = if options.tests { image.with_tests() } else { image };
-    let mut machine = machine(&image, &options.machine).icount(options.icount).gdb(options.gdb);
+    let mut machine = machine(&image, &options.machine).gdb(options.gdb);
+    if options.icount {
+        // Where disks of the host are waited for, deadlines would pass at once.
+        let has_disks = !options.machine.disk.is_empty();
+        machine = if has_disks { machine.icount_with_waits() } else { machine.icount(true) };
+    }
     if let Some(timeout) = options.timeout {
         machine = machine.timeout(timeout);
     }

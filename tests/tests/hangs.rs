@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use images::Machine;
 use tempfile::TempDir;
-use tests::{Shell, archive_with_services, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_services, exec, machine, machine_with_archive};
 
 const SERVICES: &str = "
 service slow                    # may take little time for a call
@@ -113,6 +113,20 @@ fn a_crash_loop_takes_no_time_from_others_and_who_depends_on_the_given_up_is_tol
         1,
         &["given-up", "connect: the service died too often"],
     )?;
+    Ok(())
+}
+
+/// The clock counts instructions, and jumps to the next deadline where everybody waits for the host's disk: so a server that writes much before it ends takes long.
+#[test]
+fn who_waits_for_the_end_of_a_server_does_not_hang() -> Result<()> {
+    for round in 0..2 {
+        let image = DiskImage::ext(128, Layout::Whole, &["-t", "ext4"], None)?;
+        let commands = "mount /dev/vda /mnt; cp -r /bin /mnt/bin; umount /mnt; service info vfs";
+        let text = exec(&machine().icount(true).disk(image.disk()), commands)?;
+        let mut words = text.split_whitespace();
+        ensure!(words.any(|word| word == "incarnation") && words.next() == Some("1"), "round {round}: {text}");
+        image.check()?;
+    }
     Ok(())
 }
 

@@ -158,6 +158,23 @@ fn files_on_a_disk_keep_what_posix_promises() {
 }
 
 #[test]
+fn large_directories_without_an_index() {
+    // In small blocks the directory needs indirect ones.
+    for arguments in [&["-t", "ext2", "-b", "1024"][..], &["-t", "ext4", "-b", "4096", "-O", "^dir_index"]] {
+        let image = DiskImage::ext(96, Layout::Whole, arguments, None).unwrap();
+        let commands = "storage mount /dev/vda /mnt && files /mnt each-of-many && storage umount /mnt; service list";
+        let text = exec(&on(&image), commands).unwrap();
+        assert!(text.contains("ok each-of-many") && text.contains("0 failed"), "{arguments:?}: {text}");
+        // Nobody took that much work for a hang.
+        let has_died = |line: &&str| {
+            !line.starts_with("NAME") && line.split_whitespace().nth(4).is_some_and(|faults| faults != "0")
+        };
+        assert_eq!(text.lines().skip_while(|line| !line.starts_with("NAME")).find(has_died), None, "{text}");
+        image.check().unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_mounted_says_why() {
     let image = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
     let empty = tempfile::tempdir().unwrap();

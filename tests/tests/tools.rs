@@ -86,6 +86,7 @@ fn names_are_made_moved_and_removed() -> Result<()> {
             ("cat /tmp/text", 0, &["three"]),
             ("cp /tmp/a /tmp/z", 1, &["-r copies directories"]),
             ("cp -r /tmp/a /tmp/a/b", 1, &["cannot be copied into itself"]),
+            ("mv /tmp/a /tmp/a/b", 1, &["mv: /tmp/a: it cannot be moved into itself, /tmp/a/b"]),
             ("cp /tmp/none /tmp/text /tmp/a/b", 1, &["cp: /tmp/none: no such file"]),
             ("cp /tmp/text /tmp/a /tmp/text", 1, &["cp: /tmp/text: not a directory"]),
             ("cp /tmp/text", 2, &["a target behind `/tmp/text` is missing"]),

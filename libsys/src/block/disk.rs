@@ -24,7 +24,9 @@ use super::lookout::{Lookout, Server};
 use super::outstanding::Outstanding;
 use super::ring::{self, ClientRing, Segment, Submission};
 use crate::client::{self, CallError, OpenError};
-use crate::protocol::block::{BlockClient, BlockError, BlockInfo, BlockStatus, Flags, Operation, SECTOR_BYTES};
+use crate::protocol::block::{
+    BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
+};
 use crate::protocol::registry::RegistryError;
 use crate::thread::parking;
 use crate::time::{self, Duration};
@@ -351,12 +353,12 @@ impl Disk {
     /// Takes a completion, if there is one. What was submitted is sent when there is none: so what is submitted for each of a batch of completions goes as one
     /// batch.
     pub fn poll(&mut self) -> Option<Completion> {
-        if self.ended.is_empty() {
+        // Where no request is outstanding nothing was submitted either. Asked for each batch, of every disk.
+        if self.ended.is_empty() && self.outstanding.len() > 0 {
             self.take();
-        }
-        if self.ended.is_empty() {
-            self.commit();
-            self.take();
+            if self.ended.is_empty() {
+                self.commit();
+            }
         }
         self.ended.pop_front()
     }
@@ -391,6 +393,9 @@ impl Disk {
     /// Asks for a signal at the next completion: whether there is none yet. A loop calls it before it waits.
     #[must_use]
     pub fn arm(&mut self) -> bool {
+        if self.outstanding.len() == 0 {
+            return self.ended.is_empty();
+        }
         self.commit();
         self.ended.is_empty() && (self.doorbell.is_none() || self.ring.sleep())
     }
@@ -505,19 +510,22 @@ impl Disk {
             bytes += u64::from(segment.bytes);
         }
         let sectors = if request.operation.has_data() { bytes / SECTOR_BYTES } else { request.sectors.into() };
-        let mut submission =
-            Submission::new(request.operation, request.sector, u32::try_from(sectors).map_err(|_| bad)?);
-        submission.flags = request.flags;
-        if !submission.set_segments(request.segments) {
+        let sectors = u32::try_from(sectors).map_err(|_| bad)?;
+        if request.segments.len() > MOST_SEGMENTS {
             return Err(bad);
         }
-        let id = self.outstanding.add(&submission, call).ok_or(DiskError::Full)?;
+        let fill = |submission: &mut Submission| {
+            (submission.operation, submission.flags) = (request.operation, request.flags);
+            (submission.sector, submission.sectors) = (request.sector, sectors);
+            // There is room for so many.
+            let _ = submission.set_segments(request.segments);
+        };
+        let submission = self.outstanding.add(call, fill).ok_or(DiskError::Full)?;
         self.waited_for += usize::from(call != 0);
-        submission.id = id;
         if self.doorbell.is_some() {
-            send(&mut self.ring, &self.buffers, &mut submission);
+            send(&mut self.ring, &self.buffers, submission);
         }
-        Ok(id)
+        Ok(submission.id)
     }
 
     /// Takes completions out of the ring: whether anything has ended.
@@ -631,10 +639,8 @@ impl Disk {
                 Err(error) => return Err(error.into()),
             };
         }
-        let mut submission = Submission::default();
         self.outstanding.in_order(|request| {
-            submission.copy_from(request);
-            send(&mut self.ring, &self.buffers, &mut submission);
+            send(&mut self.ring, &self.buffers, request);
             self.resubmitted += 1;
         });
         self.doorbell = Some(doorbell);
@@ -655,9 +661,8 @@ impl Disk {
 
 /// Puts a request into the ring, under the numbers that the server gave its buffers. The ring is as deep as there are
 /// requests, so there is room.
-fn send(ring: &mut ClientRing, buffers: &[Option<Lent>], submission: &mut Submission) {
-    submission.rename_buffers(|buffer| {
+fn send(ring: &mut ClientRing, buffers: &[Option<Lent>], submission: &Submission) {
+    let _ = ring.submit_as(submission, |buffer| {
         buffers.get(buffer as usize).and_then(Option::as_ref).map_or(NOT_LENT, |lent| lent.number)
     });
-    let _ = ring.submit(submission);
 }

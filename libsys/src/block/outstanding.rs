@@ -39,17 +39,17 @@ impl Outstanding {
         self.slots.len() - self.free.len()
     }
 
-    /// Takes a request in; `None` when the table is full.
-    pub(super) fn add(&mut self, request: &Submission, call: u64) -> Option<Id> {
+    /// Takes a request in, which `fill` writes over one that has ended, but for the id: the request with that. `None` when the table is full.
+    pub(super) fn add(&mut self, call: u64, fill: impl FnOnce(&mut Submission)) -> Option<&Submission> {
         let index = self.free.pop()?;
         self.submitted += 1;
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         slot.order = self.submitted;
         slot.call = call;
-        slot.request.copy_from(request);
+        fill(&mut slot.request);
         slot.request.id = u64::from(slot.generation) << 32 | u64::from(index);
-        Some(slot.request.id)
+        Some(&slot.request)
     }
 
     /// Takes a request out: the number of the blocking call that waits for it, or 0. `None`: it is not outstanding.

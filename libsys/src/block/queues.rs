@@ -135,6 +135,7 @@ impl<B> Queues<B> {
             Ok((index, ring)) if self.is_idle(index) => reply.send(self.replace(index, ring)),
             Ok((index, ring)) => {
                 if let Ok(call) = reply.keep() {
+                    wait_for_device(&call);
                     self.attach_later(index, ring, call);
                 }
             }
@@ -239,6 +240,7 @@ impl<B> Queues<B> {
             return reply.send(Ok(()));
         }
         if let Ok(kept) = reply.keep() {
+            wait_for_device(&kept);
             attachment.ending.push((buffer, kept));
         }
     }
@@ -271,7 +273,10 @@ impl<B> Queues<B> {
                 self.cursor = index;
                 return Some(Client(index));
             }
-            self.settle(index);
+            // Its queue may just have been found to be spoiled.
+            if attachment.ring.is_none() {
+                self.settle(index);
+            }
         }
         None
     }
@@ -497,6 +502,13 @@ impl<B> Queues<B> {
             self.clients[client] = None;
         }
     }
+}
+
+/// A call that is answered when requests in flight have ended: how long these may take is not the server's to say, so it is not to be taken for one that hangs. Nothing
+/// of it is done before, as parking asks for.
+fn wait_for_device<T>(call: &Kept<T>) {
+    // Of a caller that is gone `withdrawn` hears.
+    let _ = call.park();
 }
 
 impl<B> Attachment<B> {

@@ -126,21 +126,6 @@ impl Submission {
         }
         fits
     }
-
-    /// Changes the numbers of its buffers.
-    pub fn rename_buffers(&mut self, name: impl Fn(u32) -> u32) {
-        for segment in &mut self.segments[..usize::from(self.count)] {
-            segment.buffer = name(segment.buffer);
-        }
-    }
-
-    /// Takes over another one, segments as far as there are.
-    pub fn copy_from(&mut self, other: &Submission) {
-        (self.id, self.operation, self.flags) = (other.id, other.operation, other.flags);
-        (self.sector, self.sectors, self.count) = (other.sector, other.sectors, other.count);
-        let count = usize::from(other.count);
-        self.segments[..count].copy_from_slice(&other.segments[..count]);
-    }
 }
 
 /// Makes an empty queue at the start of a mapping. Error: `BadArgument` (the depth, or no room).
@@ -195,8 +180,11 @@ impl Queue {
 
     /// Says that this side sleeps, unless the other's count has moved.
     fn sleep(&self, word: usize, seen: u32, sleeps: usize) -> bool {
-        self.store(sleeps, 1);
-        fence(Ordering::SeqCst);
+        // Where that was said and the other side has not taken note of it, it still sees it.
+        if self.load(sleeps) == 0 {
+            self.store(sleeps, 1);
+            fence(Ordering::SeqCst);
+        }
         if self.load(word) == seen {
             return true;
         }
@@ -241,6 +229,12 @@ impl ClientRing {
     /// Puts a request in; the server sees it after [`ClientRing::publish`]. `false` when *depth* requests are outstanding.
     #[must_use]
     pub fn submit(&mut self, request: &Submission) -> bool {
+        self.submit_as(request, |buffer| buffer)
+    }
+
+    /// The same with other numbers of buffers: those that the server knows.
+    #[must_use]
+    pub fn submit_as(&mut self, request: &Submission, name: impl Fn(u32) -> u32) -> bool {
         if self.outstanding() >= self.queue.depth {
             return false;
         }
@@ -252,7 +246,7 @@ impl ClientRing {
         store(16, u64::from(request.sectors) | kind << 32);
         for (index, segment) in request.segments().iter().enumerate() {
             let offset = SEGMENTS + index * SEGMENT_BYTES;
-            store(offset, u64::from(segment.buffer) | u64::from(segment.bytes) << 32);
+            store(offset, u64::from(name(segment.buffer)) | u64::from(segment.bytes) << 32);
             store(offset + 8, segment.offset);
         }
         self.submitted = self.submitted.wrapping_add(1);

@@ -10,6 +10,8 @@ use libsys::wire::Shared;
 use libsys::{Memory, Object, Rights, WritableMapping, fake};
 use proptest::prelude::*;
 use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 const DEPTH: u32 = 8;
 
@@ -40,6 +42,74 @@ fn requests_and_completions_arrive_as_they_were() {
     }
     assert!((0..DEPTH).all(|_| client.submit(&request)) && !client.submit(&request));
     assert!(!server.complete(0, BlockStatus::Done), "nothing is in flight");
+}
+
+/// What one side is signalled by.
+#[derive(Default)]
+struct Bell(Mutex<bool>, Condvar);
+
+impl Bell {
+    fn ring(&self) {
+        *self.0.lock().expect("no panic") = true;
+        self.1.notify_one();
+    }
+
+    fn wait(&self) {
+        let rung = self.0.lock().expect("no panic");
+        let (mut rung, result) =
+            self.1.wait_timeout_while(rung, Duration::from_secs(60), |rung| !*rung).expect("no panic");
+        assert!(!result.timed_out(), "a signal is missing");
+        *rung = false;
+    }
+}
+
+#[test]
+fn who_sleeps_is_signalled() {
+    const REQUESTS: u64 = 100_000;
+    let (mut client, mut server, _) = pair();
+    let bells = [Bell::default(), Bell::default()];
+    let [of_client, of_server] = &bells;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut request = Submission::default();
+            let mut ended = 0;
+            while ended < REQUESTS {
+                while server.pop(&mut request).expect("an honest client") {
+                    assert!(server.complete(request.id, BlockStatus::Done));
+                    ended += 1;
+                    // A batch of one, two, …
+                    if request.id % 3 != 0 && server.publish() {
+                        of_client.ring();
+                    }
+                }
+                if server.publish() {
+                    of_client.ring();
+                }
+                // Woken by something else now and then, so that it says again that it sleeps.
+                if ended < REQUESTS && server.sleep() && (ended % 5 != 0 || server.sleep()) {
+                    of_server.wait();
+                }
+            }
+        });
+        let mut request = Submission::new(Operation::Flush, 0, 0);
+        let (mut submitted, mut ended) = (0, 0);
+        while ended < REQUESTS {
+            while submitted < REQUESTS && client.outstanding() < 1 + submitted as u32 % DEPTH {
+                request.id = submitted;
+                assert!(client.submit(&request));
+                submitted += 1;
+            }
+            if client.publish() {
+                of_server.ring();
+            }
+            while client.pop().expect("an honest server").is_some() {
+                ended += 1;
+            }
+            if client.outstanding() > 0 && client.sleep() && (ended % 7 != 0 || client.sleep()) {
+                of_client.wait();
+            }
+        }
+    });
 }
 
 #[test]

@@ -12,6 +12,9 @@ pub const BYTES: u64 = PAGE_BYTES as u64;
 
 /// Words for a disk or a partition: five for each of reads, writes and flushes, and the time it was busy.
 const WORDS: usize = 16;
+const WORDS_OF_KIND: usize = 5;
+const BUSY: usize = WORDS - 1;
+const KINDS: usize = 3;
 
 /// Places for a disk, which is the first, and its partitions by number. What has none is not counted on the medium of its counts, but from each start of the server.
 const PLACES: usize = BYTES as usize / (WORDS * 8);
@@ -22,6 +25,8 @@ pub struct Counts {
     counts: DiskStatistics,
     /// When the first of those in flight came.
     since: u64,
+    /// Reads, writes, flushes: whether more of them have ended than was written down.
+    changed: [bool; KINDS],
 }
 
 impl Counts {
@@ -30,18 +35,24 @@ impl Counts {
         let mut counts = Counts::default();
         if let Some((memory, place)) = place(memory, number) {
             let words: [u64; WORDS] = core::array::from_fn(|word| memory.load_u64(place + word * 8, Relaxed));
-            counts.counts.set(&words);
+            set(&mut counts.counts, &words);
         }
         counts
     }
 
-    /// Writes them down.
-    pub fn keep(&self, memory: Option<&WritableMapping>, number: u32) {
-        if let Some((memory, place)) = place(memory, number) {
-            for (word, value) in self.counts.words().into_iter().enumerate() {
-                memory.word_u64(place + word * 8).store(value, Relaxed);
+    /// Writes down those that have changed.
+    pub fn keep(&mut self, memory: Option<&WritableMapping>, number: u32) {
+        let changed = core::mem::take(&mut self.changed);
+        let Some((memory, place)) = place(memory, number) else { return };
+        let store = |word: usize, value| memory.word_u64(place + word * 8).store(value, Relaxed);
+        let counts = &self.counts;
+        for (kind, counts) in [&counts.reads, &counts.writes, &counts.flushes].into_iter().enumerate() {
+            if changed[kind] {
+                let words = words(counts).into_iter().enumerate();
+                words.for_each(|(word, value)| store(kind * WORDS_OF_KIND + word, value));
             }
         }
+        store(BUSY, counts.busy);
     }
 
     /// A request has come.
@@ -59,11 +70,12 @@ impl Counts {
         if counts.in_flight == 0 {
             counts.busy += now.saturating_sub(self.since);
         }
-        let kind: &mut OperationStatistics = match ended.operation {
-            Operation::Read => &mut counts.reads,
-            Operation::Flush => &mut counts.flushes,
-            Operation::Write | Operation::Discard | Operation::WriteZeroes => &mut counts.writes,
+        let (kind, number): (&mut OperationStatistics, usize) = match ended.operation {
+            Operation::Read => (&mut counts.reads, 0),
+            Operation::Write | Operation::Discard | Operation::WriteZeroes => (&mut counts.writes, 1),
+            Operation::Flush => (&mut counts.flushes, 2),
         };
+        self.changed[number] = true;
         kind.requests += 1;
         kind.sectors += u64::from(ended.sectors);
         kind.merged += u64::from(ended.was_merged);
@@ -87,31 +99,18 @@ fn place(memory: Option<&WritableMapping>, number: u32) -> Option<(&WritableMapp
     Some((memory?, place * WORDS * 8))
 }
 
-/// Counts as words.
-trait Words {
-    fn words(&self) -> [u64; WORDS];
-    fn set(&mut self, words: &[u64; WORDS]);
+/// The words of one kind.
+fn words(kind: &OperationStatistics) -> [u64; WORDS_OF_KIND] {
+    [kind.requests, kind.sectors, kind.merged, kind.failed, kind.nanoseconds]
 }
 
-impl Words for DiskStatistics {
-    fn words(&self) -> [u64; WORDS] {
-        let mut words = [0; WORDS];
-        for (at, kind) in [&self.reads, &self.writes, &self.flushes].into_iter().enumerate() {
-            let of_kind = [kind.requests, kind.sectors, kind.merged, kind.failed, kind.nanoseconds];
-            words[at * 5..at * 5 + 5].copy_from_slice(&of_kind);
-        }
-        words[WORDS - 1] = self.busy;
-        words
+/// Counts from their words.
+fn set(counts: &mut DiskStatistics, words: &[u64; WORDS]) {
+    for (at, kind) in [&mut counts.reads, &mut counts.writes, &mut counts.flushes].into_iter().enumerate() {
+        let places = [&mut kind.requests, &mut kind.sectors, &mut kind.merged, &mut kind.failed, &mut kind.nanoseconds];
+        places.into_iter().zip(&words[at * WORDS_OF_KIND..]).for_each(|(place, word)| *place = *word);
     }
-
-    fn set(&mut self, words: &[u64; WORDS]) {
-        for (at, kind) in [&mut self.reads, &mut self.writes, &mut self.flushes].into_iter().enumerate() {
-            let places =
-                [&mut kind.requests, &mut kind.sectors, &mut kind.merged, &mut kind.failed, &mut kind.nanoseconds];
-            places.into_iter().zip(&words[at * 5..]).for_each(|(place, word)| *place = *word);
-        }
-        self.busy = words[WORDS - 1];
-    }
+    counts.busy = words[BUSY];
 }
 
 #[cfg(test)]
@@ -139,6 +138,12 @@ mod tests {
         counts.keep(Some(&mapping), 2);
         assert_eq!(Counts::recover(Some(&mapping), 2).read(30), counts.read(30));
         assert_eq!(counts.read(30).writes.sectors, 6);
+        // What has ended since is added.
+        counts.begin(40);
+        counts.end(&ended(Operation::Flush, 1), 50);
+        counts.keep(Some(&mapping), 2);
+        assert_eq!(Counts::recover(Some(&mapping), 2).read(60), counts.read(60));
+        assert_eq!((counts.read(60).flushes.requests, counts.read(60).writes.requests), (2, 2));
         assert_eq!(Counts::recover(Some(&mapping), 0).read(30), DiskStatistics::default());
         assert_eq!(Counts::recover(Some(&mapping), PLACES as u32).read(30), DiskStatistics::default());
     }

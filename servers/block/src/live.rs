@@ -97,7 +97,7 @@ impl Live {
     }
 
     /// Takes a request in.
-    pub fn put(&mut self, tag: Tag, request: crate::queue::Request, now: u64) {
+    pub fn put(&mut self, tag: Tag, request: &crate::queue::Request, now: u64) {
         self.statistics.begin(now);
         if let Some(counts) = self.of_partition(tag.partition) {
             counts.begin(now);
@@ -107,15 +107,15 @@ impl Live {
 
     /// Takes in what the driver has done, and sends it what it can do next; `ended` gets what is to be answered.
     pub fn exchange(&mut self, ended: &mut Vec<Ended<Tag>>) {
+        if self.queue.is_empty() {
+            return;
+        }
         let first = ended.len();
         while let Some(completion) = self.disk.poll() {
             if let Some(place) = self.away.iter().position(|(id, _)| *id == completion.id) {
                 let (_, number) = self.away.swap_remove(place);
                 self.queue.end(number, completion.status, |one| ended.push(one));
             }
-        }
-        if self.queue.is_empty() && ended.len() == first {
-            return;
         }
         let now = time::now();
         while let Some((number, batch)) = self.queue.take(now, |one| ended.push(one)) {

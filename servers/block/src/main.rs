@@ -46,7 +46,7 @@ use libsys::wire::Shared;
 use libsys::{Channel, Handle, Memory, Session};
 use live::{Live, Tag};
 use opened::{DISK, KeptDisk, KeptTable, Promises, TABLE, WATCHER};
-use queue::{Ended, Request, Segments};
+use queue::{Ended, Request};
 
 /// Signal bit: a client has submitted something.
 const DOORBELL: u64 = 1 << 63;
@@ -155,6 +155,8 @@ struct BlockServer {
     /// Class of the drivers.
     class: String,
     files: Files,
+    /// The request that is being taken.
+    request: Request,
     /// Requests that have ended, on their way to the clients.
     ended: Vec<Ended<Tag>>,
     lives: u64,
@@ -181,6 +183,7 @@ impl Driver for BlockServer {
             scheduler: env.parse::<SchedulerWord>("scheduler")?.map_or(Scheduler::None, |word| word.0),
             class: env.parameter("class").unwrap_or(discover::CLASS).into(),
             files,
+            request: Request::default(),
             ended: Vec::new(),
             lives: 0,
         };
@@ -276,25 +279,23 @@ impl BlockServer {
         let (life, live) = (known.life, known.live.as_mut().ok_or(BlockStatus::Gone)?);
         let submission = self.queues.request(client).ok_or(BlockStatus::Gone)?;
         target.limits.check(submission, |number| self.queues.buffer(client, number).map(|(_, bytes)| bytes))?;
-        let mut segments = Segments::default();
+        let request = &mut self.request;
+        request.segments.clear();
         if submission.operation.has_data() {
             for segment in submission.segments() {
                 let lent = self.queues.buffer(client, segment.buffer).map(|(lent, _)| *lent);
                 let lent = lent.filter(|lent| lent.life == life && lent.disk == target.disk);
                 let mut named = *segment;
                 named.buffer = lent.ok_or(BlockStatus::BadBuffer)?.number;
-                if !segments.push(named, usize::MAX) {
+                if !request.segments.push(named, usize::MAX) {
                     return Err(BlockStatus::BadBuffer);
                 }
             }
         }
-        let request = Request {
-            operation: submission.operation,
-            fua: submission.flags.contains(libsys::protocol::block::Flags::FUA),
-            sector: target.start.checked_add(submission.sector).ok_or(BlockStatus::OutOfRange)?,
-            sectors: submission.sectors,
-            segments,
-        };
+        request.operation = submission.operation;
+        request.fua = submission.flags.contains(libsys::protocol::block::Flags::FUA);
+        request.sector = target.start.checked_add(submission.sector).ok_or(BlockStatus::OutOfRange)?;
+        request.sectors = submission.sectors;
         let ticket = self.queues.begin(client).ok_or(BlockStatus::Gone)?;
         live.put(Tag { ticket, partition: target.partition }, request, libsys::time::now());
         Ok(())

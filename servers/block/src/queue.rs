@@ -9,6 +9,7 @@
 //! - Adjacent reads or writes that wait travel as one request. If that fails, each is tried alone, so that only the one that is to blame fails.
 
 use crate::schedule::{Class, Schedule};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use libsys::block::Segment;
 use libsys::protocol::block::{BlockStatus, Flags, MOST_SEGMENTS, Operation};
@@ -30,7 +31,7 @@ pub struct Device {
 }
 
 /// A request, on the sectors of the disk and in the disk's buffers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     /// What to do.
     pub operation: Operation,
@@ -44,6 +45,27 @@ pub struct Request {
     pub segments: Segments,
 }
 
+impl Default for Request {
+    fn default() -> Request {
+        let segments = Segments::default();
+        Request { operation: Operation::Flush, fua: false, sector: 0, sectors: 0, segments }
+    }
+}
+
+impl Clone for Request {
+    fn clone(&self) -> Request {
+        let mut copy = Request::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    fn clone_from(&mut self, other: &Request) {
+        (self.operation, self.fua, self.sector, self.sectors) =
+            (other.operation, other.fua, other.sector, other.sectors);
+        self.segments.clone_from(&other.segments);
+    }
+}
+
 impl Request {
     fn end(&self) -> u64 {
         self.sector + u64::from(self.sectors)
@@ -54,14 +76,40 @@ impl Request {
     }
 }
 
-/// Segments, in place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Segments, in place. There is room for many where there mostly are few: so they are written over ([`Clone::clone_from`]), not moved.
+#[derive(Debug, Default)]
 pub struct Segments {
     all: [Segment; MOST_SEGMENTS],
     count: usize,
 }
 
+impl PartialEq for Segments {
+    fn eq(&self, other: &Segments) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Segments {}
+
+impl Clone for Segments {
+    fn clone(&self) -> Segments {
+        let mut copy = Segments::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    fn clone_from(&mut self, other: &Segments) {
+        self.all[..other.count].copy_from_slice(other.as_slice());
+        self.count = other.count;
+    }
+}
+
 impl Segments {
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
     /// Adds one, to the last one where that ends in its place; whether there was room below `most`.
     #[must_use]
     pub fn push(&mut self, segment: Segment, most: usize) -> bool {
@@ -121,8 +169,15 @@ struct Slot<T> {
     next: Option<usize>,
 }
 
+impl<T> Slot<T> {
+    fn new(tag: T) -> Slot<T> {
+        let (request, place) = (Request::default(), Place::Free);
+        Slot { tag, request, place, arrival: 0, order: 0, is_alone: false, blocked_in: 0, next: None }
+    }
+}
+
 /// What travels to the driver as one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The request.
     pub request: Request,
@@ -166,7 +221,10 @@ pub struct Queue<T> {
     flushing: Vec<usize>,
     is_flush_away: bool,
     /// Batches at the driver, by number.
-    away: Vec<Option<Batch>>,
+    away: Vec<Option<Box<Batch>>>,
+    /// Those that were there, to be used again.
+    #[expect(clippy::vec_box, reason = "they move from here to there, and are large")]
+    spare: Vec<Box<Batch>>,
     in_flight: usize,
     schedule: Schedule,
     /// Requests that came so far.
@@ -186,6 +244,7 @@ impl<T: Copy> Queue<T> {
             flushing: Vec::new(),
             is_flush_away: false,
             away: Vec::new(),
+            spare: Vec::new(),
             in_flight: 0,
             schedule: Schedule::new(scheduler),
             came: 0,
@@ -209,22 +268,18 @@ impl<T: Copy> Queue<T> {
     }
 
     /// Takes a request in; `now` in nanoseconds. Its sectors are inside of the disk.
-    pub fn put(&mut self, tag: T, request: Request, now: u64) {
+    pub fn put(&mut self, tag: T, request: &Request, now: u64) {
         let is_flush = request.operation == Operation::Flush;
         let place = if is_flush { Place::Flushing } else { Place::Waiting };
         self.came += 1;
-        let slot =
-            Slot { tag, request, place, arrival: now, order: self.came, is_alone: false, blocked_in: 0, next: None };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index] = slot;
-                index
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
-        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::new(tag));
+            self.slots.len() - 1
+        });
+        let slot = &mut self.slots[index];
+        (slot.tag, slot.place, slot.arrival, slot.order) = (tag, place, now, self.came);
+        (slot.is_alone, slot.blocked_in, slot.next) = (false, 0, None);
+        slot.request.clone_from(request);
         if is_flush { self.flushing.push(index) } else { self.waiting.push(index) }
     }
 
@@ -238,7 +293,11 @@ impl<T: Copy> Queue<T> {
         if self.in_flight >= self.device.depth.max(1) {
             return None;
         }
-        let batch = self.flush().or_else(|| self.choose(now))?;
+        let mut batch = self.spare.pop().unwrap_or_default();
+        if !self.flush(&mut batch) && !self.choose(now, &mut batch) {
+            self.spare.push(batch);
+            return None;
+        }
         self.in_flight += 1;
         let number = self.away.iter().position(Option::is_none).unwrap_or_else(|| {
             self.away.push(None);
@@ -273,6 +332,7 @@ impl<T: Copy> Queue<T> {
             }
             at += 1;
         }
+        self.spare.push(batch);
     }
 
     fn finish(&mut self, index: usize, status: BlockStatus, was_merged: bool, ended: &mut impl FnMut(Ended<T>)) {
@@ -287,21 +347,23 @@ impl<T: Copy> Queue<T> {
         self.slots[index].request.fua && self.device.has_cache && !self.device.fua
     }
 
-    /// One flush for all that wait for one.
-    fn flush(&mut self) -> Option<Batch> {
+    /// One flush for all that wait for one: whether there is one now.
+    fn flush(&mut self, batch: &mut Batch) -> bool {
         if self.is_flush_away || self.flushing.is_empty() {
-            return None;
+            return false;
         }
         let mut next = None;
-        let members = self.flushing.len();
+        batch.members = self.flushing.len();
         for index in self.flushing.drain(..).rev() {
             self.slots[index].place = Place::Away;
             self.slots[index].next = next.replace(index);
+            batch.first = index;
         }
-        let request =
-            Request { operation: Operation::Flush, fua: false, sector: 0, sectors: 0, segments: Segments::default() };
+        (batch.request.operation, batch.request.fua) = (Operation::Flush, false);
+        (batch.request.sector, batch.request.sectors) = (0, 0);
+        batch.request.segments.clear();
         self.is_flush_away = true;
-        Some(Batch { request, first: next?, members })
+        true
     }
 
     /// Whether a request would overtake a write that it overlaps.
@@ -319,8 +381,8 @@ impl<T: Copy> Queue<T> {
                 .any(|other| conflicts(&self.slots[*other].request))
     }
 
-    /// The next request by the scheduler, and what can travel with it.
-    fn choose(&mut self, now: u64) -> Option<Batch> {
+    /// The next request by the scheduler, and what can travel with it: whether there is one.
+    fn choose(&mut self, now: u64, batch: &mut Batch) -> bool {
         self.rounds += 1;
         let place = loop {
             let mut schedule = self.schedule;
@@ -329,7 +391,7 @@ impl<T: Copy> Queue<T> {
             let describe = |(place, slot): (usize, &Slot<T>)| {
                 (place, Class::of(slot.request.operation), slot.request.sector, slot.arrival)
             };
-            let place = schedule.choose(candidates.map(describe), now)?;
+            let Some(place) = schedule.choose(candidates.map(describe), now) else { return false };
             let index = self.waiting[place];
             if !self.is_blocked(index) {
                 self.schedule = schedule;
@@ -339,17 +401,19 @@ impl<T: Copy> Queue<T> {
         };
         let index = self.waiting.remove(place);
         self.slots[index].place = Place::Away;
-        let mut request = self.slots[index].request.clone();
+        let request = &mut batch.request;
+        request.clone_from(&self.slots[index].request);
         let (mut first, mut last, mut members) = (index, index, 1);
         let is_mergeable = request.operation.has_data() && !self.slots[index].is_alone;
-        while is_mergeable && let Some((place, is_behind)) = self.neighbour(&request) {
+        while is_mergeable && let Some((place, is_behind)) = self.neighbour(request) {
             let index = self.waiting[place];
             let other = &self.slots[index].request;
-            let (before, behind) = if is_behind { (&request, other) } else { (other, &request) };
+            let (before, behind) = if is_behind { (&*request, other) } else { (other, &*request) };
             let Some(segments) = before.segments.joined(&behind.segments, self.device.most_segments) else { break };
-            request.sector = before.sector;
+            let sector = before.sector;
             request.sectors += other.sectors;
-            request.segments = segments;
+            request.sector = sector;
+            request.segments.clone_from(&segments);
             self.waiting.remove(place);
             self.slots[index].place = Place::Away;
             if is_behind {
@@ -363,7 +427,8 @@ impl<T: Copy> Queue<T> {
         }
         self.schedule.went(Class::of(request.operation), request.end());
         request.fua &= self.device.fua;
-        Some(Batch { request, first, members })
+        (batch.first, batch.members) = (first, members);
+        true
     }
 
     /// A request that waits just behind or before this one and can join it: its place among those that wait, and whether it is behind.

@@ -77,7 +77,7 @@ impl Job {
     }
 }
 
-/// The call that waits for a job.
+/// The call that waits for a job. It is parked: how long a server may take to start or to end is init's to say.
 type Call = Kept<Result<()>>;
 
 /// A job in this incarnation.
@@ -92,6 +92,12 @@ struct UnderWay {
 }
 
 impl UnderWay {
+    fn wait(&mut self, call: Call) {
+        // Of a caller that is gone `withdraw` hears.
+        let _ = call.park();
+        self.call = Some(call);
+    }
+
     /// Whether it may go on: who waits for it has to be there to be told.
     fn can_go_on(&self) -> bool {
         !self.is_due && (self.call.is_some() || self.job.caller.is_none())
@@ -151,7 +157,7 @@ impl Vfs {
     /// A call that came again waits for its job.
     pub fn adopt(&mut self, caller: Option<ReplyKey>, call: Call) {
         if let Some(one) = self.jobs.all.iter_mut().find(|one| one.job.caller == caller) {
-            one.call = Some(call);
+            one.wait(call);
         }
         self.look_at_jobs();
     }
@@ -194,7 +200,7 @@ impl Vfs {
         let records = self.devices.volume().kept();
         let added = job.and_then(|job| self.jobs.add(records, job).map_err(|Full| NamespaceError::Exhausted));
         match added {
-            Ok(one) => one.call = Some(call),
+            Ok(one) => one.wait(call),
             Err(error) => drop(call.reply(Err(error))),
         }
     }

@@ -117,13 +117,13 @@ impl Model {
         }
         self.requests.push(request.clone());
         self.answered.push(false);
-        self.queue.put(tag, request, self.now);
+        self.queue.put(tag, &request, self.now);
     }
 
     fn send(&mut self) {
         let mut ended = Vec::new();
         while let Some((number, batch)) = self.queue.take(self.now, |one| ended.push(one)) {
-            let batch = batch.clone();
+            let batch = Batch::clone(batch);
             let request = &batch.request;
             for (_, other) in &self.away {
                 let both_write = other.request.operation.is_write() && request.operation.is_write();
@@ -260,7 +260,7 @@ fn put(queue: &mut Queue<u32>, tag: u32, operation: Operation, sector: u64, sect
     if operation.has_data() {
         assert!(segments.push(Segment { buffer: tag, bytes: sectors * 512, offset: 0 }, MOST_SEGMENTS));
     }
-    queue.put(tag, Request { operation, fua: false, sector, sectors, segments }, 0);
+    queue.put(tag, &Request { operation, fua: false, sector, sectors, segments }, 0);
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
                 Ok(())
             })?;
         }
+        if rows.len() == 1 && !options.operands.is_empty() {
+            // What was asked for is not there.
+            return Ok(ExitStatus::FAILURE);
+        }
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let [name, kind, size, used, free, percent] = core::array::from_fn(width);
         for [a, b, c, d, e, f, path] in &rows {

@@ -37,8 +37,15 @@ fn rename(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Fa
         Ok(()) => Ok(true),
         Err(error) if keep && error.file() == Some(FileError::Exists) => Ok(false),
         Err(error) if error.file() == Some(FileError::CrossDevice) => copy(out, from, to, keep),
+        Err(error) if error.file() == Some(FileError::OutOfRange) && is_directory(from) => {
+            Err(failed(from, format_args!("it cannot be moved into itself, {to}")))
+        }
         Err(error) => Err(failed(&alloc::format!("{from} to {to}"), error)),
     }
+}
+
+fn is_directory(path: &str) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|status| status.is_dir())
 }
 
 /// From one file system to another. The original stays where the copy is not whole.

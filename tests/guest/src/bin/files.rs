@@ -25,6 +25,9 @@ const PROGRAM: &str = "/bin/files";
 /// Names in the large directory.
 const NAMES: usize = 10_000;
 
+/// Names that are all looked at, and half of them renamed.
+const RENAMED: usize = 4_000;
+
 /// Records that each of two processes appends.
 const RECORDS: usize = 200;
 
@@ -83,7 +86,7 @@ fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Outcome
 /// A case: its name, and what it does in an empty directory.
 type Case = (&'static str, fn(&str) -> Outcome);
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 23] = [
     ("write-read", write_read),
     ("exclusive", exclusive),
     ("append", append),
@@ -97,6 +100,7 @@ const CASES: [Case; 22] = [
     ("directories", directories),
     ("names", names),
     ("many-names", many_names),
+    ("each-of-many", each_of_many),
     ("list-while-removing", list_while_removing),
     ("deep", deep),
     ("parents", parents),
@@ -398,6 +402,31 @@ fn many_names(place: &str) -> Outcome {
     same("one of them", fs::exists(&path::join(place, &format!("name-{}", NAMES / 2))), true)?;
     for number in 0..NAMES {
         fs::remove_file(&path::join(place, &format!("name-{number}"))).tried("remove")?;
+    }
+    same("names left", count(place)?, 0)
+}
+
+/// Every name of a large directory is looked at, and every other one gets a name that does not fit in its place.
+fn each_of_many(place: &str) -> Outcome {
+    let short = |number: usize| path::join(place, &format!("name-{number}"));
+    let name = |number: usize| match number % 2 {
+        0 => short(number),
+        _ => path::join(place, &format!("a-longer-name-{number}")),
+    };
+    for number in 0..RENAMED {
+        File::create_new(&short(number)).tried("make")?;
+    }
+    for number in 0..RENAMED {
+        same("bytes of it", fs::metadata(&short(number)).tried("look at")?.len(), 0)?;
+    }
+    fails("one that is there", File::create_new(&short(RENAMED / 2)), FileError::Exists)?;
+    for number in (1..RENAMED).step_by(2) {
+        fs::rename(&short(number), &name(number)).tried("rename")?;
+    }
+    same("names", count(place)?, RENAMED)?;
+    for number in 0..RENAMED {
+        fs::remove_file(&name(number)).tried("remove")?;
+        fails("it again", fs::metadata(&name(number)), FileError::NotFound)?;
     }
     same("names left", count(place)?, 0)
 }
