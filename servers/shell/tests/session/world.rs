@@ -668,7 +668,7 @@ impl World {
             let registry: RegistryClient = client::open(init.session(CONTROL)).expect("a registry");
             let registry: &'static RegistryClient = Box::leak(Box::new(registry));
             let console = client::open(screen.session(CONTROL)).expect("a console");
-            let events = Rc::new(Events::new(&fake::account()).expect("events"));
+            let events = Rc::new(Events::new(Box::leak(Box::new(fake::channel()))));
             let memory = Memory::create(&fake::account(), 256 << 10).expect("memory");
             let records = libsys::state::Records::of(memory.map_writable().expect("mapped")).expect("room");
             let session = shell::session::Session::of(records);
