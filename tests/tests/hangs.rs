@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use images::Machine;
 use tempfile::TempDir;
-use tests::{Shell, archive_with_manifest, archive_with_services, machine_with_archive};
+use tests::{PROMPT, Shell, archive_with_manifest, archive_with_services, machine_with_archive};
 
 const SERVICES: &str = "
 service slow                    # may take little time for a call
@@ -145,10 +145,11 @@ fn a_shell_that_runs_a_loop_without_end_does_not_hang() -> Result<()> {
     })?;
     let (machine, _folder) = machine_with_archive(&archive)?;
     let mut shell = Shell::boot(&machine)?;
-    shell.session().write(b"n=0; while :; do n=$((n + 1)); done\r")?;
+    shell.session().type_line("n=0; while :; do n=$((n + 1)); done");
     thread::sleep(Duration::from_secs(4));
-    shell.session().write(b"\x03")?;
-    shell.session().expect("^C", Duration::from_secs(10))?;
+    shell.session().send(b"\x03");
+    shell.session().expect("^C", Duration::from_secs(20))?;
+    shell.session().expect(PROMPT, Duration::from_secs(20))?;
     shell.check("test $n -gt 100 && echo it ran", 0, &["it ran"])?;
     ensure!(incarnation(&mut shell, "shell")? == 1, "it is not replaced: {}", shell.run("dmesg init")?);
     Ok(())
