@@ -8,7 +8,7 @@
 //! 2. A server in which that was in vain, too, and which would answer the request with an error for it, panics instead. The kernel delivers the request to the next
 //!    incarnation, whose account has everything back that is not kept. What that one answers stands, whatever it is.
 //!
-//! An account that is full is told of at once, and so is that of somebody else. Requests that would not come again ([`Class::Fail`], or `once` in a server that cannot know
+//! An account that is full is told of at once. One that cannot be read (of a process into which something is mapped, or without the right to) is asked twice, and believed. Requests that would not come again ([`Class::Fail`], or `once` in a server that cannot know
 //! them again) are answered with what there is.
 
 use super::outbox;
@@ -25,11 +25,27 @@ const OVERHEAD_FRAMES: u64 = 32;
 /// Bytes that a page table maps.
 const TABLE_BYTES: u64 = 512 * PAGE_BYTES as u64;
 
-/// Whether a refused system call of these arguments would have charged this process's account, and the account has the room. The call page is left as it is.
+/// What is to be thought of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The account has no room.
+    True,
+    /// It has.
+    Untrue,
+    /// It cannot be read.
+    Unknown,
+}
+
+/// Looks at a system call of these arguments that was refused for want of room. The call page is left as it is.
 #[cold]
 #[inline(never)]
-pub(crate) fn is_untrue(call: Syscall, arguments: &[u64]) -> bool {
-    charge(call, arguments).is_some_and(|(account, wanted)| is_own(account) && own_has_room_for(&wanted))
+pub(crate) fn judge(call: Syscall, arguments: &[u64]) -> Refusal {
+    let Some((account, wanted)) = charge(call, arguments) else { return Refusal::Unknown };
+    match usage(if account.is_none() { own_account() } else { account }) {
+        Some(usage) if has_room_for(&usage, &wanted) => Refusal::Untrue,
+        Some(_) => Refusal::True,
+        None => Refusal::Unknown,
+    }
 }
 
 /// Notes that something was refused to this thread for which there is room: [`reconsider`] looks at it.
@@ -44,8 +60,7 @@ pub(crate) fn note() {
 #[cold]
 #[inline(never)]
 pub(crate) fn no_memory(bytes: usize) {
-    let wanted = memory(bytes as u64);
-    if own_has_room_for(&wanted) {
+    if usage(own_account()).is_some_and(|usage| has_room_for(&usage, &memory(bytes as u64))) {
         note();
     }
 }
@@ -83,7 +98,7 @@ fn end_if_in_vain(request: &Request, answer: Option<Header>, knows_again: bool) 
     }
 }
 
-/// Which account a system call charges ([`Handle::NONE`]: that of the process itself), and with what.
+/// Which account a system call charges ([`Handle::NONE`]: that of the process itself), and with what; `None`: one that it does not name.
 fn charge(call: Syscall, arguments: &[u64]) -> Option<(Handle, Limits)> {
     let argument = |index: usize| arguments.get(index).copied().unwrap_or(0);
     let account = |index: usize| Handle(argument(index));
@@ -124,19 +139,15 @@ fn has_room_for(usage: &Usage, wanted: &Limits) -> bool {
         && fits(used.processes, wanted.processes, limits.processes)
 }
 
-fn own_has_room_for(wanted: &Limits) -> bool {
-    own_usage().is_some_and(|usage| has_room_for(&usage, wanted))
-}
-
-/// The account of this process, as it is; `None` where it cannot be asked now.
-fn own_usage() -> Option<Usage> {
+/// An account as it is; `None` where it cannot be asked.
+fn usage(account: Handle) -> Option<Usage> {
     // A guard that is alive may be about to send what is in the page.
     if !message::is_free(Page::Call) {
         return None;
     }
     let mut before = [0; size_of::<Usage>()];
     before.copy_from_slice(&CallPage::take().payload()[..size_of::<Usage>()]);
-    let usage = sys::account_read(own_account());
+    let usage = sys::account_read(account);
     CallPage::take().payload_mut()[..before.len()].copy_from_slice(&before);
     usage.ok()
 }
@@ -150,12 +161,6 @@ fn own_account() -> Handle {
 #[cfg(not(target_os = "none"))]
 fn own_account() -> Handle {
     crate::object::Object::handle(crate::env::account())
-}
-
-/// Whether an account is this process's.
-fn is_own(account: Handle) -> bool {
-    let object = |handle: Handle| sys::handle_inspect(handle).map(|info| info.object);
-    account.is_none() || account == own_account() || object(account).is_ok_and(|one| object(own_account()) == Ok(one))
 }
 
 #[cfg(test)]
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_full_or_somebody_else_is_asked_once() {
+    fn who_is_full_is_asked_once_and_who_cannot_be_read_twice() {
         let full = || fake::account().split(Limits { frames: 1, handles: 10, ..Limits::default() }).expect("room");
         with_refusals(0, |process| {
             let other = full();
@@ -232,13 +237,11 @@ mod tests {
         with_refusals(0, |_| {
             let usage = crate::env::account().usage().expect("an account");
             let all = (usage.limits.frames - usage.used.frames) * PAGE_BYTES as u64;
-            assert_eq!(charge_own(all), None, "an account without this room");
+            let judged = |bytes| judge(Syscall::MemoryCreate, &[own_account().0, bytes, 0]);
+            assert_eq!([all, 1].map(judged), [Refusal::True, Refusal::Untrue]);
+            assert_eq!(judge(Syscall::MemoryMap, &[9, 1, 0, 0, 4096, 3]), Refusal::Unknown);
+            assert_eq!(judge(Syscall::MemoryCreate, &[u64::MAX, 1, 0]), Refusal::Unknown);
         });
-    }
-
-    /// Whether making Memory of so many bytes from the own account counts as untrue, if it is refused.
-    fn charge_own(bytes: u64) -> Option<()> {
-        is_untrue(Syscall::MemoryCreate, &[own_account().0, bytes, 0]).then_some(())
     }
 
     #[test]
@@ -248,7 +251,8 @@ mod tests {
             assert!(crate::Memory::create(crate::env::account(), 1).is_ok());
             assert_eq!(&CallPage::take().payload()[..4], b"sent");
             let page = CallPage::take();
-            assert!(!is_untrue(Syscall::MemoryCreate, &[own_account().0, 1, 0]), "it cannot be asked now");
+            let judged = judge(Syscall::MemoryCreate, &[own_account().0, 1, 0]);
+            assert_eq!(judged, Refusal::Unknown, "it cannot be asked now");
             drop(page);
         });
     }

@@ -1,6 +1,6 @@
 //! Entering the kernel: the registers of the ABI's table, and nothing else.
 
-use crate::service::exhausted;
+use crate::service::exhausted::{self, Refusal};
 use abi::{Error, Status, Syscall, WORDS, error::OK};
 
 /// Arguments and results of a control call (everything but messages): `a0` to `a6`, `r0` to `r3`.
@@ -113,16 +113,20 @@ pub(crate) fn control<const N: usize>(call: Syscall, arguments: [u64; N]) -> Res
     if status == OK { Ok(results) } else { refused(call, all, status) }
 }
 
-/// A system call that was refused is tried once more where it was for want of room that there is: see [`exhausted`].
+/// A system call that was refused is tried once more where it was for want of room, unless there is none: see [`exhausted`].
 #[cold]
 #[inline(never)]
 fn refused(call: Syscall, arguments: [u64; ARGUMENTS], status: Status) -> Result<[u64; RESULTS], Error> {
     let first = error(status);
-    if first != Error::AccountExhausted || !exhausted::is_untrue(call, &arguments) {
+    if first != Error::AccountExhausted {
+        return Err(first);
+    }
+    let refusal = exhausted::judge(call, &arguments);
+    if refusal == Refusal::True {
         return Err(first);
     }
     let (status, results) = raw_control(call, arguments);
-    if status == Error::AccountExhausted as Status {
+    if refusal == Refusal::Untrue && status == Error::AccountExhausted as Status {
         exhausted::note();
     }
     check(status).map(|()| results)
