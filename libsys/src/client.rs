@@ -23,6 +23,7 @@
 
 mod complaint;
 mod error;
+mod given;
 mod key;
 mod link;
 

@@ -65,6 +65,9 @@ pub(crate) fn enter(call: Syscall, registers: &mut [u64; 10]) -> u64 {
         state.kill(who.process, ExitReason::Killed, 0, None);
         return end(state);
     }
+    if state.refuses(who.process, call) {
+        return Error::AccountExhausted as u64;
+    }
     match calls::system_call(&mut state, who, call, registers) {
         Ok(status) if state.lives(who) => status,
         Ok(_) => end(state),
@@ -90,12 +93,14 @@ pub(crate) fn as_thread<R>(process: u64, body: impl FnOnce() -> R) -> Option<R> 
     let parking = (block.parking.replace(0), block.pending.replace(0));
     let others = (block.shared.replace(core::ptr::null()), block.lane.replace(0));
     let pages = block.pages_taken.replace(0);
+    let is_refused = block.is_refused.replace(false);
     let result = catch_unwind(AssertUnwindSafe(body));
     block.parking.set(parking.0);
     block.pending.set(parking.1);
     block.shared.set(others.0);
     block.lane.set(others.1);
     block.pages_taken.set(pages);
+    block.is_refused.set(is_refused);
     WHO.set(before);
     if let Err(payload) = &result
         && !payload.is::<Ended>()
@@ -180,6 +185,20 @@ impl FakeProcess {
     pub fn kill_after(self, calls: Option<u64>) {
         if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
             process.fuse = calls;
+        }
+    }
+
+    /// Refuses its next so many system calls that charge an account for an object, whatever room that has; in place of what was said before.
+    pub fn refuse_charges(self, calls: u64) {
+        if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
+            process.refusals = calls;
+        }
+    }
+
+    /// Makes the status of its next so many replies a number that means nothing; in place of what was said before.
+    pub fn spoil_replies(self, replies: u64) {
+        if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
+            process.spoilt = replies;
         }
     }
 

@@ -3,6 +3,7 @@
 //! A small program lives on [`ARENA_BYTES`] of its own data, and makes no Memory at all. The first chunk is [`FIRST_CHUNK`]; each further one is twice as large as the one before, up to [`LARGEST_CHUNK`], and any is as large as
 //! what it was made for. A chunk of more than [`KEPT_CHUNK`] goes back to the account when nothing in it is used any more; smaller ones are kept. When the account has no more, an allocation fails, and what cannot do without it panics.
 
+use crate::service::exhausted;
 use crate::sync::RawLock;
 use crate::{Error, Handle, sys};
 use abi::PAGE_BYTES;
@@ -97,6 +98,15 @@ unsafe impl Source for Chunks {
     }
 }
 
+/// Where an allocation comes to for which there is nothing: no block.
+#[cold]
+#[inline(never)]
+fn refused(bytes: usize) -> *mut u8 {
+    exhausted::no_memory(bytes);
+    // Campaigns enter here in place of an allocation, so the null has to come from here.
+    core::hint::black_box(ptr::null_mut())
+}
+
 /// New memory, mapped where the kernel likes.
 fn map(account: Handle, bytes: usize) -> Result<(*mut u8, usize), Error> {
     let memory = sys::memory_create(account, bytes as u64, MemoryKind::Anonymous)?;
@@ -132,6 +142,12 @@ impl Heap {
         self.account.store(account.0, Relaxed);
     }
 
+    /// The account that chunks are charged to.
+    #[cfg(target_os = "none")]
+    pub(crate) fn account(&self) -> Handle {
+        Handle(self.account.load(Relaxed))
+    }
+
     /// Bytes of all chunks.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
@@ -159,7 +175,8 @@ impl Default for Heap {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller asks for at least a byte.
-        self.with(|talc| unsafe { talc.allocate(layout) }).map_or(ptr::null_mut(), NonNull::as_ptr)
+        let found = self.with(|talc| unsafe { talc.allocate(layout) });
+        found.map_or_else(|| refused(layout.size()), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -17,6 +17,7 @@
 mod commit;
 mod context;
 mod entry;
+pub(crate) mod exhausted;
 mod outbox;
 mod parked;
 mod reply;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use images::Machine;
 use tempfile::TempDir;
-use tests::{DiskImage, Layout, Shell, archive_with_services, exec, machine, machine_with_archive};
+use tests::{
+    DiskImage, Layout, PROMPT, Shell, archive_with_manifest, archive_with_services, exec, machine, machine_with_archive,
+};
 
 const SERVICES: &str = "
 service slow                    # may take little time for a call
@@ -146,5 +148,25 @@ fn what_waits_and_a_machine_that_stood_still_do_not_hang() -> Result<()> {
     let log = shell.run("dmesg init")?;
     ensure!(!log.contains("does not get on"), "{services}\n{log}");
     ensure!(incarnation(&mut shell, "slow")? == 1, "{services}");
+    Ok(())
+}
+
+/// A shell takes init's signal between two commands, so one that is stuck can be told from one that runs a loop.
+#[test]
+fn a_shell_that_runs_a_loop_without_end_does_not_hang() -> Result<()> {
+    let archive = archive_with_manifest(|manifest| {
+        let (before, shell) = manifest.split_once("service shell").expect("a shell");
+        assert!(shell.contains("hang 10s"));
+        format!("{before}service shell{}", shell.replace("hang 10s", "hang 500ms"))
+    })?;
+    let (machine, _folder) = machine_with_archive(&archive)?;
+    let mut shell = Shell::boot(&machine)?;
+    shell.session().type_line("n=0; while :; do n=$((n + 1)); done");
+    thread::sleep(Duration::from_secs(4));
+    shell.session().send(b"\x03");
+    shell.session().expect("^C", Duration::from_secs(20))?;
+    shell.session().expect(PROMPT, Duration::from_secs(20))?;
+    shell.check("test $n -gt 100 && echo it ran", 0, &["it ran"])?;
+    ensure!(incarnation(&mut shell, "shell")? == 1, "it is not replaced: {}", shell.run("dmesg init")?);
     Ok(())
 }

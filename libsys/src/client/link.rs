@@ -1,6 +1,7 @@
 //! A session with what a client adds to it: how one typed call is made.
 
 use super::complaint::{self, Complaint, Verdict};
+use super::given::Given;
 use super::key::Key;
 use super::{CallError, OpenError};
 use crate::message::{self, CallPage};
@@ -105,6 +106,7 @@ fn call<T, E: DeserializeOwned>(
 ) -> Result<T, CallError<E>> {
     let mut key = None;
     let mut bad_replies = 0;
+    let mut given = Given::new();
     loop {
         let mut outgoing = Outgoing::new(method.header());
         if encode(&mut outgoing).is_err() {
@@ -116,15 +118,22 @@ fn call<T, E: DeserializeOwned>(
         }
         let header = if timeout == u64::MAX { outgoing.header } else { with_deadline(outgoing.header, timeout) };
         let (header, words) = session.call(header, outgoing.words)?;
+        if Given::is_needed(method) && bad_replies > 0 {
+            given.hand_over();
+        }
         let mut incoming = Incoming::new(header, words);
         if incoming.status() == Some(Status::Done) {
-            let result = decode(&mut incoming);
-            incoming.close_rest();
-            if let Some(result) = result {
+            if let Some(result) = decode(&mut incoming) {
+                incoming.close_rest();
                 return Ok(result);
             }
         } else if let Some(error) = error(method, &incoming) {
             return Err(error);
+        }
+        if Given::is_needed(method) {
+            given.hold(&incoming);
+        } else {
+            incoming.close_rest();
         }
         bad_replies += 1;
         if complaint::complain(&Complaint { session, method, bad_replies }) == Verdict::GiveUp {
@@ -137,12 +146,13 @@ fn call<T, E: DeserializeOwned>(
 #[cold]
 #[inline(never)]
 fn error<E: DeserializeOwned>(method: &'static Method, incoming: &Incoming) -> Option<CallError<E>> {
+    let error = match incoming.status()? {
+        Status::Failed => CallError::Failed(incoming.data::<E>()?),
+        Status::Refused(refusal) => CallError::refused(refusal, method.name),
+        Status::Done => return None,
+    };
     incoming.close_rest();
-    match incoming.status()? {
-        Status::Failed => Some(CallError::Failed(incoming.data::<E>()?)),
-        Status::Refused(refusal) => Some(CallError::refused(refusal, method.name)),
-        Status::Done => None,
-    }
+    Some(error)
 }
 
 #[cold]

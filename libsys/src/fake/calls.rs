@@ -344,6 +344,10 @@ fn reply(state: &mut State, who: Who, kept: Option<u64>, r: &Registers) -> Resul
     }
     let (mut message, mut handles) = read_page(true, header, core::array::from_fn(|n| r[n + 2]));
     message.header = header.without_minted();
+    if let Some(process) = state.processes.get_mut(&who.process).filter(|process| process.spoilt > 0) {
+        process.spoilt -= 1;
+        message.header.0 |= u64::from(u32::MAX) << 32;
+    }
     // Nothing is minted for who is gone.
     if header.mints() && state.calls.get(&number).is_some_and(|call| !call.orphan) {
         // SAFETY: as in `read_page`; the fields are outside of what guards lend.

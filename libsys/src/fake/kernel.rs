@@ -127,6 +127,10 @@ pub(super) struct Process {
     pub(super) readable: BTreeMap<u64, Vec<u8>>,
     /// It is killed at so many system calls from now.
     pub(super) fuse: Option<u64>,
+    /// Replies whose status is made a number of no meaning yet.
+    pub(super) spoilt: u64,
+    /// System calls that would charge an account and are refused yet.
+    pub(super) refusals: u64,
 }
 
 pub(super) struct State {
@@ -239,6 +243,8 @@ impl State {
             threads: 0,
             readable: BTreeMap::new(),
             fuse: None,
+            refusals: 0,
+            spoilt: 0,
         };
         self.processes.insert(number, process);
         number

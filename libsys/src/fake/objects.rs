@@ -286,6 +286,23 @@ impl State {
         all
     }
 
+    /// Whether a system call of a process is refused as if an account were exhausted.
+    pub(super) fn refuses(&mut self, process: u64, call: Syscall) -> bool {
+        let charges = matches!(
+            call,
+            Syscall::ChannelCreate
+                | Syscall::SessionMint
+                | Syscall::MemoryCreate
+                | Syscall::CallKeep
+                | Syscall::HandleDuplicate
+        );
+        let Some(found) = self.processes.get_mut(&process).filter(|found| charges && found.refusals > 0) else {
+            return false;
+        };
+        found.refusals -= 1;
+        true
+    }
+
     /// Whether an account has so many frames: its count, which a new Memory adds itself to.
     fn check_frames(&mut self, account: u64, frames: u64) -> Result<Arc<AtomicU64>, Error> {
         let Some(Object::Account(account)) = self.objects.get(&account) else { return Err(Error::WrongKind) };

@@ -209,7 +209,14 @@ impl<'a> Launch<'a> {
     }
 
     /// Makes and starts the process, charged to an account that was split off for it. Errors: [`LoadError`].
-    pub fn spawn_in(mut self, account: Account) -> Result<Child, LoadError> {
+    pub fn spawn_in(self, account: Account) -> Result<Child, LoadError> {
+        let child = self.make_in(account)?;
+        child.process.start()?;
+        Ok(child)
+    }
+
+    /// Makes the process, charged to an account that was split off for it, and does not start it: [`Process::start`] does. Errors: [`LoadError`].
+    pub fn make_in(mut self, account: Account) -> Result<Child, LoadError> {
         let process = Process::create(&account, &self.name)?;
         if let Some((registry, payer)) = self.log
             && let Some(ring) = self.added_ring(registry, &process, payer)?
@@ -220,7 +227,6 @@ impl<'a> Launch<'a> {
         }
         let (launch, pipes) = self.with_pipes(&process, &account)?;
         let thread = launch.load_into(&process, &account)?;
-        process.start()?;
         Ok(Child { process, account, thread, pipes })
     }
 
@@ -340,7 +346,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// A process that was started. Dropping it lets it run on by itself.
+/// A process that was made. Dropping it lets it run on by itself.
 #[derive(Debug)]
 pub struct Child {
     /// The process.

@@ -93,6 +93,11 @@ pub(super) fn is_waiting() -> bool {
     block::current().outbox.is_waiting.get()
 }
 
+/// Has the loop look behind the next answer, as if something waited.
+pub(super) fn call_attention() {
+    block::current().outbox.is_waiting.set(true);
+}
+
 /// Stages what waits and has a key. It overwrites the serve page. Errors: those of [`Records::stage_reply`].
 #[cold]
 pub(super) fn stage<S: Storage>(records: &mut Records<S>) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The loop itself.
 
 use super::statistics::Counters;
-use super::{Serve, commit, outbox};
+use super::{Serve, commit, exhausted, outbox};
 use crate::message::{self, ServePage};
 use crate::sys::{Event, Served, Words};
 use crate::time::now;
@@ -46,7 +46,8 @@ impl<S: Serve> Service<S> {
         loop {
             let deadline = self.deadline();
             let served = channel.serve(deadline, closed.take(), |badge, header, words| {
-                let answer = self.answer(&Request::new(badge, header, words));
+                let request = Request::new(badge, header, words);
+                let answer = self.answer(&request);
                 // Nothing may touch the serve page, where the reply is, before it is sent: neither timers nor put-off answers.
                 let deadline = self.deadline();
                 let is_due = deadline.is_some_and(|deadline| deadline <= now());
@@ -55,7 +56,12 @@ impl<S: Serve> Service<S> {
                         sent = header;
                         ControlFlow::Continue((header, words, deadline))
                     }
-                    answer => ControlFlow::Break(answer),
+                    answer => {
+                        if let Some((header, _)) = answer {
+                            self.reconsider(&request, Some(header));
+                        }
+                        ControlFlow::Break(answer)
+                    }
                 }
             });
             let answer = match served {
@@ -143,6 +149,9 @@ impl<S: Serve> Service<S> {
         if self.is_settled() {
             return answer;
         }
+        if let Some((header, _)) = answer {
+            self.reconsider(request, Some(header));
+        }
         // What is kept has to have a name.
         let answer = answer.map(|(header, words)| (commit::mint_now(header), words));
         match commit::commit(self.server.records()?, key, answer) {
@@ -169,12 +178,24 @@ impl<S: Serve> Service<S> {
             },
             Answer::Kept => None,
             Answer::Dropped => {
+                self.reconsider(request, None);
                 self.counters.dropped();
                 // Fails only where there is no current call, which is what is wanted.
                 let _ = crate::sys::call_abandon(crate::Handle::NONE);
                 None
             }
         }
+    }
+
+    /// Looks whether a request is better answered by the next incarnation: see [`exhausted`].
+    #[inline]
+    fn reconsider(&mut self, request: &Request, answer: Option<Header>) {
+        exhausted::reconsider(request, answer, || self.knows_again());
+    }
+
+    /// Whether a `once` request that comes again is not done twice, or may be.
+    fn knows_again(&mut self) -> bool {
+        self.server.records().is_some() || self.server.is_stateless()
     }
 
     /// Why a request that an earlier incarnation had received is not tried again, if it is not.
@@ -186,8 +207,7 @@ impl<S: Serve> Service<S> {
         }
         // It may have taken effect already, and nothing is kept by which to know: it ends as one of class `fail`.
         let is_once = request.header().class() == Some(Class::Once);
-        let is_known = self.server.records().is_some() || self.server.is_stateless();
-        (is_once && !is_known).then_some(Refusal::Interrupted)
+        (is_once && !self.knows_again()).then_some(Refusal::Interrupted)
     }
 
     fn refuse(&self, request: &Request, refusal: Refusal) -> (Header, Words) {
@@ -282,6 +302,7 @@ impl<S: Serve> Service<S> {
             outbox::send();
             self.settle();
         }
+        exhausted::forget();
     }
 
     /// Runs timers that have expired, a bounded number, so that a timer that is set to the past cannot keep calls away.

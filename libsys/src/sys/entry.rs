@@ -1,5 +1,6 @@
 //! Entering the kernel: the registers of the ABI's table, and nothing else.
 
+use crate::service::exhausted::{self, Refusal};
 use abi::{Error, Status, Syscall, WORDS, error::OK};
 
 /// Arguments and results of a control call (everything but messages): `a0` to `a6`, `r0` to `r3`.
@@ -109,8 +110,26 @@ pub(crate) fn control<const N: usize>(call: Syscall, arguments: [u64; N]) -> Res
     let mut all = [0; ARGUMENTS];
     all[..N].copy_from_slice(&arguments);
     let (status, results) = raw_control(call, all);
-    check(status)?;
-    Ok(results)
+    if status == OK { Ok(results) } else { refused(call, all, status) }
+}
+
+/// A system call that was refused is tried once more where it was for want of room, unless there is none: see [`exhausted`].
+#[cold]
+#[inline(never)]
+fn refused(call: Syscall, arguments: [u64; ARGUMENTS], status: Status) -> Result<[u64; RESULTS], Error> {
+    let first = error(status);
+    if first != Error::AccountExhausted {
+        return Err(first);
+    }
+    let refusal = exhausted::judge(call, &arguments);
+    if refusal == Refusal::True {
+        return Err(first);
+    }
+    let (status, results) = raw_control(call, arguments);
+    if refusal == Refusal::Untrue && status == Error::AccountExhausted as Status {
+        exhausted::note();
+    }
+    check(status).map(|()| results)
 }
 
 /// The error of a status that is not 0.

@@ -23,6 +23,8 @@ pub(crate) struct ThreadBlock {
     pub(crate) rank: Cell<u8>,
     /// Answers that a server\'s loop has put off: see [`crate::service`].
     pub(crate) outbox: crate::service::Outbox,
+    /// Something was refused to it for which its account has room: see [`crate::service`].
+    pub(crate) is_refused: Cell<bool>,
     /// Lane of its `once` requests; 0 until it makes one: see [`crate::client`].
     pub(crate) lane: Cell<u64>,
     /// Lowest address of the stack and its end, between which a backtrace stays; 0 when unknown.
@@ -42,6 +44,7 @@ impl ThreadBlock {
             shared: Cell::new(core::ptr::null()),
             rank: Cell::new(0),
             outbox: crate::service::Outbox::new(),
+            is_refused: Cell::new(false),
             lane: Cell::new(0),
             stack,
         }

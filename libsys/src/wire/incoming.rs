@@ -82,10 +82,15 @@ impl Incoming {
 
     #[cold]
     fn close_rest_slowly(&self) {
-        for index in (0..self.header.handles()).filter(|index| self.taken & 1 << index == 0) {
-            let handle = CallPage::take().handles().get(index).copied().unwrap_or(Handle::NONE);
-            // It may be none, where the kernel could not deliver it: then there is nothing to close.
+        for (_, handle) in self.rest() {
             let _ = sys::handle_close(handle);
         }
+    }
+
+    /// The handles that nobody took, with their places. Those that the kernel could not deliver are not among them.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = (usize, Handle)> {
+        let left = (0..self.header.handles()).filter(|index| self.taken & 1 << index == 0);
+        let handle = |index| CallPage::take().handles().get(index).copied().unwrap_or(Handle::NONE);
+        left.map(move |index| (index, handle(index))).filter(|(_, handle)| !handle.is_none())
     }
 }

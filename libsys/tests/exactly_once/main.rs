@@ -236,3 +236,23 @@ fn a_session_that_nobody_fetches_is_given_up() {
         }
     }
 }
+
+#[test]
+fn a_reply_that_cannot_be_made_out_costs_nothing_that_it_brought() {
+    let served = Served::start();
+    let root = served.client(1);
+    client::on_bad_reply(client::ask_again);
+    for spoilt in 1..=2 {
+        served.process.spoil_replies(spoilt);
+        let (_, session) = root.open().expect("the reply that is kept, with the session that came before");
+        let account: BankClient = client::open(session).expect("all methods");
+        served.process.spoil_replies(spoilt);
+        assert_eq!(account.pay_in(1), Ok(1), "and not twice");
+        drop(account);
+    }
+    served.process.spoil_replies(3);
+    assert_eq!(root.open().map(drop), Err(CallError::BadReply));
+    while root.total() != Ok((0, 0)) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}

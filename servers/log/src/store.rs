@@ -15,6 +15,12 @@ const LENGTH: usize = 4;
 /// Least bytes for new records: more than the longest has, whose text is [`libsys::abi::ring::LOG_TEXT_BYTES`] before what is no character is replaced.
 const LEAST_FREE: usize = 4096;
 
+/// Bytes of the Memory for each record that is kept at most: hardly any is shorter. So the index is as large as it gets from the start.
+const BYTES_A_RECORD: usize = 16;
+
+/// Bits of a level.
+const LEVEL_BITS: u32 = 3;
+
 /// Least bytes of a store.
 pub const SMALLEST: usize = 4 * LEAST_FREE;
 
@@ -33,14 +39,33 @@ pub struct Store {
     extent: Extent,
     /// Bytes behind the last commit.
     new: usize,
-    /// Where each record starts, and how urgent it is.
-    index: VecDeque<(u64, Level)>,
+    /// The records; never more than there is room for.
+    index: VecDeque<Entry>,
+}
+
+/// Where a record starts, and how urgent it is, in one word.
+#[derive(Clone, Copy, Debug)]
+struct Entry(u64);
+
+impl Entry {
+    fn new(at: u64, level: Level) -> Entry {
+        Entry(at << LEVEL_BITS | level as u64)
+    }
+
+    fn at(self) -> u64 {
+        self.0 >> LEVEL_BITS
+    }
+
+    fn level(self) -> Level {
+        Level::ALL[self.0 as usize % Level::ALL.len()]
+    }
 }
 
 impl Store {
     /// The store in Memory of at least [`SMALLEST`] bytes, with what counts there. What does not make sense is dropped, with all that is older.
     pub fn recover(memory: WritableMapping, extent: Extent) -> Store {
-        let mut store = Store { memory, extent, new: 0, index: VecDeque::new() };
+        let index = VecDeque::with_capacity(memory.bytes() / BYTES_A_RECORD);
+        let mut store = Store { memory, extent, new: 0, index };
         let is_sound = extent.end.checked_sub(extent.begin).is_some_and(|bytes| bytes <= store.most() as u64);
         let mut at = if is_sound { extent.begin } else { extent.end };
         while at < extent.end {
@@ -48,13 +73,16 @@ impl Store {
             let (length, level) = record.map_or((0, None), |(length, record)| (length, Some(record.level)));
             let Some(level) = level else {
                 store.index.clear();
-                at = extent.end;
                 break;
             };
-            store.index.push_back((at, level));
+            // An older program may have kept more of them.
+            if store.is_full() {
+                store.drop_oldest();
+            }
+            store.index.push_back(Entry::new(at, level));
             at += length as u64;
         }
-        store.extent.begin = store.index.front().map_or(at, |(first, _)| *first);
+        store.extent.begin = store.begin();
         store
     }
 
@@ -83,14 +111,32 @@ impl Store {
         }
         self.write(self.extent.end, &(encoded.len() as u32).to_le_bytes());
         self.write(self.extent.end + LENGTH as u64, &encoded);
-        self.index.push_back((self.extent.end, record.level));
+        if self.is_full() {
+            self.drop_oldest();
+        }
+        self.index.push_back(Entry::new(self.extent.end, record.level));
         self.extent.end += bytes as u64;
         self.new += bytes;
-        while self.extent.end - self.extent.begin > self.most() as u64 && self.index.pop_front().is_some() {
-            self.extent.first += 1;
-            self.extent.begin = self.index.front().map_or(self.extent.end, |(first, _)| *first);
+        self.extent.begin = self.begin();
+        while self.extent.end - self.extent.begin > self.most() as u64 && !self.index.is_empty() {
+            self.drop_oldest();
+            self.extent.begin = self.begin();
         }
         true
+    }
+
+    /// Whether the index has no room for another record.
+    fn is_full(&self) -> bool {
+        self.index.len() == self.memory.bytes() / BYTES_A_RECORD
+    }
+
+    fn drop_oldest(&mut self) {
+        self.extent.first += u64::from(self.index.pop_front().is_some());
+    }
+
+    /// Where the first record starts.
+    fn begin(&self) -> u64 {
+        self.index.front().map_or(self.extent.end, |first| first.at())
     }
 
     /// What was added counts now.
@@ -110,9 +156,9 @@ impl Store {
         let start = after.0.min(self.end().0).max(first);
         let lost = first.saturating_sub(after.0);
         let (mut answer, mut encoded) = (Records { next: Cursor(start), lost, ..Records::default() }, 0);
-        for (at, level) in self.index.range((start - first) as usize..) {
-            if *level <= least
-                && let Some((_, record)) = self.record(*at)
+        for entry in self.index.range((start - first) as usize..) {
+            if entry.level() <= least
+                && let Some((_, record)) = self.record(entry.at())
                 && !answer.push(record, &mut encoded)
             {
                 break;
@@ -125,7 +171,7 @@ impl Store {
     /// The most urgent level after a cursor.
     pub fn most_urgent(&self, after: Cursor) -> Option<Level> {
         let start = after.0.clamp(self.extent.first, self.end().0);
-        self.index.range((start - self.extent.first) as usize..).map(|(_, level)| *level).min()
+        self.index.range((start - self.extent.first) as usize..).map(|entry| entry.level()).min()
     }
 
     /// The record that starts somewhere, and its bytes with the length.

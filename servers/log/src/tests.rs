@@ -155,6 +155,20 @@ fn the_oldest_records_go_first_and_are_counted() {
     assert_eq!((store.most_urgent(Cursor(1996)), store.most_urgent(store.end())), (Some(Level::Debug), None));
 }
 
+/// What the server takes for its records does not grow with them.
+#[test]
+fn short_records_are_as_many_as_there_are_places_for_at_most() {
+    let (memory, mut store) = store(store::SMALLEST);
+    let short = Record { text: String::new(), source: String::new(), ..record(1, Level::Notice) };
+    assert!(store::encoded_bytes(&short) < 16);
+    (0..2000).for_each(|_| push(&mut store, &short));
+    let kept = store::SMALLEST as u64 / 16;
+    assert_eq!(store.read(Cursor::START, Level::Debug).lost, 2000 - kept);
+    assert_eq!(store.most_urgent(Cursor(1999)), Some(Level::Notice));
+    let store = Store::recover(memory.map_writable().expect("mapped"), store.extent());
+    assert_eq!((store.end(), store.read(Cursor::START, Level::Debug).lost), (Cursor(2000), 2000 - kept));
+}
+
 #[test]
 fn the_store_outlives_the_server_at_any_instruction() {
     let (memory, mut store) = store(store::SMALLEST);

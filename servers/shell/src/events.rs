@@ -1,8 +1,11 @@
-//! What can happen while the shell waits: signals on a channel of its own.
+//! What can happen while the shell waits: signals on its channel.
+//!
+//! It is the one that init made for the service: init signals it now and then, and a shell that does not take that for longer than the manifest's `hang` is
+//! replaced. So whoever runs scripts has to look here between commands ([`crate::terminal::Terminal::is_interrupted`] does), be it a loop without end.
 
 use core::cell::Cell;
 use libsys::channel::Event;
-use libsys::{Account, Channel, Error};
+use libsys::{Channel, Error, Handle, sys};
 
 /// The terminal can be read or written again.
 pub const TERMINAL: u64 = 1 << 0;
@@ -22,19 +25,23 @@ pub const DRAINED: u64 = 1 << 6;
 /// The channel, and the signals that arrived and that nobody has looked at.
 #[derive(Debug)]
 pub struct Events {
-    channel: Channel,
+    channel: &'static Channel,
     pending: Cell<u64>,
 }
 
 impl Events {
-    /// A channel that nobody knows yet.
-    pub fn new(account: &Account) -> Result<Events, Error> {
-        Ok(Events { channel: Channel::create(account)?, pending: Cell::new(0) })
+    /// The events of a channel that is the shell's.
+    pub fn new(channel: &'static Channel) -> Events {
+        let events = Events { channel, pending: Cell::new(0) };
+        // After a death all bits are set, Ctrl-C among them; whoever has something to tell is asked anew.
+        while events.receive(Some(0)).is_ok() {}
+        events.pending.set(0);
+        events
     }
 
     /// The channel, to be signalled by the kernel.
     pub fn channel(&self) -> &Channel {
-        &self.channel
+        self.channel
     }
 
     /// The channel as others get it: they may set `bits` of it, and nothing else.
@@ -56,12 +63,21 @@ impl Events {
                 self.pending.set(self.pending.get() & !came);
                 return came;
             }
-            match self.channel.receive(deadline) {
-                Ok(Event::Signals(signals)) => self.pending.set(self.pending.get() | signals),
-                // Nobody has a session on the channel.
-                Ok(_) => {}
-                Err(_) => return 0,
+            if self.receive(deadline).is_err() {
+                return 0;
             }
         }
+    }
+
+    /// Takes what comes next.
+    fn receive(&self, deadline: Option<u64>) -> Result<(), Error> {
+        match self.channel.receive(deadline)? {
+            Event::Signals(signals) => self.pending.set(self.pending.get() | signals),
+            // The shell has no methods.
+            Event::Call { .. } => sys::call_abandon(Handle::NONE)?,
+            Event::Close { badge, client, .. } => self.channel.acknowledge_close(badge, client)?,
+            Event::Withdrawn(_) => {}
+        }
+        Ok(())
     }
 }

@@ -64,12 +64,12 @@ pub struct Scheduling {
     pub cpus: Option<u64>,
 }
 
-/// Starts programs.
+/// Makes programs.
 pub trait Launcher {
-    /// Starts a program. Its end is signalled as [`crate::events::CHILD`].
-    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError>;
+    /// Makes a program, which runs from [`Child::start`] on. Its end is signalled as [`crate::events::CHILD`].
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Launched, LaunchError>;
 
-    /// A program of the shell before. Its end is signalled as if it had been started here. `None`: it is not there any more.
+    /// A program of the shell before, which runs from here on, if it did not. Its end is signalled as if it had been made here. `None`: it is not there any more.
     fn recover(&mut self, kept: KeptChild, events: &Events) -> Option<Rc<dyn Child>> {
         let _ = (kept, events);
         None
@@ -81,16 +81,18 @@ pub trait Launcher {
     }
 }
 
-/// A program that was just started.
-pub struct Started {
+/// A program that was just made.
+pub struct Launched {
     /// The program.
     pub child: Rc<dyn Child>,
     /// The writing end of its input, if that is a pipe of its own.
     pub input: Option<PipeWriter>,
 }
 
-/// A program that was started. Dropping it ends it, and whatever it has started itself.
+/// A program that was made. Dropping it ends it, and whatever it has started itself.
 pub trait Child {
+    /// Has it run. Error: `BadState`: it does, or it has ended.
+    fn start(&self) -> Result<(), Error>;
     /// Number of its process.
     fn process(&self) -> u64;
     /// How it ended, if it has.

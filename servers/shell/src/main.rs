@@ -10,6 +10,7 @@ use libsys::client;
 use libsys::env::{self, names};
 use libsys::service::{Result, StartError};
 use libsys::thread;
+use libsys::{Channel, Object};
 use shell::events::Events;
 use shell::exec;
 use shell::inspect::Kernel;
@@ -30,7 +31,12 @@ fn run() -> Result<()> {
     let missing = |error: env::EnvError| StartError::Peer(alloc::format!("{error}"));
     let registry = env.registry();
     let console = client::open(env.take_session(names::STDIN).map_err(missing)?)?;
-    let events = Rc::new(Events::new(env.account())?);
+    // A shell that init does not know as a service has none.
+    let channel = match env.channel().inspect_handle() {
+        Ok(_) => env.channel(),
+        Err(_) => Box::leak(Box::new(Channel::create(env.account())?)),
+    };
+    let events = Rc::new(Events::new(channel));
     let inspect = Kernel::new(env.take("inspect").ok());
     let session = Session::open(env);
     program::end_left_behind(&inspect, &session.programs());

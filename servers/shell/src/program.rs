@@ -4,7 +4,7 @@
 use crate::ending::Ending;
 use crate::events::{CHILD, DRAINED, Events};
 use crate::inspect::{Inspect, Kernel};
-use crate::launch::{Child, KeptChild, Launch, LaunchError, Launcher, Scheduling, Share, Started};
+use crate::launch::{Child, KeptChild, Launch, LaunchError, Launched, Launcher, Scheduling, Share};
 use crate::streams::{Input, Output};
 use crate::terminal::Terminal;
 use alloc::collections::BTreeMap;
@@ -169,7 +169,7 @@ fn open(name: &str, account: &Account) -> Option<Result<Program, LaunchError>> {
 }
 
 impl Launcher for Archive {
-    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError> {
+    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Launched, LaunchError> {
         let Some((name, arguments)) = launch.words.split_first() else {
             return Err(LaunchError::NoSuchProgram);
         };
@@ -208,15 +208,15 @@ impl Launcher for Archive {
         let account = account.split(limits).map_err(|error| refused(error.into()))?;
         // So that the next incarnation of the shell finds it, should this one die: see `end_left_behind`.
         account.set_kept(true).map_err(|error| refused(error.into()))?;
-        let mut child = request.spawn_in(account).map_err(refused)?;
+        let mut child = request.make_in(account).map_err(refused)?;
         // Dropped, it ends the input.
         let input = child.pipes.pop().filter(|_| matches!(streams.input, Input::Piped));
         let running = Running { child: Some(child), real_time, ending: Rc::clone(&self.ending) };
-        // It runs already, for the moment that this takes; refused, it ends here.
+        // Refused, it ends here.
         running
             .schedule(launch.scheduling)
             .map_err(|error| LaunchError::Refused(format!("it cannot be scheduled so: {error}")))?;
-        Ok(Started { child: Rc::new(running), input })
+        Ok(Launched { child: Rc::new(running), input })
     }
 
     fn recover(&mut self, kept: KeptChild, events: &Events) -> Option<Rc<dyn Child>> {
@@ -229,6 +229,8 @@ impl Launcher for Archive {
         };
         // It may have ended already: it is looked at before it is waited for.
         child.process.watch(Some((events.channel(), CHILD))).ok()?;
+        // The shell before may have died between noting it and this; else it is refused.
+        let _ = child.process.start();
         let real_time = self.real_time.clone();
         Some(Rc::new(Running { child: Some(child), real_time, ending: Rc::clone(&self.ending) }))
     }
@@ -273,6 +275,10 @@ impl Running {
 }
 
 impl Child for Running {
+    fn start(&self) -> Result<(), Error> {
+        self.child()?.process.start()
+    }
+
     fn process(&self) -> u64 {
         let record = self.child().and_then(|child| child.process.exit_record());
         record.map_or(0, |record| record.process)

@@ -120,7 +120,11 @@ pub struct Session {
 impl Session {
     /// The session of the shell before, if the manifest gives Memory for one.
     pub fn open(env: &Env) -> Session {
-        let Ok(records) = Records::open(env) else { return Session::default() };
+        Records::open(env).map_or_else(|_| Session::default(), Session::of)
+    }
+
+    /// The session that records hold.
+    pub fn of(records: Records) -> Session {
         let lines = records.all::<String>(ENTERED);
         let entered = lines.first().zip(lines.last()).map(|(first, last)| (first.0.first, last.0.first + 1));
         let jobs = records.all::<KeptJob>(JOB).into_iter().map(|(key, _)| key.first as usize).collect();
@@ -239,7 +243,7 @@ impl Session {
         }
     }
 
-    /// Notes the programs that are waited for: all of the pipeline have been started. If the shell dies before, those that were are ended, and the pipeline is begun again.
+    /// Notes the programs that are waited for: all of the pipeline, which need not run yet. If the shell dies before, they are ended, and the pipeline is begun again.
     pub fn note_programs(&mut self, programs: &[Rc<dyn Child>]) {
         if self.records.is_some() {
             let kept: Vec<KeptChild> = programs.iter().filter_map(|program| program.keep()).collect();

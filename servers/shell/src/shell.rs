@@ -356,7 +356,7 @@ impl Shell {
     }
 
     /// Waits for a program to end; Ctrl-C kills it, and the others of its pipeline.
-    fn wait_for(&mut self, name: &str, child: &Rc<dyn Child>) -> u8 {
+    pub(crate) fn wait_for(&mut self, name: &str, child: &Rc<dyn Child>) -> u8 {
         let mut is_killed = false;
         let record = loop {
             match child.ended() {

@@ -3,7 +3,7 @@
 use super::Flow;
 use crate::commands::{self, Arguments};
 use crate::failure::Failure;
-use crate::launch::{Launch, LaunchError, Share, Started};
+use crate::launch::{Launch, LaunchError, Launched, Share};
 use crate::script::{Command, Word, expand};
 use crate::shell::{How, Shell};
 use crate::status;
@@ -156,24 +156,44 @@ impl Shell {
 
     fn run_program(&mut self, words: &[String], how: How) -> u8 {
         let streams = self.streams.clone();
-        match self.start(words, &streams, how, Share::alone(true), true) {
-            Ok(started) => {
+        match self.launch(words, &streams, how, Share::alone(true), true) {
+            Ok(Launched { child, .. }) => {
                 drop(streams);
-                self.wait_for_all(words.first().map_or("", String::as_str), &[], &started.child)
+                let before = self.running.len();
+                self.running.push(child.clone());
+                self.set_off(before);
+                let status = self.wait_for(words.first().map_or("", String::as_str), &child);
+                self.running.truncate(before);
+                status
             }
             Err(status) => status,
         }
     }
 
-    /// Starts a program; the status of one that cannot be.
-    pub(super) fn start(
+    /// Has the programs run that are the last of [`Shell::running`], from one on. They are noted first: a shell that dies between has them started by the next one,
+    /// and none is started twice.
+    pub(super) fn set_off(&mut self, from: usize) {
+        self.session.note_programs(&self.running);
+        self.start_from(from);
+    }
+
+    /// The same of programs that are not noted: the next shell ends them.
+    pub(super) fn start_from(&self, from: usize) {
+        for child in self.running.iter().skip(from) {
+            // Refused where somebody has killed it already: then it has ended, as will be seen.
+            let _ = child.start();
+        }
+    }
+
+    /// Makes a program; the status of one that cannot be.
+    pub(super) fn launch(
         &mut self,
         words: &[String],
         streams: &Streams,
         how: How,
         share: Share,
         is_foreground: bool,
-    ) -> Result<Started, u8> {
+    ) -> Result<Launched, u8> {
         // What was written before it comes before what it writes.
         let _ = self.flush();
         self.terminal.flush();

@@ -36,7 +36,7 @@ struct Stage<'a> {
 }
 
 /// What became of a pipeline's programs.
-struct Started {
+struct Made {
     /// In the order of the pipeline, with their names.
     programs: Vec<(String, Rc<dyn Child>)>,
     /// The status of the last command, if that is no program that runs.
@@ -89,15 +89,24 @@ impl Shell {
         }
         let mut feeder = None;
         let mut own = None;
-        let started = self.start_all(stages, input, true, &mut feeder, &mut own)?;
+        let before = self.running.len();
+        let started = self.make_all(stages, input, true, &mut feeder, &mut own)?;
+        match own {
+            // What the shell itself writes to them would be lost with it: they are noted behind that.
+            Some(_) => self.start_from(before),
+            None => self.set_off(before),
+        }
         let mut flow = Flow::Next;
         let mut last = started.last;
         if let Some((stage, streams)) = own {
             flow = self.subshell(|shell| shell.with_streams(streams, |shell| shell.run_stage(stage)));
             last = last.or(Some(self.status).filter(|_| stages.last().is_some_and(|last| !last.is_program)));
+            if !started.programs.is_empty() {
+                self.session.note_programs(&self.running);
+            }
         }
         for (name, child) in &started.programs {
-            self.status = self.wait_for_all(name, &[], child);
+            self.status = self.wait_for(name, child);
         }
         if let Some(feeder) = feeder {
             // Whom it fed has ended.
@@ -116,17 +125,18 @@ impl Shell {
         }
     }
 
-    /// Starts the programs of a pipeline, the last one first: who reads a pipe has to be there before who writes it. There is at most one command that the shell
+    /// Makes the programs of a pipeline, the last one first: who reads a pipe has to be there before who writes it. They are the last ones of [`Shell::running`] then. There is at most one command that the shell
     /// runs itself: `own` gets it, with its streams. What is fed to the first program is fed by a thread.
-    fn start_all<'a>(
+    fn make_all<'a>(
         &mut self,
         stages: &'a [Stage<'a>],
         mut input: Option<Vec<u8>>,
         is_foreground: bool,
         feeder: &mut Option<thread::JoinHandle<()>>,
         own: &mut Option<(&'a Stage<'a>, Streams)>,
-    ) -> Result<Started, Failure> {
-        let mut started = Started { programs: Vec::new(), last: None };
+    ) -> Result<Made, Failure> {
+        let before = self.running.len();
+        let mut started = Made { programs: Vec::new(), last: None };
         let mut output = self.streams.output.clone();
         let programs = stages.iter().filter(|stage| stage.is_program).count();
         let mut left = programs;
@@ -156,11 +166,11 @@ impl Shell {
             let mut writer = None;
             let share = Share::of_pipeline(programs, left, is_foreground);
             left -= 1;
-            match self.start_stage(stage, streams, share, is_foreground) {
+            match self.make_stage(stage, streams, share, is_foreground) {
                 Ok(program) => {
                     let name = stage.words.as_ref().and_then(|(_, words)| words.first().cloned()).unwrap_or_default();
                     writer = program.input.map(|writer| piped_to(writer, Some(program.child.clone())));
-                    self.running.push(program.child.clone());
+                    self.running.insert(before, program.child.clone());
                     started.programs.insert(0, (name, program.child));
                 }
                 Err(status) if number + 1 == stages.len() => started.last = Some(status),
@@ -186,13 +196,13 @@ impl Shell {
         Ok(started)
     }
 
-    fn start_stage(
+    fn make_stage(
         &mut self,
         stage: &Stage<'_>,
         streams: Streams,
         share: Share,
         is_foreground: bool,
-    ) -> Result<crate::launch::Started, u8> {
+    ) -> Result<crate::launch::Launched, u8> {
         let (assignments, words) = stage.words.clone().unwrap_or_default();
         self.line = stage.command.line;
         let streams = match self.redirected(&stage.command.redirections, streams) {
@@ -207,9 +217,9 @@ impl Shell {
             self.state.set(&name, value);
             self.state.export(&name);
         }
-        let started = self.start(&words, &streams, How::default(), share, is_foreground);
+        let made = self.launch(&words, &streams, How::default(), share, is_foreground);
         self.state.variables = variables;
-        started
+        made
     }
 
     fn run_in_background(&mut self, stages: &[Stage<'_>]) -> Flow {
@@ -223,9 +233,9 @@ impl Shell {
             return self.failed("shell", Failure::Usage("within $(…) nothing runs in the background".into()));
         }
         let before = self.running.len();
-        let started = self.start_all(stages, None, false, &mut None, &mut None);
+        let made = self.make_all(stages, None, false, &mut None, &mut None);
         self.running.truncate(before);
-        let Started { mut programs, last } = match started {
+        let Made { mut programs, last } = match made {
             Ok(started) => started,
             Err(failure) => return self.failed("shell", failure),
         };
@@ -241,6 +251,10 @@ impl Shell {
         all.push(child.clone());
         let number = self.jobs.add(command.clone(), child, others);
         self.session.add_job(number, &command, &all);
+        for child in &all {
+            // As in `start_from`.
+            let _ = child.start();
+        }
         self.say(&format!("[{number}] {process}\n"));
         Flow::Next
     }

@@ -134,6 +134,19 @@ fn programs_in_the_background() {
     assert_eq!(world.run("true & wait"), "[1] 103\n[1] true: done\n");
 }
 
+/// A shell that dies between the two leaves a program that the next one starts, and not one that ran already and is started again.
+#[test]
+fn programs_are_noted_before_they_run() {
+    let mut world = World::interact();
+    assert_eq!(world.run("echo a; echo b | cat | cat"), "a\nb\n");
+    assert_eq!(world.run("forever &"), "[1] 104\n");
+    let launches = world.stage.lock().expect("a stage").launches.clone();
+    assert_eq!(launches.len(), 5);
+    for launch in launches {
+        assert_eq!(launch.was_kept, Some(true), "{:?}", launch.words);
+    }
+}
+
 #[test]
 fn services_are_controlled() {
     let mut world = World::interact();

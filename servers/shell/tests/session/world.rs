@@ -13,14 +13,16 @@ use libsys::protocol::registry::{
     Action, DeviceIds, LogSource, Member, Registry, RegistryClient, RegistryError, Service, State,
 };
 use libsys::service::{self, Context, Reply, Serve, Server, StartError, Subscribers};
+use libsys::state::Keepsake;
 use libsys::{Account, Channel, Error, Handle, Memory, Object, Rights, Session, client};
 use shell::events::{CHILD, Events};
 use shell::exec;
 use shell::inspect::Inspect;
-use shell::launch::{Child, Launch, LaunchError, Launcher, Scheduling, Started};
+use shell::launch::{Child, KeptChild, Launch, LaunchError, Launcher, Scheduling};
 use shell::shell::{Parts, Shell, ShutDown};
 use shell::streams::{Input, Output};
 use shell::terminal::Terminal;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -62,6 +64,10 @@ pub struct Launched {
     pub is_foreground: bool,
     pub scheduling: Scheduling,
     pub end: Option<ExitRecord>,
+    /// The next shell would find it.
+    pub is_kept: bool,
+    /// Whether that was so when it was started; `None`: it was not.
+    pub was_kept: Option<bool>,
 }
 
 type Shared = Arc<Mutex<Stage>>;
@@ -381,7 +387,12 @@ struct Programs {
 }
 
 impl Launcher for Programs {
-    fn launch(&mut self, launch: &Launch<'_>, terminal: &Terminal, events: &Events) -> Result<Started, LaunchError> {
+    fn launch(
+        &mut self,
+        launch: &Launch<'_>,
+        terminal: &Terminal,
+        events: &Events,
+    ) -> Result<shell::launch::Launched, LaunchError> {
         assert!(terminal.console().inspect_handle().is_ok());
         let end = |reason: ExitReason, code| {
             let (reason, address) = (reason as u32, 0x10);
@@ -407,6 +418,8 @@ impl Launcher for Programs {
             is_foreground: launch.is_foreground,
             scheduling: launch.scheduling,
             end,
+            is_kept: false,
+            was_kept: None,
         });
         let channel = events.signaller(CHILD).expect("a channel");
         channel.signal(CHILD).expect("signalled");
@@ -424,22 +437,24 @@ impl Launcher for Programs {
             Output::Open(_) => unreachable!("there are no files"),
         };
         let words = launch.words.to_vec();
+        let mut begin: Option<Box<dyn FnOnce()>> = None;
         if end.is_none() && words[0] != "forever" {
             let (out, errors) = (sink(&launch.streams.output), sink(&launch.streams.errors));
             let stage = self.stage.clone();
             let ended = events.signaller(CHILD).expect("a channel");
-            let run = libsys::thread::spawn(move || {
+            let run = move || {
                 let code = u64::from(play(&words, source, out, errors).is_none());
                 let record = ExitRecord { reason: ExitReason::Exit as u32, code, ..ExitRecord::default() };
                 let mut stage = stage.lock().expect("a stage");
                 stage.launches[number].end.get_or_insert(record);
                 drop(stage);
                 ended.signal(CHILD).expect("signalled");
-            });
-            drop(run.expect("a thread"));
+            };
+            begin = Some(Box::new(move || drop(libsys::thread::spawn(run).expect("a thread"))));
         }
-        let child = Rc::new(Played { stage: self.stage.clone(), number, channel });
-        Ok(Started { child, input })
+        let begin = RefCell::new(begin);
+        let child = Rc::new(Played { stage: self.stage.clone(), number, channel, begin });
+        Ok(shell::launch::Launched { child, input })
     }
 }
 
@@ -484,9 +499,26 @@ struct Played {
     stage: Shared,
     number: usize,
     channel: Channel,
+    /// What it does, until it is started.
+    begin: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Child for Played {
+    fn start(&self) -> Result<(), Error> {
+        let launch = &mut self.stage.lock().expect("a stage").launches[self.number];
+        assert_eq!(launch.was_kept.replace(launch.is_kept), None, "started twice");
+        if let Some(begin) = self.begin.borrow_mut().take() {
+            begin();
+        }
+        Ok(())
+    }
+
+    fn keep(&self) -> Option<KeptChild> {
+        self.stage.lock().expect("a stage").launches[self.number].is_kept = true;
+        let object = Keepsake::of(&self.channel).expect("kept");
+        Some(KeptChild { process: object, account: object, thread: object })
+    }
+
     fn process(&self) -> u64 {
         100 + self.number as u64
     }
@@ -636,14 +668,17 @@ impl World {
             let registry: RegistryClient = client::open(init.session(CONTROL)).expect("a registry");
             let registry: &'static RegistryClient = Box::leak(Box::new(registry));
             let console = client::open(screen.session(CONTROL)).expect("a console");
-            let events = Rc::new(Events::new(&fake::account()).expect("events"));
+            let events = Rc::new(Events::new(Box::leak(Box::new(fake::channel()))));
+            let memory = Memory::create(&fake::account(), 256 << 10).expect("memory");
+            let records = libsys::state::Records::of(memory.map_writable().expect("mapped")).expect("room");
+            let session = shell::session::Session::of(records);
             let mut shell = Shell::new(Parts {
                 terminal: Terminal::new(console, events.clone(), registry),
                 events,
                 registry,
                 inspect: Box::new(System),
                 launcher: Box::new(Programs { stage: given }),
-                session: shell::session::Session::default(),
+                session,
             });
             body(&mut shell)
         });
