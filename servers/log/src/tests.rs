@@ -27,8 +27,9 @@ fn add(sources: &mut Sources, place: u32, source: LogSource, memory: &Memory, po
 
 /// What is new, as records.
 fn collect(sources: &mut Sources, now: u64) -> (Vec<Record>, bool) {
-    let (collected, is_more) = sources.collect(now);
-    (collected.into_iter().map(|collected| collected.record).collect(), is_more)
+    sources.begin_round();
+    let records = std::iter::from_fn(|| sources.next(now)).map(|collected| collected.record).collect();
+    (records, sources.has_more())
 }
 
 /// A record at a time of the test's choice.
@@ -233,12 +234,14 @@ fn every_record_is_there_once_whatever_dies() {
             0 => collector.look(),
             // It dies when a part is taken in, or none.
             1 => {
-                let (collected, _) = collector.sources.collect(u64::MAX);
-                let Some(first) = collected.first() else { unreachable!("some are new") };
+                collector.sources.begin_round();
+                let Some(first) = collector.sources.next(u64::MAX) else { unreachable!("some are new") };
                 assert!(collector.store.push(&first.record));
                 collector.keep(RecordKey::new(RING, first.ring), &first.position);
                 collector.commit();
-                assert!(collected.iter().skip(1).all(|rest| collector.store.push(&rest.record)));
+                while let Some(rest) = collector.sources.next(u64::MAX) {
+                    assert!(collector.store.push(&rest.record));
+                }
             }
             _ => {}
         }
