@@ -26,9 +26,9 @@ const INTERVALS: [Option<u64>; 5] = [None, Some(16), Some(8), Some(4), Some(2)];
 pub const INTERVAL: u64 = 4;
 
 /// MiB of the disks, of the file on the first, and of what is read of the second.
-const DISK: u64 = 128;
-const FILE_MIB: u64 = 64;
-const OTHER: u64 = 64;
+const DISK: u64 = 64;
+const FILE_MIB: u64 = 32;
+const OTHER: u64 = 32;
 
 /// The kinds of work, and on what: `tests/guest/src/bin/deaths/work.rs`.
 const WORKS: [(&str, &str); 8] = [
@@ -137,6 +137,7 @@ pub fn once(system: &System, cpus: u32, interval: Option<u64>, seconds: u32) -> 
         Ok(count)
     };
     let operations = WORKS.iter().map(|(kind, _)| count(kind)).collect::<Result<Vec<u64>>>()?;
+    ensure!(operations.iter().all(|count| *count > 0), "{seconds} s are too short, some work did not begin: {text}");
     volume.check()?;
     volume.compare(LEFT.0, LEFT.1 << 10)?;
     let clocks = numbers::<2>(&text, "clock")?;
