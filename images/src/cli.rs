@@ -141,6 +141,12 @@ pub struct Bench {
     /// Kills of each server [default: as many as the bars are said of] (recovery)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub kills: Option<u32>,
+    /// Seconds of the guest's clock that a storm lasts at each rate of deaths [default: 300] (recovery)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub seconds: Option<u32>,
+    /// Processors of the storm's machine [default: 4] (recovery)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub smp: Option<u32>,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,

@@ -132,7 +132,11 @@ fn bench(options: &Bench) -> Result<u8> {
         eprintln!("skink: --only goes with storage");
         return Ok(USAGE);
     }
-    let is_of_recovery = !options.part.is_empty() || !options.server.is_empty() || options.kills.is_some();
+    let is_of_recovery = !options.part.is_empty()
+        || !options.server.is_empty()
+        || options.kills.is_some()
+        || options.seconds.is_some()
+        || options.smp.is_some();
     if is_of_recovery && options.what != Subject::Recovery {
         eprintln!("skink: parts, --server and --kills go with recovery");
         return Ok(USAGE);
@@ -165,6 +169,8 @@ fn bench_recovery(image: &Image, options: &Bench, progress: &Progress) -> Result
         parts: options.part.clone(),
         victims: options.server.clone(),
         kills: options.kills,
+        seconds: options.seconds,
+        cpus: options.smp,
         timeout: options.timeout.unwrap_or(RECOVERY_TIMEOUT),
     };
     let mut figures = Vec::new();

@@ -3,7 +3,6 @@
 use crate::record::Phase;
 use crate::registry::INIT;
 use crate::supervisor::Supervisor;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +11,7 @@ use libsys::abi::inspect::CallRecord;
 use libsys::abi::process::Registers;
 use libsys::abi::{ExitReason, ExitRecord};
 use libsys::crash::{Crash, HeldCall, LogLine};
-use libsys::log::{Level, LogReader};
+use libsys::log::{Entry, Level, LogReader};
 use libsys::panic::message_of;
 use libsys::{Memory, Process, inspect, time};
 
@@ -142,15 +141,11 @@ fn of_record(service: String, binary: String, record: &ExitRecord) -> Crash {
 
 /// The last lines of a log.
 pub(crate) fn last_lines(ring: &Memory) -> Vec<LogLine> {
-    let reader = ring.map().ok().and_then(LogReader::open);
-    let mut lines: VecDeque<LogLine> = VecDeque::new();
-    for entry in reader.into_iter().flatten() {
-        if lines.len() == LINES {
-            lines.pop_front();
-        }
-        lines.push_back(LogLine { time: entry.time, level: entry.level as u8, text: entry.text });
-    }
-    lines.into()
+    let Some(mut reader) = ring.map().ok().and_then(LogReader::open) else { return Vec::new() };
+    reader.skip_to_last(LINES);
+    let line = |entry: Entry| LogLine { time: entry.time, level: entry.level as u8, text: entry.text };
+    // Whose ring it is may be writing.
+    reader.take(LINES).map(line).collect()
 }
 
 /// In the order of [`libsys::crash::REGISTERS`].

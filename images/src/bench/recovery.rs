@@ -5,6 +5,7 @@
 //! | [`transfer`] | `transfer` | bytes per instruction while the driver of a disk dies |
 //! | [`restart`] | `restart` | instructions from a kill to the next answer |
 //! | [`residue`] | `residue` | what is left behind by many deaths |
+//! | [`storm`] | `storm` | what is still done while servers drawn by lot die |
 //!
 //! [`system`] boots the machines, [`volume`] makes their disks and looks at them, [`victim`] knows the servers, [`report`] prints.
 //! `docs/recovery.md` has what was measured.
@@ -12,6 +13,7 @@
 pub mod report;
 pub mod residue;
 pub mod restart;
+pub mod storm;
 pub mod system;
 pub mod transfer;
 pub mod victim;
@@ -37,6 +39,8 @@ pub enum Part {
     Restart,
     /// What is left behind by many deaths
     Residue,
+    /// What is still done while servers drawn by lot die
+    Storm,
 }
 
 /// What is measured, and how long.
@@ -44,10 +48,14 @@ pub enum Part {
 pub struct Plan {
     /// All parts if it is empty.
     pub parts: Vec<Part>,
-    /// The victims by name; all if it is empty. `transfer` has its own.
+    /// The victims by name; all if it is empty. `transfer` and `storm` have their own.
     pub victims: Vec<String>,
     /// Kills of each victim, where it is not to be as many as the bars want.
     pub kills: Option<u32>,
+    /// Seconds of the guest's clock that a storm lasts, where it is not to be as long as the bar wants.
+    pub seconds: Option<u32>,
+    /// Processors of its machine, where they are not to be as many as the bar wants.
+    pub cpus: Option<u32>,
     /// After which each machine is ended.
     pub timeout: Duration,
 }
@@ -65,6 +73,7 @@ pub fn measure(image: &Image, plan: &Plan, progress: &Progress, mut tell: impl F
             Part::Transfer => transfer::measure(&system, plan, progress, &mut tell),
             Part::Restart => restart::measure(&system, plan, progress, &mut tell),
             Part::Residue => residue::measure(&system, plan, progress, &mut tell),
+            Part::Storm => storm::measure(&system, plan, progress, &mut tell),
         };
         measured.with_context(|| format!("{part:?}").to_lowercase())?;
     }

@@ -3,6 +3,7 @@
 use super::Level;
 use crate::Mapping;
 use abi::ring::{LOG_ANSWERED_BYTES, LOG_MAGIC, LOG_RECORD_HEADER, LOG_RING_HEADER, LOG_SKIP, LOG_TEXT_BYTES};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec;
 use core::mem::offset_of;
@@ -23,6 +24,14 @@ pub struct Entry {
     pub lost: u64,
     /// Where it starts, as [`LogReader::offset`] counts.
     pub start: u64,
+}
+
+/// What stands before a text.
+struct Header {
+    time: u64,
+    level: Level,
+    thread: u32,
+    length: usize,
 }
 
 /// A reader of a ring. The ring may hold anything: a writer that breaks its rules spoils its own records, and nothing else.
@@ -69,15 +78,29 @@ impl LogReader {
         self.next = offset;
     }
 
+    /// Leaves out all but the last so many records that there are. The others' texts are not looked at.
+    pub fn skip_to_last(&mut self, count: usize) {
+        let Some((oldest, head)) = self.extent() else { return };
+        let (mut at, mut starts) = (self.next.max(oldest), VecDeque::with_capacity(count + 1));
+        while at < head {
+            let (bytes, header) = self.header(at, head);
+            if header.is_some() {
+                starts.push_back(at);
+            }
+            if starts.len() > count {
+                starts.pop_front();
+            }
+            at += bytes;
+        }
+        self.next = starts.front().copied().unwrap_or(head);
+    }
+
     /// The next record, if there is one.
     pub fn next_entry(&mut self) -> Option<Entry> {
         let mut lost = 0;
         for _ in 0..STEPS {
-            let head = self.word(offset_of!(abi::ring::LogRing, head), Ordering::Acquire);
-            let oldest = self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed);
-            let held =
-                head.checked_sub(oldest).filter(|held| *held <= self.capacity && (head | oldest).is_multiple_of(8))?;
-            if held == 0 || self.next == head {
+            let (oldest, head) = self.extent()?;
+            if oldest == head || self.next == head {
                 return None;
             }
             if self.next < oldest {
@@ -106,8 +129,16 @@ impl LogReader {
         self.ring.load_u64(at, order)
     }
 
-    /// The record at a position before `head`, and its length: at least 8, and not beyond `head`.
-    fn record(&self, at: u64, head: u64) -> (u64, Option<Entry>) {
+    /// Where the oldest record starts, and where the newest ends. `None`: that cannot be.
+    fn extent(&self) -> Option<(u64, u64)> {
+        let head = self.word(offset_of!(abi::ring::LogRing, head), Ordering::Acquire);
+        let oldest = self.word(offset_of!(abi::ring::LogRing, oldest), Ordering::Relaxed);
+        let held = head.checked_sub(oldest)?;
+        (held <= self.capacity && (head | oldest).is_multiple_of(8)).then_some((oldest, head))
+    }
+
+    /// The header of the record at a position before `head`, and the record's length: at least 8, and not beyond `head`.
+    fn header(&self, at: u64, head: u64) -> (u64, Option<Header>) {
         let place = (LOG_RING_HEADER + at % self.capacity) as usize;
         let to_end = (self.capacity - at % self.capacity).min(head - at);
         if to_end < LOG_RECORD_HEADER {
@@ -123,7 +154,15 @@ impl LogReader {
         else {
             return (to_end, None);
         };
-        let mut text = vec![0; length as usize];
+        (bytes, Some(Header { time, level, thread, length: length as usize }))
+    }
+
+    /// The record at a position before `head`, and its length.
+    fn record(&self, at: u64, head: u64) -> (u64, Option<Entry>) {
+        let (bytes, header) = self.header(at, head);
+        let Some(Header { time, level, thread, length }) = header else { return (bytes, None) };
+        let place = (LOG_RING_HEADER + at % self.capacity) as usize;
+        let mut text = vec![0; length];
         self.ring.copy_out(place + LOG_RECORD_HEADER as usize, &mut text);
         let mut text = String::from_utf8_lossy(&text).into_owned();
         if text.contains(char::is_control) {

@@ -31,6 +31,23 @@ fn records_come_out_as_they_went_in() {
 }
 
 #[test]
+fn the_last_records_can_be_had_alone() {
+    let texts = |reader: &mut LogReader| reader.by_ref().map(|entry| entry.text).collect::<Vec<_>>();
+    for written in [0, 1, 3, 4, 900] {
+        for count in [0, 1, 3] {
+            let (memory, mut writer, mut all) = ring();
+            (0..written).for_each(|n| writer.write(Level::Info, &std::format!("record {n}")));
+            let mut reader = LogReader::open(memory.map().expect("mapped")).expect("a ring");
+            reader.skip_to_last(count);
+            let all = texts(&mut all);
+            assert_eq!(texts(&mut reader), all[all.len().saturating_sub(count)..], "{count} of {written}");
+            writer.write(Level::Info, "one more");
+            assert_eq!(texts(&mut reader), ["one more"]);
+        }
+    }
+}
+
+#[test]
 fn a_slow_reader_loses_the_oldest_and_is_told() {
     let (_, mut writer, mut reader) = ring();
     for n in 0..500 {
@@ -92,6 +109,9 @@ proptest! {
         }
         ring.word_u64(16).store(head & !near, Relaxed);
         ring.word_u64(24).store(head.wrapping_sub(held) & !near, Relaxed);
+        let mut last = LogReader::open(memory.map().expect("mapped")).expect("a ring");
+        last.skip_to_last(3);
+        prop_assert!((0..1200).take_while(|_| last.next().is_some()).count() < 1100);
         // Every call ends, and so do they together: each record is at least 8 bytes of the ring.
         prop_assert!((0..1200).take_while(|_| reader.next().is_some()).count() < 1100);
     }

@@ -5,7 +5,8 @@
 //! records of the last commit. The loop of [`crate::service`] commits after every event, before an answer is sent, so that a server only stages.
 //!
 //! The Memory (the line `state BYTES` of the manifest) has two halves; one is in use. A commit is appended to it, and counts with the store of
-//! one word. When it is full the records that are left go to the other half, which then is the one in use, with the same store.
+//! one word. When it is full the records that are left go to the other half, which then is the one in use, with the same store. The same is done at
+//! the start when most of what was read is not true any more: what a start takes does not grow with the deaths before it.
 //!
 //! | words of the Memory | hold |
 //! |---|---|
@@ -60,6 +61,8 @@ const RESERVE: usize = 2 * abi::PAYLOAD_BYTES;
 /// A half is written anew when it holds so many times what is live, and so many bytes more: who starts reads all of it.
 const MOST_DEAD: usize = 4;
 const LEAST: usize = 16 << 10;
+/// Bytes of commits that a start may find and read again at the next, beside twice those of the records that there are: it writes these anew where there are more.
+const MOST_OUTDATED: usize = 1024;
 
 /// Which record: what kind of thing, and up to two numbers that say which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -451,6 +454,9 @@ impl<S: Storage> Records<S> {
         if self.is_damaged {
             self.set_root(self.half, self.end);
         }
+        if self.end > 2 * self.live + MOST_OUTDATED {
+            self.compact(&[]);
+        }
         self.recover_handles();
     }
 
@@ -458,6 +464,7 @@ impl<S: Storage> Records<S> {
     fn read_half(&mut self, half: usize, end: usize) {
         self.index.clear();
         (self.half, self.end, self.live, self.number) = (half, 0, 0, 0);
+        let mut commit = Vec::new();
         while self.end + COMMIT_HEADER <= end {
             let at = self.start_of(half) + self.end;
             let [bytes, number, sum] = [0, 1, 2].map(|word| self.storage.word(at + word * WORD));
@@ -465,7 +472,7 @@ impl<S: Storage> Records<S> {
             if !is_next || bytes < COMMIT_HEADER as u64 || bytes > (end - self.end) as u64 || bytes % WORD as u64 != 0 {
                 return;
             }
-            let mut commit = alloc::vec![0; bytes as usize];
+            commit.resize(bytes as usize, 0);
             self.storage.read(at, &mut commit);
             if sum != checksum(number, &commit[COMMIT_HEADER..]) {
                 return;

@@ -46,6 +46,9 @@ const SELDOM: Duration = Duration::from_secs(2);
 /// Rounds of one look: beyond, it goes on later.
 const ROUNDS: usize = 8;
 
+/// Records of one commit, at most: what is staged for it is in memory.
+const MOST_STAGED: usize = 64;
+
 struct Collector {
     kept: state::Records,
     sources: Sources,
@@ -196,16 +199,20 @@ impl Collector {
     fn look(&mut self) {
         let before = self.store.end();
         for _ in 0..ROUNDS {
-            let (records, is_more) = self.sources.collect(time::now());
-            for collected in records {
-                if !self.store.push(&collected.record) {
+            let now = time::now();
+            self.sources.begin_round();
+            let mut staged = 0;
+            while let Some(collected) = self.sources.next(now) {
+                if staged == MOST_STAGED || !self.store.push(&collected.record) {
                     self.commit();
+                    staged = 0;
                     self.store.push(&collected.record);
                 }
                 self.keep(RecordKey::new(RING, collected.ring), &collected.position);
+                staged += 1;
             }
             self.commit();
-            if !is_more {
+            if !self.sources.has_more() {
                 break;
             }
         }

@@ -44,6 +44,13 @@ struct Source {
     process: u64,
     ring: Ring,
     position: Position,
+    /// The next record, and the one behind it if that was read with it.
+    next: Option<Collected>,
+    behind: Option<Collected>,
+    /// Records that this round may still take from the ring.
+    left: usize,
+    /// There was no further one in this round.
+    is_empty: bool,
 }
 
 /// A ring is made by the first record that is written into it.
@@ -82,7 +89,20 @@ impl Sources {
         let LogSource { mut name, process } = source;
         let end = (0..=name.len().min(MOST_NAME)).rev().find(|end| name.is_char_boundary(*end));
         name.truncate(end.unwrap_or(0));
-        self.sources.push(Source { place, number, name, process, ring: Ring::Awaited(ring), position });
+        let ring = Ring::Awaited(ring);
+        let (next, behind) = (None, None);
+        self.sources.push(Source {
+            place,
+            number,
+            name,
+            process,
+            ring,
+            position,
+            next,
+            behind,
+            left: 0,
+            is_empty: true,
+        });
     }
 
     /// Collects a ring no more: number of its Memory.
@@ -96,35 +116,52 @@ impl Sources {
         self.sources.iter().any(|source| source.number == number)
     }
 
-    /// What is new in all rings, in order of time; nothing is later than `now`. Whether there may be more.
-    pub fn collect(&mut self, now: u64) -> (Vec<Collected>, bool) {
-        let (mut records, mut is_more) = (Vec::new(), false);
-        for source in &mut self.sources {
-            let before = records.len();
-            source.collect(now, &mut records);
-            is_more |= records.len() - before >= AT_ONCE;
-        }
-        // Stable: what one source wrote at the same time stays in order.
-        records.sort_by_key(|collected| collected.record.time);
-        (records, is_more)
+    /// Begins a round, in which each ring gives so many records at most: [`Sources::next`].
+    pub fn begin_round(&mut self) {
+        self.sources.iter_mut().for_each(|source| (source.left, source.is_empty) = (AT_ONCE, false));
+    }
+
+    /// The earliest record of the round that was not taken yet; nothing is later than `now`. One of each ring is in memory at a time, however many
+    /// there are: what a burst of records takes is not more than a few.
+    pub fn next(&mut self, now: u64) -> Option<Collected> {
+        self.sources.iter_mut().for_each(|source| source.read(now));
+        let waiting = self.sources.iter_mut().filter(|source| source.next.is_some());
+        // Of several at the same time it is the first.
+        waiting.min_by_key(|source| source.next.as_ref().map(|next| next.record.time))?.next.take()
+    }
+
+    /// Whether there may be more behind the end of a round.
+    pub fn has_more(&self) -> bool {
+        self.sources.iter().any(|source| source.left == 0 && !source.is_empty)
     }
 }
 
 impl Source {
-    fn collect(&mut self, now: u64, records: &mut Vec<Collected>) {
-        for _ in 0..AT_ONCE {
-            let Some(reader) = self.ring.reader(self.position.next) else { break };
-            let Some(entry) = reader.next_entry() else { break };
-            let (next, latest) = (reader.offset(), self.position.latest);
-            self.position.latest = entry.time.clamp(latest, now.max(latest));
-            if entry.lost > 0 {
-                let text = format!("{} bytes of records were overwritten before they were read", entry.lost);
-                self.position.next = entry.start;
-                records.push(self.record(Level::Warning, 0, text));
-            }
-            self.position.next = next;
-            records.push(self.record(entry.level, entry.thread, entry.text));
+    /// Has the next record in `next`, if the round lets it and there is one.
+    fn read(&mut self, now: u64) {
+        if self.next.is_some() {
+            return;
         }
+        self.next = self.behind.take();
+        if self.next.is_some() || self.left == 0 || self.is_empty {
+            return;
+        }
+        let entry =
+            self.ring.reader(self.position.next).and_then(|reader| Some((reader.next_entry()?, reader.offset())));
+        let Some((entry, next)) = entry else {
+            self.is_empty = true;
+            return;
+        };
+        self.left -= 1;
+        self.position.latest = entry.time.clamp(self.position.latest, now.max(self.position.latest));
+        if entry.lost > 0 {
+            let text = format!("{} bytes of records were overwritten before they were read", entry.lost);
+            self.position.next = entry.start;
+            self.next = Some(self.record(Level::Warning, 0, text));
+        }
+        self.position.next = next;
+        let record = Some(self.record(entry.level, entry.thread, entry.text));
+        if self.next.is_none() { self.next = record } else { self.behind = record }
     }
 
     fn record(&self, level: Level, thread: u32, text: String) -> Collected {

@@ -27,8 +27,9 @@ fn add(sources: &mut Sources, place: u32, source: LogSource, memory: &Memory, po
 
 /// What is new, as records.
 fn collect(sources: &mut Sources, now: u64) -> (Vec<Record>, bool) {
-    let (collected, is_more) = sources.collect(now);
-    (collected.into_iter().map(|collected| collected.record).collect(), is_more)
+    sources.begin_round();
+    let records = std::iter::from_fn(|| sources.next(now)).map(|collected| collected.record).collect();
+    (records, sources.has_more())
 }
 
 /// A record at a time of the test's choice.
@@ -155,20 +156,6 @@ fn the_oldest_records_go_first_and_are_counted() {
     assert_eq!((store.most_urgent(Cursor(1996)), store.most_urgent(store.end())), (Some(Level::Debug), None));
 }
 
-/// What the server takes for its records does not grow with them.
-#[test]
-fn short_records_are_as_many_as_there_are_places_for_at_most() {
-    let (memory, mut store) = store(store::SMALLEST);
-    let short = Record { text: String::new(), source: String::new(), ..record(1, Level::Notice) };
-    assert!(store::encoded_bytes(&short) < 16);
-    (0..2000).for_each(|_| push(&mut store, &short));
-    let kept = store::SMALLEST as u64 / 16;
-    assert_eq!(store.read(Cursor::START, Level::Debug).lost, 2000 - kept);
-    assert_eq!(store.most_urgent(Cursor(1999)), Some(Level::Notice));
-    let store = Store::recover(memory.map_writable().expect("mapped"), store.extent());
-    assert_eq!((store.end(), store.read(Cursor::START, Level::Debug).lost), (Cursor(2000), 2000 - kept));
-}
-
 #[test]
 fn the_store_outlives_the_server_at_any_instruction() {
     let (memory, mut store) = store(store::SMALLEST);
@@ -247,12 +234,14 @@ fn every_record_is_there_once_whatever_dies() {
             0 => collector.look(),
             // It dies when a part is taken in, or none.
             1 => {
-                let (collected, _) = collector.sources.collect(u64::MAX);
-                let Some(first) = collected.first() else { unreachable!("some are new") };
+                collector.sources.begin_round();
+                let Some(first) = collector.sources.next(u64::MAX) else { unreachable!("some are new") };
                 assert!(collector.store.push(&first.record));
                 collector.keep(RecordKey::new(RING, first.ring), &first.position);
                 collector.commit();
-                assert!(collected.iter().skip(1).all(|rest| collector.store.push(&rest.record)));
+                while let Some(rest) = collector.sources.next(u64::MAX) {
+                    assert!(collector.store.push(&rest.record));
+                }
             }
             _ => {}
         }

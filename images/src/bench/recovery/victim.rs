@@ -57,6 +57,27 @@ pub const VICTIMS: &[Victim] = &[
 /// The file system on a large disk, which is measured by itself.
 pub const LARGE: Victim = victim("ext4-large", "ext4-0", "file:/mnt/disk/file", (Some(Bar::Most(25_000_000)), None));
 
+/// Who dies in a storm: one instance of each. The shell is not among them: it runs the workers.
+pub const STORM: &[&str] = &[
+    "virtio-blk-0",
+    "nvme-0",
+    "ramdisk",
+    "uart",
+    "rtc",
+    "null",
+    "pci",
+    "vfs",
+    "block",
+    "init",
+    "console",
+    "log",
+    "random",
+    "tmpfs",
+    "bootfs",
+    "sys",
+    "ext4-0",
+];
+
 /// What all are called.
 pub fn names() -> Vec<&'static str> {
     VICTIMS.iter().chain([&LARGE]).map(|victim| victim.name).collect()

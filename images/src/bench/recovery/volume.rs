@@ -31,11 +31,7 @@ impl Volume {
         let tree = folder.join(format!("{name}.tree"));
         fs::create_dir_all(&tree)?;
         let file = tree.join(FILE);
-        let mut out = BufWriter::new(File::create(&file)?);
-        for word in 0..file_mebibytes << 17 {
-            out.write_all(&word_of_pattern(word))?;
-        }
-        out.flush()?;
+        write_pattern(&file, file_mebibytes)?;
         let image = folder.join(format!("{name}.img"));
         let _ = fs::remove_file(&image);
         run(tool("mke2fs", "e2fsprogs")?
@@ -44,6 +40,21 @@ impl Volume {
             .arg(&image)
             .arg(format!("{mebibytes}m")))?;
         Ok(Volume { image, file })
+    }
+
+    /// A whole disk that holds the pattern, and no file system.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn make_plain(folder: &Path, name: &str, mebibytes: u64) -> Result<Volume> {
+        let image = folder.join(format!("{name}.img"));
+        write_pattern(&image, mebibytes)?;
+        Ok(Volume { file: image.clone(), image })
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Path {
+        &self.image
     }
 
     /// The disk. Its flushes go no farther than this host's memory.
@@ -68,15 +79,14 @@ impl Volume {
         run(tool("e2fsck", "e2fsprogs")?.arg("-fn").arg(&self.image)).map(drop)
     }
 
-    /// Checks that a file in it has a pattern of so many MiB.
+    /// Checks that a file in it has a pattern of so many bytes.
     ///
     /// # Errors
     /// How it differs.
-    pub fn compare(&self, name: &str, mebibytes: u64) -> Result<()> {
+    pub fn compare(&self, name: &str, wanted: u64) -> Result<()> {
         let to = self.image.with_extension("read");
         run(tool("debugfs", "e2fsprogs")?.arg("-R").arg(format!("dump /{name} {}", to.display())).arg(&self.image))?;
         let mut found = BufReader::new(File::open(&to).with_context(|| format!("{name} is not there"))?);
-        let wanted = mebibytes << 20;
         let length = found.get_ref().metadata()?.len();
         ensure!(length == wanted, "{name} has {length} bytes, not {wanted}");
         let mut word = [0; 8];
@@ -93,6 +103,14 @@ impl Drop for Volume {
         let _ = fs::remove_file(&self.image);
         let _ = fs::remove_file(&self.file);
     }
+}
+
+fn write_pattern(file: &Path, mebibytes: u64) -> Result<()> {
+    let mut out = BufWriter::new(File::create(file).with_context(|| format!("cannot make {}", file.display()))?);
+    for word in 0..mebibytes << 17 {
+        out.write_all(&word_of_pattern(word))?;
+    }
+    Ok(out.flush()?)
 }
 
 fn word_of_pattern(number: u64) -> [u8; 8] {

@@ -127,6 +127,8 @@ proptest! {
             }
             prop_assert_eq!(&content(&records), &committed);
         }
+        // A start may write, too.
+        *memory.stores.borrow_mut() = usize::MAX;
         prop_assert_eq!(content(&open(&memory)), committed);
     }
 
@@ -151,6 +153,20 @@ proptest! {
         records.put(RecordKey::new(1, 99), &vec![1u8]).expect("room");
         records.commit();
         prop_assert!(content(&open(&memory)).get(&99).is_some_and(|value| *value == [1u8]));
+    }
+}
+
+#[test]
+fn a_start_does_not_read_what_all_before_it_have_written() {
+    let memory = Dying::new();
+    for number in 0..500u64 {
+        let mut records = open(&memory);
+        assert!(records.end <= 2 * records.live + MOST_OUTDATED, "{} bytes at start {number}", records.end);
+        assert_eq!(records.get::<u64>(RecordKey::new(1, 3)), number.checked_sub(1));
+        for key in 0..4 {
+            records.put(RecordKey::new(1, key), &number).expect("room");
+            records.commit();
+        }
     }
 }
 

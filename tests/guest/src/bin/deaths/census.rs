@@ -4,6 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use libsys::abi::PAGE_BYTES;
+use libsys::abi::memory::MemoryKind;
 use libsys::inspect::{self, SystemRecord};
 use libsys::time::{self, Duration};
 use libsys::{Error, Resource};
@@ -21,7 +23,8 @@ const OWN: &str = "deaths";
 #[derive(Debug, Default)]
 pub struct Census {
     counts: BTreeMap<String, u64>,
-    /// Frames that each process has placed. They are no residue by themselves: what is in use is in `frames`; they say whose it is.
+    /// Frames that each process has placed. They are no residue: Memory is charged in full when it is made, and its frames are placed as its pages are touched. What a process
+    /// is given is in the pages that it maps.
     resident: BTreeMap<String, u64>,
 }
 
@@ -29,17 +32,29 @@ impl Census {
     /// Counts.
     pub fn now(resource: &Resource) -> Result<Census, Error> {
         let mut census = Census::default();
+        // Frames placed in each Memory that somebody maps, by its number.
+        let mut placed = BTreeMap::new();
         for record in inspect::processes(resource) {
             let record = record?;
             let name = inspect::name(&record);
+            let (mut mappings, mut bytes) = (0, 0);
+            for mapping in inspect::mappings(resource, record.process).filter_map(Result::ok) {
+                if mapping.kind != MemoryKind::Device as u32 {
+                    placed.insert(mapping.memory, mapping.resident_frames);
+                }
+                mappings += 1;
+                bytes += mapping.bytes;
+            }
             if name == OWN {
                 continue;
             }
             let process = format!("{name} ({})", record.process);
-            let mappings = inspect::mappings(resource, record.process).filter(Result::is_ok).count();
-            for (what, count) in
-                [("handles", record.handles), ("threads", record.threads.into()), ("mappings", mappings as u64)]
-            {
+            for (what, count) in [
+                ("handles", record.handles),
+                ("threads", record.threads.into()),
+                ("mappings", mappings),
+                ("mapped pages", bytes / PAGE_BYTES as u64),
+            ] {
                 census.counts.insert(format!("{what} of {process}"), count);
             }
             census.resident.insert(process, record.resident_frames);
@@ -69,7 +84,7 @@ impl Census {
             ..
         } = inspect::system(resource)?;
         let objects = [
-            ("frames", frames - free_frames),
+            ("frames that are not of mapped Memory", (frames - free_frames).saturating_sub(placed.values().sum())),
             ("processes", processes),
             ("threads", threads),
             ("channels", channels),

@@ -6,6 +6,7 @@
 //! | `recover SERVICE PROBE TIMES [DIRECTORY]` | kills it so often, and prints of each death what it took until a request was answered: `death BUSY ELAPSED`, nanoseconds at work and of the clock. Files are written in the directory before each |
 //! | `restart SERVICE PROBE WARM TIMES` | kills it so often, after some kills that do not count, as fast as it goes, and prints what is otherwise afterwards: lines that begin with `residue`, and whose memory it is |
 //! | `begin NANOSECONDS SEED SERVICE…`, `end` | kills one of them every so many nanoseconds; `killed COUNT` and `passed COUNT` are printed at the end |
+//! | `work KIND ON UNTIL SECONDS` | works for so long, or until the moment in the file UNTIL if it is there ([`work`]): `work KIND OPERATIONS` |
 //! | `clock` | prints `clock ELAPSED IDLE`: nanoseconds since boot, and those of them in which processors were idle |
 //! | `write FILE MIB EVERY` | writes a pattern, with `fsync` after every so many MiB and at the end |
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -15,6 +16,7 @@ extern crate alloc;
 mod census;
 mod probe;
 mod protocol;
+mod work;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -302,8 +304,12 @@ fn run() -> ExitStatus {
         ["clock"] => connect()
             .and_then(|service| service.clock().map_err(said))
             .map(|(elapsed, idle)| say!("clock {elapsed} {idle}")),
+        ["work", kind, on, until, seconds] => number(seconds)
+            .and_then(|seconds| work::common_end(until, seconds))
+            .and_then(|end| work::until(kind, on, end))
+            .map(|operations| say!("work {kind} {operations}")),
         ["write", file, mebibytes, every] => write(file, mebibytes, every),
-        _ => Err("serve, recover, restart, begin, end, clock or write".to_string()),
+        _ => Err("serve, recover, restart, begin, end, work, clock or write".to_string()),
     };
     match outcome {
         Ok(()) => ExitStatus::SUCCESS,

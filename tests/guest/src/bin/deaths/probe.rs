@@ -24,11 +24,17 @@ use libsys::fs::{self, File};
 use libsys::protocol::block::SECTOR_BYTES;
 use libsys::protocol::log::Cursor;
 use libsys::protocol::registry::RegistryError;
+use libsys::protocol::rtc::RtcError;
 use libsys::protocol::{CharacterClient, ConsoleClient, DisksClient, LogClient, PciClient, RandomClient, RtcClient};
+use libsys::time::{self, Duration};
 use libsys::{client, env};
 
 /// Bytes of a read of a file.
 const PAGE: u64 = 4096;
+
+/// Times that a clock is asked which is about to change, and the time between.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// A request that can be made over and over.
 pub struct Probe {
@@ -54,6 +60,27 @@ fn told<E: Display>(what: &str) -> impl Fn(E) -> String {
     move |error| format!("{what}: {error}")
 }
 
+/// Reads the clock, as soon as it is not about to change: that takes two milliseconds of each second.
+fn read_clock(clock: &RtcClient) -> Result<(), String> {
+    for _ in 0..TRIES {
+        match clock.now() {
+            Err(client::CallError::Failed(RtcError::NotReady)) => time::sleep(PAUSE),
+            other => return other.map(drop).map_err(told("now")),
+        }
+    }
+    Err("now: the clock is always busy".to_string())
+}
+
+/// A disk of `block`, and room for so many bytes of it.
+pub fn open_disk(name: &str, bytes: u64) -> Result<(Box<Disk>, Buffer), String> {
+    let session = env::get().registry().connect("block", true).map_err(told("block"))?;
+    let disks: DisksClient = client::open(session).map_err(told("block"))?;
+    let session = disks.open(name, false).map_err(told(name))?;
+    let mut disk = Disk::open(session, "block", env::account()).map_err(told(name))?;
+    let buffer = disk.allocate(bytes, env::account()).map_err(told(name))?;
+    Ok((Box::new(disk), buffer))
+}
+
 impl Probe {
     /// A probe of the service `name`, opened.
     pub fn open(name: &str, probe: &str) -> Result<Probe, String> {
@@ -74,12 +101,8 @@ impl Probe {
                 Target::File(file, pages.max(1))
             }
             ("disk", disk) => {
-                let session = env::get().registry().connect("block", true).map_err(told("block"))?;
-                let disks: DisksClient = client::open(session).map_err(told("block"))?;
-                let session = disks.open(disk, false).map_err(told(disk))?;
-                let mut opened = Disk::open(session, "block", env::account()).map_err(told(disk))?;
-                let buffer = opened.allocate(SECTOR_BYTES, env::account()).map_err(told(disk))?;
-                Target::Sector(Box::new(opened), buffer)
+                let (opened, buffer) = open_disk(disk, SECTOR_BYTES)?;
+                Target::Sector(opened, buffer)
             }
             _ => return Err(format!("`{probe}` is no probe")),
         };
@@ -96,7 +119,7 @@ impl Probe {
             Target::Line(device) => device.line().map(drop).map_err(told("line")),
             Target::Size(console) => console.size().map(drop).map_err(told("size")),
             Target::Log(log) => log.read(Cursor(u64::MAX), libsys::log::Level::Error).map(drop).map_err(told("log")),
-            Target::Now(clock) => clock.now().map(drop).map_err(told("now")),
+            Target::Now(clock) => read_clock(clock),
             Target::Fill(random) => random.fill(&mut [0; 16]).map(drop).map_err(told("fill")),
             Target::Poll(device) => device.poll().map(drop).map_err(told("poll")),
             Target::Functions(bus) => bus.functions(0).map(drop).map_err(told("functions")),
