@@ -4,7 +4,7 @@
 
 use super::{Account, Channel, New, Object, ObjectType, Process, Quantity, Ref, Slot, Type, slab};
 use crate::handle_table::Found;
-use crate::{Kernel, Link, List, Node, cpu::attention, ipc};
+use crate::{Kernel, Link, List, Node, ipc};
 use abi::Error;
 use core::cell::Cell;
 
@@ -197,13 +197,7 @@ impl Object<SessionUse> {
             self.forget();
         } else {
             self.channel.closes.push_back(self.to_ref());
-            let cpu = kernel.this_cpu();
-            let asked = cpu.attention.get();
             ipc::wake_receiver(kernel, self.channel.get(kernel));
-            if cpu.current.get(kernel).is_some_and(|current| current.takes_turns()) {
-                // Nobody waits for this: who runs goes on, until its slice is over or it waits itself.
-                cpu.attention.set(asked | attention::TIMER);
-            }
         }
     }
 
