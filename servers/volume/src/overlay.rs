@@ -517,6 +517,7 @@ impl Overlay {
     /// Gives up what is pending.
     pub fn abandon(&mut self) {
         if core::mem::take(&mut self.is_changed) && self.log.roll_back().is_err() {
+            // Nobody but this server writes there: its memory is damaged, which the next start finds and tells.
             panic!("what undoes changes is damaged");
         }
         self.free.extend(core::mem::take(&mut self.pending).into_values());
