@@ -153,6 +153,19 @@ impl Heap {
         self.bytes.load(Relaxed)
     }
 
+    /// Allocates. Campaigns count on it: it begins with the size in the first argument's register, and is never part of another function.
+    ///
+    /// # Safety
+    /// Size and alignment are those of a layout that is not empty.
+    #[inline(never)]
+    unsafe fn allocate(bytes: usize, align: usize, heap: &Heap) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let layout = unsafe { Layout::from_size_align_unchecked(bytes, align) };
+        // SAFETY: not empty, by the caller's promise.
+        let found = heap.with(|talc| unsafe { talc.allocate(layout) });
+        found.map_or_else(|| refused(bytes), NonNull::as_ptr)
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut Talc<Chunks, DefaultBinning>) -> R) -> R {
         self.lock.lock();
         // SAFETY: the lock is held, and `act` does not come back here: nothing in it allocates.
@@ -174,9 +187,8 @@ impl Default for Heap {
 // SAFETY: Talc keeps `GlobalAlloc`'s promises; the lock makes them hold among threads.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller asks for at least a byte.
-        let found = self.with(|talc| unsafe { talc.allocate(layout) });
-        found.map_or_else(|| refused(layout.size()), NonNull::as_ptr)
+        // SAFETY: a layout, and the caller asks for at least a byte.
+        unsafe { Heap::allocate(layout.size(), layout.align(), self) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -37,6 +37,8 @@ pub mod archive;
 pub mod boot;
 #[cfg(any(test, target_os = "none"))]
 mod compare;
+#[cfg(any(test, target_os = "none"))]
+mod copy;
 pub mod crash;
 pub mod env;
 pub mod fs;

@@ -247,12 +247,17 @@ pub fn take_buddy(kernel: &Kernel, cpu: &Cpu, now: u64) -> Option<Ref<Thread>> {
     // Where others wait the end of its slice has to be set.
     let is_bound = cpu.armed.get() <= cpu.slice_end.get() || cpu.queue.least_virtual(kernel).is_none();
     let buddy = is_bound.then(|| cpu.queue.take_buddy())??;
-    charge_owner(kernel, cpu, now);
-    let head = buddy.get(kernel).chain_head(kernel);
+    pay(kernel, cpu, buddy.get(kernel), now);
+    Some(buddy)
+}
+
+/// The head of a thread's chain pays for what this CPU runs from now on: a server that takes the next call works for another.
+pub fn pay(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, now: u64) {
+    let head = thread.chain_head(kernel);
     if !cpu.owner.holds(head) {
+        charge_owner(kernel, cpu, now);
         cpu.owner.set(Some(head.to_ref()));
     }
-    Some(buddy)
 }
 
 #[inline(never)]

@@ -1,6 +1,6 @@
 //! What a campaign has to know of a server's machine code: it is read out of the program's ELF file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -20,9 +20,10 @@ const LOOK_BACK: usize = 24;
 /// Bytes by which a place in a program is known again: no two programs have the same ones at one address.
 const MARK: usize = 32;
 
-/// Functions that allocate, by the end of their names, and which of their arguments is the size.
-const ALLOCATORS: [(&str, Register); 3] =
-    [("__rust_alloc", Register::RDI), ("__rust_alloc_zeroed", Register::RDI), ("__rust_realloc", Register::RCX)];
+/// The function that allocates: its first argument is the size.
+const ALLOCATOR: &str = "<libsys::heap::Heap>::allocate";
+/// The register that an allocation has its size in.
+pub const ALLOCATED: Register = Register::RDI;
 
 /// Where they come to when the account has nothing for them: it takes the size.
 const REFUSED: &str = "libsys::heap::refused";
@@ -53,8 +54,8 @@ pub struct Program {
     pub answers: BTreeSet<u64>,
     /// Where a panic of its code begins: the instructions that name its place, and then the call.
     pub panics: Vec<u64>,
-    /// Where allocations begin, and the register that has their size.
-    pub allocators: BTreeMap<u64, Register>,
+    /// Where allocations begin. 0 where there are none.
+    pub allocator: u64,
     /// Where they come to when the account has nothing for them: it takes the size. 0 where there is none.
     pub refused: u64,
     /// The function that exits; 0 where there is none.
@@ -91,7 +92,7 @@ impl Program {
             receives: BTreeSet::new(),
             answers: BTreeSet::new(),
             panics: Vec::new(),
-            allocators: BTreeMap::new(),
+            allocator: 0,
             refused: 0,
             exit: 0,
             control: 0,
@@ -119,8 +120,9 @@ impl Program {
                     program.panics.extend(panic_start(&instructions[..index]));
                 }
             }
-            let allocator = ALLOCATORS.iter().find(|(name, _)| function.name.ends_with(name));
-            program.allocators.extend(allocator.map(|(_, size)| (function.address, *size)));
+            if function.name == ALLOCATOR {
+                program.allocator = function.address;
+            }
             if function.name == REFUSED {
                 program.refused = function.address;
             }

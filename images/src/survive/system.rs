@@ -76,7 +76,7 @@ const HPET_PERIOD: u64 = 10;
 const DEATH: &str = "microkernel::death::kill";
 
 /// What is done for a service that has died, and never for a program that ends: init reads its memory for a report, or the kernel starts init again.
-const AFTER_DEATH: [&str; 2] = ["<microkernel::address_space::AddressSpace>::read", "microkernel::boot::start_init"];
+const AFTER_DEATH: [&str; 2] = ["microkernel::syscall::process::read", "microkernel::boot::start_init"];
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;

@@ -7,7 +7,7 @@ use libsys::abi::{Error, ExitReason, Header, Syscall};
 
 use super::fault::Fault;
 use super::flight::{Arrival, arrival, arrival_addresses, is_in};
-use super::program::{Program, SYSCALL_BYTES, answers};
+use super::program::{ALLOCATED, Program, SYSCALL_BYTES, answers};
 use super::strike::NOWHERE;
 use super::system::{Campaign, Deadline, System, jump, reason};
 use crate::debugger::{Patch, Register, Registers};
@@ -137,7 +137,7 @@ impl<'a> Watch<'a> {
             all.extend(&self.program.answers);
         }
         if is_exhausted {
-            all.extend(self.program.allocators.keys());
+            all.extend((self.program.allocator != 0).then_some(self.program.allocator));
             all.insert(self.program.control);
         }
         all
@@ -190,10 +190,8 @@ impl<'a> Watch<'a> {
     /// The server is at a break point.
     fn came(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
         let at = registers.get(Register::RIP);
-        if let Some(size) = self.program.allocators.get(&at)
-            && self.is_exhausted()
-        {
-            return self.refuse_allocation(system, registers, registers.get(*size));
+        if at == self.program.allocator && self.is_exhausted() {
+            return self.refuse_allocation(system, registers, registers.get(ALLOCATED));
         }
         if self.program.syscalls.contains(&at) {
             return self.calls(system, registers);

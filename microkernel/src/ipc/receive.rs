@@ -69,6 +69,7 @@ pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Objec
     // Ranks that were inherited for earlier work end here.
     inherit::renew(kernel, thread);
     if take(kernel, channel, thread) {
+        schedule::pay(kernel, cpu, thread, clock::tsc());
         if channel.is_watched.get() {
             boot::init_receives(kernel);
         }

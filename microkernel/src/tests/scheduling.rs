@@ -145,6 +145,39 @@ fn a_client_pays_for_its_server() {
 }
 
 #[test]
+fn a_client_pays_for_the_server_that_it_woke_before() {
+    let mut world = World::without_supervisor(1);
+    let cpu = world.cpus[0];
+    let (process, server) = world.team(1);
+    let channel = world.channel(process);
+    let served = world.served[channel];
+    world.sys_on(cpu, Syscall::Receive as u64, &[served, 0]);
+    let (client_process, client) = world.team(1);
+    let session = world.session(channel, client_process, 1);
+    let signal = world.share(process, served, client_process);
+    let (_, other) = world.team(1);
+    let until = world.now + 1_000_000_000;
+    let wait_for = |world: &mut World, thread: usize| {
+        while !cpu.current.holds(world.t(thread)) {
+            world.run_for(10_000);
+        }
+    };
+    while world.now < until {
+        wait_for(&mut world, client);
+        world.sys_on(cpu, Syscall::Signal as u64, &[signal, 1]);
+        // The server, which runs for the signal first, takes this when it has done that.
+        world.sys_on(cpu, Syscall::Call as u64, &[session, 0]);
+        wait_for(&mut world, server);
+        world.sys_on(cpu, Syscall::Receive as u64, &[served, 0]);
+        world.run_for(100_000);
+        wait_for(&mut world, server);
+        world.sys_on(cpu, Syscall::ReplyReceive as u64, &[served, 0]);
+    }
+    let parts = [world.ran(client) + world.ran(server), world.ran(other)];
+    assert!(parts.iter().all(|part| close_to(*part, 500_000_000)), "{parts:?}");
+}
+
+#[test]
 fn real_time_runs_first_and_takes_turns_as_its_policy_says() {
     let mut world = World::without_supervisor(1);
     let (_, first) = world.team(5);
