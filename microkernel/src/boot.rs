@@ -14,7 +14,7 @@ use abi::memory::{MemoryKind, Protection};
 use abi::{Error, ExitReason, Handle, Limits, Rights};
 
 /// How long init may run without receiving, in nanoseconds.
-const INIT_DEADLINE: u64 = 5_000_000_000;
+pub const INIT_DEADLINE: u64 = 5_000_000_000;
 
 /// Deaths of init without having received once, after which the machine stops.
 const MOST_EARLY_DEATHS: u64 = 5;
@@ -39,24 +39,18 @@ pub fn start(kernel: &Kernel, information: &'static BootInformation) {
         processes: 1 << 16,
     };
     let root = Account::root(kernel, limits);
-    let made = own_devices(kernel, root.get(kernel), information)
-        .and_then(|()| make_init(kernel, root.get(kernel), information));
-    if let Err(error) = made {
+    if let Err(error) = make_init(kernel, root.get(kernel), information) {
         panic::boot_error(format_args!("too little memory for init: {error}"));
     }
     kernel.root_account.set(Some(root));
 }
 
-/// Takes the pages of the devices that the kernel drives itself, so that nobody gets them as device memory.
-fn own_devices(kernel: &Kernel, root: &Object<Account>, information: &BootInformation) -> Result<(), Error> {
-    information.devices.as_slice().iter().try_for_each(|range| {
-        let (start, bytes) = (range.start.as_u64(), range.end - range.start);
-        kernel.ranges.claim(kernel, root, ResourceKind::Physical, start, bytes, 0)
-    })
-}
-
 /// Makes init's process, and gives it its first handles, in the order of [`abi::boot`].
 fn make_init(kernel: &Kernel, root: &Object<Account>, information: &'static BootInformation) -> Result<(), Error> {
+    // The pages of the devices that the kernel drives itself: nobody gets them as device memory.
+    for range in information.devices.as_slice() {
+        kernel.ranges.claim(kernel, root, ResourceKind::Physical, range.start.as_u64(), range.end - range.start, 0)?;
+    }
     let mut name = [0; 16];
     name[..4].copy_from_slice(b"init");
     let init = Process::create(kernel, root, 0, name)?;
@@ -209,15 +203,9 @@ fn reset_init(kernel: &Kernel, init: &Object<Process>) {
     death::ask_reset(kernel, init).expect("a dead process can be reset");
 }
 
-/// init waits in receive: nothing is to be watched.
-pub fn init_waits(kernel: &Kernel) {
-    kernel.watchdog.set(u64::MAX);
-    kernel.init_early_deaths.set(0);
-}
-
-/// init received, and has something to do at once: its time begins anew.
-pub fn init_receives(kernel: &Kernel) {
-    kernel.watchdog.set(clock::now() + INIT_DEADLINE);
+/// init has received, and waits or has something to do at once: it has to receive again until then.
+pub fn init_receives(kernel: &Kernel, until: u64) {
+    kernel.watchdog.set(until);
     kernel.init_early_deaths.set(0);
 }
 

@@ -172,6 +172,7 @@ fn stop_thread(kernel: &Kernel, thread: &Object<Thread>) {
 /// A thread of a living process has ended itself: it is off its CPU, and does not count as alive.
 pub fn thread_ended(kernel: &Kernel, thread: &Object<Thread>) {
     let process = thread.process.get(kernel);
+    timer::clear(kernel, thread);
     if let Some(client) = thread.current.take() {
         let client = client.get(kernel);
         client.server.clear();

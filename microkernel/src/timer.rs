@@ -14,8 +14,17 @@ const REAP_PAUSE: u64 = 50_000;
 /// Deadlines that one interrupt serves at most; the next follows at once.
 const BATCH: u32 = 32;
 
+/// Whether a thread's timer strikes at a deadline. That of a receive is left as it is when something arrives: the next one mostly has the same.
+pub fn is_set(thread: &Thread, deadline: u64) -> bool {
+    thread.timer.linked.get() && thread.timer.key.get() == deadline
+}
+
 /// Sets a waiting thread's deadline.
 pub fn set(kernel: &Kernel, thread: &Object<Thread>, deadline: u64) {
+    if is_set(thread, deadline) {
+        return;
+    }
+    clear(kernel, thread);
     kernel.timers.insert(thread.to_ref(), deadline);
     let is_first = kernel.timers.first(kernel).is_some_and(|first| first.is(thread));
     if is_first {

@@ -163,10 +163,10 @@ impl Header {
         self.0 & 0xffff_ffff & !light == 0 && self.is_valid()
     }
 
-    /// Whether it is a reply that brings no handle but one that is minted: what the kernel's fast path of a reply takes besides.
+    /// Whether it is a reply that brings no handle but one that is minted: what the kernel's fast path of a reply takes besides. The receive behind it may have a deadline.
     #[inline]
     pub const fn is_light_reply(self) -> bool {
-        let others = self.0 & 0xffff_ffff & !Header::LENGTH & !(1 << Header::CLASS);
+        let others = self.0 & 0xffff_ffff & !Header::LENGTH & !Header::DEADLINE & !(1 << Header::CLASS);
         (others == 0 || others == Header::MINTS | 1 << Header::HANDLES) && self.payload_bytes() <= crate::PAYLOAD_BYTES
     }
 

@@ -26,7 +26,9 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     let server = channel.server.get(kernel).ok_or(Error::Closed)?;
     // A suspect that waits although threads do has its turn first.
     let receiver_waits = !channel.receivers.is_empty() && !channel.has_callers() && may_deliver(kernel, server, caller);
-    if caller.depth.get() >= MAX_DEPTH || !receiver_waits && is_in_chain(kernel, caller, server) {
+    // Who waits for a process of its own chain waits for ever.
+    let mut chain = core::iter::successors(Some(caller), |thread| thread.current.get(kernel));
+    if caller.depth.get() >= MAX_DEPTH || !receiver_waits && chain.any(|thread| thread.process.is(server)) {
         return Err(Error::Deadlock);
     }
     let deadline = header.has_deadline().then(|| caller.call_page().deadline());
@@ -57,7 +59,6 @@ pub fn call(kernel: &Kernel, cpu: &Cpu, caller: &Object<Thread>) -> Result<(), E
     if receiver_waits {
         let receiver = channel.receivers.pop_front().expect("a receiver waits");
         if deliver(kernel, channel, caller, receiver.get(kernel)) {
-            timer::clear(kernel, receiver.get(kernel));
             schedule::hand_over(kernel, cpu, receiver);
         } else {
             receive::wait_again(kernel, channel, receiver);
@@ -80,12 +81,6 @@ fn take_handles(kernel: &Kernel, caller: &Object<Thread>, header: Header) -> Res
         caller.sent.put(index, copy.inspect_err(|_| caller.sent.drop_all(kernel))?);
     }
     Ok(())
-}
-
-/// Whether waiting for a process would be waiting for one of the caller's own chain.
-fn is_in_chain(kernel: &Kernel, caller: &Object<Thread>, server: &Object<Process>) -> bool {
-    let mut chain = core::iter::successors(Some(caller), |thread| thread.current.get(kernel));
-    chain.any(|thread| thread.process.is(server))
 }
 
 /// Whether a caller can be given to a server now: a suspect only when it is alone, and nothing beside one.

@@ -3,7 +3,7 @@
 use super::{inherit, receive, reply};
 use crate::object::{Call, Channel, Object, Ref, Thread, process::orphan_key, thread::State};
 use crate::{Kernel, death, schedule, timer};
-use abi::{Class, Error};
+use abi::{Class, Error, Header};
 
 /// Callers, calls and sessions that are told of a close in one step.
 const CLOSE_BATCH: usize = 16;
@@ -107,8 +107,12 @@ pub(super) fn stop_receiving(kernel: &Kernel, thread: &Object<Thread>, error: Er
     schedule::make_ready(kernel, thread);
 }
 
-/// A deadline has passed.
+/// A deadline has passed: of what a thread waits for now, or of an earlier receive.
 pub fn expire(kernel: &Kernel, thread: &Object<Thread>, deadline: u64, now: u64) {
+    let waits = if thread.is_calling() { thread.request.get() } else { Header(thread.context.frame.rsi.get()) };
+    if !waits.has_deadline() {
+        return;
+    }
     if thread.is_calling() {
         let downtime = super::call::chain_downtime(kernel, thread, now);
         let more = downtime.saturating_sub(thread.downtime_added.get());

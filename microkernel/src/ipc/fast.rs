@@ -9,7 +9,7 @@ use super::{end, receive::acknowledge, reply};
 use crate::arch::{self, clock};
 use crate::lock::Passed;
 use crate::object::{Channel, Object, SessionUse, Thread, thread::MAX_DEPTH, thread::State};
-use crate::{Cpu, Kernel, boot, schedule};
+use crate::{Cpu, Kernel, boot, schedule, timer};
 use abi::{Class, Delivery, Handle, Header, OK, Rights};
 
 /// A call to a server that waits.
@@ -26,7 +26,6 @@ pub fn call(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
     let is_common = !server.has_suspect.get()
         && !channel.is_watched.get()
         && caller.depth.get() < MAX_DEPTH
-        && !receiver.timer.linked.get()
         && receiver.affinity.get() >> cpu.index() & 1 != 0
         && (header.is_plain() || take_extras(kernel, caller, receiver, header));
     if !is_common {
@@ -81,13 +80,17 @@ fn take_extras(kernel: &Kernel, caller: &Object<Thread>, receiver: &Thread, head
     true
 }
 
-/// A session that is minted, and slots that stay empty. Returns false, with nothing done, where the reply brings more than that or it cannot be minted.
+/// A session that is minted, slots that stay empty, and a deadline that is set already. Returns false, with nothing done, where there is more than that
+/// or it cannot be minted.
 #[inline(never)]
 fn give_extras(kernel: &Kernel, thread: &Thread, client: &Object<Thread>, header: Header) -> bool {
-    let minted = header.is_light_reply().then(|| reply::mint(kernel, thread, client, header));
+    let is_set = !header.has_deadline() || timer::is_set(thread, thread.serve_page().deadline());
+    let minted = (is_set && header.is_light_reply()).then(|| reply::mint(kernel, thread, client, header));
     let Some(Ok(minted)) = minted else { return false };
-    client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
-    end::release(kernel, client);
+    if header.mints() || client.reserved.get() > 0 {
+        client.call_page().set_handles([minted, Handle::NONE, Handle::NONE, Handle::NONE]);
+        end::release(kernel, client);
+    }
     true
 }
 
@@ -106,7 +109,6 @@ pub fn reply_receive(kernel: &Kernel, cpu: &Cpu) -> Option<Passed> {
         && channel.is_quiet()
         && thread.serving.holds(channel)
         && !server.has_suspect.get()
-        && !client.timer.linked.get()
         && !cpu.queue.has_above(client.rank.get())
         && client.affinity.get() >> cpu.index() & 1 != 0
         && (header.is_plain() && client.reserved.get() == 0 || give_extras(kernel, thread, client, header));

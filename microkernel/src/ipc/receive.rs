@@ -71,7 +71,7 @@ pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Objec
     if take(kernel, channel, thread) {
         schedule::pay(kernel, cpu, thread, clock::tsc());
         if channel.is_watched.get() {
-            boot::init_receives(kernel);
+            boot::init_receives(kernel, clock::now() + boot::INIT_DEADLINE);
         }
         if cpu.queue.has_above(thread.rank.get()) {
             cpu.ask(attention::RESCHEDULE);
@@ -83,7 +83,7 @@ pub fn wait(kernel: &Kernel, cpu: &Cpu, thread: &Object<Thread>, channel: &Objec
     }
     schedule::take_off_cpu(cpu, thread, State::Receiving);
     if channel.is_watched.get() {
-        boot::init_waits(kernel);
+        boot::init_receives(kernel, u64::MAX);
     }
     channel.receivers.push_front(thread.to_ref());
     if let Some(deadline) = deadline {
@@ -152,7 +152,6 @@ pub(super) fn wait_again(kernel: &Kernel, channel: &Object<Channel>, receiver: R
     let thread = receiver.get(kernel);
     // A process that is just dying takes nothing any more.
     if thread.process.is_running() && take(kernel, channel, thread) {
-        timer::clear(kernel, thread);
         schedule::make_ready(kernel, thread);
         return true;
     }

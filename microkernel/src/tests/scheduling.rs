@@ -5,7 +5,7 @@ use crate::arch::processor;
 use crate::object::thread::State;
 use crate::schedule;
 use abi::schedule::{Parameters, SLICE};
-use abi::{Class, Delivery, Handle, Header, OK, Policy, Syscall};
+use abi::{Class, Delivery, Error, Handle, Header, OK, Policy, Syscall};
 
 const DELIVERED: u64 = Delivery::CALL_STATUS;
 
@@ -386,7 +386,7 @@ fn observed(world: &World, client: usize, server: usize) -> Vec<u64> {
 
 #[test]
 fn the_fast_path_does_what_the_slow_one_does() {
-    for situation in 0..512u32 {
+    for situation in 0..1024u32 {
         let has = |bit: u32| situation >> bit & 1 != 0;
         // It needs room.
         let mints = has(8) && (has(5) || has(7));
@@ -399,7 +399,10 @@ fn the_fast_path_does_what_the_slow_one_does() {
             // The supervisor's is not the first: what is observed is.
             world.channels.swap(0, channel);
             let served = world.served[channel];
-            world.sys_on(cpu, Syscall::Receive as u64, &[served, 0]);
+            // A server with a timer that is far away.
+            let receive = if has(9) { Header::default().with_deadline() } else { Header::default() };
+            world.t(server).serve_page().set_deadline(world.now + 100 * SLICE);
+            world.sys_on(cpu, Syscall::Receive as u64, &[served, receive.0]);
             let (client_process, client) = world.team(1);
             let session = world.session(0, client_process, 0x1_0000_0001);
             if has(0) {
@@ -463,6 +466,9 @@ fn the_fast_path_does_what_the_slow_one_does() {
                     world.sys(server, Syscall::CallProgress, &[0]);
                 }
                 let mut reply = Header::words(6, Class::Fail).with_payload(bytes);
+                if has(9) {
+                    reply = reply.with_deadline();
+                }
                 if mints {
                     reply = reply.with_handles(1).with_minted();
                     world.t(server).serve_page().set_channel(Handle(served));
@@ -482,6 +488,60 @@ fn the_fast_path_does_what_the_slow_one_does() {
         for (turn, (slow, fast)) in seen[0].iter().zip(&seen[1]).enumerate() {
             assert_eq!(slow, fast, "situation {situation:#b}, turn {turn}");
         }
+    }
+}
+
+#[test]
+fn a_deadline_of_an_earlier_receive_ends_nothing_else() {
+    for fast in [false, true] {
+        let mut world = World::without_supervisor(1);
+        world.use_fast = fast;
+        let cpu = world.cpus[0];
+        let (process, server) = world.team(1);
+        let channel = world.channel(process);
+        let served = world.served[channel];
+        // Nobody receives there.
+        let deaf = world.process();
+        let deaf = world.channel(deaf);
+        let to_deaf = world.session(deaf, process, 1);
+        let (client_process, client) = world.team(1);
+        let to_server = world.session(channel, client_process, 1);
+        let deadline = |world: &World, more: u64| world.t(server).serve_page().set_deadline(world.now + more);
+        let with_deadline = Header::default().with_deadline().0;
+        // The server's receive has a deadline, and ends before it.
+        deadline(&world, 5_000);
+        while !cpu.current.holds(world.t(server)) {
+            world.run_for(SLICE);
+        }
+        deadline(&world, 5_000);
+        world.sys_on(cpu, Syscall::Receive as u64, &[served, with_deadline]);
+        world.sys_on(cpu, Syscall::Call as u64, &[to_server, 0]);
+        assert!(cpu.current.holds(world.t(server)));
+        // Its answer leads to a receive without one: that goes on beyond it.
+        world.sys_on(cpu, Syscall::ReplyReceive as u64, &[served, 0]);
+        world.run_for(10_000);
+        assert_eq!(world.state(server), State::Receiving);
+        // So does a call that the server makes itself.
+        world.sys_on(cpu, Syscall::Call as u64, &[to_server, 0]);
+        deadline(&world, 50_000);
+        world.sys_on(cpu, Syscall::ReplyReceive as u64, &[served, with_deadline]);
+        world.sys_on(cpu, Syscall::Call as u64, &[to_server, 0]);
+        world.sys_on(cpu, Syscall::Call as u64, &[to_deaf, 0]);
+        world.run_for(60_000);
+        assert_eq!((world.state(client), world.state(server)), (State::Current, State::Queued));
+        assert_eq!(crate::ipc::end::cancel(world.kernel(), world.t(server)), Ok(()));
+        world.poll();
+        world.run_for(SLICE);
+        // A later deadline of a receive is what counts.
+        deadline(&world, 50_000);
+        world.sys_on(cpu, Syscall::ReplyReceive as u64, &[served, with_deadline]);
+        world.sys_on(cpu, Syscall::Call as u64, &[to_server, 0]);
+        deadline(&world, 90_000);
+        world.sys_on(cpu, Syscall::ReplyReceive as u64, &[served, with_deadline]);
+        world.run_for(80_000);
+        assert_eq!(world.state(server), State::Receiving, "{fast}");
+        world.run_for(20_000);
+        assert_eq!((world.state(server) != State::Receiving, world.status(server)), (true, Error::TimedOut as u64));
     }
 }
 
