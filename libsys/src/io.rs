@@ -1,9 +1,10 @@
 //! Input and output: what files, pipes, consoles and devices have in common.
 //!
 //! [`Read`], [`Write`] and [`Seek`] are traits as those of Rust's `std::io`; [`BufReader`] and [`BufWriter`] gather small pieces; [`stdin`], [`stdout`] and [`stderr`]
-//! are what the parent gave, whatever it is.
+//! are what the parent gave, whatever it is. Crates that read or write by the traits of `embedded-io` can do so with all of them.
 
 mod buffered;
+mod embedded;
 mod stream;
 
 pub use crate::protocol::file::Whence;

@@ -86,8 +86,9 @@ fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Outcome
 /// A case: its name, and what it does in an empty directory.
 type Case = (&'static str, fn(&str) -> Outcome);
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 24] = [
     ("write-read", write_read),
+    ("embedded-io", embedded),
     ("exclusive", exclusive),
     ("append", append),
     ("append-two", append_two),
@@ -168,6 +169,23 @@ fn all(directory: &str, wanted: &[String]) -> ExitStatus {
 /// Bytes that tell their place.
 fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| ((at / 7) ^ (at >> 9)) as u8).collect()
+}
+
+/// What a crate does that knows a file only by the traits of `embedded-io`.
+fn embedded(place: &str) -> Outcome {
+    fn work<F: Read + Write + Seek>(file: &mut F, bytes: &[u8]) -> core::result::Result<Vec<u8>, F::Error> {
+        file.write_all(bytes)?;
+        file.seek(SeekFrom::End(-5))?;
+        let mut end = vec![0; 9];
+        let count = file.read(&mut end)?;
+        end.truncate(count);
+        Ok(end)
+    }
+    use embedded_io::{Read, Seek, SeekFrom, Write};
+    let file = path::join(place, "file");
+    let mut open = OpenOptions::new().read(true).write(true).create(true).open(&file).tried("open")?;
+    same("the end", work(&mut open, &pattern(9_000)).tried("write and read")?, pattern(9_000)[8_995..].to_vec())?;
+    same("the file", fs::read(&file).tried("read")? == pattern(9_000), true)
 }
 
 fn write_read(place: &str) -> Outcome {
