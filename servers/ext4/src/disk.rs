@@ -7,6 +7,7 @@ use crate::directories::put_checksum;
 use crate::hash::Hashing;
 use crate::mapping::{Layout, MappingError, le16, le32};
 use crate::superblock::{self, Superblock};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use volume::{FileError, Kind, Overlay, OverlayError};
 
@@ -248,9 +249,9 @@ impl Disk {
     }
 
     /// Reads an inode; `is_known`: its checksum was looked at before.
-    pub fn inode(&self, overlay: &mut Overlay, number: u32, is_known: bool) -> Here<Record> {
+    pub fn inode(&self, overlay: &mut Overlay, number: u32, is_known: bool) -> Here<Box<Record>> {
         let (block, at) = self.place_of(number)?;
-        let mut record = Record { number, block, at, bytes: [0; MOST_INODE], length: self.inode_bytes };
+        let mut record = Box::new(Record { number, block, at, bytes: [0; MOST_INODE], length: self.inode_bytes });
         overlay.read_part(block, at, &mut record.bytes[..record.length])?;
         if let Sums::Crc32c(seed) = self.sums
             && !is_known

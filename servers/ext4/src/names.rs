@@ -6,6 +6,7 @@
 use crate::disk::{Bitmap, CORRUPT, Disk, Group, Here, Info, Left, Record};
 use crate::entries::{self, Entry, TAIL_BYTES};
 use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Window, le16, le32};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -54,6 +55,8 @@ pub struct Names {
     known: BTreeSet<Known>,
     windows: BTreeMap<u32, Window>,
     looked: Option<Looked>,
+    /// The last directory that was used, as it is in the overlay.
+    directory: Option<Box<Record>>,
     /// Blocks as they are in the overlay, with what is pending: of a directory, of a bitmap, and the node above the first.
     scratch: Cached,
     bitmap: Cached,
@@ -87,9 +90,9 @@ pub struct Freed {
 
 /// What is to be done to take a name away: all that can go wrong with it has been looked at.
 pub struct Removal {
-    directory: Record,
+    directory: Box<Record>,
     place: Place,
-    target: Record,
+    target: Box<Record>,
     /// Blocks that get free, if it was the last name.
     extents: Vec<(u64, u64)>,
 }
@@ -115,6 +118,7 @@ impl Names {
     pub fn new(disk: Disk) -> Names {
         let empty = || Cached { block: None, bytes: vec![0; disk.layout.block_bytes] };
         Names {
+            directory: None,
             scratch: empty(),
             bitmap: empty(),
             node: Vec::new(),
@@ -172,7 +176,7 @@ impl Names {
 
     // ---- looking -------------------------------------------------------------------------------------------------
 
-    fn record(&mut self, overlay: &mut Overlay, number: u32) -> Here<Record> {
+    fn record(&mut self, overlay: &mut Overlay, number: u32) -> Here<Box<Record>> {
         let is_known = self.known.contains(&Known::Inode(number));
         let record = self.disk.inode(overlay, number, is_known)?;
         if !is_known {
@@ -207,9 +211,12 @@ impl Names {
         if info.size > most { Err(CORRUPT) } else { Ok(info) }
     }
 
-    /// A directory. Errors: `NotDirectory`, `ToCrate` (it is not plain).
-    fn directory(&mut self, overlay: &mut Overlay, inode: u64) -> Here<Record> {
+    /// A directory, which is given back with [`Names::give_back`]. Errors: `NotDirectory`, `ToCrate` (it is not plain).
+    fn directory(&mut self, overlay: &mut Overlay, inode: u64) -> Here<Box<Record>> {
         let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        if let Some(known) = self.directory.take_if(|known| known.number == number) {
+            return Ok(known);
+        }
         let record = self.record(overlay, number)?;
         if record.mode() & 0xf000 != 0x4000 {
             return Err(FileError::NotDirectory.into());
@@ -218,6 +225,11 @@ impl Names {
         let is_plain =
             record.flags() & !DIRECTORY_FLAGS == 0 && bytes % self.scratch.bytes.len() as u64 == 0 && bytes > 0;
         if is_plain { Ok(record) } else { Err(Left::ToCrate) }
+    }
+
+    /// It is used again: as it is in the overlay.
+    fn give_back(&mut self, directory: Box<Record>) {
+        self.directory = Some(directory);
     }
 
     /// Where a block of a directory is.
@@ -348,7 +360,9 @@ impl Names {
     /// What a name in a directory stands for.
     pub fn lookup(&mut self, overlay: &mut Overlay, directory: u64, name: &[u8]) -> Here<Option<(u64, Kind)>> {
         let directory = self.directory(overlay, directory)?;
-        let Some(Place { entry, .. }) = self.look(overlay, &directory, name)?.0 else { return Ok(None) };
+        let place = self.look(overlay, &directory, name)?.0;
+        self.give_back(directory);
+        let Some(Place { entry, .. }) = place else { return Ok(None) };
         if entry.inode > self.disk.layout.inodes() {
             return Err(CORRUPT);
         }
@@ -398,6 +412,7 @@ impl Names {
         self.write(overlay, &directory, block, (from, to), &old[from - span.0..to - span.0])?;
         directory.touch(seconds);
         self.disk.write_inode(overlay, &mut directory)?;
+        self.give_back(directory);
         self.disk.count(overlay, 0, -1)?;
         Ok(number.into())
     }
@@ -526,6 +541,7 @@ impl Names {
         self.write(overlay, &directory, place.block, (from, to), &old[..to - from])?;
         directory.touch(seconds);
         self.disk.write_inode(overlay, &mut directory)?;
+        self.give_back(directory);
         if !is_last {
             target.set_links(target.links() - 1, seconds);
             self.disk.write_inode(overlay, &mut target)?;
@@ -599,7 +615,7 @@ impl Names {
     /// What was pending is given up.
     pub fn abandoned(&mut self) {
         self.looked = None;
-        (self.scratch.block, self.bitmap.block) = (None, None);
+        (self.directory, self.scratch.block, self.bitmap.block) = (None, None, None);
     }
 }
 
