@@ -131,7 +131,7 @@ impl Injection {
         let is_missed = seen.deaths == 0 && output.as_ref().is_ok_and(|output| output.contains(KILLED));
         if is_missed && recovers(&mut machine.system, target, calm, Outcome::Visible) {
             // Nothing could be read of the dead, so it was changed all the time: once more, with a look at each end.
-            (seen, output) = change(machine, target, &mutation, &BTreeSet::from([target.campaign.death()]))?;
+            (seen, output) = change(machine, target, &mutation, &BTreeSet::from([target.campaign.death().address]))?;
         }
         let system = &mut machine.system;
         let mut outcome = Outcome::judge(&seen, &output, &calm.output);

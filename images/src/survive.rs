@@ -7,6 +7,7 @@
 //! | [`workload`], [`work`] | `Workload`, `Work` | what is done meanwhile, and what it has to print |
 //! | [`program`] | `Program` | where a server's machine code receives, answers, panics and allocates |
 //! | [`system`], [`disks`] | `System` | a machine at its prompt with a debugger, and its disks |
+//! | [`death`] | `Death` | where the kernel ends an incarnation |
 //! | [`flight`] | | a moment at which the server has work in flight |
 //! | [`strike`] | | putting a fault in |
 //! | [`watch`] | `Watch` | what comes of it: deaths, the first answer |
@@ -22,6 +23,7 @@
 
 pub mod checkpoint;
 pub mod crew;
+pub mod death;
 pub mod disks;
 pub mod fault;
 pub mod flight;

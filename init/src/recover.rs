@@ -105,6 +105,9 @@ impl Supervisor {
             // Never: the manifest is in the same boot archive, and instances were recovered before.
             return self.table.remove(slot);
         };
+        if let Some(place) = record.ring {
+            self.rings.take_place(place);
+        }
         let objects = record.objects.as_ref().map(|handles| Objects::recover(entry, handles));
         let service = &mut self.services[index];
         service.record = record;

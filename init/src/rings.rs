@@ -64,7 +64,19 @@ impl Rings {
     /// Takes over a ring that an earlier init noted.
     pub(crate) fn recover(&mut self, slot: SlotNumber, record: LogRingRecord) {
         let ring = Memory::from_handle(Handle(record.ring));
+        self.take_place(record.index);
         self.added.push(Added { record, slot, ring });
+    }
+
+    /// The place of the next ring. It is taken with the record that names it: an init that dies between that and a counter of its own would leave a place without a ring, for
+    /// which the collector keeps an empty one for good.
+    pub(crate) fn next_place(&self) -> u32 {
+        self.next
+    }
+
+    /// A record names this place.
+    pub(crate) fn take_place(&mut self, place: u32) {
+        self.next = self.next.max(place + 1);
     }
 
     /// Places of those whose session is closed.
@@ -110,11 +122,9 @@ impl Supervisor {
         self.rings.empty.as_ref().ok_or(Error::BadState)
     }
 
-    /// The place of a new ring.
-    pub(crate) fn next_ring(&mut self) -> u32 {
-        let place = self.rings.next;
+    /// Notes that the record which names a place is written.
+    pub(crate) fn note_ring(&mut self, place: u32) {
         self.set_next_ring(place + 1);
-        place
     }
 
     fn set_next_ring(&mut self, next: u32) {
@@ -183,10 +193,11 @@ impl Supervisor {
             return Err(RegistryError::Exhausted);
         }
         ring.set_kept(true).map_err(|_| RegistryError::Exhausted)?;
-        let index = self.next_ring();
+        let index = self.rings.next_place();
         let record = LogRingRecord { badge, index, name, process, ring: ring.handle().0, has_ended: false };
         let slot = self.table.add(&Record::LogRing(record.clone()).encode()).map_err(|_| RegistryError::Exhausted)?;
         self.rings.added.push(Added { record, slot, ring });
+        self.note_ring(index);
         self.rings.tell();
         Ok(())
     }
@@ -234,5 +245,19 @@ impl Supervisor {
         {
             self.table.remove(watcher.slot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_taken_with_the_record_that_names_it() {
+        // The init before died when it had written the record of place 7, and not yet where the next one is.
+        let mut rings = Rings::new(0, 7);
+        rings.take_place(7);
+        rings.take_place(4);
+        assert_eq!(rings.next_place(), 8);
     }
 }

@@ -93,8 +93,10 @@ impl Supervisor {
         let count = 1 + names + usize::from(self.services[index].has_device());
         self.services[index].record.objects = Some(objects.handles(vec![0; count]));
         self.services[index].objects = Some(objects);
-        self.services[index].record.ring = Some(self.next_ring());
+        let place = self.rings.next_place();
+        self.services[index].record.ring = Some(place);
         self.commit(index);
+        self.note_ring(place);
         self.rings.tell();
         Ok(())
     }

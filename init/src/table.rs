@@ -90,12 +90,10 @@ impl<S: Storage> Table<S> {
         let mut table = Table { storage, slots: Vec::with_capacity(count) };
         let mut records = Vec::new();
         for number in 0..count {
-            let copies = [table.read(number, 0), table.read(number, 1)];
-            let newer = usize::from(copies[1].0 > copies[0].0);
-            let (sequence, record) = &copies[newer];
-            table.slots.push(Slot { sequence: *sequence, copy: newer, is_used: !record.is_empty() });
+            let (copy, sequence, record) = table.newest(number);
+            table.slots.push(Slot { sequence, copy, is_used: !record.is_empty() });
             if !record.is_empty() {
-                records.push((number, record.clone()));
+                records.push((number, record));
             }
         }
         (table, records)
@@ -145,6 +143,26 @@ impl<S: Storage> Table<S> {
     pub fn remove(&mut self, number: SlotNumber) {
         // No record at all is never too long.
         let _ = self.set(number, &[]);
+    }
+
+    /// The copy that counts, its sequence and its record; 0 and nothing where neither is valid. The other one is only looked at where this one was not written to its
+    /// end.
+    fn newest(&self, number: SlotNumber) -> (usize, u64, Vec<u8>) {
+        let newer = usize::from(self.sequence(number, 1) > self.sequence(number, 0));
+        for copy in [newer, 1 - newer] {
+            let (sequence, record) = self.read(number, copy);
+            if sequence != 0 {
+                return (copy, sequence, record);
+            }
+        }
+        (0, 0, Vec::new())
+    }
+
+    /// What a copy says that its sequence is, valid or not.
+    fn sequence(&self, number: SlotNumber, copy: usize) -> u64 {
+        let mut word = [0; 8];
+        self.storage.read(Self::offset(number, copy), &mut word);
+        u64::from_le_bytes(word)
     }
 
     /// A copy's sequence and record; 0 and nothing where it is not valid.

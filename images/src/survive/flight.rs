@@ -22,7 +22,7 @@ const KERNEL: u64 = 1 << 47;
 const MOST_STRANGERS: u32 = 100_000;
 
 /// Those at an address that a moment was drawn at: then another is drawn.
-const CROWD: u32 = 8;
+pub const CROWD: u32 = 8;
 
 /// What a receive brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use super::fault::Fault;
 use super::program::Program;
 use super::random::Random;
 use super::system::{System, jump};
-use crate::debugger::{Patch, Register, Registers};
+use crate::debugger::{Debugger, Patch, Register, Registers};
 
 /// `call .`, and `mov [rax], rbx`.
 const CALL_HERE: [u8; 5] = [0xe8, 0xfb, 0xff, 0xff, 0xff];
@@ -64,18 +64,13 @@ pub fn strike(
 ) -> Result<Option<Patch>> {
     let at = registers.get(Register::RIP);
     match fault {
-        Fault::Kill => {
-            let debugger = system.debugger();
-            debugger.set(Register::RAX, Syscall::ProcessKill as u64)?;
-            debugger.set(Register::RDI, 0)?;
-            debugger.set(Register::RSI, ExitReason::Exit as u64)?;
-            debugger.set(Register::RDX, 0)?;
-            jump(debugger, program.control)?;
-        }
+        Fault::Kill => end(system.debugger(), program, 0)?,
         Fault::Panic => {
             let place = *random.choose(&program.panics).context("its code has no panic")?;
             jump(system.debugger(), place)?;
         }
+        // A server that never ends by itself has no function for it.
+        Fault::Exit if program.exit == 0 => end(system.debugger(), program, STATUS)?,
         Fault::Exit => {
             system.debugger().set(Register::RDI, STATUS)?;
             jump(system.debugger(), program.exit)?;
@@ -93,6 +88,15 @@ pub fn strike(
         Fault::AccountExhausted | Fault::UndecodableReply => {}
     }
     Ok(None)
+}
+
+/// Has a program ask for its own end.
+fn end(debugger: &mut Debugger, program: &Program, status: u64) -> Result<()> {
+    debugger.set(Register::RAX, Syscall::ProcessKill as u64)?;
+    debugger.set(Register::RDI, 0)?;
+    debugger.set(Register::RSI, ExitReason::Exit as u64)?;
+    debugger.set(Register::RDX, status)?;
+    jump(debugger, program.control)
 }
 
 /// A loop without end that fits into the page and the code behind an address.

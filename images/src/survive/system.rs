@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libsys::abi::ExitReason;
 
+use super::death::Death;
 use super::disks::Copies;
 use super::program::Program;
 use super::server::{Directory, INIT, Server};
@@ -72,9 +73,6 @@ const HPET_ENABLE: [u8; 4] = 1u32.to_le_bytes();
 /// Nanoseconds of virtual time, and so instructions, that one step of QEMU's HPET takes.
 const HPET_PERIOD: u64 = 10;
 
-/// The kernel's function that ends an incarnation, whatever the reason.
-const DEATH: &str = "microkernel::death::kill";
-
 /// What is done for a service that has died, and never for a program that ends: init reads its memory for a report, or the kernel starts init again.
 const AFTER_DEATH: [&str; 2] = ["microkernel::syscall::process::read", "microkernel::boot::start_init"];
 
@@ -85,7 +83,7 @@ const PAGE: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct Campaign {
     image: Image,
-    death: u64,
+    death: Death,
     after_death: BTreeSet<u64>,
     patience: u64,
 }
@@ -138,20 +136,20 @@ impl Campaign {
         let archive_path = folder.join(format!("{}-{workload}.tar", server.name));
         archive.write(&archive_path)?;
         let address_of = |name: &str| super::program::address_of(&image.kernel, name);
-        let (death, after_death) =
-            (address_of(DEATH)?, AFTER_DEATH.into_iter().map(address_of).collect::<Result<_>>()?);
+        let death = Death::find(&image.kernel)?;
+        let after_death = AFTER_DEATH.into_iter().map(address_of).collect::<Result<_>>()?;
         let patience = if server.name == INIT { PATIENCE + INIT_PATIENCE } else { PATIENCE };
         Ok(Campaign { image: Image { archive: archive_path, ..image.clone() }, death, after_death, patience })
     }
 
     /// Where the kernel ends an incarnation.
-    pub fn death(&self) -> u64 {
+    pub fn death(&self) -> Death {
         self.death
     }
 
     /// Whether the processor stands where an incarnation ends, and that one ends itself by a system call.
     pub fn is_exit(&self, registers: &Registers) -> bool {
-        registers.get(Register::RIP) == self.death && reason(registers) == ExitReason::Exit
+        registers.get(Register::RIP) == self.death.address && self.death.reason(registers) == ExitReason::Exit
     }
 
     /// Where the kernel comes between the death of a service and its next incarnation, at least where the dead one's stack could be read.
@@ -427,11 +425,6 @@ fn physical(qmp: &mut Qmp, address: u64) -> Result<Option<u64>> {
     let text = answer.as_str().unwrap_or_default().trim();
     let Some(digits) = text.strip_prefix("gpa: 0x") else { return Ok(None) };
     u64::from_str_radix(digits, 16).map(Some).with_context(|| format!("{text} is no address"))
-}
-
-/// Why an incarnation ends, where the processor stands at the kernel's function that ends it.
-pub fn reason(registers: &Registers) -> ExitReason {
-    ExitReason::from_number(u32::try_from(registers.get(Register::RCX) & 0xff).unwrap_or(0))
 }
 
 /// Sets the instruction pointer.

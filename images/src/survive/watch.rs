@@ -1,15 +1,16 @@
 //! What comes of a fault, as a debugger sees it: when the server dies, why, and when it has answered again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use libsys::abi::{Error, ExitReason, Header, Syscall};
 
+use super::death::Death;
 use super::fault::Fault;
-use super::flight::{Arrival, arrival, arrival_addresses, is_in};
+use super::flight::{Arrival, CROWD, arrival, arrival_addresses, is_in};
 use super::program::{ALLOCATED, Program, SYSCALL_BYTES, answers};
 use super::strike::NOWHERE;
-use super::system::{Campaign, Deadline, System, jump, reason};
+use super::system::{Campaign, Deadline, System, jump};
 use crate::debugger::{Patch, Register, Registers};
 
 /// A request is refused after so many deaths.
@@ -49,7 +50,7 @@ pub struct Seen {
 pub struct Watch<'a> {
     program: &'a Program,
     fault: Fault,
-    death: u64,
+    death: Death,
     patch: Option<Patch>,
     space: u64,
     /// The kernel's address of the process, once it has died.
@@ -59,6 +60,8 @@ pub struct Watch<'a> {
     requests: u32,
     is_answering: bool,
     is_lifted: bool,
+    /// How often other programs came to an address.
+    strangers: BTreeMap<u64, u32>,
     seen: Seen,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Watch<'a> {
             requests: 0,
             is_answering: false,
             is_lifted: false,
+            strangers: BTreeMap::new(),
             seen: Seen::default(),
         }
     }
@@ -98,10 +102,12 @@ impl<'a> Watch<'a> {
             system.debugger().break_only_at(&addresses)?;
             let Some(registers) = system.next_break(deadline)? else { break };
             let at = registers.get(Register::RIP);
-            if at == self.death {
+            if at == self.death.address {
                 self.died(system, &registers)?;
             } else if is_in(system, self.program, &registers)? {
                 self.came(system, &registers)?;
+            } else {
+                *self.strangers.entry(at).or_default() += 1;
             }
         }
         Ok(())
@@ -126,12 +132,12 @@ impl<'a> Watch<'a> {
         // Each program that ends comes there, so it costs much: what has died as it should is not watched for another death.
         let is_over = self.seen.deaths > 0 && !self.is_again_deadly() && self.seen.recovery.is_some();
         if !(is_over || self.fault == Fault::UndecodableReply && self.seen.touched > 0) {
-            all.insert(self.death);
+            all.insert(self.death.address);
         }
         let waits = self.died_at.is_some() && self.seen.recovery.is_none() && self.arrivals < MOST_ARRIVALS;
         let is_exhausted = self.is_exhausted();
         if waits || is_exhausted || (self.is_again_deadly() && self.seen.deaths > 0) {
-            all.extend(arrival_addresses(self.program));
+            all.extend(arrival_addresses(self.program).into_iter().filter(|address| !self.is_crowded(*address)));
         }
         if self.is_answering || self.spoils() {
             all.extend(&self.program.answers);
@@ -141,6 +147,11 @@ impl<'a> Watch<'a> {
             all.insert(self.program.control);
         }
         all
+    }
+
+    /// Whether others come to an address all the time, and the program has so many like it that it can do without.
+    fn is_crowded(&self, address: u64) -> bool {
+        self.program.receives.is_empty() && self.strangers.get(&address).is_some_and(|times| *times >= CROWD)
     }
 
     fn is_exhausted(&self) -> bool {
@@ -157,8 +168,8 @@ impl<'a> Watch<'a> {
 
     /// Somebody dies: programs at the end of their work, too.
     fn died(&mut self, system: &mut System, registers: &Registers) -> Result<()> {
-        let reason = reason(registers);
-        let process = registers.get(Register::RSI);
+        let reason = self.death.reason(registers);
+        let process = self.death.process(registers);
         let by_others = matches!(reason, ExitReason::Killed | ExitReason::Hung);
         let is_server = match self.process {
             Some(known) => known == process,
@@ -172,10 +183,9 @@ impl<'a> Watch<'a> {
         self.seen.deaths += 1;
         let mut reason = reason;
         if is_first && self.fault == Fault::Kill {
-            // Nobody of the process itself: the fourth argument is the reason, the third who is to blame.
+            // Nobody of the process itself.
             reason = ExitReason::Killed;
-            system.debugger().set(Register::RCX, ExitReason::Killed as u64)?;
-            system.debugger().set(Register::RDX, 0)?;
+            self.death.make_kill(system.debugger())?;
         }
         self.seen.reason.get_or_insert(reason);
         if let Some(patch) = self.patch.take() {

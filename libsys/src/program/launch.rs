@@ -9,6 +9,7 @@ use crate::log::LogWriter;
 use crate::pipe::{self, PipeWriter};
 use crate::protocol::RegistryClient;
 use crate::protocol::registry::LogSource;
+use crate::service::exhausted;
 use crate::start::block::{Prefix, encode};
 use crate::thread::parking;
 use crate::{Account, Channel, Error, Handle, Limits, Memory, Object, Process, Rights, Session, ThreadObject, sys};
@@ -318,6 +319,10 @@ impl<'a> Launch<'a> {
         Prefix::write(&mut block, pages_at, stack_at..stack_end, own);
 
         // One Memory: block, data, stack.
+        let map = |memory: &Memory, address, offset, bytes, protection| {
+            let map = || process.map(memory, address, offset, bytes, protection);
+            exhausted::charged_to(account, &exhausted::tables(bytes), map)
+        };
         let data_bytes: u64 = program.data.iter().map(|data| pages_of(data.address, data.bytes)).sum();
         let memory = Memory::create(account, block_bytes + data_bytes + stack_bytes)?;
         let filling = memory.map_writable_part(0, block_bytes + data_bytes)?;
@@ -327,14 +332,14 @@ impl<'a> Launch<'a> {
             let start = page_of(data.address);
             filling.copy_in((offset + data.address - start) as usize, &data.initial);
             let bytes = pages_of(data.address, data.bytes);
-            process.map(&memory, start, offset, bytes, Protection::READ | Protection::WRITE)?;
+            map(&memory, start, offset, bytes, Protection::READ | Protection::WRITE)?;
             offset += bytes;
         }
         drop(filling);
-        process.map(&memory, block_at, 0, block_bytes, Protection::READ)?;
-        process.map(&memory, stack_at, offset, stack_bytes, Protection::READ | Protection::WRITE)?;
+        map(&memory, block_at, 0, block_bytes, Protection::READ)?;
+        map(&memory, stack_at, offset, stack_bytes, Protection::READ | Protection::WRITE)?;
         for part in &program.shared {
-            process.map(&program.memory, part.address, part.offset, part.bytes, part.protection)?;
+            map(&program.memory, part.address, part.offset, part.bytes, part.protection)?;
         }
         Ok(sys::ThreadStart {
             entry: program.entry,

@@ -52,14 +52,15 @@ impl Context {
         self.header.is_replayed()
     }
 
-    /// How often a fault of the server struck while this call was current.
+    /// How often a fault of the server struck while this call was current. The kernel says so of calls that come again only: of a first one the stamp has what was
+    /// said of an earlier call.
     pub fn faults(&self) -> u32 {
-        self.stamp.faults
+        if self.is_replayed() { self.stamp.faults } else { 0 }
     }
 
     /// How often the server was killed for hanging while this call was current.
     pub fn hangs(&self) -> u32 {
-        self.stamp.hangs
+        if self.is_replayed() { self.stamp.hangs } else { 0 }
     }
 
     /// The key of a `once` request, within its session and client.

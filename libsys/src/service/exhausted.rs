@@ -8,7 +8,7 @@
 //! 2. A server in which that was in vain, too, and which would answer the request with an error for it, panics instead. The kernel delivers the request to the next
 //!    incarnation, whose account has everything back that is not kept. What that one answers stands, whatever it is.
 //!
-//! An account that is full is told of at once. One that cannot be read (of a process into which something is mapped, or without the right to) is asked twice, and believed. Requests that would not come again ([`Class::Fail`], or `once` in a server that cannot know
+//! An account that is full is told of at once. One that cannot be read (without the right to it, or as a system call does not name it and nobody says which it is: [`charged_to`]) is asked twice, and believed. Requests that would not come again ([`Class::Fail`], or `once` in a server that cannot know
 //! them again) are answered with what there is.
 
 use super::outbox;
@@ -16,7 +16,7 @@ use crate::message::{self, CallPage, Page};
 use crate::sys;
 use crate::thread::block;
 use crate::wire::{Class, Header, Request, Status};
-use crate::{Handle, Limits};
+use crate::{Account, Error, Handle, Limits, Object};
 use abi::{PAGE_BYTES, Syscall, Usage};
 
 /// Frames that the kernel may need for an object, its handle and page tables besides what was asked for: an account with no more than these counts as full.
@@ -54,6 +54,30 @@ pub(crate) fn note() {
     block::current().is_refused.set(true);
     // The loop leaves its shortest way, to look.
     outbox::call_attention();
+}
+
+/// Makes a system call that is charged to an account which it does not name, as a mapping into a process is to that of the process. The caller knows it.
+pub(crate) fn charged_to<T>(
+    account: &Account,
+    wanted: &Limits,
+    mut call: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let has_room = || usage(account.handle()).is_some_and(|usage| has_room_for(&usage, wanted));
+    match call() {
+        Err(Error::AccountExhausted) if has_room() => {
+            let result = call();
+            if matches!(result, Err(Error::AccountExhausted)) {
+                note();
+            }
+            result
+        }
+        result => result,
+    }
+}
+
+/// What mapping so many bytes costs: page tables.
+pub(crate) fn tables(bytes: u64) -> Limits {
+    Limits { frames: bytes / TABLE_BYTES, ..Limits::default() }
 }
 
 /// The heap found nothing for an allocation of so many bytes.
@@ -108,9 +132,7 @@ fn charge(call: Syscall, arguments: &[u64]) -> Option<(Handle, Limits)> {
         Syscall::SessionMint => (account(2), Limits { sessions: 1, ..object }),
         Syscall::CallKeep | Syscall::HandleDuplicate => (Handle::NONE, object),
         Syscall::MemoryCreate => (account(0), memory(argument(1))),
-        Syscall::MemoryMap if argument(0) == Handle::NONE.0 => {
-            (Handle::NONE, Limits { frames: argument(4) / TABLE_BYTES, ..Limits::default() })
-        }
+        Syscall::MemoryMap if argument(0) == Handle::NONE.0 => (Handle::NONE, tables(argument(4))),
         Syscall::ThreadCreate => (account(6), Limits { threads: 1, ..object }),
         Syscall::ProcessCreate => (account(0), Limits { processes: 1, ..object }),
         Syscall::AccountSplit => {
@@ -241,6 +263,25 @@ mod tests {
             assert_eq!([all, 1].map(judged), [Refusal::True, Refusal::Untrue]);
             assert_eq!(judge(Syscall::MemoryMap, &[9, 1, 0, 0, 4096, 3]), Refusal::Unknown);
             assert_eq!(judge(Syscall::MemoryCreate, &[u64::MAX, 1, 0]), Refusal::Unknown);
+        });
+    }
+
+    #[test]
+    fn what_is_charged_to_another_account_is_asked_for_again_if_that_has_room() {
+        let refusals = |account: &Account, count: u32| {
+            let mut calls = 0;
+            let result = charged_to(account, &tables(1), || {
+                calls += 1;
+                if calls <= count { Err(Error::AccountExhausted) } else { Ok(()) }
+            });
+            (result, calls, block::current().is_refused.replace(false))
+        };
+        with_refusals(0, |_| {
+            let account = crate::env::account();
+            assert_eq!(refusals(account, 1), (Ok(()), 2, false));
+            assert_eq!(refusals(account, 2), (Err(Error::AccountExhausted), 2, true));
+            let full = account.split(Limits { frames: 1, handles: 1, ..Limits::default() }).expect("room");
+            assert_eq!(refusals(&full, 1), (Err(Error::AccountExhausted), 1, false));
         });
     }
 
