@@ -31,7 +31,7 @@ impl History {
         self.deaths.clear();
     }
 
-    /// Whether a service may be replaced now on the word of one client: not where such words alone could add up to its being given up.
+    /// Whether a service may be replaced now because clients complain: not where complaints alone could add up to its being given up.
     pub fn can_spare(&self, policy: &Restart, now: u64) -> bool {
         let recent = self.deaths.iter().filter(|death| now.saturating_sub(**death) < policy.window).count();
         policy.when != When::Never && (recent as u64 + 1) * 2 <= u64::from(policy.limit)
@@ -83,7 +83,7 @@ mod tests {
     const POLICY: Restart = Restart { when: When::Always, limit: 4, window: 1000, backoff: 10, most_backoff: 25 };
 
     #[test]
-    fn one_client_alone_does_not_have_a_service_given_up() {
+    fn complaints_alone_do_not_have_a_service_given_up() {
         let mut history = History::default();
         assert!(history.can_spare(&POLICY, 100));
         history.judge(&POLICY, ExitReason::Hung, 0, 100);

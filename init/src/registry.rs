@@ -182,10 +182,9 @@ impl Registry for Supervisor {
             let text = format!("{}: a bad answer to the method {method:#x}, says process {}", entry.name, cx.client());
             self.journal.write(Level::Warning, &text);
         }
-        let is_bad = match is_again {
-            true => service.record.history.can_spare(&entry.restart, time::now()),
-            false => complaints.len() == COMPLAINTS,
-        };
+        // What they say may be true, too, of a disk that is corrupt.
+        let is_bad = (is_again || complaints.len() >= COMPLAINTS)
+            && service.record.history.can_spare(&entry.restart, time::now());
         if is_bad && let Some(objects) = &service.objects {
             let _ = objects.process.kill(ExitReason::Hung, COMPLAINED);
         }
