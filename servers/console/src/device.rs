@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 /// Bytes of each ring.
 const CAPACITY: u64 = 64 << 10;
 
-/// How long the last bytes may take to leave a device: 16 of them at 300 bits a second, and some more.
-const FLUSHED: Duration = Duration::from_millis(700);
+/// How long the last bytes may take to leave a device: 16 of them at 200 bits a second, and some more.
+const FLUSHED: Duration = Duration::from_secs(1);
 
 /// A device whose rings are attached.
 #[derive(Debug)]
