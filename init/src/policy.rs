@@ -31,6 +31,12 @@ impl History {
         self.deaths.clear();
     }
 
+    /// Whether a service may be replaced now because clients complain: not where complaints alone could add up to its being given up.
+    pub fn can_spare(&self, policy: &Restart, now: u64) -> bool {
+        let recent = self.deaths.iter().filter(|death| now.saturating_sub(**death) < policy.window).count();
+        policy.when != When::Never && (recent as u64 + 1) * 2 <= u64::from(policy.limit)
+    }
+
     /// A service ended at `now`: what next?
     pub fn judge(&mut self, policy: &Restart, reason: ExitReason, code: u64, now: u64) -> Verdict {
         let is_done = reason == ExitReason::Exit && code == 0;
@@ -75,6 +81,19 @@ mod tests {
     use super::*;
 
     const POLICY: Restart = Restart { when: When::Always, limit: 4, window: 1000, backoff: 10, most_backoff: 25 };
+
+    #[test]
+    fn complaints_alone_do_not_have_a_service_given_up() {
+        let mut history = History::default();
+        assert!(history.can_spare(&POLICY, 100));
+        history.judge(&POLICY, ExitReason::Hung, 0, 100);
+        assert!(history.can_spare(&POLICY, 200));
+        history.judge(&POLICY, ExitReason::Hung, 0, 200);
+        assert!(!history.can_spare(&POLICY, 300), "half of what it may die is used");
+        assert!(history.can_spare(&POLICY, 1150), "the first death is long ago");
+        assert!(!History::default().can_spare(&Restart { limit: 1, ..POLICY }, 100));
+        assert!(!History::default().can_spare(&Restart { when: When::Never, ..POLICY }, 100));
+    }
 
     #[test]
     fn own_deaths_wait_longer_and_longer_and_end() {

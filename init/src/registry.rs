@@ -15,6 +15,7 @@ use libsys::inspect;
 use libsys::log::Level;
 use libsys::protocol::registry::{Action, DeviceIds, LogSource, Member, Registry, RegistryError, Service, State};
 use libsys::service::{CONTROL, Context, Reply};
+use libsys::time;
 use libsys::{Channel, Error, Handle, Memory, Object, Session};
 
 /// The name under which init itself can be killed or started again; all services go on meanwhile.
@@ -172,17 +173,19 @@ impl Registry for Supervisor {
 
     fn complain(&mut self, cx: &Context, session: Session, method: u32) {
         let Some(index) = self.server_of(&session) else { return };
-        let complaints = &mut self.services[index].record.complaints;
-        if complaints.contains(&cx.client()) || complaints.len() == MOST_COMPLAINTS {
-            return;
+        let (service, entry) = (&mut self.services[index], &self.manifest.services[index]);
+        let complaints = &mut service.record.complaints;
+        // Who complains again has asked again.
+        let is_again = complaints.contains(&cx.client());
+        if !is_again && complaints.len() < MOST_COMPLAINTS {
+            complaints.push(cx.client());
+            let text = format!("{}: a bad answer to the method {method:#x}, says process {}", entry.name, cx.client());
+            self.journal.write(Level::Warning, &text);
         }
-        complaints.push(cx.client());
-        let (count, name) = (complaints.len(), &self.manifest.services[index].name);
-        let text = format!("{name}: a reply to the method {method:#x} did not decode, says process {}", cx.client());
-        self.journal.write(Level::Warning, &text);
-        if count == COMPLAINTS
-            && let Some(objects) = &self.services[index].objects
-        {
+        // What they say may be true, too, of a disk that is corrupt.
+        let is_bad = (is_again || complaints.len() >= COMPLAINTS)
+            && service.record.history.can_spare(&entry.restart, time::now());
+        if is_bad && let Some(objects) = &service.objects {
             let _ = objects.process.kill(ExitReason::Hung, COMPLAINED);
         }
         self.commit(index);

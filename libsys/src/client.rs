@@ -26,11 +26,13 @@ mod error;
 mod given;
 mod key;
 mod link;
+mod plausible;
 
 pub use complaint::{Complaint, Verdict, ask_again, on_bad_reply};
 pub use error::{CallError, OpenError};
 pub use key::Key;
 pub use link::Link;
+pub use plausible::Plausible;
 
 use crate::Session;
 use crate::service::Statistics;

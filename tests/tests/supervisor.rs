@@ -47,6 +47,10 @@ service slow                    # may take little time for a call
     arguments serve
     hang 1s
     restart always limit 16 in 10m backoff 10ms to 10ms
+service liar                    # may be replaced on one client's word three times
+    binary trouble
+    arguments serve
+    restart always limit 6 in 10m backoff 10ms to 10ms
 service late                    # never says that it serves
     binary trouble
     arguments serve
@@ -154,6 +158,24 @@ fn a_service_that_hangs_is_replaced_and_one_that_waits_is_not() -> Result<()> {
     // One that does not come up is one that hangs.
     shell.check("trouble until late given-up", 0, &["given-up"])?;
     shell.check("service info late", 0, &["incarnation  2", "faults       2"])?;
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_is_hardly_ever_true_is_that_of_the_next_incarnation() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    shell.check("trouble ask liar check; trouble ask liar lie", 0, &["1\n"])?;
+    // It lies to who asks and asks again; who asks a third time is told the truth by the next one.
+    shell.check("trouble ask liar check", 0, &["1\n"])?;
+    shell.check("service info liar", 0, &["incarnation  2", "complaints   0", "killed for hanging with code 2989"])?;
+    // What the next one says, too, is the answer, and no client has a service replaced as often as it likes.
+    for _ in 0..4 {
+        shell.check("trouble ask liar doubt", 1, &["the file system is corrupt"])?;
+    }
+    shell.check("service info liar", 0, &["ready", "incarnation  4", "faults       3"])?;
+    shell.check("trouble ask liar lie; trouble ask liar check", 1, &["the file system is corrupt"])?;
+    shell.check("service restart liar; trouble ask liar check", 0, &["1\n"])?;
     Ok(())
 }
 

@@ -6,10 +6,7 @@ use super::Made;
 use super::outcome::Outcome;
 
 /// Characters of an output that are told.
-const TOLD: usize = 160;
-
-/// Changes that a client noticed and that are told of. Wrong ones and crashes all are.
-const VISIBLE: usize = 5;
+const TOLD: usize = 400;
 
 /// Counts of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,12 +63,7 @@ impl Tally {
             Outcome::KernelCrash => &mut self.crashes,
         };
         *count += 1;
-        let is_told = match *outcome {
-            Outcome::NotManifested | Outcome::Recovered => false,
-            Outcome::Visible => *count as usize <= VISIBLE,
-            Outcome::SilentlyWrong | Outcome::KernelCrash => true,
-        };
-        if is_told {
+        if !outcome.is_unnoticed() {
             let text: String = format!("{output:?}").chars().take(TOLD).collect();
             let deaths = seen.deaths;
             self.told

@@ -71,6 +71,12 @@ fn method(protocol: &Protocol, index: usize, method: &Method) -> TokenStream {
                 const { &<dyn #protocol>::METHODS[#index] },
                 |#outgoing: &mut ::libsys::wire::Outgoing<::libsys::message::CallPage>| { #encode },
                 |#incoming: &mut ::libsys::wire::Incoming| { #decode },
+                |error: &#error| {
+                    // Where the error type has such a method itself, that one is meant.
+                    #[allow(unused_imports)]
+                    use ::libsys::client::Plausible as _;
+                    error.is_implausible()
+                },
             )
         }
     }

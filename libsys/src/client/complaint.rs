@@ -1,4 +1,4 @@
-//! What to do about a reply that does not decode. It is the server's fault: somebody should tell
+//! What to do about a reply that does not decode, or an error that is hardly ever true ([`super::plausible`]). It is the server's fault: somebody should tell
 //! init's registry, and ask again, under the same key, the server that takes its place.
 
 use crate::client::Client;
@@ -6,7 +6,7 @@ use crate::wire::{Class, Method};
 use crate::{Object, Session, env};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// A reply that does not decode.
+/// A reply that does not decode, or is not to be believed.
 #[derive(Debug)]
 pub struct Complaint<'a> {
     /// The session that it came over.
@@ -22,7 +22,7 @@ pub struct Complaint<'a> {
 pub enum Verdict {
     /// Ask again, under the same key.
     AskAgain,
-    /// It ends with [`super::CallError::BadReply`].
+    /// It ends with the error of the reply, or [`super::CallError::BadReply`].
     GiveUp,
 }
 
@@ -34,8 +34,8 @@ static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// Bad replies to one request after which it is given up.
 const BAD_REPLIES: u32 = 3;
 
-/// What programs and servers do about a bad reply: init is told, and the request is made again where that does no harm, as after the server's death. Who has no
-/// session to init, and who asks init itself, only asks again.
+/// What programs and servers do about a bad reply: init is told, and the request is made again where that does no harm, as after the server's death. So the third reply comes from the next
+/// incarnation, as init replaces a server of which the same client complains again. Who has no session to init, and who asks init itself, only asks again.
 pub fn ask_again(complaint: &Complaint<'_>) -> Verdict {
     if complaint.bad_replies >= BAD_REPLIES {
         return Verdict::GiveUp;

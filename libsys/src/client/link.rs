@@ -3,6 +3,7 @@
 use super::complaint::{self, Complaint, Verdict};
 use super::given::Given;
 use super::key::Key;
+use super::plausible::{self, Plausible as _};
 use super::{CallError, OpenError};
 use crate::message::{self, CallPage};
 use crate::wire::{Class, Header, Incoming, Method, NoError, Outgoing, Status, Unencodable};
@@ -43,15 +44,17 @@ impl Link {
         self.timeout = timeout.map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Makes a call: `encode` puts the arguments into the request, `decode` takes the results out of the reply.
+    /// Makes a call: `encode` puts the arguments into the request, `decode` takes the results out of the reply. An error for which `is_implausible` holds is asked about again,
+    /// as is a reply that does not decode: see [`super::plausible`].
     #[inline(always)]
     pub fn call<T, E: DeserializeOwned>(
         &self,
         method: &'static Method,
         encode: impl FnMut(&mut Outgoing<CallPage>) -> Result<(), Unencodable>,
         decode: impl FnMut(&mut Incoming) -> Option<T>,
+        is_implausible: impl FnOnce(&E) -> bool + Copy,
     ) -> Result<T, CallError<E>> {
-        call(&self.session, self.timeout, method, encode, decode)
+        call(&self.session, self.timeout, method, encode, decode, is_implausible)
     }
 
     /// The same over a session, without a timeout.
@@ -61,7 +64,7 @@ impl Link {
         encode: impl FnMut(&mut Outgoing<CallPage>) -> Result<(), Unencodable>,
         decode: impl FnMut(&mut Incoming) -> Option<T>,
     ) -> Result<T, CallError<NoError>> {
-        call(session, u64::MAX, method, encode, decode)
+        call(session, u64::MAX, method, encode, decode, NoError::is_implausible)
     }
 
     /// Asks whether the server has all these methods.
@@ -84,6 +87,7 @@ impl Link {
                         Ok(())
                     },
                     |incoming| incoming.word(0),
+                    NoError::is_implausible,
                 )
                 .map_err(OpenError::Call)?;
             // The answer is 0, or one more than the index of the first that is missing.
@@ -103,6 +107,7 @@ fn call<T, E: DeserializeOwned>(
     method: &'static Method,
     mut encode: impl FnMut(&mut Outgoing<CallPage>) -> Result<(), Unencodable>,
     mut decode: impl FnMut(&mut Incoming) -> Option<T>,
+    is_implausible: impl FnOnce(&E) -> bool + Copy,
 ) -> Result<T, CallError<E>> {
     let mut key = None;
     let mut bad_replies = 0;
@@ -122,14 +127,21 @@ fn call<T, E: DeserializeOwned>(
             given.hand_over();
         }
         let mut incoming = Incoming::new(header, words);
-        if incoming.status() == Some(Status::Done) {
+        let doubted = if incoming.status() == Some(Status::Done) {
             if let Some(result) = decode(&mut incoming) {
                 incoming.close_rest();
                 return Ok(result);
             }
-        } else if let Some(error) = error(method, &incoming) {
-            return Err(error);
-        }
+            None
+        } else {
+            match error(method, &incoming) {
+                Some(error) if !plausible::is_doubtful(&error, is_implausible) => {
+                    incoming.close_rest();
+                    return Err(error);
+                }
+                error => error,
+            }
+        };
         if Given::is_needed(method) {
             given.hold(&incoming);
         } else {
@@ -137,7 +149,7 @@ fn call<T, E: DeserializeOwned>(
         }
         bad_replies += 1;
         if complaint::complain(&Complaint { session, method, bad_replies }) == Verdict::GiveUp {
-            return Err(CallError::BadReply);
+            return Err(doubted.unwrap_or(CallError::BadReply));
         }
     }
 }
@@ -151,7 +163,6 @@ fn error<E: DeserializeOwned>(method: &'static Method, incoming: &Incoming) -> O
         Status::Refused(refusal) => CallError::refused(refusal, method.name),
         Status::Done => return None,
     };
-    incoming.close_rest();
     Some(error)
 }
 

@@ -368,6 +368,11 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Whether a file system that is right hardly ever says this: see [`Plausible`](crate::client::Plausible).
+    pub const fn is_implausible(&self) -> bool {
+        matches!(self, FileError::Corrupt)
+    }
+
     /// A few words for people.
     pub const fn text(self) -> &'static str {
         match self {

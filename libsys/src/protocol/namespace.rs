@@ -150,6 +150,13 @@ pub enum NamespaceError {
     File(FileError),
 }
 
+impl NamespaceError {
+    /// Whether it is hardly ever true: see [`Plausible`](crate::client::Plausible). Clients send no paths that are not absolute, and servers come up.
+    pub const fn is_implausible(&self) -> bool {
+        matches!(self, NamespaceError::BadPath | NamespaceError::NotReady)
+    }
+}
+
 impl core::fmt::Display for NamespaceError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {

@@ -81,10 +81,11 @@ pub trait Registry {
         reply: Reply<'_, Result<(), RegistryError>>,
     );
 
-    /// Says that a server's reply did not decode. init counts it against the service, if it is one of the manifest's,
-    /// and replaces a server that has more than a few such complaints of different clients. `session` is the one the reply came over.
+    /// Says that a server's reply did not decode, or is not to be believed. init counts it against the service, if it is one of the manifest's,
+    /// and replaces a server that has more than a few such complaints of different clients, or a second one of the same client, which means that it has asked again in vain; but only where the service
+    /// has died less than half as often lately as has it given up. `session` is the one the reply came over.
     ///
-    /// Rights: any session. *replay*: init counts clients, not complaints.
+    /// Rights: any session. *replay*: at worst the server is replaced once more.
     #[replay]
     fn complain(&mut self, cx: &Context, session: Session, method: u32);
 

@@ -7,7 +7,7 @@ use libsys::fake::FakeProcess;
 use libsys::protocol::registry::Registry;
 use libsys::service::{self, Server, Service};
 use libsys::sys::Event;
-use libsys::wire::{Header, Status};
+use libsys::wire::{Header, Refusal};
 use libsys::{Channel, Object, Rights, protocol};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -90,25 +90,36 @@ fn a_service_says_that_it_is_ready_and_complains_of_bad_replies() {
     let counter: CounterClient = client::open(started.session(1)).expect("all methods");
     assert_eq!(counter.add(0), Ok(1));
 
-    // A client within that process, of a server that answers nonsense.
-    let liar = FakeProcess::new();
-    let liar_channel = liar.new_channel();
-    liar.spawn(move || {
-        let channel = core::mem::ManuallyDrop::new(Channel::from_handle(liar_channel));
+    // A client within that process, of servers that answer nonsense, or what is hardly ever true.
+    let malformed = Refusal::Malformed as u32;
+    for (status, ended) in [(u32::MAX, CallError::BadReply), (malformed, CallError::Malformed)] {
+        let session = process.grant(&liar(status).session(1), Rights::all(), false);
+        let answer = process.run(move || client::unchecked::<CounterClient>(Object::from_handle(session)).add(0));
+        assert_eq!(answer, Some(Err(ended)));
+        assert_eq!(methods.recv_timeout(soon), Ok(identity("complain")));
+        assert_eq!(methods.recv_timeout(soon), Ok(identity("complain")));
+        assert!(methods.try_recv().is_err(), "two complaints, then it is given up");
+    }
+    // An error that happens is believed at once.
+    let session = process.grant(&liar(Refusal::Exhausted as u32).session(1), Rights::all(), false);
+    let answer = process.run(move || client::unchecked::<CounterClient>(Object::from_handle(session)).add(0));
+    assert_eq!(answer, Some(Err(CallError::Refused(Refusal::Exhausted))));
+    assert!(methods.try_recv().is_err(), "nobody complains");
+}
+
+/// A server that ends all requests with a status.
+fn liar(status: u32) -> Started {
+    let process = FakeProcess::new();
+    let channel = process.new_channel();
+    process.spawn(move || {
+        let channel = core::mem::ManuallyDrop::new(Channel::from_handle(channel));
         let mut event = channel.receive(None);
         loop {
             event = match event {
-                Ok(Event::Call { .. }) => channel.reply_receive(Header(u64::MAX << 32), [0; 8], None),
+                Ok(Event::Call { .. }) => channel.reply_receive(Header(u64::from(status) << 32), [0; 8], None),
                 _ => channel.receive(None),
             }
         }
     });
-    assert_eq!(Status::from_number(u32::MAX), None);
-    let session = Started { process: liar, channel: liar_channel }.session(1);
-    let session = process.grant(&session, Rights::all(), false);
-    let answer = process.run(move || client::unchecked::<CounterClient>(Object::from_handle(session)).add(0));
-    assert_eq!(answer, Some(Err(CallError::BadReply)));
-    assert_eq!(methods.recv_timeout(soon), Ok(identity("complain")));
-    assert_eq!(methods.recv_timeout(soon), Ok(identity("complain")));
-    assert!(methods.try_recv().is_err(), "two complaints, then it is given up");
+    Started { process, channel }
 }

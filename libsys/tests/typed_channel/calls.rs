@@ -120,7 +120,12 @@ fn open_checks_that_the_server_has_every_method() {
     let served = Served::start();
     assert_eq!(client::open::<Newer>(served.session(1)).map(drop), Err(OpenError::Missing("subtract")));
     let newer: Newer = client::unchecked(served.session(2));
-    let answer = newer.link().call::<u64, libsys::wire::NoError>(&Newer::METHODS[1], |_| Ok(()), |reply| reply.word(0));
+    let answer = newer.link().call::<u64, libsys::wire::NoError>(
+        &Newer::METHODS[1],
+        |_| Ok(()),
+        |reply| reply.word(0),
+        |_| false,
+    );
     assert_eq!(answer, Err(CallError::Unsupported("subtract")));
     assert_eq!(client::statistics(newer.link().session()).expect("counts").unsupported, 1);
 }

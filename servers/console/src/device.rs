@@ -3,18 +3,22 @@
 //! What the console takes and puts in the device sees when it is published: after the commit that tells of it.
 
 use alloc::sync::Arc;
-use libsys::client::CallError;
+use libsys::client::{CallError, Client, Complaint, Verdict, ask_again};
 use libsys::protocol::CharacterClient;
-use libsys::protocol::character::CharacterError;
+use libsys::protocol::character::{Character, CharacterError};
 use libsys::ring::{self, Consumer, Producer};
 use libsys::service::Result;
 use libsys::state::{Keepsake, RecordKey, Records};
+use libsys::time::Duration;
 use libsys::wire::Shared;
 use libsys::{Account, Channel, Memory, WritableMapping};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of each ring.
 const CAPACITY: u64 = 64 << 10;
+
+/// How long the last bytes may take to leave a device: 16 of them at 200 bits a second, and some more.
+const FLUSHED: Duration = Duration::from_secs(1);
 
 /// A device whose rings are attached.
 #[derive(Debug)]
@@ -149,10 +153,20 @@ impl Device {
         self.output.room().unwrap_or(0)
     }
 
-    /// Waits until the last bytes that the device took have left it: a FIFO's worth.
-    pub fn flush(&self) {
-        // What a device that died had in its FIFO has left it or never will.
-        let _ = self.client.flush();
+    /// Waits until the last bytes that the device took have left it: a FIFO's worth. A driver that does not say so in [`FLUSHED`] is complained of, and asked again, as one whose reply does not decode: the
+    /// call is parked there, so nobody else would notice that it is never answered, and the console serves nobody meanwhile.
+    pub fn flush(&mut self) {
+        self.client.link_mut().set_timeout(Some(FLUSHED));
+        for bad_replies in 1.. {
+            // What a device that died had in its FIFO has left it or never will.
+            let Err(CallError::NotStarted | CallError::Unknown) = self.client.flush() else { break };
+            let Some(method) = <dyn Character>::METHODS.iter().find(|method| method.name == "flush") else { break };
+            let complaint = Complaint { session: self.client.link().session(), method, bad_replies };
+            if ask_again(&complaint) == Verdict::GiveUp {
+                break;
+            }
+        }
+        self.client.link_mut().set_timeout(None);
     }
 
     /// Whether the device has taken all output.

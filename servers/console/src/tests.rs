@@ -19,6 +19,8 @@ struct Played {
     shown: Arc<Mutex<Vec<u8>>>,
     /// The screen shows nothing more.
     stopped: Arc<Mutex<bool>>,
+    /// The device never says that it has become idle.
+    busy: Arc<Mutex<bool>>,
 }
 
 impl StreamDevice for Played {
@@ -49,7 +51,7 @@ impl StreamDevice for Played {
     }
 
     fn is_idle(&mut self) -> Done<bool> {
-        Ok(true)
+        Ok(!*self.busy.lock().expect("sound"))
     }
 }
 
@@ -157,6 +159,17 @@ fn a_line_is_typed_shown_and_read() {
     assert_eq!(shell.write(b"a\nb"), Ok(3));
     shell.flush().expect("flushed");
     desk.wait_shown(b"> ehco\x08 \x08\x08 \x08\x08 \x08cho\r\na\r\nb");
+}
+
+#[test]
+fn a_device_that_never_ends_a_flush_does_not_stop_the_console() {
+    let desk = desk();
+    let shell = desk.client(1);
+    *desk.played.busy.lock().expect("sound") = true;
+    assert_eq!(shell.write(b"a"), Ok(1));
+    shell.flush().expect("flushed");
+    assert_eq!(shell.write(b"b"), Ok(1));
+    desk.wait_shown(b"ab");
 }
 
 #[test]

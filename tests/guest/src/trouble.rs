@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::protocol;
+use libsys::protocol::filesystem::FileError;
 use libsys::service::Reply;
 
 /// A service that gives trouble.
@@ -49,6 +50,18 @@ pub trait Trouble {
     /// Rights: any session. *fail*: once.
     #[fail]
     fn fall(&mut self);
+
+    /// Has this incarnation say of anything that it is corrupt.
+    ///
+    /// Rights: any session. *fail*: the next one is right.
+    #[fail]
+    fn lie(&mut self);
+
+    /// How many calls this incarnation has had.
+    ///
+    /// Rights: any session. *replay*: it only reads. Errors: `Corrupt`, where it is asked about what is not `sound`, or lies.
+    #[replay]
+    fn check(&mut self, sound: bool) -> Result<u32, FileError>;
 
     /// Gives the service another name.
     ///

@@ -3,7 +3,7 @@
 //! | arguments | is |
 //! |---|---|
 //! | `serve` | the service; parameter `start`: `exit` or `panic` ends it before it serves, `late` lets it never serve; `quiesce`: it ends when it is asked to |
-//! | `ask SERVICE count\|wait\|wake\|spin\|fall` | a call to such a service |
+//! | `ask SERVICE count\|wait\|wake\|spin\|fall\|lie\|check\|doubt` | a call to such a service |
 //! | `keep`, `keeper SERVICE add TIMES\|form` | a service that counts ([`guest::keeper`]), and its client |
 //! | `ask SERVICE lapse`, `ask SERVICE embrace OTHER` | the same; the latter to both |
 //! | `ask SERVICE publish NAME` | the same |
@@ -27,6 +27,7 @@ use guest::{keeper, say};
 use libsys::channel::Event;
 use libsys::client::{self, CallError, Client};
 use libsys::protocol::ConsoleClient;
+use libsys::protocol::filesystem::FileError;
 use libsys::protocol::registry::{Action, RegistryError, State};
 use libsys::service::{self, Parked, Reply, Server, StartError};
 use libsys::time::{self, Duration, TimerId, Timers};
@@ -49,6 +50,7 @@ const NEWS: u64 = 1;
 struct Service {
     name: String,
     calls: u32,
+    is_liar: bool,
     waiting: Parked<()>,
     storm: VecDeque<String>,
     stormed: Parked<()>,
@@ -79,6 +81,7 @@ impl Server for Service {
         Ok(Service {
             name,
             calls: 0,
+            is_liar: false,
             waiting: Parked::new(),
             storm: VecDeque::new(),
             stormed: Parked::new(),
@@ -199,6 +202,15 @@ impl Trouble for Service {
         panic!("asked to fall")
     }
 
+    fn lie(&mut self) {
+        self.is_liar = true;
+    }
+
+    fn check(&mut self, sound: bool) -> Result<u32, FileError> {
+        self.calls += 1;
+        if sound && !self.is_liar { Ok(self.calls) } else { Err(FileError::Corrupt) }
+    }
+
     fn publish(&mut self, name: &str) -> Result<(), String> {
         env::get().registry().publish(name, None).map_err(|error| format!("{error}"))
     }
@@ -272,6 +284,9 @@ fn ask(name: &str, what: &[&str]) -> Outcome {
             connect(other)?.embrace(name, at).map_err(|error| format!("{error}"))?;
         }
         ["fall"] => service.fall().map_err(told)?,
+        ["lie"] => service.lie().map_err(told)?,
+        ["check"] => say!("{}", service.check(true).map_err(|error| format!("{error}"))?),
+        ["doubt"] => say!("{}", service.check(false).map_err(|error| format!("{error}"))?),
         ["publish", name] => service.publish(name).map_err(|error| format!("{error}"))?,
         ["recovery", name, times] => {
             let mut all = service.recovery(name, number(times)?).map_err(|error| format!("{error}"))?;
