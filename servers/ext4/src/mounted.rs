@@ -21,9 +21,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use libsys::{Account, Memory};
+use rsext4::bmalloc::InodeNumber;
+use rsext4::dir::FileName;
 use rsext4::{
-    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Result, Ext4Timestamp, FilePermissions, InodeMetadataUpdate,
-    MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
+    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4ErrorKind, Ext4Result, Ext4Timestamp, FilePermissions,
+    InodeMetadataUpdate, MountOptions, MountServices, MutationContext, NoopObserver, RenameOptions,
 };
 pub use volume::Options;
 use volume::disk::SECTOR_BYTES;
@@ -183,6 +185,13 @@ fn context() -> MutationContext {
 
 fn permissions(mode: u16) -> Result<FilePermissions, FileError> {
     FilePermissions::new(mode).map_err(|_| FileError::OutOfRange)
+}
+
+/// Sees to it that a directory has room for a name: it has it, and loses it again.
+fn make_room(fs: &mut Fs, directory: InodeNumber, name: FileName<'_>) -> Ext4Result<()> {
+    let made = fs.create_regular_file(context(), directory, name, FilePermissions::new(0o600)?)?.number;
+    let _ = fs.unlink(directory, name)?;
+    fs.reap_unlinked_inode(made)
 }
 
 /// What is read of a directory with this cursor.
@@ -485,7 +494,15 @@ impl Volume {
         let (old, new) = (number(from.0)?, number(to.0)?);
         let (old_name, new_name) = (file_name(from.1)?, file_name(to.1)?);
         let options = if replace { RenameOptions::REPLACE } else { RenameOptions::NO_REPLACE };
-        let outcome = self.format.add_name(new, |fs| fs.rename(old, old_name, new, new_name, options))?;
+        let outcome = self.format.add_name(new, |fs| match fs.rename(old, old_name, new, new_name, options) {
+            // The crate takes the old name from where it was before the new one had a block split, and undoes all when it is not there any more. Where there is room for the new
+            // one, nothing is split.
+            Err(error) if error.kind() == Ext4ErrorKind::NotFound && fs.lookup_child(old, old_name)?.is_some() => {
+                make_room(fs, new, new_name)?;
+                fs.rename(old, old_name, new, new_name, options)
+            }
+            result => result,
+        })?;
         let replaced = outcome.replaced.filter(|replaced| replaced.requires_reap());
         let replaced = replaced.map(|replaced| u64::from(replaced.inode.raw()));
         if let Some(inode) = replaced {

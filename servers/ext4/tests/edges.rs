@@ -182,6 +182,41 @@ fn a_large_directory_with_all_kinds_of_names() {
 }
 
 #[test]
+fn a_name_moves_within_its_directory_where_that_splits_the_block_it_is_in() {
+    // How the hashes of names lie to each other: with some of these, `name-133` and others are in the block that is split for their new names.
+    for seed in [
+        "3b23482e-cf5e-423f-8d6e-e5084404ab65",
+        "00000000-0000-0000-0000-000000000001",
+        "7d0f3f0e-1c2b-4c55-9d8e-0123456789ab",
+    ] {
+        let image = image(make(24 << 10, &["-t", "ext4", "-b", "4096", "-E", &format!("hash_seed={seed}")]));
+        let mut volume = mount(&image).unwrap();
+        let folder = volume.make_directory(ROOT, b"folder", 0o755).unwrap();
+        let (old, new) = (|number: usize| format!("name-{number}"), |number: usize| format!("a-longer-name-{number}"));
+        let mut expected = Vec::new();
+        for number in 0..400 {
+            match number % 20 {
+                19 => volume.make_directory(folder, old(number).as_bytes(), 0o755).map(drop).unwrap(),
+                _ => volume.create(folder, old(number).as_bytes(), 0o644).map(drop).unwrap(),
+            }
+            expected.push(if number % 2 == 0 { old(number) } else { new(number) });
+        }
+        let free = volume.statistics().free_files;
+        for number in (1..400).step_by(2) {
+            let moved = volume.rename((folder, old(number).as_bytes()), (folder, new(number).as_bytes()), true);
+            assert_eq!(moved, Ok(None), "{number} with {seed}");
+            let again = volume.rename((folder, old(number).as_bytes()), (folder, b"other"), true);
+            assert_eq!(again, Err(FileError::NotFound));
+        }
+        assert_eq!(volume.statistics().free_files, free);
+        expected.sort();
+        assert_eq!(names(&mut volume, folder), expected);
+        volume.unmount().unwrap();
+        check(&image.borrow().bytes).unwrap();
+    }
+}
+
+#[test]
 fn a_sparse_file_has_only_its_blocks() {
     let (image, mut volume) = small_volume(&["-t", "ext4", "-b", "4096"]);
     let file = volume.create(ROOT, b"sparse", 0o644).unwrap();
