@@ -7,6 +7,7 @@ mod calls;
 mod deaths;
 mod devices;
 mod dma;
+mod fast;
 mod frames;
 mod handles;
 mod inspect;
