@@ -1,9 +1,11 @@
 //! Calls and sessions: the rows of `docs/states.md`, one by one.
 
 use super::world::{START, WAITS, World, header};
+use crate::arch::processor;
 use crate::object::Quantity;
 use crate::object::reference::ObjectType;
 use crate::object::thread::State;
+use crate::schedule;
 use abi::{Class, Delivery, Error, ExitReason, Handle, Header, OK, Rights, Syscall};
 
 const DELIVERED: u64 = Delivery::CALL_STATUS;
@@ -947,6 +949,29 @@ fn shut(world: &mut World, process: usize, handle: u64) {
     crate::ipc::flight::close(kernel, world.processes[process].get(kernel), Handle(handle)).unwrap();
     world.poll();
     world.check();
+}
+
+#[test]
+fn a_deadline_of_an_earlier_receive_ends_no_wait_for_a_flush() {
+    let mut pair = Pair::new(2);
+    let world = &mut pair.world;
+    let deadline = world.now + SECOND;
+    assert_eq!(world.receive_until(pair.server, pair.channel, deadline), WAITS);
+    let held = world.held[pair.channel];
+    assert_eq!(world.sys(0, Syscall::Signal, &[held, 6]), OK);
+    let cpu = world.cpu_of(pair.server).unwrap();
+    let other = world.cpus.iter().find(|one| one.index() != cpu.index()).unwrap().bit();
+    world.kernel().enter(cpu);
+    let ticket = world.kernel().shootdown.requests.announce(other);
+    schedule::take_off_cpu(cpu, world.t(pair.server), State::Flushing);
+    schedule::wait_for_flush(world.kernel(), world.t(pair.server), ticket);
+    world.leave(cpu);
+    world.now = deadline;
+    processor::set_time(deadline);
+    world.strike(cpu);
+    assert_eq!(world.state(pair.server), State::Flushing);
+    world.poll();
+    assert_eq!((world.state(pair.server), world.status(pair.server)), (State::Running, OK));
 }
 
 #[test]
