@@ -68,6 +68,9 @@ impl Channel {
     /// A session with a badge, minted when the reply to the thread's current call leaves: a method returns it at once, as the first handle of its
     /// answer, and does nothing else with it. Where it cannot be minted, or the caller is gone, the server's loop takes it back with
     /// [`Server::close`](crate::service::Server::close), of the client 0. Cheaper than [`Channel::mint`]. Needs `MINT`.
+    ///
+    /// In a server with records, the badge has to say all about what the session stands for: the answer is kept, and a later incarnation may be the one that mints it
+    /// ([`Server::reopened`](crate::service::Server::reopened)). What has a record of its own is minted at once.
     #[inline]
     pub fn mint_with_reply(&self, badge: u64) -> Session {
         crate::message::promise(self.0, badge);

@@ -87,6 +87,12 @@ pub trait Server: Sized {
     /// staged here is committed next, so it has to come to an end. A server that was restarted does the same at its start, for it may have died in between.
     fn committed(&mut self) {}
 
+    /// An answer that an incarnation before this one had kept leaves now, as its caller asks again. It brings a session of this badge, which may never have been minted:
+    /// [`Channel::sessions`](crate::Channel::sessions) need not have told of it at the start. Where nobody asks again there is no such session, and nothing to be closed.
+    fn reopened(&mut self, badge: u64) {
+        let _ = badge;
+    }
+
     /// A timer has expired.
     fn timer(&mut self, timer: TimerId) {
         let _ = timer;

@@ -59,7 +59,14 @@ pub(super) fn commit<S: Storage>(
     Ok(())
 }
 
-/// Mints the session that a reply in the serve page brings at once, where the reply is kept: what it brings has a name then. One that cannot be minted is none.
+/// Mints the session that a reply in the serve page brings, unless it can be minted when the reply leaves, and again where an incarnation has died before that: one of the
+/// own channel can, as it is kept by its badge.
+pub(super) fn mint_others(header: Header) -> Header {
+    let is_own = || message::promised().0 == outbox::served();
+    if header.mints() && is_own() { header } else { mint_now(header) }
+}
+
+/// Mints the session that a reply in the serve page brings at once: what it brings has a name then. One that cannot be minted is none.
 pub(super) fn mint_now(header: Header) -> Header {
     if !header.mints() {
         return header;
@@ -76,6 +83,9 @@ pub(super) fn take(header: Header, words: Words) -> KeptReply {
     let mut handles = [crate::Handle::NONE; HANDLES];
     let count = header.handles().min(HANDLES);
     handles[..count].copy_from_slice(&page.handles()[..count]);
+    if header.mints() {
+        handles[0] = crate::Handle(message::promised().1);
+    }
     KeptReply { header, words, handles, payload: page.received(header.payload_bytes()).to_vec() }
 }
 
@@ -83,6 +93,10 @@ pub(super) fn take(header: Header, words: Words) -> KeptReply {
 pub(super) fn put(reply: KeptReply) -> (Header, Words) {
     let mut page = ServePage::take();
     *page.handles_mut() = reply.handles;
+    if reply.header.mints() {
+        page.handles_mut()[0] = crate::Handle::NONE;
+        message::promise(outbox::served(), reply.handles[0].0);
+    }
     page.payload_mut()[..reply.payload.len()].copy_from_slice(&reply.payload);
     (reply.header, reply.words)
 }

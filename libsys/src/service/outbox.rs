@@ -9,7 +9,7 @@ use crate::message::{self, Page};
 use crate::state::replies::{KeptReply, ReplyKey};
 use crate::state::{Records, Storage};
 use crate::thread::block;
-use crate::{Error, KeptCall};
+use crate::{Error, Handle, KeptCall};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -39,6 +39,8 @@ pub(crate) struct Outbox {
     current: Cell<Option<ReplyKey>>,
     /// The server has records: no answer leaves before a commit.
     holds_back: Cell<bool>,
+    /// The channel whose requests are carried out.
+    served: Cell<Handle>,
 }
 
 impl Outbox {
@@ -48,6 +50,7 @@ impl Outbox {
             answers: Cell::new(Vec::new()),
             current: Cell::new(None),
             holds_back: Cell::new(false),
+            served: Cell::new(Handle::NONE),
         }
     }
 }
@@ -68,9 +71,16 @@ pub(super) fn current() -> Option<ReplyKey> {
     block::current().outbox.current.get()
 }
 
-/// Says whether answers wait for a commit.
-pub(super) fn hold_back(holds_back: bool) {
-    block::current().outbox.holds_back.set(holds_back);
+/// Says which channel the thread serves, and whether answers wait for a commit.
+pub(super) fn serve(channel: Handle, holds_back: bool) {
+    let outbox = &block::current().outbox;
+    outbox.served.set(channel);
+    outbox.holds_back.set(holds_back);
+}
+
+/// The channel that the thread serves.
+pub(super) fn served() -> Handle {
+    block::current().outbox.served.get()
 }
 
 /// Whether the thread can send an answer right now.

@@ -39,7 +39,7 @@ impl<S: Serve> Service<S> {
 
     /// Runs the loop until the channel is closed. Errors: those of a receive that mean that the channel is not ours to serve.
     pub fn run(&mut self, channel: &Channel) -> Result<(), Error> {
-        outbox::hold_back(self.server.records().is_some());
+        outbox::serve(crate::Object::handle(channel), self.server.records().is_some());
         let mut has_answered = false;
         let mut closed = None;
         let mut sent = Header::default();
@@ -135,6 +135,9 @@ impl<S: Serve> Service<S> {
             return Some(match known {
                 Ok(reply) => {
                     request.close_handles();
+                    if reply.header.mints() {
+                        self.server.reopened(reply.handles[0].0);
+                    }
                     commit::put(reply)
                 }
                 Err(refusal) => self.refuse(request, refusal),
@@ -153,7 +156,7 @@ impl<S: Serve> Service<S> {
             self.reconsider(request, Some(header));
         }
         // What is kept has to have a name.
-        let answer = answer.map(|(header, words)| (commit::mint_now(header), words));
+        let answer = answer.map(|(header, words)| (commit::mint_others(header), words));
         match commit::commit(self.server.records()?, key, answer) {
             Ok(()) => {
                 // The reply lies in the serve page: answers to others wait until it has left.

@@ -54,7 +54,7 @@ pub struct KeptReply {
     pub header: Header,
     /// Its words.
     pub words: Words,
-    /// Its handles, as many as the header says.
+    /// Its handles, as many as the header says. Of a reply that mints a session, the first is that one's badge.
     pub handles: [Handle; HANDLES],
     /// Its payload.
     pub payload: Vec<u8>,
@@ -85,7 +85,7 @@ impl<S: Storage> Records<S> {
     /// Stages a reply, to be committed with the effects of its request. Its handles are kept until it is sent. Errors: those of [`Records::keep`].
     pub fn stage_reply(&mut self, to: &ReplyKey, reply: &KeptReply) -> Result<(), Error> {
         let handles = &reply.handles[..reply.header.handles().min(HANDLES)];
-        for handle in handles {
+        for handle in &handles[usize::from(reply.header.mints())..] {
             self.keep_handle(*handle)?;
         }
         let used = reply.words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
@@ -133,8 +133,10 @@ impl<S: Storage> Records<S> {
     pub(super) fn recover_replies(&mut self) {
         let (first, last) = (lanes_of(0).0, lanes_of(u64::MAX).1);
         self.look_who_has_replies();
-        let has_handles =
-            |key: &RecordKey| self.word_of(*key, HEADER).is_some_and(|header| Header(header).handles() > 0);
+        let has_handles = |key: &RecordKey| {
+            let header = self.word_of(*key, HEADER).map_or(Header(0), Header);
+            header.handles() > usize::from(header.mints())
+        };
         let with_handles: Vec<RecordKey> = self.keys(first, last).filter(has_handles).collect();
         self.unsent.extend(with_handles);
     }
@@ -148,7 +150,8 @@ impl<S: Storage> Records<S> {
     fn release_handles(&mut self, key: RecordKey) {
         if !self.unsent.is_empty() && self.unsent.remove(&key) {
             let reply = self.bytes_of(key).map(|bytes| decode(&bytes));
-            let handles = reply.iter().flat_map(|reply| reply.handles).filter(|handle| !handle.is_none());
+            let kept = |reply: &KeptReply| reply.handles.into_iter().skip(usize::from(reply.header.mints()));
+            let handles = reply.iter().flat_map(kept).filter(|handle| !handle.is_none());
             handles.for_each(|handle| self.release_handle(handle));
         }
     }

@@ -6,7 +6,7 @@ use libsys::service::{Context, KeptSubscribers, Parked, Reply, Result, Server};
 use libsys::state::{RecordKey, Records};
 use libsys::{Channel, Session, fake};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 const ACCOUNT: u16 = 1;
 const NEXT: u16 = 2;
 const SUBSCRIBER: u16 = 3;
+
+/// Mark of a badge that says all about its session: a number of its own, and below it the account.
+const SHARE: u64 = 1 << 60;
+const NUMBER_SHIFT: u32 = 32;
+const ACCOUNTS: u64 = (1 << NUMBER_SHIFT) - 1;
+
+/// The account of a session.
+fn account_of(badge: u64) -> u64 {
+    if badge & SHARE == 0 { badge } else { badge & ACCOUNTS }
+}
 
 /// What everybody sees at once, outside of the process: the sum of all accounts.
 #[derive(Debug, Default)]
@@ -35,6 +45,10 @@ pub trait Bank {
     /// Opens an account: a session of its own.
     #[once]
     fn open(&mut self) -> core::result::Result<(u64, Session), BankError>;
+
+    /// Another session for the account of this one: kept by its badge alone, and minted when the reply leaves.
+    #[once]
+    fn share(&mut self, cx: &Context) -> core::result::Result<Session, BankError>;
 
     /// Pays in: what is there then.
     #[once]
@@ -59,12 +73,17 @@ pub trait Bank {
     /// What is in all accounts, and how many there are.
     #[replay]
     fn total(&mut self) -> (u64, u32);
+
+    /// How many shares are open.
+    #[replay]
+    fn shares(&mut self) -> u32;
 }
 
 pub struct Counter {
     records: Records,
     channel: ManuallyDrop<Channel>,
     accounts: BTreeMap<u64, u64>,
+    shares: BTreeSet<u64>,
     next: u64,
     waiting: Parked<core::result::Result<u64, BankError>, (u64, u64)>,
     subscribers: KeptSubscribers,
@@ -77,7 +96,10 @@ impl Counter {
         let next = records.get(RecordKey::new(NEXT, 0)).unwrap_or(1000);
         let mut subscribers = KeptSubscribers::recover(SUBSCRIBER, &records);
         subscribers.notify(&mut records);
-        let mut counter = Counter { records, channel, accounts, next, waiting: Parked::new(), subscribers, board };
+        let sessions = channel.sessions().expect("a list").into_iter();
+        let shares = sessions.map(|session| session.badge).filter(|badge| badge & SHARE != 0).collect();
+        let mut counter =
+            Counter { records, channel, accounts, shares, next, waiting: Parked::new(), subscribers, board };
         let is_ahead = counter.board.sum.load(Ordering::Relaxed) > counter.sum();
         counter.board.was_ahead.fetch_or(is_ahead, Ordering::Relaxed);
         counter.committed();
@@ -89,9 +111,13 @@ impl Counter {
     }
 
     fn pay(&mut self, badge: u64, amount: u64) -> core::result::Result<u64, BankError> {
-        let sum = self.accounts.get(&badge).ok_or(BankError::NoAccount)? + amount;
-        self.records.put(RecordKey::new(ACCOUNT, badge), &sum).map_err(|_| BankError::Exhausted)?;
-        self.accounts.insert(badge, sum);
+        if badge & SHARE != 0 && !self.shares.contains(&badge) {
+            return Err(BankError::NoAccount);
+        }
+        let account = account_of(badge);
+        let sum = self.accounts.get(&account).ok_or(BankError::NoAccount)? + amount;
+        self.records.put(RecordKey::new(ACCOUNT, account), &sum).map_err(|_| BankError::Exhausted)?;
+        self.accounts.insert(account, sum);
         self.subscribers.notify(&mut self.records);
         Ok(sum)
     }
@@ -112,9 +138,13 @@ impl Server for Counter {
 
     fn close(&mut self, badge: u64, _: u64, last: bool) {
         self.subscribers.close(&mut self.records, badge, last);
-        if last && self.accounts.remove(&badge).is_some() {
+        if last && !self.shares.remove(&badge) && self.accounts.remove(&badge).is_some() {
             self.records.remove(RecordKey::new(ACCOUNT, badge));
         }
+    }
+
+    fn reopened(&mut self, badge: u64) {
+        self.shares.insert(badge);
     }
 
     fn withdrawn(&mut self, call: libsys::Handle) {
@@ -131,6 +161,14 @@ impl Bank for Counter {
         self.next += 1;
         self.accounts.insert(badge, 0);
         Ok((badge, session))
+    }
+
+    fn share(&mut self, cx: &Context) -> core::result::Result<Session, BankError> {
+        let badge = SHARE | self.next << NUMBER_SHIFT | account_of(cx.badge());
+        self.records.put(RecordKey::new(NEXT, 0), &(self.next + 1)).map_err(|_| BankError::Exhausted)?;
+        self.next += 1;
+        self.shares.insert(badge);
+        Ok(self.channel.mint_with_reply(badge))
     }
 
     fn pay_in(&mut self, cx: &Context, amount: u64) -> core::result::Result<u64, BankError> {
@@ -162,6 +200,10 @@ impl Bank for Counter {
 
     fn total(&mut self) -> (u64, u32) {
         (self.sum(), self.accounts.len() as u32)
+    }
+
+    fn shares(&mut self) -> u32 {
+        self.shares.len() as u32
     }
 }
 

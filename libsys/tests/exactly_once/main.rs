@@ -127,6 +127,32 @@ fn a_server_that_is_killed_over_and_over_loses_nothing_and_does_nothing_twice() 
 }
 
 #[test]
+fn a_session_that_a_reply_brings_is_minted_once_wherever_the_server_dies() {
+    let served = Served::start();
+    let root = served.client(1);
+    let (_, session) = root.open().expect("an account");
+    let account: Arc<BankClient> = Arc::new(client::open(session).expect("all methods"));
+    for calls in 0..40 {
+        served.process.kill_after(Some(calls));
+        let account = account.clone();
+        let saver = FakeProcess::current().spawn(move || {
+            let share: BankClient = client::unchecked(account.share().expect("a share"));
+            assert_eq!(share.pay_in(1), Ok(u64::from(calls) + 1));
+        });
+        while !saver.is_finished() {
+            served.restart_dead();
+            thread::yield_now();
+        }
+        served.process.kill_after(None);
+        served.restart_dead();
+        saver.join().expect("joined").expect("no error");
+        while root.shares() != Ok(0) {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
 fn what_was_staged_when_it_died_did_not_happen() {
     let served = Served::start();
     let (_, session) = served.client(1).open().expect("an account");
@@ -216,13 +242,14 @@ fn a_session_that_nobody_fetches_is_given_up() {
     assert_eq!(root.total(), Ok((0, 0)));
     let before = served.process.open_handles();
     // Wherever the server dies in the middle of the request: before the commit, between commit and reply, behind it.
-    for calls in 0..24 {
+    for calls in 0..40 {
         let client = FakeProcess::new();
         let session = client.grant(client::Client::link(&root).session(), Rights::all(), false);
         served.process.kill_after(Some(calls));
         let opening = client.spawn(move || {
             let bank: BankClient = client::unchecked(Session::from_handle(session));
-            bank.open().map(drop)
+            let opened = bank.open().map(drop);
+            opened.and_then(|()| bank.share().map(drop))
         });
         while !opening.is_finished() && served.process.exit_record().state != ProcessState::Dead as u32 {
             thread::yield_now();
@@ -231,7 +258,7 @@ fn a_session_that_nobody_fetches_is_given_up() {
         served.process.kill_after(None);
         served.restart_dead();
         let _ = opening.join();
-        while root.total() != Ok((0, 0)) || served.process.open_handles() > before {
+        while root.total() != Ok((0, 0)) || root.shares() != Ok(0) || served.process.open_handles() > before {
             thread::yield_now();
         }
     }
@@ -248,11 +275,14 @@ fn a_reply_that_cannot_be_made_out_costs_nothing_that_it_brought() {
         let account: BankClient = client::open(session).expect("all methods");
         served.process.spoil_replies(spoilt);
         assert_eq!(account.pay_in(1), Ok(1), "and not twice");
-        drop(account);
+        served.process.spoil_replies(spoilt);
+        let share: BankClient = client::open(account.share().expect("minted again")).expect("all methods");
+        assert_eq!(share.pay_in(1), Ok(2));
+        drop((account, share));
     }
     served.process.spoil_replies(3);
     assert_eq!(root.open().map(drop), Err(CallError::BadReply));
-    while root.total() != Ok((0, 0)) {
+    while root.total() != Ok((0, 0)) || root.shares() != Ok(0) {
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::buffers::Buffers;
 use crate::kept;
-use crate::opens::{Open, Opens};
+use crate::opens::{Open, Opens, WIDE};
 use crate::volume::{NodeId, Result, Volume};
 use crate::waiting::{Call, Wanted};
 use crate::watched::Watched;
@@ -83,8 +83,8 @@ impl<V: Volume> FileServer<V> {
 
     fn mint(&mut self, open: &Open, badge: u64) -> Result<Session> {
         let minted = self.note_node(badge, open.node).and_then(|()| {
-            if self.volume.records().is_none_or(|records| records.is_clean()) {
-                // Nothing is kept of this open, not its answer either.
+            // Either nothing is kept of this open, not its answer either; or the badge says all that is to be known of it (`reopened`).
+            if badge & WIDE == 0 || self.volume.records().is_none_or(|records| records.is_clean()) {
                 return Ok(self.channel.mint_with_reply(badge));
             }
             let minted = self.channel.mint(badge, self.account);
@@ -166,6 +166,16 @@ impl<V: Volume> Server for FileServer<V> {
 
     fn committed(&mut self) {
         self.volume.committed();
+    }
+
+    fn reopened(&mut self, badge: u64) {
+        if !self.opens.is_live(badge) {
+            self.opens.restore(badge, None);
+            if let Some(open) = self.opens.get(badge) {
+                // What cannot be held is told to who uses it.
+                let _ = self.volume.hold(open.node);
+            }
+        }
     }
 
     fn signal(&mut self, bits: u64) {
