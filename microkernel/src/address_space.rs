@@ -21,8 +21,8 @@ use x86_64::PhysAddr;
 use x86_64::structures::idt::PageFaultErrorCode;
 
 const PAGE: u64 = PAGE_BYTES as u64;
-/// Where the kernel looks for room when it may choose.
-const FIRST_CHOICE: u64 = 0x1_0000_0000;
+/// Where the kernel looks for room when it may choose: behind most programs, in the same GiB, so that they share page tables.
+pub(crate) const FIRST_CHOICE: u64 = 0x1000_0000;
 /// Page table entries looked at in one step.
 const STEP: u64 = 512;
 /// Mappings cleared in one step, at most.

@@ -1,7 +1,7 @@
 //! Address spaces: the rules of mapping one by one, then random steps against a model.
 
 use super::machine::Machine;
-use crate::address_space::{AddressSpace, FaultKind, Placement};
+use crate::address_space::{AddressSpace, FIRST_CHOICE, FaultKind, Placement};
 use crate::arch;
 use crate::object::reference::ObjectType;
 use crate::object::{Account, Memory, Ref};
@@ -170,7 +170,7 @@ fn the_rules_of_mapping() {
 fn the_kernel_chooses_the_first_room_between_guard_pages() {
     let fixture = Fixture::new(200);
     let memory = fixture.memory(16);
-    let base = 0x1_0000_0000;
+    let base = FIRST_CHOICE;
     let choose = |pages| fixture.map(&memory, at(0, pages, READ));
     assert_eq!(choose(4), Ok(base));
     assert_eq!(choose(1), Ok(base + 5 * PAGE));

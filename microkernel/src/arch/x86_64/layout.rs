@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`PHYSICAL_BASE`] | all RAM, read-write, never executable; the kernel's text and constants read-only |
 //! | [`DEVICES_BASE`] | one page for each interrupt controller and power register, uncached |
-//! | [`STACKS_BASE`] | a slot of stacks for each CPU, with guard pages: see `stacks` |
 //! | [`KERNEL_BASE`] | the kernel's image; physical address plus this base is its linked address |
+//! | [`STACKS_BASE`] | a slot of stacks for each CPU, with guard pages: see `stacks` |
 //!
 //! The page tables of this half are made once (`kernel_space`), and their top-level entries are copied into every address space.
 
@@ -17,10 +17,10 @@ pub const PHYSICAL_BASE: u64 = 0xffff_8000_0000_0000;
 pub const PHYSICAL_END: u64 = 1 << 46;
 /// Where registers of devices that the kernel itself drives are mapped.
 pub const DEVICES_BASE: u64 = 0xffff_ff00_0000_0000;
-/// Where the CPUs' stacks are mapped.
-pub const STACKS_BASE: u64 = 0xffff_ff40_0000_0000;
 /// Linked address of the kernel's image minus its physical address.
 pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+/// Where the CPUs' stacks are mapped: in the same GiB as the image, so that they share page tables.
+pub const STACKS_BASE: u64 = 0xffff_ffff_a000_0000;
 
 /// Most CPUs that the kernel uses; the others stay asleep.
 pub const MAX_CPUS: usize = 64;
