@@ -40,7 +40,7 @@ pub trait Namespace {
     /// A disk that cannot be written is mounted to be read only, and so is a file system that is known to have errors.
     ///
     /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `NoDisk`, `UnknownKind`,
-    /// `NoFileSystem`, `NotReady`, `Exhausted`, `File` (what the file system says: `Corrupt`, `Device`; `ReadOnly` if the journal has to be replayed and the disk cannot be written). *once*: it makes a process.
+    /// `NoFileSystem`, `NotReady`, `Died`, `Exhausted`, `File` (what the file system says: `Corrupt`, `Device`; `ReadOnly` if the journal has to be replayed and the disk cannot be written). *once*: it makes a process.
     #[once]
     fn mount(
         &mut self,
@@ -140,7 +140,7 @@ pub enum NamespaceError {
     UnknownKind,
     /// There is no file system of this kind on the disk.
     NoFileSystem,
-    /// The file system's server does not come up.
+    /// What should be the file system's server answers as none does.
     NotReady,
     /// The session may not do this.
     Denied,
@@ -148,10 +148,12 @@ pub enum NamespaceError {
     Exhausted,
     /// What a file system said.
     File(FileError),
+    /// The file system's server died, over and over or of this very request.
+    Died,
 }
 
 impl NamespaceError {
-    /// Whether it is hardly ever true: see [`Plausible`](crate::client::Plausible). Clients send no paths that are not absolute, and servers come up.
+    /// Whether it is hardly ever true: see [`Plausible`](crate::client::Plausible). Clients send no paths that are not absolute, and the servers of file systems are such.
     pub const fn is_implausible(&self) -> bool {
         matches!(self, NamespaceError::BadPath | NamespaceError::NotReady)
     }
@@ -167,10 +169,11 @@ impl core::fmt::Display for NamespaceError {
             NamespaceError::NoDisk => "there is no such disk",
             NamespaceError::NoFileSystem => "there is no file system of this kind on it",
             NamespaceError::UnknownKind => "no such kind of file system",
-            NamespaceError::NotReady => "the file system's server does not come up",
+            NamespaceError::NotReady => "the file system's server is none",
             NamespaceError::Denied => "not allowed",
             NamespaceError::Exhausted => "an account is exhausted",
             NamespaceError::File(error) => error.text(),
+            NamespaceError::Died => "the file system's server died",
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::{Account, Error, Handle, Limits, Object};
 use abi::{PAGE_BYTES, Syscall, Usage};
 
 /// Frames that the kernel may need for an object, its handle and page tables besides what was asked for: an account with no more than these counts as full.
-const OVERHEAD_FRAMES: u64 = 32;
+const OVERHEAD_FRAMES: u64 = 8;
 
 /// Bytes that a page table maps.
 const TABLE_BYTES: u64 = 512 * PAGE_BYTES as u64;

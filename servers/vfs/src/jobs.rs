@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use filesystem::FileError;
 use libsys::Handle;
+use libsys::abi::ExitReason;
 use libsys::client::{self, CallError};
 use libsys::protocol::FileSystemClient;
 use libsys::protocol::namespace::{DISKS_PARAMETER, MountOptions, NamespaceError};
@@ -285,7 +286,7 @@ impl Vfs {
                 Err(error) => return Err(serve::refused(error)),
             }
         }
-        Err(NamespaceError::NotReady)
+        Err(NamespaceError::Died)
     }
 
     /// Asks for the end of a server. It may be gone already; init says so in its log if it does not want to.
@@ -323,14 +324,10 @@ impl Vfs {
             (Work::Start(mounting), Some(server)) => {
                 let result = match server {
                     Service { state: State::Ready, .. } => self.finish(&mounting.clone()),
-                    // One that ends before it has ever served says in its status why it cannot.
-                    Service { last_exit: 1.., last_code, .. } => Err(match FileError::of_exit_status(last_code) {
-                        Some(FileError::Unsupported) => NamespaceError::NoFileSystem,
-                        Some(error) => NamespaceError::File(error),
-                        None => NamespaceError::NotReady,
-                    }),
-                    Service { state: State::Waiting | State::Starting | State::Restarting(_), .. } => return Some(one),
-                    _ => Err(NamespaceError::NotReady),
+                    server => match why_not(&server) {
+                        Some(error) => Err(error),
+                        None => return Some(one),
+                    },
                 };
                 match result {
                     Err(NamespaceError::NoFileSystem) if !mounting.others.is_empty() => {
@@ -349,7 +346,7 @@ impl Vfs {
                     Ok(()) => Ok(()),
                 }
             }
-            (Work::Start(_), None) => Err(NamespaceError::NotReady),
+            (Work::Start(_), None) => Err(NamespaceError::Died),
         };
         self.end(one, result);
         None
@@ -384,9 +381,58 @@ impl Vfs {
     fn finish(&mut self, mounting: &Mounting) -> Result<()> {
         let Mounting { service, what, .. } = mounting;
         let session = self.env.registry().connect(service, true).map_err(serve::refused)?;
-        let root: FileSystemClient = client::open(session).map_err(|_| NamespaceError::NotReady)?;
+        let root: FileSystemClient = client::open(session).map_err(serve::not_open)?;
         let mut what = what.clone();
         what.read_only |= root.statistics().map_err(serve::refused)?.read_only;
         self.add_mount(what, service.clone(), true, Some(root))
+    }
+}
+
+/// Why a server that does not serve will not: `None` while it may yet.
+fn why_not(server: &Service) -> Option<NamespaceError> {
+    const EXIT: u32 = ExitReason::Exit as u32;
+    // One that ends by itself before it has ever served says in its status why it cannot. One that died is started again.
+    let verdict = FileError::of_exit_status(server.last_code).filter(|_| server.last_exit == EXIT);
+    match (verdict, &server.state) {
+        (Some(FileError::Unsupported), _) => Some(NamespaceError::NoFileSystem),
+        (Some(error), _) => Some(NamespaceError::File(error)),
+        (None, State::Waiting | State::Starting | State::Restarting(_)) => None,
+        (None, _) => Some(NamespaceError::Died),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(state: State, reason: ExitReason, code: u64) -> Service {
+        Service {
+            name: "ext4-0".into(),
+            place: 0,
+            state,
+            process: 9,
+            incarnation: 1,
+            faults: 0,
+            complaints: 0,
+            last_exit: reason as u32,
+            last_code: code,
+            started: 0,
+        }
+    }
+
+    #[test]
+    fn a_server_that_dies_before_it_serves_may_serve_yet() {
+        let why_not = |state, reason, code| why_not(&ended(state, reason, code));
+        let unsupported = FileError::Unsupported.exit_status().0.into();
+        let corrupt = FileError::Corrupt.exit_status().0.into();
+        for state in [State::Starting, State::Restarting(7)] {
+            assert_eq!(why_not(state, ExitReason::None, 0), None);
+            assert_eq!(why_not(state, ExitReason::PageFault, 0x14), None);
+            assert_eq!(why_not(state, ExitReason::Hung, unsupported), None, "no status of its own");
+            assert_eq!(why_not(state, ExitReason::Exit, 3), None, "nothing that a file system says");
+            assert_eq!(why_not(state, ExitReason::Exit, unsupported), Some(NamespaceError::NoFileSystem));
+            assert_eq!(why_not(state, ExitReason::Exit, corrupt), Some(NamespaceError::File(FileError::Corrupt)));
+        }
+        assert_eq!(why_not(State::GivenUp, ExitReason::Panic, 0), Some(NamespaceError::Died));
     }
 }

@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use filesystem::FileError;
-use libsys::client::{self, CallError, Client};
+use libsys::client::{self, CallError, Client, OpenError};
 use libsys::protocol::filesystem::{NodeKind, Walked};
 use libsys::protocol::namespace::{Mount, MountOptions, Namespace, NamespaceError, Resolved, UnmountOptions};
 use libsys::protocol::registry::RegistryError;
@@ -33,7 +33,20 @@ pub fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     match error {
         CallError::Failed(error) => error.into().0,
         CallError::Kernel(libsys::Error::AccountExhausted | libsys::Error::NoSlot) => NamespaceError::Exhausted,
-        _ => NamespaceError::NotReady,
+        CallError::Unsupported(_) | CallError::Malformed | CallError::Refused(_) | CallError::BadReply => {
+            NamespaceError::NotReady
+        }
+        _ => NamespaceError::Died,
+    }
+}
+
+/// The same of a client that could not be made.
+pub fn not_open(error: OpenError) -> NamespaceError {
+    match error {
+        OpenError::Missing(_) | OpenError::Call(CallError::Unsupported(_) | CallError::Malformed) => {
+            NamespaceError::NotReady
+        }
+        OpenError::Call(_) => NamespaceError::Died,
     }
 }
 
@@ -57,7 +70,7 @@ impl From<RegistryError> for Refused {
             RegistryError::NoSuchName | RegistryError::Denied => NamespaceError::UnknownKind,
             RegistryError::Taken => NamespaceError::Busy,
             RegistryError::Exhausted => NamespaceError::Exhausted,
-            _ => NamespaceError::NotReady,
+            _ => NamespaceError::Died,
         })
     }
 }
