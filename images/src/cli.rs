@@ -233,7 +233,7 @@ Examples:
   cargo run -- inject --count 1000 --resume          and this goes on
   cargo run -- inject --server uart --count 1 --seed 7 --first 41    the 42nd of that seed again
 
-Columns: not MANIFESTED, detected and RECOVERED, detected and VISIBLE to a client, silently WRONG, kernel CRASHES.
+Columns: MANIFESTED, of these: detected and RECOVERED, detected and VISIBLE to a client, UNDETECTED and visible, silently WRONG, kernel CRASHES.
 The exit status is 1 after a kernel crash, and where the work of a server fails although nothing is changed.")]
 pub struct Inject {
     /// Only this server; can be given more than once

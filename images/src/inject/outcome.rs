@@ -9,8 +9,10 @@ pub enum Outcome {
     NotManifested,
     /// The server died, and nobody noticed.
     Recovered,
-    /// A command failed, or did not end.
+    /// The server died, or was replaced, and a command failed, or did not end.
     Visible,
+    /// The server lived, and nobody found fault with it, but a command failed, or did not end: it was told an error that was not true, or nothing.
+    Undetected,
     /// A command printed something else, as if all were well.
     SilentlyWrong,
     /// The kernel panicked.
@@ -26,9 +28,9 @@ impl Outcome {
         match output {
             Ok(output) if output == expected && seen.deaths == 0 => Outcome::NotManifested,
             Ok(output) if output == expected => Outcome::Recovered,
-            Ok(output) if is_said(output, expected) => Outcome::Visible,
-            Ok(_) => Outcome::SilentlyWrong,
-            Err(_) => Outcome::Visible,
+            Ok(output) if !is_said(output, expected) => Outcome::SilentlyWrong,
+            Ok(_) | Err(_) if seen.deaths == 0 => Outcome::Undetected,
+            Ok(_) | Err(_) => Outcome::Visible,
         }
     }
 
@@ -60,6 +62,8 @@ mod tests {
         assert_eq!(judge(0, "2\nstatus 0\n"), Outcome::SilentlyWrong);
         assert_eq!(judge(1, "1\nstatus 1\n"), Outcome::Visible);
         assert_eq!(judge(1, "cat: no room\n1\nstatus 0\n"), Outcome::Visible);
-        assert_eq!(Outcome::judge(&Seen::default(), &Err("no prompt".into()), ""), Outcome::Visible);
+        assert_eq!(judge(0, "cat: no such file\nstatus 1\n"), Outcome::Undetected);
+        let no_prompt = |deaths| Outcome::judge(&Seen { deaths, ..Seen::default() }, &Err("no prompt".into()), "");
+        assert_eq!([0, 1].map(no_prompt), [Outcome::Undetected, Outcome::Visible]);
     }
 }

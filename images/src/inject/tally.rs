@@ -19,8 +19,10 @@ pub struct Tally {
     pub silent: u64,
     /// The server died, and nobody noticed.
     pub recovered: u64,
-    /// A client noticed.
+    /// The server died, and a client noticed.
     pub visible: u64,
+    /// The server lived, and a client noticed.
+    pub undetected: u64,
     /// Wrong results that nobody can notice.
     pub wrong: u64,
     /// The kernel panicked.
@@ -41,6 +43,7 @@ impl Tally {
         self.silent += other.silent;
         self.recovered += other.recovered;
         self.visible += other.visible;
+        self.undetected += other.undetected;
         self.wrong += other.wrong;
         self.crashes += other.crashes;
         self.told.extend(other.told);
@@ -59,6 +62,7 @@ impl Tally {
             Outcome::NotManifested => &mut self.silent,
             Outcome::Recovered => &mut self.recovered,
             Outcome::Visible => &mut self.visible,
+            Outcome::Undetected => &mut self.undetected,
             Outcome::SilentlyWrong => &mut self.wrong,
             Outcome::KernelCrash => &mut self.crashes,
         };
@@ -74,20 +78,21 @@ impl Tally {
     /// The titles of [`Tally::line`].
     pub fn title() -> String {
         format!(
-            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>6} {:>8}",
-            "SERVER", "CHANGES", "MANIFESTED", "RECOVERED", "VISIBLE", "WRONG", "CRASHES"
+            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>11} {:>6} {:>8}",
+            "SERVER", "CHANGES", "MANIFESTED", "RECOVERED", "VISIBLE", "UNDETECTED", "WRONG", "CRASHES"
         )
     }
 
     /// A line of the table.
     pub fn line(&self) -> String {
         format!(
-            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>6} {:>8}",
+            "{:<11} {:>8} {:>11} {:>10} {:>8} {:>11} {:>6} {:>8}",
             self.server,
             self.changes,
             self.changes - self.silent,
             self.recovered,
             self.visible,
+            self.undetected,
             self.wrong,
             self.crashes
         )
@@ -97,7 +102,7 @@ impl Tally {
     pub fn json(&self) -> Value {
         json!({
             "server": self.server, "seed": self.seed, "changes": self.changes, "not_manifested": self.silent,
-            "recovered": self.recovered, "visible": self.visible, "silently_wrong": self.wrong,
+            "recovered": self.recovered, "visible": self.visible, "undetected": self.undetected, "silently_wrong": self.wrong,
             "kernel_crash": self.crashes, "told": self.told,
         })
     }
@@ -113,6 +118,7 @@ impl Tally {
             silent: number("not_manifested")?,
             recovered: number("recovered")?,
             visible: number("visible")?,
+            undetected: number("undetected")?,
             wrong: number("silently_wrong")?,
             crashes: number("kernel_crash")?,
             told: told.filter_map(|text| Some(text.as_str()?.to_string())).collect(),
