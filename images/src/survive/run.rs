@@ -203,7 +203,7 @@ pub fn kill(system: &mut System, server: &Server) -> Result<()> {
 /// # Errors
 /// The list is not printed.
 pub fn others(system: &mut System, server: &Server, before: &Services) -> Result<(Vec<String>, Services)> {
-    let now = Services::list(system)?;
+    let now = Services::at_rest(system)?;
     let mut wrong = Vec::new();
     for service in &now.0 {
         let was = before.0.iter().find(|other| other.name == service.name);
@@ -216,6 +216,10 @@ pub fn others(system: &mut System, server: &Server, before: &Services) -> Result
     }
     Ok((wrong, now))
 }
+
+/// How often the services are listed again where one is in one of these states: the server of a mount that failed ends when its user has been told.
+const MOST_LISTS: usize = 10;
+const IN_TRANSIT: [&str; 2] = ["stopping", "starting"];
 
 /// The services as the shell lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -235,6 +239,18 @@ impl Services {
     /// The list is not printed.
     pub fn list(system: &mut System) -> Result<Services> {
         Ok(Services::parse(&system.command("service list")?))
+    }
+
+    /// The same when none is on its way from one state to another, or after a while.
+    fn at_rest(system: &mut System) -> Result<Services> {
+        let mut services = Services::list(system)?;
+        for _ in 0..MOST_LISTS {
+            if services.0.iter().all(|service| !IN_TRANSIT.contains(&service.state.as_str())) {
+                break;
+            }
+            services = Services::list(system)?;
+        }
+        Ok(services)
     }
 
     /// The names of those that are the server.

@@ -16,6 +16,7 @@ use libsys::protocol::registry::RegistryError;
 use libsys::protocol::{FileSystem, FileSystemClient};
 use libsys::service::{Context, Reply};
 use libsys::state::{Full, Keepsake, RecordKey};
+use libsys::wire::NoError;
 use libsys::{Header, Memory, Object, Session, message, path};
 
 type Result<T> = core::result::Result<T, NamespaceError>;
@@ -33,20 +34,18 @@ pub fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     match error {
         CallError::Failed(error) => error.into().0,
         CallError::Kernel(libsys::Error::AccountExhausted | libsys::Error::NoSlot) => NamespaceError::Exhausted,
-        CallError::Unsupported(_) | CallError::Malformed | CallError::Refused(_) | CallError::BadReply => {
-            NamespaceError::NotReady
+        CallError::Deadly | CallError::PeerDied | CallError::Closed | CallError::Abandoned | CallError::Unknown => {
+            NamespaceError::Died
         }
-        _ => NamespaceError::Died,
+        _ => NamespaceError::NotReady,
     }
 }
 
 /// The same of a client that could not be made.
 pub fn not_open(error: OpenError) -> NamespaceError {
     match error {
-        OpenError::Missing(_) | OpenError::Call(CallError::Unsupported(_) | CallError::Malformed) => {
-            NamespaceError::NotReady
-        }
-        OpenError::Call(_) => NamespaceError::Died,
+        OpenError::Call(error) => refused(error),
+        OpenError::Missing(_) => NamespaceError::NotReady,
     }
 }
 
@@ -57,6 +56,12 @@ fn session_of(root: &FileSystemClient) -> &Session {
 
 /// What an error of a server below means here.
 pub struct Refused(NamespaceError);
+
+impl From<NoError> for Refused {
+    fn from(error: NoError) -> Refused {
+        match error {}
+    }
+}
 
 impl From<FileError> for Refused {
     fn from(error: FileError) -> Refused {
@@ -70,7 +75,8 @@ impl From<RegistryError> for Refused {
             RegistryError::NoSuchName | RegistryError::Denied => NamespaceError::UnknownKind,
             RegistryError::Taken => NamespaceError::Busy,
             RegistryError::Exhausted => NamespaceError::Exhausted,
-            _ => NamespaceError::Died,
+            RegistryError::GivenUp => NamespaceError::Died,
+            _ => NamespaceError::NotReady,
         })
     }
 }
