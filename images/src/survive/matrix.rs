@@ -173,7 +173,8 @@ impl<'a> Matrix<'a> {
             is_hopeless: None,
         };
         let tell = |row: &Row| lock(finished)(row);
-        let faults = self.selection.faults();
+        let is_cell = |fault: &Fault| !fault.strikes_requests() || server.is_called(workload);
+        let faults: Vec<Fault> = self.selection.faults().into_iter().filter(is_cell).collect();
         for (index, fault) in faults.iter().enumerate() {
             let key = [server.name, fault.name(), workload.name()];
             let known = lock(&self.checkpoint).find(key).cloned();

@@ -45,8 +45,8 @@ const SMALL: u64 = 4096;
 /// Random reads of a measurement, for each request at a time.
 const READS: u64 = 4000;
 
-/// Files made and removed in a measurement.
-const FILES: u64 = 2000;
+/// Files made and removed in a measurement: as many as take more than a second, of which translating the code for the first time is little.
+const FILES: u64 = 10_000;
 
 type Outcome = Result<(), String>;
 
