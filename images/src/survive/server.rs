@@ -77,8 +77,8 @@ pub const SERVERS: &[Server] = &[
     server("fat", Directory::Fat, FILES),
     server("vfs", Directory::Ext4, &[Names, Writes, CachedReads, UncachedReads, Walk]),
     server("pci", Directory::Ext4, &[Calls, UncachedReads]),
-    server("virtio-blk", Directory::Ext4, &[UncachedReads, Writes, Names]),
-    server("nvme", Directory::Fat, &[UncachedReads, Writes, Names]),
+    server("virtio-blk", Directory::Ext4, &[UncachedReads, Writes]),
+    server("nvme", Directory::Fat, &[UncachedReads, Writes]),
     server("ramdisk", Directory::Memory, &[UncachedReads]),
     server("block", Directory::Ext4, &[Writes, UncachedReads]),
     server(INIT, Directory::Memory, &[Services]),
@@ -93,7 +93,7 @@ impl Server {
 
     /// Whether calls reach it in a workload: the requests of a disk that is mounted lie in rings, of which only signals tell.
     pub fn is_called(&self, workload: Workload) -> bool {
-        self.name != "block" || workload != Writes
+        !matches!(self.name, "block" | "virtio-blk" | "nvme") || workload != Writes
     }
 
     /// Whether a service of the guest is this server: `NAME`, or `NAME-…` for an instance of a template.
@@ -116,9 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn block_is_called_where_disks_are_mounted() {
-        let block = Server::find("block").unwrap();
-        assert_eq!(block.workloads.iter().map(|work| block.is_called(*work)).collect::<Vec<_>>(), [false, true]);
+    fn disks_are_called_where_they_are_mounted() {
+        for name in ["block", "virtio-blk", "nvme"] {
+            let disk = Server::find(name).unwrap();
+            let called: Vec<_> = disk.workloads.iter().filter(|work| disk.is_called(**work)).collect();
+            assert_eq!(called, [&UncachedReads], "{name}");
+        }
         assert!(Server::find("ext4").unwrap().is_called(Writes));
     }
 
