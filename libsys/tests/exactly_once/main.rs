@@ -137,7 +137,7 @@ fn a_session_that_a_reply_brings_is_minted_once_wherever_the_server_dies() {
         let account = account.clone();
         let saver = FakeProcess::current().spawn(move || {
             let share: BankClient = client::unchecked(account.share().expect("a share"));
-            assert_eq!(share.pay_in(1), Ok(u64::from(calls) + 1));
+            assert_eq!(share.pay_in(1), Ok(calls + 1));
         });
         while !saver.is_finished() {
             served.restart_dead();
