@@ -23,7 +23,8 @@ use crate::client::CallError;
 use crate::protocol::PciFunctionClient;
 use crate::protocol::pci::{BarKind, FunctionInfo, PciError};
 use crate::{DmaDomain, Error, Interrupt, Memory, Ports, env};
-use core::cell::OnceCell;
+use alloc::vec::Vec;
+use core::cell::{OnceCell, RefCell};
 
 /// Name of the session that init made for the device.
 pub const DEVICE: &str = "device";
@@ -34,6 +35,8 @@ pub struct Function {
     client: PciFunctionClient,
     info: FunctionInfo,
     domain: OnceCell<DmaDomain>,
+    /// Attachments that are to be released, and could not be.
+    leaving: RefCell<Vec<u64>>,
 }
 
 impl Function {
@@ -43,7 +46,7 @@ impl Function {
         let client: PciFunctionClient = env.client(DEVICE)?;
         client.acquire()?;
         let info = client.info()?;
-        Ok(Function { client, info, domain: OnceCell::new() })
+        Ok(Function { client, info, domain: OnceCell::new(), leaving: RefCell::default() })
     }
 
     /// What it is.
@@ -103,14 +106,25 @@ impl Function {
 
     /// Lets the device reach Memory that a client lent. Errors: those of [`AttachedMemory::new`].
     pub fn attach(&self, memory: Memory) -> Result<AttachedMemory> {
+        self.release_leaving();
         Ok(AttachedMemory::new(self.domain()?, memory)?)
     }
 
-    /// Takes such Memory from the device, when nothing that the device was told names it any more.
+    /// Takes such Memory from the device, when nothing that the device was told names it any more. Where the PCI server fails, it is asked again when the next Memory comes or
+    /// goes: until then who lent this one pays for it.
     pub fn detach(&self, memory: AttachedMemory) {
-        if let Err(error) = self.release(memory.attachment()) {
-            crate::warn!("memory stays attached: {error}");
-        }
+        self.leaving.borrow_mut().push(memory.attachment());
+        self.release_leaving();
+    }
+
+    fn release_leaving(&self) {
+        self.leaving.borrow_mut().retain(|attachment| match self.client.release(*attachment) {
+            Ok(()) => false,
+            Err(error) => {
+                crate::warn!("memory stays attached: {error}");
+                !matches!(error, CallError::Failed(PciError::NoSuchAttachment))
+            }
+        });
     }
 
     /// The device was reset, and confirmed it: what a driver before this one had set up is in use no more, and its memory is freed.
