@@ -36,7 +36,7 @@ const INTERRUPT: u8 = 0x03;
 const PIECE: usize = 1024;
 
 /// Pages, within which neighbours in virtual memory are neighbours in physical memory.
-const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
 
 /// A debugger of a running machine. Dropping it lets the machine run on.
 #[derive(Debug)]
@@ -222,26 +222,46 @@ impl Debugger {
     ///
     /// # Errors
     /// There is no memory, or QEMU is gone.
-    pub fn patch(&mut self, address: u64, bytes: &[u8], mut physical: impl FnMut(u64) -> Result<u64>) -> Result<Patch> {
-        let old = self.read(address, bytes.len())?.context("there is no memory to change")?;
-        let in_page = usize::try_from(PAGE - address % PAGE)?.min(bytes.len());
-        let mut places = vec![(physical(address)?, old[..in_page].to_vec())];
-        if in_page < bytes.len() {
-            places.push((physical(address + in_page as u64)?, old[in_page..].to_vec()));
-        }
-        let new = [&bytes[..in_page], &bytes[in_page..]];
-        for ((place, _), new) in places.iter().zip(new) {
-            self.write_physical(*place, new)?;
-        }
-        Ok(Patch { places })
+    pub fn patch(&mut self, address: u64, bytes: &[u8], physical: impl FnMut(u64) -> Result<u64>) -> Result<Patch> {
+        self.read(address, bytes.len())?.context("there is no memory to change")?;
+        self.patch_at(address, bytes, physical)
     }
 
-    /// Takes a change back.
+    /// The same, whatever address space the processor is in.
+    ///
+    /// # Errors
+    /// There is no memory, or QEMU is gone.
+    pub fn patch_at(
+        &mut self,
+        address: u64,
+        bytes: &[u8],
+        mut physical: impl FnMut(u64) -> Result<u64>,
+    ) -> Result<Patch> {
+        let in_page = usize::try_from(PAGE - address % PAGE)?.min(bytes.len());
+        let pieces = [(address, &bytes[..in_page]), (address + in_page as u64, &bytes[in_page..])];
+        let mut patch = Patch { pieces: Vec::new() };
+        for (address, new) in pieces.into_iter().filter(|(_, new)| !new.is_empty()) {
+            let place = physical(address)?;
+            let old = self.read_physical(place, new.len())?;
+            patch.pieces.push(Piece { place, old, new: new.to_vec() });
+        }
+        for Piece { place, new, .. } in &patch.pieces {
+            self.write_physical(*place, new)?;
+        }
+        Ok(patch)
+    }
+
+    /// Takes a change back, where it still is: the memory may be somebody else's by now.
     ///
     /// # Errors
     /// QEMU is gone.
     pub fn restore(&mut self, patch: &Patch) -> Result<()> {
-        patch.places.iter().try_for_each(|(place, old)| self.write_physical(*place, old))
+        for Piece { place, old, new } in &patch.pieces {
+            if self.read_physical(*place, new.len())? == *new {
+                self.write_physical(*place, old)?;
+            }
+        }
+        Ok(())
     }
 
     /// Memory or device registers at a physical address.
@@ -291,15 +311,24 @@ impl Debugger {
     }
 }
 
-/// A change of memory, with what was there: pieces by their physical addresses.
+/// A change of memory, with what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
-    places: Vec<(u64, Vec<u8>)>,
+    pieces: Vec<Piece>,
+}
+
+/// The part of a change that is in one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    /// Physical address.
+    place: u64,
+    old: Vec<u8>,
+    new: Vec<u8>,
 }
 
 impl Patch {
-    /// A change at a physical address, where these bytes were.
-    pub fn of(place: u64, old: Vec<u8>) -> Patch {
-        Patch { places: vec![(place, old)] }
+    /// What was there.
+    pub fn old(&self) -> Vec<u8> {
+        self.pieces.iter().flat_map(|piece| &piece.old).copied().collect()
     }
 }

@@ -5,12 +5,14 @@
 //! | [`mutation`] | `Mutation` | a change of one instruction |
 //! | [`outcome`] | `Outcome` | what came of it |
 //! | [`tally`] | `Tally` | how many came to what |
+//! | [`end`] | `Ends` | whose end the kernel is at |
 //! | [`record`] | `Record` | tallies on disk, for campaigns that go on later |
 //!
 //! A change is made in the memory of the running server, which waits for work, and taken back when the server has died and is about to start again, or else at the end of the line: the code is the
 //! boot archive's, mapped, so that the next incarnation, and each other process of the program, has the same pages. Nothing stops the machine in between. Many changes are made in one machine: after
 //! one that somebody noticed, where it does its work again, twice, after a plain kill.
 
+pub mod end;
 pub mod mutation;
 pub mod outcome;
 pub mod record;
@@ -23,9 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use libsys::abi::ExitReason;
 
 use crate::Image;
+use crate::debugger::{Register, Registers};
 use crate::progress::Progress;
+use crate::survive::code::Code;
 use crate::survive::crew::{lock, work_at_once};
 use crate::survive::disks::Disks;
 use crate::survive::flight;
@@ -38,6 +43,7 @@ use crate::survive::system::{Campaign, System};
 use crate::survive::watch::Seen;
 use crate::survive::work::Work;
 use crate::workspace::Workspace;
+pub use end::Ends;
 pub use mutation::Mutation;
 pub use outcome::Outcome;
 pub use record::Record;
@@ -48,9 +54,6 @@ const ELSEWHERE: u64 = 4;
 
 /// Changes that are drawn until one fits its instruction.
 const DRAWS: u32 = 1000;
-
-/// What a client says whose request was refused as deadly.
-const KILLED: &str = "the request killed its server";
 
 /// Undisturbed lines that show whether what was changed has left anything wrong behind.
 const PROOF: &str = "afterwards";
@@ -97,8 +100,7 @@ impl Injection {
         // The first machine shows what the work is like; the others come when that is known.
         let mut system = self.boot(&target)?;
         let calm = calm(&mut system, &target.program, &target.work)?;
-        let offset = code_offset(&mut system, &target)?;
-        let first = Mutex::new(Some(Ready { system, offset }));
+        let first = Mutex::new(Some(Ready::new(system, &target)?));
         let (numbers, tally) = (Mutex::new(numbers), Mutex::new(Tally::new(server.name, self.seed)));
         let work = || -> Result<()> {
             let mut ready = lock(&first).take();
@@ -116,6 +118,7 @@ impl Injection {
                 let goes_on =
                     made.outcome.is_unnoticed() || recovers(&mut machine.system, &target, &calm, made.outcome);
                 lock(&tally).add(number, &made);
+                let goes_on = goes_on && (made.outcome == Outcome::NotManifested || machine.follow(&target));
                 ready = goes_on.then_some(machine);
             }
         };
@@ -128,10 +131,13 @@ impl Injection {
         let mut random = Random::of(self.seed, &["inject", target.server.name], number);
         let mutation = draw(&target.program, calm, &mut random).context("no instruction can be changed")?;
         let (mut seen, mut output) = change(machine, target, &mutation, target.campaign.after_death())?;
-        let is_missed = seen.deaths == 0 && output.as_ref().is_ok_and(|output| output.contains(KILLED));
-        if is_missed && recovers(&mut machine.system, target, calm, Outcome::Visible) {
-            // Nothing could be read of the dead, so it was changed all the time: once more, with a look at each end.
-            (seen, output) = change(machine, target, &mutation, &BTreeSet::from([target.campaign.death().address]))?;
+        let is_doubtful = Outcome::judge(&seen, &output, &calm.output) == Outcome::Undetected;
+        if is_doubtful && recovers(&mut machine.system, target, calm, Outcome::Undetected) && machine.follow(target) {
+            // Where nothing could be read of the dead, it was changed all the time: once more, with a look at each end.
+            let (again, printed) = change(machine, target, &mutation, &[target.campaign.death().address].into())?;
+            if again.deaths > 0 {
+                (seen, output) = (again, printed);
+            }
         }
         let system = &mut machine.system;
         let mut outcome = Outcome::judge(&seen, &output, &calm.output);
@@ -153,8 +159,7 @@ impl Injection {
     fn prepare(&self, target: &Target) -> Result<Ready> {
         let mut system = self.boot(target)?;
         begin(&mut system, &target.work)?;
-        let offset = code_offset(&mut system, target)?;
-        Ok(Ready { system, offset })
+        Ready::new(system, target)
     }
 
     fn boot(&self, target: &Target) -> Result<System> {
@@ -167,8 +172,31 @@ impl Injection {
 /// A machine at its prompt.
 struct Ready {
     system: System,
-    /// Where the server's code is: see [`System::code_offset`].
-    offset: u64,
+    /// Where the server's code is.
+    code: Code,
+    /// Tells whose end the kernel is at.
+    ends: Ends,
+}
+
+impl Ready {
+    /// A machine that has done its work once.
+    fn new(mut system: System, target: &Target) -> Result<Ready> {
+        let code = find_code(&mut system, target)?;
+        let ends = Ends::find(&mut system, target.campaign.death())?;
+        Ok(Ready { system, code, ends })
+    }
+
+    /// Finds the code of the server's next incarnation: whether it is there.
+    fn follow(&mut self, target: &Target) -> bool {
+        if !self.code.is_a_copy() {
+            return true;
+        }
+        let found = find_code(&mut self.system, target);
+        found.is_ok_and(|code| {
+            self.code = code;
+            true
+        })
+    }
 }
 
 /// Where the counts of the last campaign of the command line are.
@@ -223,13 +251,13 @@ fn draw(program: &Program, calm: &Calm, random: &mut Random) -> Option<Mutation>
 }
 
 /// Where the code of the server is, found when work arrives at it.
-fn code_offset(system: &mut System, target: &Target) -> Result<u64> {
+fn find_code(system: &mut System, target: &Target) -> Result<Code> {
     let mut deadline = system.begin(&target.work.line)?;
     let arrival = flight::next_arrival(system, &target.program, &mut deadline)?;
     arrival.context("nothing arrives at the server")?;
-    let offset = system.code_offset(&target.program)?;
+    let code = system.code(&target.program)?;
     finish(system, &target.work)?;
-    Ok(offset)
+    Ok(code)
 }
 
 /// Makes the change, and does the work. `deaths`: where a death is seen.
@@ -239,15 +267,15 @@ fn change(
     mutation: &Mutation,
     deaths: &BTreeSet<u64>,
 ) -> Result<(Seen, Result<String, String>)> {
-    let Ready { system, offset } = machine;
+    let Ready { system, code, ends } = machine;
     let mut deadline = system.begin(&target.work.line)?;
-    let mut patch = Some(system.change_code(&target.program, *offset, mutation.address, &mutation.bytes)?);
+    let mut patch = Some(system.change_code(&target.program, code, mutation.address, &mutation.bytes)?);
     system.debugger().break_only_at(deaths)?;
     let mut seen = Seen::default();
     let end = loop {
         match system.next_break(&mut deadline) {
-            // A program that ends by itself.
-            Ok(Some(registers)) if target.campaign.is_exit(&registers) => {}
+            // Another one, or one that ends by itself.
+            Ok(Some(registers)) if !is_death(system, target, ends, &registers)? => {}
             Ok(Some(_)) => {
                 // The report of one death comes there several times.
                 seen.deaths = 1;
@@ -266,6 +294,16 @@ fn change(
     }
     let output = end.and_then(|_| finish(system, &target.work)).map_err(|error| format!("{error:#}"));
     Ok((seen, output))
+}
+
+/// Whether the processor has come to the death of the server, at one of the places of [`change`].
+fn is_death(system: &mut System, target: &Target, ends: &Ends, registers: &Registers) -> Result<bool> {
+    let death = target.campaign.death();
+    if registers.get(Register::RIP) != death.address {
+        return Ok(true);
+    }
+    let is_its = target.server.is_service(&ends.name(system, registers)?);
+    Ok(is_its && death.reason(registers) != ExitReason::Exit)
 }
 
 /// Whether a machine in which somebody noticed a change is as it was: its server is killed, and does all work right, twice.

@@ -22,6 +22,7 @@
 //! `docs/survivability.md` tells how it works and what was measured.
 
 pub mod checkpoint;
+pub mod code;
 pub mod crew;
 pub mod death;
 pub mod disks;

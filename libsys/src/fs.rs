@@ -19,8 +19,6 @@ mod lookup;
 mod metadata;
 mod mounts;
 mod options;
-#[cfg(test)]
-mod tests;
 
 pub use crate::protocol::filesystem::{FileError, FileSystemStatistics, NodeKind, StatusChange, Timestamp};
 pub use directory::{DirEntry, ReadDir};

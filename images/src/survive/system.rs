@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libsys::abi::ExitReason;
 
+use super::code::Code;
 use super::death::Death;
 use super::disks::Copies;
 use super::program::Program;
@@ -61,6 +62,10 @@ const REAL_PATIENCE: Duration = Duration::from_secs(900);
 /// The longest that a call may take a server before it is taken for hanging. The manifest has up to 30 s, which a processor that is emulated takes minutes for.
 const HANG: &str = "    hang 100ms";
 
+/// Who looks whether disks end requests, and how often: the 5 s that it waits otherwise are more than [`PATIENCE`].
+const LOOKS: &str = "block";
+const LOOK_FOR_PROGRESS: &str = "    parameter patience 500";
+
 /// A campaign strikes more often than anything else ever does: no server is given up for that, or waits.
 const RESTART: &str = "    restart always limit 16 in 10ms backoff 1ms to 1ms";
 
@@ -75,9 +80,6 @@ const HPET_PERIOD: u64 = 10;
 
 /// What is done for a service that has died, and never for a program that ends: init reads its memory for a report, or the kernel starts init again.
 const AFTER_DEATH: [&str; 2] = ["microkernel::syscall::process::read", "microkernel::boot::start_init"];
-
-/// Bytes of a page.
-const PAGE: u64 = 4096;
 
 /// What a campaign boots.
 #[derive(Debug, Clone)]
@@ -179,6 +181,9 @@ fn with_short_times(manifest: &str, server: &Server) -> String {
         if is_struck {
             text.extend([HANG, "\n"]);
         }
+        if name == LOOKS {
+            text.extend([LOOK_FOR_PROGRESS, "\n"]);
+        }
     }
     text
 }
@@ -269,32 +274,28 @@ impl System {
         })
     }
 
-    /// How far behind its addresses a program's code is in physical memory, where the processor executes the program: its pages lie in a row, in the boot archive.
+    /// Where a program's code is, which the processor executes.
     ///
     /// # Errors
-    /// They do not.
-    pub fn code_offset(&mut self, program: &Program) -> Result<u64> {
+    /// QEMU is gone.
+    pub fn code(&mut self, program: &Program) -> Result<Code> {
         let (start, bytes) = program.text();
-        let mut offsets = BTreeSet::new();
-        for page in (start..start + bytes).step_by(PAGE as usize) {
-            // Pages that were never touched are not there.
-            offsets.extend(physical(self.session.qmp(), page)?.map(|place| place.wrapping_sub(page)));
-        }
-        let only = offsets.first().copied().filter(|_| offsets.len() == 1);
-        only.context("the pages of its code do not lie in a row")
+        Code::find(start, bytes, |page| physical(self.session.qmp(), page))
     }
 
-    /// Changes code of a program whose [`System::code_offset`] this is, whatever the processor executes. The machine is stopped.
+    /// Changes code of a program whose [`System::code`] this is, whatever the processor executes. The machine is stopped.
     ///
     /// # Errors
     /// The code there is not what the program has, or QEMU is gone.
-    pub fn change_code(&mut self, program: &Program, offset: u64, address: u64, bytes: &[u8]) -> Result<Patch> {
-        let place = address.wrapping_add(offset);
-        let old = program.bytes(address, bytes.len() as u64).context("it is not in the code")?;
-        let found = self.debugger.read_physical(place, bytes.len())?;
-        ensure!(found == old, "the code at {address:#x} is {found:x?}, not {old:x?}");
-        self.debugger.write_physical(place, bytes)?;
-        Ok(Patch::of(place, found))
+    pub fn change_code(&mut self, program: &Program, code: &Code, address: u64, bytes: &[u8]) -> Result<Patch> {
+        let expected = program.bytes(address, bytes.len() as u64).context("it is not in the code")?;
+        let patch = self.debugger.patch_at(address, bytes, |address| code.place(address))?;
+        let found = patch.old();
+        if found != expected {
+            self.debugger.restore(&patch)?;
+            bail!("the code at {address:#x} was {found:x?}, not {expected:x?}");
+        }
+        Ok(patch)
     }
 
     /// Types a line. The machine is stopped then, and reads it when it is resumed. Returns until when it has to be over.
@@ -454,7 +455,10 @@ mod tests {
         let expected = format!(
             "# none\nservice uart # one\n    state 4K\n{RESTART}\n{HANG}\n\nservice b\n    hang 2s\n{RESTART}\n"
         );
-        assert_eq!(with_short_times(text, &Server::find("uart").unwrap()), expected);
+        let uart = &Server::find("uart").unwrap();
+        assert_eq!(with_short_times(text, uart), expected);
+        let block = format!("service block\n{RESTART}\n{LOOK_FOR_PROGRESS}\n");
+        assert_eq!(with_short_times("service block\n", uart), block);
     }
 
     #[test]

@@ -23,9 +23,9 @@
 use super::lookout::{Lookout, Server};
 use super::outstanding::Outstanding;
 use super::ring::{self, ClientRing, Segment, Submission};
-use crate::client::{self, CallError, OpenError};
+use crate::client::{self, CallError, Complaint, OpenError};
 use crate::protocol::block::{
-    BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
+    Block, BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
 };
 use crate::protocol::registry::RegistryError;
 use crate::thread::parking;
@@ -192,6 +192,8 @@ pub struct Disk {
     waited_for: usize,
     failure: Option<BlockStatus>,
     broken: u32,
+    /// The oldest request when progress was looked for the last time, if this server had it then.
+    oldest: Option<u64>,
     /// Its service was given up.
     is_gone: bool,
     resubmitted: u64,
@@ -242,6 +244,7 @@ impl Disk {
             waited_for: 0,
             failure: None,
             broken: 0,
+            oldest: None,
             is_gone: false,
             resubmitted: 0,
             timeout: None,
@@ -398,6 +401,25 @@ impl Disk {
         }
         self.commit();
         self.ended.is_empty() && (self.doorbell.is_none() || self.ring.sleep())
+    }
+
+    /// Sees whether the server ends requests: one that still has the request that was the oldest at the last look may have forgotten it, and is complained of to init, which replaces it when that is said
+    /// again ([`client::ask_again`]). The next incarnation gets what is outstanding. For the loop of a server, every few seconds while there is something: so long may a request take.
+    pub fn look_for_progress(&mut self) {
+        let oldest = self.outstanding.first().filter(|_| self.doorbell.is_some());
+        let before = core::mem::replace(&mut self.oldest, oldest);
+        if oldest.is_some() && oldest == before {
+            crate::warn!("a disk does not end a request; {} are outstanding", self.outstanding.len());
+            self.complain();
+        }
+    }
+
+    /// Tells init of the server. The requests stay where they are: another incarnation gets them, or this one ends them yet.
+    #[cold]
+    fn complain(&self) {
+        let Some(method) = <dyn Block>::METHODS.iter().find(|method| method.name == "attach") else { return };
+        // Whether it is asked again is the registry's affair here: the queue is attached once an incarnation.
+        client::ask_again(&Complaint { session: self.session(), method, bad_replies: 1 });
     }
 
     /// Reads `bytes`, whole blocks, from a sector on into a buffer, however many requests that takes.
@@ -624,7 +646,7 @@ impl Disk {
 
     /// Shares the queue anew, lends everything, and submits what is outstanding.
     fn attach(&mut self) -> Result<(), DiskError> {
-        self.doorbell = None;
+        (self.doorbell, self.oldest) = (None, None);
         self.ring.reset()?;
         let queue = Shared::whole(self.queue.duplicate(Rights::all())?, ring::memory_bytes(self.ring.depth()));
         let doorbell = self.block.attach(&queue, &self.signaller, self.completions)?;

@@ -1,12 +1,12 @@
 //! Open files.
 
-use super::mounts::{BUFFER_BYTES, Buffer, Lent, Mount, is_not_lent, session_of};
+use super::mounts::{BUFFER_BYTES, Buffer, Lent, Mount, session_of};
 use super::{Metadata, OpenOptions};
-use crate::client::{self, CallError};
+use crate::client::{self, CallError, Complaint};
 use crate::io::{Error, Read, Result, Seek, Whence, Write};
-use crate::protocol::FileClient;
 use crate::protocol::file::NEXT;
 use crate::protocol::filesystem::{FileError, OpenFlags, StatusChange};
+use crate::protocol::{self, FileClient};
 use crate::{Channel, Memory, Session};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +17,14 @@ const SHARED: u64 = u64::MAX;
 /// Most bytes of data in one message: what is left of it besides its own fields.
 const INLINE_BYTES: usize = 3072;
 
-/// How often the buffer is lent again for one call: so often a server may die between the lending and the call.
+/// How often the buffer is lent again for one call, at most: so often a server may die between the lending and the call.
 const LENDS: u32 = 8;
+
+/// Whether the server found fault with the buffer: it was not lent, or is not as large as it is.
+#[inline]
+fn is_about_buffer<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(Error::File(FileError::NotLent | FileError::OutOfRange)))
+}
 
 /// An open file, or a directory of which only [`File::metadata`] and the like make sense. Threads can share it: reads and writes are calls of their own, and only the position is common.
 #[derive(Debug)]
@@ -222,25 +228,38 @@ impl File {
         Ok((count as usize).min(bytes))
     }
 
-    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again.
+    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again, and one that says more often than that is likely that the buffer is wrong is not
+    /// [believed](crate::client::ask_again).
     #[inline]
     fn with_lent(
         &self,
         buffer: &Buffer,
         call: impl Fn(u32) -> core::result::Result<u32, CallError<FileError>>,
     ) -> Result<u32> {
-        let mut result = call(self.lent(buffer)?);
-        for _ in 0..LENDS {
-            if !is_not_lent(&result) {
+        let attempt = || Ok(call(self.lent(buffer)?)?);
+        let mut result = attempt();
+        for again in 0..LENDS {
+            if !is_about_buffer(&result) {
                 break;
             }
-            match &self.mount {
-                Some(mount) => mount.forget_lent(),
-                None => self.lent.forget(),
-            }
-            result = call(self.lent(buffer)?);
+            self.lend_again(again);
+            result = attempt();
         }
-        Ok(result?)
+        result
+    }
+
+    /// Forgets that the buffer was lent. When it was lent `again` already, the server is complained of: it has just been told the buffer, and what is asked for is inside of it.
+    #[cold]
+    fn lend_again(&self, again: u32) {
+        match &self.mount {
+            Some(mount) => mount.forget_lent(),
+            None => self.lent.forget(),
+        }
+        if again > 0
+            && let Some(method) = <dyn protocol::File>::METHODS.iter().find(|method| method.name == "lend")
+        {
+            client::ask_again(&Complaint { session: session_of(&self.client), method, bad_replies: again });
+        }
     }
 
     #[inline]

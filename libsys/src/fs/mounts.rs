@@ -1,7 +1,7 @@
 //! What a process knows of its namespace: the mounts, a session for each that it uses, and the buffer that it lends to file systems. It is part of the process's
 //! [`Env`](crate::env::Env).
 
-use crate::client::{self, CallError, Client};
+use crate::client::{self, Client};
 use crate::io::{Error, Result};
 use crate::protocol::filesystem::FileError;
 use crate::protocol::{FileClient, FileSystemClient, NamespaceClient, list};
@@ -206,12 +206,6 @@ impl Known {
         *counter = now;
         Ok(())
     }
-}
-
-/// Whether a call failed because the server does not know the buffer.
-#[inline]
-pub(super) fn is_not_lent<T>(result: &core::result::Result<T, CallError<FileError>>) -> bool {
-    matches!(result, Err(CallError::Failed(FileError::NotLent)))
 }
 
 /// The session of a client.

@@ -47,7 +47,7 @@ pub enum RtcError {
 impl RtcError {
     /// Whether it is hardly ever true: see [`Plausible`](crate::client::Plausible). Asking a clock again hides nothing.
     pub const fn is_implausible(&self) -> bool {
-        matches!(self, RtcError::Device)
+        matches!(self, RtcError::NotReady | RtcError::Device)
     }
 
     /// A few words for people.

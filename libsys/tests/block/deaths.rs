@@ -104,3 +104,38 @@ fn bad_requests_are_refused_alone() {
         assert_eq!(disk.read_at(255, &buffer, 3584, 512), Ok(()));
     });
 }
+
+#[test]
+fn a_request_that_a_driver_forgets_is_done_by_the_next() {
+    let world = World::new(-1, 0, u64::MAX);
+    let complaints = || world.complaints();
+    world.with_disk(|mut disk| {
+        let buffer = disk.allocate(512, env::account()).expect("a buffer");
+        let segments = &[Segment { buffer: buffer.number(), bytes: 512, offset: 0 }];
+        let (operation, flags) = (Operation::Read, Flags::NONE);
+        let request = Request { operation, flags, sector: 7, sectors: 0, segments };
+        disk.look_for_progress();
+        disk.look_for_progress();
+        assert_eq!(complaints(), 0, "there is nothing to do");
+        world.device.forgets.store(1, Ordering::SeqCst);
+        let forgotten = disk.submit(&request).expect("room");
+        disk.commit();
+        disk.look_for_progress();
+        assert_eq!(complaints(), 0, "it may have come just now");
+        disk.look_for_progress();
+        assert_eq!(complaints(), 1);
+        let other = disk.submit(&request).expect("room");
+        assert_eq!(disk.wait().map(|completion| completion.id), Some(other), "the driver lives");
+        assert_eq!(world.device.begun.load(Ordering::SeqCst), 2);
+        disk.look_for_progress();
+        assert_eq!(complaints(), 2);
+        assert_eq!(disk.wait().map(|completion| completion.id), Some(forgotten));
+        assert_eq!(disk.resubmitted(), 1);
+        disk.submit(&request).expect("room");
+        disk.look_for_progress();
+        assert_eq!(disk.wait().map(|completion| completion.status), Some(BlockStatus::Done));
+        disk.submit(&request).expect("room");
+        disk.look_for_progress();
+        assert_eq!(complaints(), 2, "the oldest request is another one");
+    });
+}

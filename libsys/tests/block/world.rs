@@ -35,6 +35,8 @@ pub struct Device {
     pub deaths: AtomicU64,
     /// Requests that a driver has begun.
     pub begun: AtomicU64,
+    /// So many requests more are taken and forgotten.
+    pub forgets: AtomicU64,
 }
 
 impl Device {
@@ -108,6 +110,10 @@ impl BlockDevice for ArrayDisk {
         assert!(tag.number() < self.depth());
         self.device.point();
         self.device.begun.fetch_add(1, Ordering::SeqCst);
+        let less = |left: u64| left.checked_sub(1);
+        if self.device.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Submitted::Started;
+        }
         let mut sector = request.sector;
         let mut sectors = self.device.sectors.lock().expect("sectors");
         for (buffer, offset, bytes) in request.segments() {
@@ -168,6 +174,9 @@ pub trait Registry {
     /// As there.
     #[replay]
     fn info(&mut self, name: &str) -> Result<Service, RegistryError>;
+    /// As there.
+    #[replay]
+    fn complain(&mut self, cx: &Context, session: Session, method: u32);
 }
 
 /// What init knows of the driver.
@@ -176,6 +185,7 @@ struct Record {
     incarnation: u64,
     is_ready: bool,
     is_given_up: bool,
+    complaints: u32,
     watchers: Vec<(Channel, u64)>,
 }
 
@@ -184,6 +194,7 @@ const CHANGED: u64 = 1;
 
 struct Init {
     record: Arc<Mutex<Record>>,
+    driver: FakeProcess,
 }
 
 impl Init {
@@ -236,11 +247,22 @@ impl Registry for Init {
             process: 1,
             incarnation: record.incarnation,
             faults: 0,
-            complaints: 0,
+            complaints: record.complaints,
             last_exit: 0,
             last_code: 0,
             started: 0,
         })
+    }
+
+    /// The second complaint is believed.
+    fn complain(&mut self, _: &Context, _: Session, _: u32) {
+        let mut record = self.record.lock().expect("a record");
+        record.complaints += 1;
+        let is_again = record.complaints == 2;
+        drop(record);
+        if is_again {
+            self.driver.kill(libsys::abi::ExitReason::Hung);
+        }
     }
 }
 
@@ -256,6 +278,7 @@ pub struct World {
     init: FakeProcess,
     client: FakeProcess,
     is_over: Arc<AtomicBool>,
+    record: Arc<Mutex<Record>>,
     supervisor: Option<JoinHandle<()>>,
 }
 
@@ -280,7 +303,7 @@ impl World {
         let (init, driver, client) = (FakeProcess::new(), FakeProcess::new(), FakeProcess::new());
         let init_channel = init.new_channel();
         init.set_startup(startup(&[("channel", init_channel)]));
-        let server = Init { record: record.clone() };
+        let server = Init { record: record.clone(), driver };
         init.spawn(move || service::run(server, env::channel()));
         let channel = driver.new_channel();
         let minting = driver.take(channel, Rights::all());
@@ -321,7 +344,12 @@ impl World {
                 }
             });
         });
-        World { device, driver, channel, minting, init, client, is_over, supervisor: Some(supervisor) }
+        World { device, driver, channel, minting, init, client, is_over, record, supervisor: Some(supervisor) }
+    }
+
+    /// Complaints of the driver that init has heard.
+    pub fn complaints(&self) -> u32 {
+        self.record.lock().expect("a record").complaints
     }
 
     /// Runs a client with an open disk.

@@ -1,5 +1,5 @@
 //! Disks and partitions, over whatever drivers of a class there are. Serves `disks`, and `block` on the sessions that it opens.
-//! Needs the Memory `state`, and to `connect` to the drivers. Parameters: `class`, of the drivers (`block`); `scheduler`, of new disks (`none`); `files`, the template of drivers for files as
+//! Needs the Memory `state`, and to `connect` to the drivers. Parameters: `class`, of the drivers (`block`); `scheduler`, of new disks (`none`); `patience`, milliseconds that a driver may be busy with one request until init hears of it (5000), and at most as long again until it is replaced; `files`, the template of drivers for files as
 //! disks, of which it then has to be allowed `instances`.
 //!
 //! | file | holds |
@@ -34,6 +34,7 @@ mod serve;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use counts::Counts;
 use files::Files;
 use libsys::block::{Client, Limits, Queues};
@@ -42,6 +43,7 @@ use libsys::protocol::block::{Block, BlockError, BlockStatus, SECTOR_BYTES};
 use libsys::protocol::disks::{DiskStatistics, Disks, Scheduler};
 use libsys::service::{Kept, KeptSubscribers};
 use libsys::state::{Full, Keepsake, RecordKey, Records, Retained};
+use libsys::time::{Duration, TimerId, Timers};
 use libsys::wire::Shared;
 use libsys::{Channel, Handle, Memory, Session};
 use live::{Live, Tag};
@@ -62,6 +64,10 @@ const MOST_BUFFERS: usize = 64;
 
 /// Requests that are taken before calls are looked at.
 const AT_ONCE: usize = 256;
+
+/// Milliseconds from one look whether drivers end requests to the next: a driver whose oldest request is seen three times is replaced. One that is replaced in the middle of a long flush costs no more
+/// than that the next one is asked for it again.
+const PATIENCE: u64 = 5000;
 
 /// A disk that is known.
 struct Known {
@@ -160,6 +166,11 @@ struct BlockServer {
     /// Requests that have ended, on their way to the clients.
     ended: Vec<Ended<Tag>>,
     lives: u64,
+    timers: Timers,
+    /// While a driver has requests: when it is looked whether it ends them.
+    look: Option<TimerId>,
+    /// From one such look to the next.
+    patience: Duration,
 }
 
 impl Driver for BlockServer {
@@ -186,6 +197,9 @@ impl Driver for BlockServer {
             request: Request::default(),
             ended: Vec::new(),
             lives: 0,
+            timers: Timers::new(),
+            look: None,
+            patience: Duration::from_millis(env.parse::<NonZeroU64>("patience")?.map_or(PATIENCE, NonZeroU64::get)),
         };
         if server.disks.is_empty() {
             discover::await_drivers(env, &server.class)?;
@@ -210,6 +224,16 @@ impl Driver for BlockServer {
             self.discover();
             self.look_at_files();
         }
+        self.pump();
+    }
+
+    fn timers(&mut self) -> Option<&mut Timers> {
+        Some(&mut self.timers)
+    }
+
+    fn timer(&mut self, _: TimerId) {
+        self.look = None;
+        self.disks.iter_mut().filter_map(|known| known.live.as_mut()).for_each(|live| live.disk.look_for_progress());
         self.pump();
     }
 
@@ -254,6 +278,10 @@ impl BlockServer {
             self.exchange();
             self.queues.publish();
             self.return_buffers();
+            let mut disks = self.disks.iter_mut().filter_map(|known| known.live.as_mut()).map(|live| &mut live.disk);
+            if self.look.is_none() && disks.any(|disk| disk.outstanding() > 0) {
+                self.look = Some(self.timers.after(self.patience));
+            }
             let is_quiet = self.disks.iter_mut().filter_map(|known| known.live.as_mut()).all(|live| live.disk.arm());
             if is_quiet && self.queues.sleep() {
                 return;
