@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use images::bench::recovery::Part;
 use images::bench::recovery::victim::names;
-use images::bench::storage::FIGURES;
+use images::bench::storage::{COUNTED, FIGURES};
 use images::survive::{Fault, SERVERS, Server, Workload};
 use images::{Disk, MachineKind};
 
@@ -154,7 +154,7 @@ pub struct Bench {
     #[arg(long)]
     pub vs_linux: bool,
     /// Measure this figure only, by its name without that of the disk: create_unlink_ext4 (storage)
-    #[arg(long, value_name = "FIGURE", value_parser = clap::builder::PossibleValuesParser::new(FIGURES))]
+    #[arg(long, value_name = "FIGURE", value_parser = clap::builder::PossibleValuesParser::new(FIGURES.iter().chain([&COUNTED])))]
     pub only: Option<String>,
     /// End each of the machines after so many seconds [default: 300; recovery: 7200]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]

@@ -35,6 +35,12 @@ const ON_LINUX: &str = include_str!("linux/storage.c");
 pub const FIGURES: [&str; 6] =
     ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32", "create_unlink_ext4"];
 
+/// A figure that is counted in instructions: opening, reading and closing a cached file. Fewer is better.
+pub const COUNTED: &str = "open_read_close";
+
+/// What [`COUNTED`] must not exceed: what Linux takes for it.
+const COUNTED_BAR: u64 = 7917;
+
 /// A kind of disk: how it is connected, what both systems call it, and what its figures' names end with.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
@@ -62,13 +68,15 @@ struct Figure {
     line: Line,
     /// How many times that of Linux it is, if that was measured.
     ratio: Option<f64>,
+    /// What it must not exceed, of one that is counted.
+    bar: Option<u64>,
 }
 
 /// What was measured.
 #[derive(Debug, Clone)]
 pub struct Throughput(Vec<Figure>);
 
-/// Measures on machines that end after `timeout` at the latest; with `vs_linux` five times, and Linux in turn with it: figures and ratios are medians then. With `only`, that one of [`FIGURES`].
+/// Measures on machines that end after `timeout` at the latest; with `vs_linux` five times, and Linux in turn with it: figures and ratios are medians then. With `only`, that one of [`FIGURES`], or [`COUNTED`].
 ///
 /// # Errors
 /// The image or the Linux cannot be made, a machine comes to a bad end, or a figure is missing.
@@ -81,6 +89,15 @@ pub fn measure(
 ) -> Result<Throughput> {
     let wanted = Wanted(only);
     let image = image.clone().with_tests();
+    let mut counted = Vec::new();
+    if only.is_none_or(|only| only == COUNTED) {
+        progress.step("counting instructions of a file");
+        let line = count(&Machine::new(&image).timeout(timeout).icount(true))?;
+        counted.push(Figure { line, ratio: None, bar: Some(COUNTED_BAR) });
+        if only.is_some() {
+            return Ok(Throughput(counted));
+        }
+    }
     let folder = Folder::new()?;
     let linux = match vs_linux {
         false => None,
@@ -109,7 +126,24 @@ pub fn measure(
         }
     }
     let figures = KINDS.iter().zip(&runs).flat_map(|(kind, (ours, theirs))| compare(kind, wanted, ours, theirs));
-    Ok(Throughput(figures.collect()))
+    Ok(Throughput(figures.chain(counted).collect()))
+}
+
+/// What [`COUNTED`] is on a machine that counts.
+fn count(machine: &Machine) -> Result<Line> {
+    let text = printed(machine, "files /tmp bench")?;
+    lines::parse(&text)?.into_iter().find(|line| line.name == COUNTED).context("a figure is missing")
+}
+
+/// What commands print on a machine.
+fn printed(machine: &Machine, commands: &str) -> Result<String> {
+    let mut output = Vec::new();
+    let (end, log) = machine.stream_exec(commands, &mut output, Interruption::Ends)?;
+    let text = String::from_utf8_lossy(&output).into_owned();
+    if end != crate::End::Status(0) {
+        return Err(end).with_context(|| format!("{text}\n{log}"));
+    }
+    Ok(text)
 }
 
 /// Which figures are wanted: one, or all.
@@ -127,13 +161,7 @@ fn on_skink(machine: &Machine, kind: &Kind, wanted: Wanted) -> Result<Vec<Line>>
     let (name, only) = (kind.name, wanted.0.unwrap_or_default());
     let commands =
         format!("storage mount /dev/{name} /mnt && storage bench /mnt {name} {MEASURED} {only} && storage umount /mnt");
-    let mut output = Vec::new();
-    let (end, log) = machine.stream_exec(&commands, &mut output, Interruption::Ends)?;
-    let text = String::from_utf8_lossy(&output);
-    if end != crate::End::Status(0) {
-        return Err(end).with_context(|| format!("{text}\n{log}"));
-    }
-    figures(&text, wanted)
+    figures(&printed(machine, &commands)?, wanted)
 }
 
 fn on_linux(machine: &Machine, kind: &Kind, wanted: Wanted) -> Result<Vec<Line>> {
@@ -167,7 +195,7 @@ fn compare(kind: &Kind, wanted: Wanted, ours: &[Vec<Line>], theirs: &[Vec<Line>]
             pairs.map(|(ours, theirs)| ours[index].value as f64 / theirs[index].value.max(1) as f64).collect();
         let unit = ours.first().map_or("", |run| &run[index].unit);
         let line = Line::new(&kind.figure(name), median(values).unwrap_or(0.0) as u64, unit);
-        Figure { line, ratio: median(ratios) }
+        Figure { line, ratio: median(ratios), bar: None }
     };
     wanted.names().into_iter().enumerate().map(figure).collect()
 }
@@ -215,12 +243,15 @@ impl Drop for Folder {
 }
 
 impl Throughput {
-    /// One array of `{"name", "value", "unit", "ratio"}`; the last is there if Linux was measured.
+    /// One array of `{"name", "value", "unit", "ratio", "bar"}`; a ratio is there if Linux was measured, a bar where a figure is counted.
     pub fn json(&self) -> String {
-        let object = |Figure { line, ratio }: &Figure| {
+        let object = |Figure { line, ratio, bar }: &Figure| {
             let mut object = json!({"name": line.name, "value": line.value, "unit": line.unit});
             if let Some(ratio) = ratio {
                 object["ratio"] = json!((ratio * 1000.0).round() / 1000.0);
+            }
+            if let Some(bar) = bar {
+                object["bar"] = json!(bar);
             }
             object
         };
@@ -229,9 +260,12 @@ impl Throughput {
 
     /// A line for each figure.
     pub fn table(&self) -> String {
-        let row = |Figure { line, ratio }: &Figure| {
+        let row = |Figure { line, ratio, bar }: &Figure| {
             let ratio = ratio.map_or(String::new(), |ratio| format!("  {ratio:.2} × Linux"));
-            format!("{:<24}{:>10} {:<5}{ratio}", line.name, line.value, line.unit).trim_end().to_string() + "\n"
+            let bar = bar.map_or(String::new(), |bar| {
+                format!("  at most {bar}{}", if line.value > bar { ": OVER" } else { "" })
+            });
+            format!("{:<24}{:>10} {:<5}{ratio}{bar}", line.name, line.value, line.unit).trim_end().to_string() + "\n"
         };
         self.0.iter().map(row).collect()
     }
@@ -259,6 +293,18 @@ mod tests {
         let wanted = ["seq_read_ext4", "seq_write_ext4", "seq_read_raw", "rand4k_d1", "rand4k_d32"];
         assert_eq!(names[..5], wanted.map(|name| format!("{name}_virtio")));
         assert_eq!(json[5], json!({"name": "create_unlink_ext4", "value": 10, "unit": "/s"}));
+    }
+
+    #[test]
+    fn what_is_counted_has_a_bar() {
+        let figure =
+            |value| Figure { line: Line::new(COUNTED, value, "instructions"), ratio: None, bar: Some(COUNTED_BAR) };
+        let table = Throughput(vec![figure(7917), figure(7918)]).table();
+        let (good, over) = table.split_once('\n').unwrap();
+        assert_eq!(good, "open_read_close               7917 instructions  at most 7917");
+        assert!(over.ends_with("at most 7917: OVER\n"), "{over}");
+        let json: Vec<Value> = serde_json::from_str(&Throughput(vec![figure(1)]).json()).unwrap();
+        assert_eq!(json[0], json!({"name": COUNTED, "value": 1, "unit": "instructions", "bar": 7917}));
     }
 
     #[test]
