@@ -22,6 +22,7 @@ mod pattern;
 mod residue;
 mod services;
 mod shell;
+mod tree;
 mod volume;
 
 use std::sync::OnceLock;
@@ -35,6 +36,7 @@ pub use pattern::check_pattern;
 pub use residue::{in_use, is_back};
 pub use services::{archive_with_manifest, archive_with_services, machine_with_archive, system_archive};
 pub use shell::{PROMPT, Shell};
+pub use tree::{listing, pattern};
 pub use volume::{DiskImage, Layout, Overlay};
 
 /// Numbers of processors that a test of the kernel runs on.

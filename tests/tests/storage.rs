@@ -1,12 +1,10 @@
 //! File systems on disks: images that the host's tools make from the host's files are mounted, used and unmounted; then those tools look at what is on them.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use images::{Disk, Machine};
-use tests::{Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, machine};
+use images::{Disk, Machine, MachineKind};
+use tests::{Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, listing, machine, pattern};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -22,16 +20,6 @@ const LARGE_BLOCKS: [&str; 2] = ["logical_block_size=4096", "physical_block_size
 
 fn on(image: &DiskImage) -> Machine {
     machine().timeout(TIMEOUT).disk(Disk::new(image.file()))
-}
-
-/// Bytes that do not repeat soon.
-fn pattern(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    (0..length).map(next).collect()
 }
 
 /// A directory tree as a person may have one.
@@ -51,37 +39,6 @@ fn tree() -> tempfile::TempDir {
     std::os::unix::fs::symlink("a/deep", at("link")).unwrap();
     std::os::unix::fs::symlink("x".repeat(200), at("dangling")).unwrap();
     folder
-}
-
-/// FNV-1a with 64 bits, as the guest's program has it.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
-}
-
-/// What the guest's `storage tree` says of a directory of the host.
-fn listing(folder: &Path) -> Vec<String> {
-    fn add(folder: &Path, below: &str, lines: &mut Vec<String>) {
-        let entries: BTreeMap<String, PathBuf> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
-            .collect();
-        for (name, path) in entries {
-            let kind = fs::symlink_metadata(&path).unwrap().file_type();
-            if kind.is_dir() {
-                lines.push(format!("d {below}{name}"));
-                add(&path, &format!("{below}{name}/"), lines);
-            } else if kind.is_symlink() {
-                lines.push(format!("l {below}{name} {}", fs::read_link(&path).unwrap().display()));
-            } else {
-                let bytes = fs::read(&path).unwrap();
-                lines.push(format!("f {below}{name} {} {:016x}", bytes.len(), hash(&bytes)));
-            }
-        }
-    }
-    let mut lines = Vec::new();
-    add(folder, "", &mut lines);
-    lines
 }
 
 /// The main job: files of the host in Skink, and back.
@@ -105,13 +62,13 @@ fn there_and_back(bus: Bus, properties: &[&str], layout: Layout, arguments: &[&s
     ];
     let disk = properties.iter().fold(Disk::new(image.file()).bus(bus.bus), |disk, property| disk.property(property));
     let text = exec(&machine().timeout(TIMEOUT).disk(disk).smp(cpus), &commands.join(" && ")).unwrap();
-    let wanted = listing(&host.path().join("tree"));
+    let wanted = listing(&host.path().join("tree")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..wanted.len()], wanted, "{text}");
     assert_eq!(lines[wanted.len()..], ["a program of the disk", "written: 9 MiB", "verified: 9 MiB"], "{text}");
     image.check().unwrap();
     let copy = image.read_tree("/copy").unwrap();
-    assert_eq!(listing(&copy), wanted);
+    assert_eq!(listing(&copy).unwrap(), wanted);
     check_pattern(&image.read("/pattern").unwrap(), 9, 77).unwrap();
     assert!(image.read("/tree").is_err(), "the tree was removed");
 }
@@ -148,10 +105,10 @@ fn files_on_a_disk_with_large_blocks_there_and_back() {
 
 #[test]
 fn files_on_a_disk_keep_what_posix_promises() {
-    for arguments in [["-t", "ext4", "-b", "4096"], ["-t", "ext2", "-b", "4096"]] {
-        let image = DiskImage::ext(96, Layout::Whole, &arguments, None).unwrap();
+    for (format, kind, cpus) in [("ext4", MachineKind::Q35, 1), ("ext2", MachineKind::Pc, 4)] {
+        let image = DiskImage::ext(96, Layout::Whole, &["-t", format, "-b", "4096"], None).unwrap();
         let commands = "storage mount /dev/vda /mnt && files /mnt && storage umount /mnt";
-        let text = exec(&on(&image), commands).expect("no case fails");
+        let text = exec(&on(&image).kind(kind).smp(cpus), commands).expect("no case fails");
         assert!(text.contains("0 failed") && !text.contains("skipped") && text.contains("ok many-names"), "{text}");
         image.check().unwrap();
     }
@@ -257,9 +214,9 @@ fn the_machine_goes_down_with_everything_on_its_disks() {
 }
 
 /// Writes and reads a large file while servers are killed.
-fn through_deaths(bus: Bus, victim: &str) {
+fn through_deaths(kind: MachineKind, cpus: u32, bus: Bus, victim: &str) {
     let image = DiskImage::ext(160, Layout::Whole, &["-t", "ext4"], None).unwrap();
-    let machine = machine().timeout(TIMEOUT).smp(2).disk(Disk::new(image.file()).bus(bus.bus));
+    let machine = machine().timeout(TIMEOUT).kind(kind).smp(cpus).disk(Disk::new(image.file()).bus(bus.bus));
     let mut shell = Shell::boot(&machine).unwrap();
     shell.check(&format!("storage mount {} /mnt", image.device(bus.disk)), 0, &[]).unwrap();
     let works = [format!("write /mnt/large {LARGE} 5"), format!("verify /mnt/large {LARGE} 5")];
@@ -281,25 +238,25 @@ fn through_deaths(bus: Bus, victim: &str) {
 
 #[test]
 fn a_file_is_written_and_read_while_the_driver_dies() {
-    through_deaths(VIRTIO, VIRTIO.driver);
+    through_deaths(MachineKind::Pc, 1, VIRTIO, VIRTIO.driver);
 }
 
 #[test]
 fn a_file_is_written_and_read_while_the_driver_of_an_nvme_disk_dies() {
-    through_deaths(NVME, NVME.driver);
+    through_deaths(MachineKind::Q35, 4, NVME, NVME.driver);
 }
 
 #[test]
 fn a_file_is_written_and_read_while_block_dies() {
-    through_deaths(VIRTIO, "block");
+    through_deaths(MachineKind::Pc, 4, VIRTIO, "block");
 }
 
 #[test]
 fn a_file_is_written_and_read_while_its_file_system_dies() {
-    through_deaths(VIRTIO, "ext4-0");
+    through_deaths(MachineKind::Q35, 1, VIRTIO, "ext4-0");
 }
 
 #[test]
 fn a_file_is_written_and_read_while_its_file_system_on_an_nvme_disk_dies() {
-    through_deaths(NVME, "ext4-0");
+    through_deaths(MachineKind::Q35, 2, NVME, "ext4-0");
 }
