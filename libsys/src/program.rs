@@ -185,7 +185,7 @@ impl Program {
         let file = fs::File::open(path)?;
         let bytes = file.metadata()?.len();
         let in_place = |(memory, offset): (Memory, u64)| Program::from_memory(&memory, offset, bytes, account);
-        match file.map(0, bytes).map(in_place) {
+        match file.map_in_place(0, bytes).map(in_place) {
             Ok(Ok(program)) => Ok(program),
             // Memory that is not sealed may change under the program: it is copied.
             Err(_) | Ok(Err(LoadError::Kernel(_))) => Ok(Program::load(&fs::read(path)?, account)?),

@@ -7,8 +7,9 @@ use crate::io::{Error, Read, Result, Seek, Whence, Write};
 use crate::protocol::file::NEXT;
 use crate::protocol::filesystem::{FileError, OpenFlags, StatusChange};
 use crate::protocol::{self, FileClient};
-use crate::{Channel, Memory, Session};
+use crate::{Account, Channel, Memory, Session};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The position is the server's, as others may share it.
@@ -340,9 +341,46 @@ impl File {
         Ok(self.client.notify(channel, bits)?)
     }
 
-    /// Read-only Memory with a range of the file, and where in it the range starts. Error: `Unsupported`, where it has to be read.
-    pub fn map(&self, offset: u64, bytes: u64) -> Result<(Memory, u64)> {
+    /// Read-only Memory with a range of the file, and where in it the range starts: that of the file system, which has nothing copied and is sealed, or else a sealed copy that `account` pays for. What is
+    /// written to the file later is not seen in it. Errors: `OutOfRange` (it goes beyond the end), `Exhausted`, and those of reading.
+    pub fn map(&self, offset: u64, bytes: u64, account: &Account) -> Result<(Memory, u64)> {
+        match self.map_in_place(offset, bytes) {
+            Err(Error::File(FileError::Unsupported)) => Ok((self.copy_range(offset, bytes, account)?, 0)),
+            mapped => mapped,
+        }
+    }
+
+    /// The same where nothing has to be copied. Error: `Unsupported`, where it has to be read.
+    pub fn map_in_place(&self, offset: u64, bytes: u64) -> Result<(Memory, u64)> {
         Ok(self.client.map(offset, bytes)?)
+    }
+
+    /// Sealed Memory with a copy of a range.
+    fn copy_range(&self, offset: u64, bytes: u64, account: &Account) -> Result<Memory> {
+        let end = offset.checked_add(bytes).ok_or(FileError::OutOfRange)?;
+        if end > self.metadata()?.len() {
+            return Err(FileError::OutOfRange.into());
+        }
+        let memory = Memory::create(account, bytes.max(1)).map_err(|_| FileError::Exhausted)?;
+        let mapping = memory.map_writable().map_err(|_| FileError::Exhausted)?;
+        let mut part = Vec::new();
+        part.try_reserve_exact(BUFFER_BYTES).map_err(|_| FileError::Exhausted)?;
+        part.resize(BUFFER_BYTES.min(bytes as usize), 0);
+        let mut done = 0;
+        while done < bytes {
+            let wanted = part.len().min((bytes - done) as usize);
+            match self.read_at(&mut part[..wanted], offset + done)? {
+                // It was cut off meanwhile.
+                0 => return Err(FileError::OutOfRange.into()),
+                count => {
+                    mapping.copy_in(done as usize, &part[..count]);
+                    done += count as u64;
+                }
+            }
+        }
+        drop(mapping);
+        memory.seal()?;
+        Ok(memory)
     }
 
     /// The client of the protocol.

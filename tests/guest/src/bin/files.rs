@@ -86,7 +86,7 @@ fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Outcome
 /// A case: its name, and what it does in an empty directory.
 type Case = (&'static str, fn(&str) -> Outcome);
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 25] = [
     ("write-read", write_read),
     ("embedded-io", embedded),
     ("exclusive", exclusive),
@@ -94,6 +94,7 @@ const CASES: [Case; 24] = [
     ("append-two", append_two),
     ("truncate-while-read", truncate_while_read),
     ("sparse", sparse),
+    ("mapped", mapped),
     ("unlink-open", unlink_open),
     ("rename", rename),
     ("rename-over", rename_over),
@@ -297,6 +298,29 @@ fn sparse(place: &str) -> Outcome {
     same("the size", bytes.len(), 1_000_003)?;
     same("the hole", bytes[..1_000_000].iter().all(|byte| *byte == 0), true)?;
     same("behind the hole", &bytes[1_000_000..], b"end")
+}
+
+/// Files as Memory, which nobody can change.
+fn mapped(place: &str) -> Outcome {
+    let file = path::join(place, "file");
+    let all = pattern(300_000);
+    fs::write(&file, &all).tried("write")?;
+    let open = OpenOptions::new().read(true).write(true).open(&file).tried("open")?;
+    for (offset, bytes) in [(0, 300_000), (5000, 200_000), (299_999, 1), (300_000, 0)] {
+        let (memory, start) = open.map(offset, bytes, env::account()).tried("map")?;
+        let mapping = memory.map_sealed().map_err(|error| Failure::Refused("look at it", error.into()))?;
+        let range = offset as usize..(offset + bytes) as usize;
+        let found = &mapping[start as usize..][..bytes as usize];
+        same("its bytes", found == &all[range], true)?;
+        open.write_at(b"later", offset.min(100)).tried("write later")?;
+        same("what was mapped", found == &all[offset as usize..(offset + bytes) as usize], true)?;
+        open.write_at(&all[..200], 0).tried("write back")?;
+        same("no writing", memory.map_writable().is_err(), true)?;
+    }
+    fails("map beyond the end", open.map(299_999, 2, env::account()), FileError::OutOfRange)?;
+    fails("map far away", open.map(u64::MAX, 2, env::account()), FileError::OutOfRange)?;
+    let write_only = OpenOptions::new().write(true).open(&file).tried("open to write")?;
+    fails("map what is not to be read", write_only.map(0, 1, env::account()), FileError::Denied)
 }
 
 fn unlink_open(place: &str) -> Outcome {
