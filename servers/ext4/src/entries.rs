@@ -71,6 +71,16 @@ fn walk(block: &[u8], mut each: impl FnMut(usize, usize, usize) -> bool) -> Resu
     Ok(())
 }
 
+/// Goes through the names.
+pub fn names(block: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Damaged> {
+    walk(block, |at, _, length| {
+        if le32(block, at) != 0 {
+            each(&block[at + HEADER..at + HEADER + length]);
+        }
+        false
+    })
+}
+
 /// The entry of a name.
 pub fn find(block: &[u8], name: &[u8]) -> Result<Option<Entry>, Damaged> {
     let (mut found, mut before) = (None, None);

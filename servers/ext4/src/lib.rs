@@ -22,6 +22,7 @@ pub mod disk;
 pub mod entries;
 pub mod format;
 pub mod hash;
+pub mod hints;
 pub mod journal;
 pub mod mapping;
 pub mod mounted;

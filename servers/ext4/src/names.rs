@@ -5,6 +5,7 @@
 
 use crate::disk::{Bitmap, CORRUPT, Disk, Group, Here, Info, Left, Record};
 use crate::entries::{self, Entry, TAIL_BYTES};
+use crate::hints::Hints;
 use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Window, le16, le32};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,7 @@ pub struct Names {
     scratch: Cached,
     bitmap: Cached,
     node: Vec<u8>,
+    hints: Hints,
     /// The crate's caches are out of date.
     is_ahead: bool,
     /// Blocks and inodes that are free now, beyond what the crate thinks.
@@ -78,6 +80,9 @@ struct Cached {
     block: Option<u64>,
     bytes: Vec<u8>,
 }
+
+/// Blocks of a directory without an index from which on it is worth noting where its names are.
+const HINTED: u64 = 4;
 
 /// Blocks and inodes that a change makes free; less than 0: takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +127,7 @@ impl Names {
             scratch: empty(),
             bitmap: empty(),
             node: Vec::new(),
+            hints: Hints::default(),
             disk,
             known: BTreeSet::new(),
             windows: BTreeMap::new(),
@@ -291,12 +297,22 @@ impl Names {
         directory.directory_bytes() / self.scratch.bytes.len() as u64
     }
 
+    /// Looks a name up in a directory without an index.
     fn scan(&mut self, overlay: &mut Overlay, directory: &Record, name: &[u8]) -> Here<Option<Place>> {
-        for logical in 0..self.blocks_of(directory) {
+        let (number, blocks) = (directory.number, self.blocks_of(directory));
+        let has_hints = blocks >= HINTED;
+        let hint = if has_hints { self.hints.block_of(number, name).filter(|hint| *hint < blocks) } else { None };
+        for logical in hint.into_iter().chain(0..blocks) {
             let block = self.block(overlay, directory, logical)?;
             self.load(overlay, directory, block, false)?;
             if let Some(entry) = entries::find(&self.scratch.bytes, name).map_err(damaged)? {
+                if has_hints && hint != Some(logical) {
+                    self.hints.note(number, name, logical);
+                }
                 return Ok(Some(Place { block, entry }));
+            }
+            if has_hints {
+                self.hints.note_all(number, logical, &self.scratch.bytes).map_err(damaged)?;
             }
         }
         Ok(None)
