@@ -258,8 +258,8 @@ impl Vfs {
             Some(name) => {
                 let disks = self.devices.volume();
                 // What cannot be written is mounted to be read.
-                let disk = match disks.disk(name, !what.read_only) {
-                    Err(FileError::ReadOnly) => disks.disk(name, false),
+                let disk = match disks.disk(name, !what.read_only, true) {
+                    Err(FileError::ReadOnly) => disks.disk(name, false, true),
                     result => result,
                 };
                 Some(disk.map_err(|error| match error {
