@@ -1,6 +1,7 @@
 //! The kernel's command line, as a person gives it with `--append`: a slip of the pen is told before anything boots. The words are
 //! those of `docs/command-line.md`.
 
+use crate::percent;
 use anyhow::{Result, bail, ensure};
 use libsys::abi::boot::COMMAND_LINE_BYTES;
 use libsys::log::Level;
@@ -9,19 +10,43 @@ use libsys::log::Level;
 const GUEST: &str = "guest";
 
 /// The parameter of the shell that `--exec` sets.
-const EXEC: &str = "shell.exec=";
+pub const EXEC: &str = "shell.exec=";
 
 /// Checks words for the command line. `services` are the names in the manifest.
 ///
 /// # Errors
 /// A word that means nothing, and what there is instead; or more than the kernel takes.
 pub fn check(text: &str, services: &[String]) -> Result<()> {
+    check_length(text)?;
+    text.split_ascii_whitespace().try_for_each(|word| check_word(word, services))
+}
+
+/// Checks that a whole command line is not longer than the kernel takes.
+///
+/// # Errors
+/// It is.
+pub fn check_length(text: &str) -> Result<()> {
     ensure!(
         text.len() <= COMMAND_LINE_BYTES,
         "the kernel's command line has at most {COMMAND_LINE_BYTES} bytes, not {}",
         text.len()
     );
-    text.split_ascii_whitespace().try_for_each(|word| check_word(word, services))
+    Ok(())
+}
+
+/// Checks that commands for `--exec` have room behind what else is on the command line. What does not would not even get as far as the kernel, which could not say so.
+///
+/// # Errors
+/// They are too long, and how much too long.
+pub fn check_commands(before: &str, commands: &str) -> Result<()> {
+    let others = EXEC.len() + if before.is_empty() { 0 } else { before.len() + 1 };
+    let room = COMMAND_LINE_BYTES.saturating_sub(others);
+    let bytes = percent::encode(commands).len();
+    ensure!(
+        bytes <= room,
+        "the commands take {bytes} bytes of the kernel's command line, and at most {room} are left of its {COMMAND_LINE_BYTES}; blanks and most signs take three"
+    );
+    Ok(())
 }
 
 fn check_word(word: &str, services: &[String]) -> Result<()> {
@@ -77,6 +102,21 @@ mod tests {
         ] {
             assert_eq!(checked(text), "good", "{text}");
         }
+    }
+
+    #[test]
+    fn commands_are_as_long_as_they_are_encoded() {
+        let room = COMMAND_LINE_BYTES - EXEC.len();
+        let checked = |before: &str, commands: &str| {
+            check_commands(before, commands).map_or_else(|error| error.to_string(), |()| "good".to_string())
+        };
+        assert_eq!(checked("", &"x".repeat(room)), "good");
+        assert!(checked("", &"x".repeat(room + 1)).contains("at most 3061 are left of its 3072"));
+        assert_eq!(checked("log=debug", &"x".repeat(room - 10)), "good");
+        assert!(checked("log=debug", &"x".repeat(room - 9)).contains("take 3052 bytes"));
+        assert_eq!(checked("", &";".repeat(room / 3)), "good");
+        assert!(checked("", &"; ".repeat(room / 6 + 1)).contains("blanks and most signs take three"));
+        assert!(checked(&"x".repeat(4000), "ps").contains("at most 0"));
     }
 
     #[test]

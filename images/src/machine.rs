@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::accelerator::Accelerator;
+use crate::command_line;
 use crate::debugger::Debugger;
 use crate::disk::{self, Disk};
 use crate::image::Image;
@@ -202,7 +203,7 @@ impl Machine {
     /// The same machine, whose shell runs `commands` instead of asking for some.
     pub fn with_commands(self, commands: &str) -> Self {
         let encoded = percent::encode(commands);
-        self.append(&format!("shell.exec={encoded}"))
+        self.append(&format!("{}{encoded}", command_line::EXEC))
     }
 
     /// The same machine, that starts the program `name` of the boot archive and no init.
@@ -213,7 +214,7 @@ impl Machine {
     /// QEMU's arguments.
     ///
     /// # Errors
-    /// A disk that is not there or does not fit the machine, a number out of range, or too little memory.
+    /// A disk that is not there or does not fit the machine, a number out of range, too little memory, or a command line that the kernel does not take.
     pub fn arguments(&self, serial: SerialEnd) -> Result<Vec<String>> {
         if !(1..=255).contains(&self.cpus) {
             bail!("a machine has 1 to 255 processors, not {}", self.cpus);
@@ -260,7 +261,9 @@ impl Machine {
         list.add(["-boot", "strict=on"]);
         list.add(["-kernel", &self.image.kernel.to_string_lossy()]);
         list.add(["-initrd", &self.image.archive.to_string_lossy()]);
-        list.add(["-append", &self.append.join(" ")]);
+        let command_line = self.append.join(" ");
+        command_line::check_length(&command_line)?;
+        list.add(["-append", &command_line]);
         if self.wait_for_gdb {
             list.add(["-gdb", &format!("tcp:{GDB_ADDRESS}"), "-S"]);
         }

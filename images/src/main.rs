@@ -71,7 +71,9 @@ fn run(options: &Run) -> Result<u8> {
     let path = workspace.root().join(manifest::PATH);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let services = manifest::services(Path::new(manifest::PATH), &text)?;
-    if let Err(error) = command_line::check(&options.machine.append.join(" "), &services) {
+    let append = options.machine.append.join(" ");
+    let commands = options.exec.as_deref().map_or(Ok(()), |commands| command_line::check_commands(&append, commands));
+    if let Err(error) = command_line::check(&append, &services).and(commands) {
         eprintln!("skink: {error}");
         return Ok(USAGE);
     }

@@ -26,6 +26,7 @@ pub use file::File;
 pub use metadata::Metadata;
 pub use options::OpenOptions;
 
+use mounts::Current;
 pub(crate) use mounts::Files;
 
 use crate::Session;
@@ -237,20 +238,25 @@ pub fn subtree(path: &str, read_only: bool) -> Result<Session> {
 /// The current directory: absolute, without links. At first the variable `PWD` of the environment, or `/`.
 pub fn current_directory() -> Result<String> {
     if let Some(current) = &*env::get().files.current.lock() {
-        return Ok(current.clone());
+        return Ok(current.path.clone());
     }
     let first = env::variable(PWD).filter(|path| path::is_normal(path)).unwrap_or("/").to_string();
-    *env::get().files.current.lock() = Some(first.clone());
+    *env::get().files.current.lock() = Some(Current { path: first.clone(), held: None });
     Ok(first)
 }
 
-/// Makes a directory the current one.
+/// Makes a directory the current one. It stays open until another one is: what it lies on is in use, and not unmounted.
 pub fn set_current_directory(path: &str) -> Result<()> {
     let mut walk = Walk::new(path)?;
     if walk.status(true)?.kind != NodeKind::Directory {
         return Err(FileError::NotDirectory.into());
     }
-    *env::get().files.current.lock() = Some(walk.into_path());
+    let path = walk.into_path();
+    // One that cannot be read is current all the same.
+    let held = OpenOptions::new().read(true).directory(true).open(&path).ok();
+    let before = env::get().files.current.lock().replace(Current { path, held });
+    // Closed without the lock.
+    drop(before);
     Ok(())
 }
 

@@ -117,6 +117,8 @@ impl From<CallError<FileError>> for Error {
     fn from(error: CallError<FileError>) -> Error {
         match error {
             CallError::Failed(error) => Error::File(error),
+            // Of what these calls have as arguments only paths can be that long: data goes in pieces.
+            CallError::TooLarge => Error::File(FileError::NameTooLong),
             other => without_own(other),
         }
     }

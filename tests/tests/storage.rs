@@ -160,6 +160,48 @@ fn what_cannot_be_mounted_says_why() {
 }
 
 #[test]
+fn a_mounted_disk_is_written_by_nobody_else() {
+    let image = DiskImage::ext(8, Layout::Mbr, &["-t", "ext4"], None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let free = folder.path().join("free");
+    fs::write(&free, vec![0; 1 << 20]).unwrap();
+    let mut shell = Shell::boot(&on(&image).disk(Disk::new(&free)).smp(2)).unwrap();
+    let refuse_all = |shell: &mut Shell, commands: &[&str]| {
+        for command in commands {
+            shell.check(command, 1, &["in use"]).unwrap();
+        }
+    };
+    let writes = [
+        "dd if=/dev/zero of=/dev/vda1 bs=1k count=1 seek=1",
+        "dd if=/dev/zero of=/dev/vda bs=1k count=1",
+        "cp /bin/true /dev/vda1",
+        "echo x | tee /dev/vda1 > /dev/null",
+        "echo x > /dev/vda",
+    ];
+    shell.check("mkdir /tmp/a && mount /dev/vda1 /mnt && storage write /mnt/file 1", 0, &[]).unwrap();
+    refuse_all(&mut shell, &writes);
+    refuse_all(&mut shell, &["mount -t ext4 /dev/vda1 /tmp/a", "mount -r -t ext4 /dev/vda /tmp/a"]);
+    shell.check("dd if=/dev/vda1 of=/dev/null bs=64k count=1 && head -c 512 /dev/vda > /dev/null", 0, &[]).unwrap();
+    // Whoever serves the disks next knows it too.
+    shell.check("service kill block && sleep 0.5", 0, &[]).unwrap();
+    refuse_all(&mut shell, &writes);
+    shell.check("service kill vfs && sleep 0.5 && storage verify /mnt/file 1", 0, &["verified"]).unwrap();
+    refuse_all(&mut shell, &writes);
+    // Another disk is nobody's.
+    shell.check("dd if=/dev/zero of=/dev/vdb bs=1k count=4 && cp /bin/true /dev/vdb", 0, &[]).unwrap();
+    // Where it is mounted to be read only, it stays as it is, and others may read it so too.
+    shell.check("umount /mnt && mount -r /dev/vda1 /mnt && mount -r /dev/vda1 /tmp/a", 0, &[]).unwrap();
+    refuse_all(&mut shell, &writes);
+    shell.check("storage verify /tmp/a/file 1 && umount /mnt && umount /tmp/a", 0, &["verified"]).unwrap();
+    // What somebody writes is not mounted, until he has ended.
+    shell.check("sleep 2 > /dev/vda1 & sleep 0.5; mount /dev/vda1 /mnt", 1, &["in use"]).unwrap();
+    shell.check("wait; mount /dev/vda1 /mnt && storage verify /mnt/file 1 && umount /mnt", 0, &["verified"]).unwrap();
+    // And what is not mounted can be written.
+    shell.check("dd if=/dev/zero of=/dev/vda1 bs=1k count=4", 0, &[]).unwrap();
+    shell.check("mount /dev/vda1 /mnt", 1, &["there is no file system"]).unwrap();
+}
+
+#[test]
 fn what_is_not_to_be_written_is_not() {
     let host = tree();
     let arguments = ["-t", "ext4"];

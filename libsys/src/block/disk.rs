@@ -6,7 +6,7 @@
 //! use libsys::protocol::DisksClient;
 //!
 //! fn first_sector(disks: &DisksClient) -> Result<[u8; 512], Box<dyn std::error::Error>> {
-//!     let mut disk = Disk::open(disks.open("vda", false)?, "block", env::account())?;
+//!     let mut disk = Disk::open(disks.open("vda", false, false)?, "block", env::account())?;
 //!     let buffer = disk.allocate(4096, env::account())?;
 //!     disk.read_at(0, &buffer, 0, 512)?;
 //!     let mut sector = [0; 512];

@@ -1,6 +1,7 @@
 //! What a process knows of its namespace: the mounts, a session for each that it uses, and the buffer that it lends to file systems. It is part of the process's
 //! [`Env`](crate::env::Env).
 
+use super::File;
 use crate::client::{self, Client};
 use crate::io::{Error, Result};
 use crate::protocol::filesystem::FileError;
@@ -26,7 +27,16 @@ pub(crate) struct Files {
     known: Mutex<Known>,
     buffer: Mutex<Option<Buffer>>,
     /// The current directory; `None` until it was asked for.
-    pub(super) current: Mutex<Option<String>>,
+    pub(super) current: Mutex<Option<Current>>,
+}
+
+/// The current directory.
+#[derive(Debug)]
+pub(super) struct Current {
+    /// Its path.
+    pub(super) path: String,
+    /// It is open, so that its file system is in use; not the one that a process starts in, which whoever started it is in as well.
+    pub(super) held: Option<File>,
 }
 
 #[derive(Debug, Default)]

@@ -28,12 +28,13 @@ pub trait Disks {
     /// Opens a disk or a partition: a session that speaks [`super::Block`]. It stays what it is when `block` restarts, and while its driver does.
     ///
     /// What one process has open for writing, no other can open for writing, nor anything that overlaps it: the disk of an open
-    /// partition, the partitions of an open disk. Reading is always allowed.
+    /// partition, the partitions of an open disk. `exclusive`: nobody else writes it while the session is open, nor what overlaps it, the same process included: a mount asks for it, to write or to read only. Reading is always allowed, but
+    /// exclusively only what nobody writes.
     ///
     /// Rights: any session: the manifest says who gets one. Errors: `NoSuchDisk`, `ReadOnly`, `Busy`, `Exhausted`. *replay*: a session that was made and never
     /// delivered is closed.
     #[replay]
-    fn open(&mut self, cx: &Context, name: &str, write: bool) -> Result<Session, BlockError>;
+    fn open(&mut self, cx: &Context, name: &str, write: bool, exclusive: bool) -> Result<Session, BlockError>;
 
     /// Signals `bits` of `channel` whenever a disk or partition appears, disappears or changes, and once at once. It replaces what the session asked for before; `bits`
     /// of 0 end it.

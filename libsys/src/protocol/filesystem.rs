@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// Most bytes of a path.
 pub const PATH_BYTES: usize = 4096;
 
-/// Most bytes of a path in one request: what is left of a message. Longer ones are walked in parts, with [`FileSystem::subtree`].
+/// Bytes of paths that have room in one request, whatever else is in it. `libsys::fs` answers `NameTooLong` for what does not fit in a message; longer ones can be walked in parts, with [`FileSystem::subtree`].
 pub const REQUEST_PATH_BYTES: usize = 3800;
 
 /// Most bytes of a name.
@@ -329,7 +329,7 @@ pub enum FileError {
     IsDirectory,
     /// The directory has names in it.
     NotEmpty,
-    /// A name is longer than [`NAME_BYTES`], or a path than [`PATH_BYTES`].
+    /// A name is longer than [`NAME_BYTES`], or a path than [`PATH_BYTES`] or than a message has room for.
     NameTooLong,
     /// A name is empty, has a NUL, or is none that this file system can hold.
     BadName,

@@ -35,11 +35,11 @@ pub trait Namespace {
     #[replay]
     fn mounts(&mut self, cx: &Context, first: u64) -> Vec<Mount>;
 
-    /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`: a template of the manifest; `auto`: the first of those that vfs's parameter `kinds` names that knows what is on the disk; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory).
+    /// Mounts a file system at a directory: of `kind` (`ext4`, `fat`, `tmpfs`: a template of the manifest, or another name that vfs's parameter `aliases` has for one; `auto`: the first of those that vfs's parameter `kinds` names that knows what is on the disk; `bind`: another directory of the namespace) on `source` (a disk, as `/dev/vda1`; for `bind` a directory; for a file system in memory anything).
     ///
     /// A disk that cannot be written is mounted to be read only, and so is a file system that is known to have errors.
     ///
-    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `NoDisk`, `UnknownKind`,
+    /// Rights: a session with [`Context::may_control`]. Errors: `Denied`, `BadPath`, `NotFound`, `NotDirectory`, `Busy` (there is a mount there, or the disk is in use), `NoDisk`, `UnknownKind`, `UnknownOption`,
     /// `NoFileSystem`, `NotReady`, `Died`, `Exhausted`, `File` (what the file system says: `Corrupt`, `Device`; `ReadOnly` if the journal has to be replayed and the disk cannot be written). *once*: it makes a process.
     #[once]
     fn mount(
@@ -112,7 +112,7 @@ pub const DISKS_PARAMETER: &str = "disks";
 pub struct MountOptions {
     /// It is not to be changed.
     pub read_only: bool,
-    /// Parameters for its server.
+    /// Parameters for its server: of those that vfs's parameter `options` names.
     pub parameters: Vec<(String, String)>,
 }
 
@@ -138,6 +138,8 @@ pub enum NamespaceError {
     NoDisk,
     /// The manifest has no file system of this kind.
     UnknownKind,
+    /// File systems of this kind have no option of such a name.
+    UnknownOption,
     /// There is no file system of this kind on the disk.
     NoFileSystem,
     /// What should be the file system's server answers as none does.
@@ -169,6 +171,7 @@ impl core::fmt::Display for NamespaceError {
             NamespaceError::NoDisk => "there is no such disk",
             NamespaceError::NoFileSystem => "there is no file system of this kind on it",
             NamespaceError::UnknownKind => "no such kind of file system",
+            NamespaceError::UnknownOption => "this kind of file system has no such option",
             NamespaceError::NotReady => "the file system's server is none",
             NamespaceError::Denied => "not allowed",
             NamespaceError::Exhausted => "an account is exhausted",

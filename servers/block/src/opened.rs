@@ -69,6 +69,8 @@ pub struct Opened {
     pub sectors: u64,
     /// It may write.
     pub write: bool,
+    /// Nobody else writes there while it is open.
+    pub exclusive: bool,
     /// Number of the process that opened it.
     pub client: u64,
 }
@@ -84,8 +86,13 @@ impl Opened {
         limits
     }
 
-    fn overlaps(&self, start: u64, sectors: u64) -> bool {
-        self.start < start.saturating_add(sectors) && start < self.start.saturating_add(self.sectors)
+    /// Whether it and another one cannot be open at once: they have sectors in common, and one writes what the other has for itself, or what another process writes.
+    fn conflicts_with(&self, other: &Opened) -> bool {
+        let overlap = self.disk == other.disk
+            && self.start < other.start.saturating_add(other.sectors)
+            && other.start < self.start.saturating_add(self.sectors);
+        let is_exclusive = self.exclusive && other.write || other.exclusive && self.write;
+        overlap && (is_exclusive || self.write && other.write && self.client != other.client)
     }
 }
 
@@ -139,10 +146,9 @@ impl Promises {
         self.sessions.iter().find(|session| session.badge == badge)
     }
 
-    /// Whether somebody else than this process writes these sectors of a disk.
-    pub fn is_written(&self, disk: &str, start: u64, sectors: u64, client: u64) -> bool {
-        let conflicts = |session: &&Opened| session.write && session.client != client && session.disk == disk;
-        self.sessions.iter().filter(conflicts).any(|session| session.overlaps(start, sectors))
+    /// Whether one that is open is in the way of this one.
+    pub fn is_busy(&self, wanted: &Opened) -> bool {
+        self.sessions.iter().any(|session| session.conflicts_with(wanted))
     }
 }
 
@@ -156,21 +162,66 @@ mod tests {
         Records::of(memory.map_writable().expect("a mapping")).expect("records")
     }
 
+    /// A session of process 7 that writes 50 sectors from 100 on.
+    fn writer() -> Opened {
+        let disk = "vda".into();
+        Opened { badge: 0, disk, partition: 1, start: 100, sectors: 50, write: true, exclusive: false, client: 7 }
+    }
+
+    fn part(start: u64, sectors: u64) -> Opened {
+        Opened { start, sectors, ..writer() }
+    }
+
+    fn of(client: u64, opened: Opened) -> Opened {
+        Opened { client, ..opened }
+    }
+
     #[test]
     fn one_process_writes_at_a_time() {
         let mut promises = Promises::default();
         let mut records = records();
-        let (disk, start, sectors) = ("vda".into(), 100, 50);
-        let opened = Opened { badge: 0, disk, partition: 1, start, sectors, write: true, client: 7 };
-        let badge = promises.open(&mut records, opened.clone()).expect("room");
-        let other = promises.open(&mut records, opened).expect("room");
+        let badge = promises.open(&mut records, writer()).expect("room");
+        let other = promises.open(&mut records, writer()).expect("room");
         assert!(badge != other && promises.close(&mut records, other) && !promises.close(&mut records, other));
         records.commit();
         assert_eq!(Promises::recover(&mut records, |_| true), promises);
         assert!(Promises::recover(&mut records, |_| false).sessions.is_empty());
-        let is_written = |disk, start, sectors, client| promises.is_written(disk, start, sectors, client);
-        assert!(is_written("vda", 0, 1000, 8) && is_written("vda", 149, 1, 8) && is_written("vda", 100, 50, 8));
-        assert!(!is_written("vda", 0, 100, 8) && !is_written("vda", 150, 50, 8));
-        assert!(!is_written("vda", 100, 50, 7) && !is_written("vdb", 100, 50, 8));
+        let is_busy = |client, part| promises.is_busy(&of(client, part));
+        assert!(is_busy(8, part(0, 1000)) && is_busy(8, part(149, 1)) && is_busy(8, writer()));
+        assert!(!is_busy(8, part(0, 100)) && !is_busy(8, part(150, 50)));
+        assert!(!is_busy(7, writer()) && !is_busy(8, Opened { disk: "vdb".into(), ..writer() }));
+        assert!(!is_busy(8, Opened { write: false, ..writer() }));
+    }
+
+    #[test]
+    fn who_has_it_exclusively_is_alone_in_writing_even_of_its_process() {
+        let mut records = records();
+        let reader = || Opened { write: false, ..writer() };
+        let alone = |opened| Opened { exclusive: true, ..opened };
+        // What is open; what is asked for; whether it is busy.
+        for (open, wanted, is_busy) in [
+            (alone(writer()), writer(), true),
+            (alone(writer()), alone(writer()), true),
+            (alone(writer()), alone(reader()), true),
+            (alone(writer()), reader(), false),
+            (alone(writer()), part(0, 1000), true),
+            (alone(writer()), alone(part(149, 10)), true),
+            (alone(writer()), alone(part(150, 10)), false),
+            (alone(reader()), writer(), true),
+            (alone(reader()), alone(reader()), false),
+            (writer(), alone(writer()), true),
+            (writer(), alone(reader()), true),
+            (reader(), alone(writer()), false),
+        ] {
+            let mut promises = Promises::default();
+            promises.open(&mut records, open.clone()).expect("room");
+            records.commit();
+            let badge = promises.sessions[0].badge;
+            // As the next incarnation sees it.
+            let promises = Promises::recover(&mut records, |live| live == badge);
+            for client in [7, 8] {
+                assert_eq!(promises.is_busy(&of(client, wanted.clone())), is_busy, "{open:?} {wanted:?}");
+            }
+        }
     }
 }

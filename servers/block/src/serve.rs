@@ -127,7 +127,7 @@ impl Disks for BlockServer {
         rest.take(LISTED_AT_ONCE).map(|(index, on_disk, partition)| self.describe(index, on_disk, partition)).collect()
     }
 
-    fn open(&mut self, cx: &Context, name: &str, write: bool) -> Answer<Session> {
+    fn open(&mut self, cx: &Context, name: &str, write: bool, exclusive: bool) -> Answer<Session> {
         let (index, KeptTable { info, .. }, partition) = self.find_part(name)?;
         let known = &self.disks[index];
         let (start, sectors) = partition.map_or((0, info.sectors), |one| (one.start, one.sectors));
@@ -135,11 +135,12 @@ impl Disks for BlockServer {
         if write && info.read_only {
             return Err(BlockError::ReadOnly);
         }
-        if write && self.promises.is_written(&known.name, start, sectors, cx.client()) {
+        let (disk, partition, client) = (known.name.clone(), number, cx.client());
+        let wanted = Opened { badge: 0, disk, partition, start, sectors, write, exclusive, client };
+        if self.promises.is_busy(&wanted) {
             return Err(BlockError::Busy);
         }
-        let (disk, partition, client) = (known.name.clone(), number, cx.client());
-        self.mint(Opened { badge: 0, disk, partition, start, sectors, write, client })
+        self.mint(wanted)
     }
 
     fn watch(&mut self, cx: &Context, channel: Channel, bits: u64) -> Answer<()> {

@@ -497,8 +497,13 @@ impl Format {
         }
     }
 
+    /// Free blocks that data can have.
+    pub fn available_blocks(&self) -> u64 {
+        self.free_blocks().saturating_sub(SPARE)
+    }
+
     /// Free blocks that are promised to nobody.
-    pub fn free_blocks(&self) -> u64 {
+    fn free_blocks(&self) -> u64 {
         let promised = self.reserved + self.reserved / 64;
         let freed = self.names.as_ref().map_or(0, |names| names.freed().blocks);
         self.fs.statfs().free_blocks.saturating_add_signed(freed).saturating_sub(promised)
@@ -675,7 +680,7 @@ impl Backing for Format {
         if missing == 0 {
             return Ok(());
         }
-        if self.free_blocks() < missing + SPARE {
+        if self.available_blocks() < missing {
             return Err(DataError::NoSpace);
         }
         if let Some(node) = self.nodes.get_mut(&file) {

@@ -528,7 +528,7 @@ impl Volume {
         Statistics {
             block_bytes: crate_statistics.block_size as u32,
             blocks: crate_statistics.total_blocks,
-            free_blocks: self.format.free_blocks(),
+            free_blocks: self.format.available_blocks(),
             files: u64::from(crate_statistics.total_inodes),
             free_files: self.format.free_inodes(),
         }

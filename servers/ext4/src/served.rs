@@ -42,8 +42,8 @@ impl filesystem::Volume for Served {
         served::set_clock(env);
         let options = Options {
             read_only: env.parameter("read-only") == Some("true"),
-            overlay_bytes: served::mebibytes(env, "overlay", 4)?,
-            cache_bytes: served::mebibytes(env, "cache", 8)?,
+            overlay_bytes: served::mebibytes(env, "overlay", 4),
+            cache_bytes: served::mebibytes(env, "cache", 8),
             chunk_bytes: CHUNK,
             seconds: served::seconds,
         };
@@ -51,7 +51,7 @@ impl filesystem::Volume for Served {
         let writable = !requests.borrow().geometry().read_only && !options.read_only;
         let kept = Kept::new(Records::open(env)?);
         let volume = Volume::mount_kept(env.account(), requests, options, kept);
-        let volume = volume.unwrap_or_else(|why| filesystem::refuse(why.into(), refusal(why)));
+        let volume = volume.unwrap_or_else(|why| served::refuse(why, refusal(why)));
         if writable && volume.is_read_only() {
             libsys::warn!(
                 "it is noted on the disk that the file system has errors: it is read-only until e2fsck has repaired them"

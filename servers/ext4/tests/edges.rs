@@ -28,6 +28,13 @@ fn a_full_disk_is_noticed_by_who_writes() {
     };
     assert_eq!(error, FileError::NoSpace);
     assert!(bytes > 4 << 20);
+    // What is said to be free can be had: with the last of it nothing is.
+    let block = u64::from(volume.statistics().block_bytes);
+    while write(&mut volume, file, bytes, b"x").is_ok() {
+        bytes = (bytes / block + 1) * block;
+    }
+    assert_eq!(volume.statistics().free_blocks, 0);
+    let bytes = volume.size(file).unwrap();
     assert_eq!(volume.size(file).unwrap(), bytes);
     volume.sync_all().unwrap();
     assert_eq!(read(&mut volume, file, bytes - 10, 100).unwrap().len(), 10);

@@ -54,14 +54,14 @@ impl filesystem::Volume for Served {
         served::set_clock(env);
         let options = Options {
             read_only: env.parameter("read-only") == Some("true"),
-            overlay_bytes: served::mebibytes(env, "overlay", 4)?,
-            cache_bytes: served::mebibytes(env, "cache", 8)?,
+            overlay_bytes: served::mebibytes(env, "overlay", 4),
+            cache_bytes: served::mebibytes(env, "cache", 8),
             chunk_bytes: CHUNK,
             seconds: served::seconds,
         };
         let kept = Kept::new(Records::open(env)?);
         let volume = Volume::mount_kept(env.account(), served::open_disk(env)?, options, kept);
-        let volume = volume.unwrap_or_else(|why| filesystem::refuse(why.into(), refusal(why)));
+        let volume = volume.unwrap_or_else(|why| served::refuse(why, refusal(why)));
         if volume.is_left_dirty() {
             libsys::warn!("it was not unmounted where it was written last: fsck.fat may find something");
         }

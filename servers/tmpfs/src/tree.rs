@@ -7,6 +7,7 @@ use crate::names::{NameSlabs, Names, OWNERS, Place};
 use crate::node::{Body, Node, SIZE, SLOT_BYTES};
 use crate::recover::recover;
 use crate::slab::{Slab, Slot};
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use filesystem::{
@@ -249,7 +250,13 @@ impl Tree {
 
 impl Volume for Tree {
     fn start(env: &Env) -> service::Result<Tree> {
-        let percent = env.parse("percent")?.unwrap_or(PERCENT).min(100);
+        let percent =
+            match env.parameter("percent") {
+                None => PERCENT,
+                Some(text) => text.parse().ok().filter(|percent| (1..=100).contains(percent)).unwrap_or_else(|| {
+                    filesystem::refuse(FileError::OutOfRange, &format!("percent={text}: not 1 to 100"))
+                }),
+            };
         // The account is the process's own, and stays.
         let account = libsys::env::get().account();
         let limits = account.usage()?.limits;

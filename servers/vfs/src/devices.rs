@@ -141,11 +141,11 @@ impl Devices {
         self.devices.get(index as usize).ok_or(FileError::Corrupt)
     }
 
-    /// A session of a disk, by its name in /dev, and the service that it leads to.
-    pub fn disk(&mut self, name: &str, write: bool) -> Result<(Session, String)> {
+    /// A session of a disk, by its name in /dev, and the service that it leads to. `exclusive`: nobody else writes it; for mounts.
+    pub fn disk(&mut self, name: &str, write: bool, exclusive: bool) -> Result<(Session, String)> {
         self.look();
         let services = self.disks.iter();
-        let mut opened = services.map(|(service, disks)| (disks.open(name, write), service));
+        let mut opened = services.map(|(service, disks)| (disks.open(name, write, exclusive), service));
         let is_there = |(result, _): &(_, _)| !matches!(result, Err(CallError::Failed(BlockError::NoSuchDisk)));
         let (result, service) = opened.find(is_there).ok_or(FileError::NotFound)?;
         let session = result.map_err(|error| match error {
@@ -242,7 +242,7 @@ impl Volume for Devices {
     fn connect(&mut self, node: NodeId, write: bool) -> Result<Session> {
         let Device { name, kind, service } = self.device(node)?.clone();
         if kind == NodeKind::Block {
-            return self.disk(&name, write).map(|(session, _)| session);
+            return self.disk(&name, write, false).map(|(session, _)| session);
         }
         self.env.registry().connect(&service, false).map_err(|error| match error {
             CallError::Failed(RegistryError::NoSuchName) => FileError::NotFound,

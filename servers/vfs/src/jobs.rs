@@ -254,12 +254,13 @@ impl Vfs {
         if self.server(service).is_some() {
             return Ok(());
         }
-        let disk = match what.source.strip_prefix(DEV) {
+        let kinds = self.kinds();
+        let disk = match what.source.strip_prefix(DEV).filter(|_| kinds.is_on_disk(&what.kind)) {
             Some(name) => {
                 let disks = self.devices.volume();
                 // What cannot be written is mounted to be read.
-                let disk = match disks.disk(name, !what.read_only) {
-                    Err(FileError::ReadOnly) => disks.disk(name, false),
+                let disk = match disks.disk(name, !what.read_only, true) {
+                    Err(FileError::ReadOnly) => disks.disk(name, false, true),
                     result => result,
                 };
                 Some(disk.map_err(|error| match error {
@@ -278,7 +279,7 @@ impl Vfs {
         }
         let device = disk.as_ref().map(|(session, _)| session);
         for _ in 0..ATTEMPTS {
-            match self.env.registry().instance(&what.kind, service, parameters.clone(), device) {
+            match self.env.registry().instance(kinds.template(&what.kind), service, parameters.clone(), device) {
                 // By an earlier attempt: nobody else makes servers of this name.
                 Ok(_) | Err(CallError::Failed(RegistryError::Taken)) => return Ok(()),
                 // init died in it, and may have done it or not.

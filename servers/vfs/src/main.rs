@@ -1,6 +1,6 @@
 //! `vfs`: which file system serves which paths. Serves `namespace`; and `filesystem` and `file` for `/dev`. Sessions to the file systems that the manifest mounts, under the names that
 //! the parameter `mounts` says; `rtc` for times; may connect to all devices. Parameters: `mounts`, words of `PATH=SESSION[/DIRECTORY]` with `dev` for the session of /dev, and `directories`, paths that
-//! are made at the start; `kinds`, the templates of file systems on disks, in the order in which a mount of kind `auto` tries them.
+//! are made at the start; `kinds`, `aliases` and `options`, what can be mounted ([`kinds`]).
 //!
 //! Names and data do not pass through it: a process asks it once for a session to each mount that it uses.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -11,6 +11,7 @@ mod counter;
 mod devices;
 mod jobs;
 mod kept;
+mod kinds;
 mod mounts;
 mod namespaces;
 mod serve;

@@ -2,6 +2,7 @@
 
 use crate::Vfs;
 use crate::kept::{KeptMount, MOUNT};
+use crate::kinds::{BIND, Kinds};
 use crate::mounts::{DEV, Mounted, Wanted};
 use crate::namespaces::Root;
 use alloc::format;
@@ -23,12 +24,6 @@ type Result<T> = core::result::Result<T, NamespaceError>;
 
 /// Bytes of a message for the paths of mounts.
 const ROOM: usize = 3000;
-
-/// The kind of mount that is whatever is on the disk.
-const AUTO: &str = "auto";
-
-/// The kind of mount that shows a directory at another place.
-const BIND: &str = "bind";
 
 pub fn refused<E: Into<Refused>>(error: CallError<E>) -> NamespaceError {
     match error {
@@ -187,14 +182,10 @@ impl Vfs {
         self.add_mount(what, service.unwrap_or_default(), false, Some(client::unchecked(session)))
     }
 
-    /// The kinds that a mount tries, the last first.
-    fn kinds(&self, kind: &str) -> Vec<String> {
-        match kind {
-            AUTO => {
-                self.env.parameter("kinds").unwrap_or_default().split_whitespace().rev().map(String::from).collect()
-            }
-            kind => Vec::from([kind.to_string()]),
-        }
+    /// What can be mounted.
+    pub fn kinds(&self) -> Kinds<'static> {
+        let said = |name| self.env.parameter(name).unwrap_or_default();
+        Kinds { on_disk: said("kinds"), aliases: said("aliases"), options: said("options") }
     }
 
     /// Takes a mount away, staged. Returns whether a server ends with it.
@@ -309,11 +300,14 @@ impl Namespace for Vfs {
             Err(error) => return reply.send(Err(error)),
         };
         let read_only = options.read_only;
-        let is_on_disk = kind == AUTO || self.kinds(AUTO).iter().any(|one| one == kind);
-        if is_on_disk && !source.starts_with(DEV) {
+        let kinds = self.kinds();
+        if options.parameters.iter().any(|(name, _)| !kinds.has_option(kind, name)) {
+            return reply.send(Err(NamespaceError::UnknownOption));
+        }
+        if kinds.is_on_disk(kind) && !source.starts_with(DEV) {
             return reply.send(Err(NamespaceError::NoDisk));
         }
-        let mut others = self.kinds(kind);
+        let mut others = kinds.tried(kind);
         let kind = others.pop().unwrap_or_default();
         let what = Wanted { path, source: source.to_string(), kind, read_only };
         if what.kind == BIND {

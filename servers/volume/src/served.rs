@@ -11,7 +11,7 @@ use filesystem::{Clock, Found, NodeKind, Timestamp};
 use libsys::block::Disk;
 use libsys::env::Env;
 use libsys::protocol::namespace::DISKS_PARAMETER;
-use libsys::service::{self, StartError};
+use libsys::service;
 use libsys::time;
 
 /// Seconds from 1970 to the start of the machine.
@@ -29,16 +29,18 @@ pub fn seconds() -> u64 {
     BOOT.load(Ordering::Relaxed).saturating_add(uptime).max(0) as u64
 }
 
-/// MiB that a parameter says, in bytes.
-pub fn mebibytes(env: &Env, name: &str, default: u64) -> service::Result<u64> {
+/// MiB that a parameter says, in bytes. Where it is no number of MiB the server ends, and says so: a mount may have set it.
+pub fn mebibytes(env: &Env, name: &str, default: u64) -> u64 {
     let number = match env.parameter(name) {
         None => default,
         Some(text) => {
             let number = text.parse().ok().filter(|number| (1..=4096).contains(number));
-            number.ok_or_else(|| StartError::Peer(format!("{name}={text}: not a number of MiB")))?
+            number.unwrap_or_else(|| {
+                filesystem::refuse(filesystem::FileError::OutOfRange, &format!("{name}={text}: not a number of MiB"))
+            })
         }
     };
-    Ok(number << 20)
+    number << 20
 }
 
 /// The disk that the session `device` is of, of the service that the parameter [`DISKS_PARAMETER`] names. Without it the server ends, and says why.
@@ -48,6 +50,16 @@ pub fn open_disk(env: &Env) -> service::Result<SharedRequests> {
     let disk =
         disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
     Ok(Requests::new(Box::new(MachineDisk::new(disk))))
+}
+
+/// The server ends, as there is nothing that it can serve, and says why. That another file system or none is on the disk is the answer to a question, and whoever asked is told: no error of this server.
+pub fn refuse(error: FileError, why: &str) -> ! {
+    let kit = filesystem::FileError::from(error);
+    if error != FileError::Unsupported {
+        filesystem::refuse(kit, why);
+    }
+    libsys::info!("{why}");
+    libsys::exit(kit.exit_status())
 }
 
 /// What a name leads to, in the kit's word.

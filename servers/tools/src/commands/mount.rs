@@ -2,14 +2,16 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+use libsys::client::CallError;
 use libsys::io::Write;
-use libsys::protocol::namespace::MountOptions;
+use libsys::protocol::namespace::{MountOptions, NamespaceError};
 use libsys::{ExitStatus, fs};
 use tools::{About, Arguments, Failure, Options, failed, mounts};
 
 const HELP: &str = "usage: mount [-t TYPE] [-r] [-o OPTION[=VALUE],…] SOURCE TARGET | mount [-t TYPE]
-Mounts a file system (ext4, fat, or bind for a directory; without a type, what is found on the disk) at a directory; without operands, shows what is mounted.
-  -o  ro: nothing can be changed; rw: it can; others are for the server of the file system
+Mounts a file system (ext4, also as ext2 and ext3; fat, also as vfat; tmpfs, a new one in memory; or bind for a directory; without a type, what is found on the disk) at a directory; without operands, shows what is mounted.
+  -o  ro: nothing can be changed; rw: it can; cache=MIB, overlay=MIB: memory for ext4 and fat; percent=N: how much of its memory a tmpfs gives to files
   -r  the same as -o ro
 ";
 
@@ -30,9 +32,15 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
                 let place = fs::canonicalize(target).about(target)?;
                 let source = if fs::exists(source) { fs::canonicalize(source).about(source)? } else { source.into() };
                 let namespace = fs::namespace().about("namespace")?;
-                namespace
-                    .mount(&source, &place, kind, how)
-                    .map_err(|error| failed(&format!("{source} on {target}"), error))?;
+                let options: Vec<&str> = how.parameters.iter().map(|(name, _)| name.as_str()).collect();
+                let options = options.join(", ");
+                namespace.mount(&source, &place, kind, how).map_err(|error| {
+                    let what = match error {
+                        CallError::Failed(NamespaceError::UnknownOption) => format!("-t {kind} -o {options}"),
+                        _ => format!("{source} on {target}"),
+                    };
+                    failed(&what, error)
+                })?;
             }
             _ => return Err(Failure::Usage("SOURCE and TARGET, or neither".into())),
         }

@@ -96,7 +96,7 @@ fn open(name: &str, write: bool) -> Result<Disk, String> {
         true => session,
         false => {
             let disks: DisksClient = client::open(session).map_err(|error| format!("{error}"))?;
-            disks.open(name, write).map_err(|error| match error {
+            disks.open(name, write, false).map_err(|error| match error {
                 CallError::Failed(error) => format!("{name}: {error}"),
                 other => format!("{name}: {other}"),
             })?

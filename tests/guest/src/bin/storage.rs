@@ -379,7 +379,7 @@ fn names(directory: &str, count: u64) -> Outcome {
 fn raw(name: &str, mebibytes: u64) -> Outcome {
     let session = env::get().registry().connect("block", false).map_err(about("block"))?;
     let disks: DisksClient = client::open(session).map_err(about("block"))?;
-    let session = disks.open(name, false).map_err(about(name))?;
+    let session = disks.open(name, false, false).map_err(about(name))?;
     let mut disk = Disk::open(session, "block", env::account()).map_err(about(name))?;
     let sectors = disk.info().sectors;
     let pieces = pieces(mebibytes).min(sectors * SECTOR_BYTES / PIECE as u64);

@@ -75,7 +75,7 @@ fn read_clock(clock: &RtcClient) -> Result<(), String> {
 pub fn open_disk(name: &str, bytes: u64) -> Result<(Box<Disk>, Buffer), String> {
     let session = env::get().registry().connect("block", true).map_err(told("block"))?;
     let disks: DisksClient = client::open(session).map_err(told("block"))?;
-    let session = disks.open(name, false).map_err(told(name))?;
+    let session = disks.open(name, false, false).map_err(told(name))?;
     let mut disk = Disk::open(session, "block", env::account()).map_err(told(name))?;
     let buffer = disk.allocate(bytes, env::account()).map_err(told(name))?;
     Ok((Box::new(disk), buffer))
