@@ -23,7 +23,7 @@ mod options;
 pub use crate::protocol::filesystem::{FileError, FileSystemStatistics, NodeKind, StatusChange, Timestamp};
 pub use directory::{DirEntry, ReadDir};
 pub use file::File;
-pub use metadata::Metadata;
+pub use metadata::{Identity, Metadata};
 pub use options::OpenOptions;
 
 use mounts::Current;
@@ -54,8 +54,11 @@ pub fn metadata(path: &str) -> Result<Metadata> {
     Ok(metadata)
 }
 
-/// What is known about a name; a link is not followed.
+/// What is known about a name; a link is not followed, but where the path ends with `/`: that means the directory that it points to.
 pub fn symlink_metadata(path: &str) -> Result<Metadata> {
+    if path.ends_with('/') {
+        return metadata(path);
+    }
     Ok(Metadata::new(Walk::new(path)?.status(false)?))
 }
 
@@ -64,8 +67,26 @@ pub fn exists(path: &str) -> bool {
     metadata(path).is_ok()
 }
 
+/// Which file a name stands for; of a link, what it points to.
+pub fn identity(path: &str) -> Result<Identity> {
+    identity_of(Walk::new(path)?, true)
+}
+
+/// Which file a name stands for; a link is not followed, as with [`symlink_metadata`].
+pub fn symlink_identity(path: &str) -> Result<Identity> {
+    identity_of(Walk::new(path)?, path.ends_with('/'))
+}
+
+fn identity_of(mut walk: Walk<'_>, follow_last: bool) -> Result<Identity> {
+    let id = walk.status(follow_last)?.id;
+    Ok(Identity { file_system: env::get().files.file_system(&walk.into_path())?, id })
+}
+
 /// Changes permission bits or times.
 pub fn change(path: &str, change: StatusChange) -> Result<()> {
+    if path.ends_with('/') {
+        metadata(path)?;
+    }
     Walk::new(path)?.run(|mount, rest| Ok(mount.names.set_status(rest, true, change)?))
 }
 
@@ -112,6 +133,11 @@ pub fn create_dir_all(path: &str) -> Result<()> {
 
 /// Takes away the name of a file or link.
 pub fn remove_file(path: &str) -> Result<()> {
+    if path.ends_with('/') {
+        // Of a directory, or of nothing: neither has a name that is taken away here.
+        metadata(path)?;
+        return Err(FileError::IsDirectory.into());
+    }
     Walk::new(path)?.run(|mount, rest| Ok(mount.names.remove(rest, false)?))
 }
 
@@ -139,11 +165,15 @@ pub fn rename(from: &str, to: &str) -> Result<()> {
 
 /// The same with options.
 pub fn rename_with(from: &str, to: &str, options: RenameOptions) -> Result<()> {
-    let ((mount, from), (other, to)) = (place(from)?, place(to)?);
+    let means_directory = from.ends_with('/') || to.ends_with('/');
+    let ((mount, original), (other, to)) = (place(from)?, place(to)?);
+    if means_directory && !symlink_metadata(from.trim_end_matches('/'))?.is_dir() {
+        return Err(FileError::NotDirectory.into());
+    }
     if mount.id != other.id {
         return Err(FileError::CrossDevice.into());
     }
-    here(mount.names.rename(&from, &to, options)?)
+    here(mount.names.rename(&original, &to, options)?)
 }
 
 /// Gives a file one more name.

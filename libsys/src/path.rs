@@ -34,6 +34,12 @@ pub fn file_name(path: &str) -> Option<&str> {
     names(path).next_back().filter(|name| *name != "..")
 }
 
+/// What a path ends with, as its text says it: `.` and `..` as well. Empty for `/` and the empty path.
+pub fn last(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// The path of the directory that the last name is in; `None` where there is no last name.
 pub fn parent(path: &str) -> Option<&str> {
     let name = file_name(path)?;
@@ -136,6 +142,14 @@ mod tests {
             assert_eq!(is_normal(path), path == normal, "{path}");
         }
         assert!(!is_normal("") && !is_normal("a"));
+    }
+
+    #[test]
+    fn the_text_says_what_a_path_ends_with() {
+        for (path, end) in [("/", ""), ("", ""), ("a", "a"), ("a/.", "."), ("a/./", "."), ("/b/..//", ".."), (".", ".")]
+        {
+            assert_eq!(last(path), end, "{path}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::{PROMPT, Shell, exec, machine};
+use tests::{DiskImage, Layout, PROMPT, Shell, exec, machine};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -126,6 +126,134 @@ fn names_are_made_moved_and_removed() -> Result<()> {
 }
 
 #[test]
+fn files_are_not_lost_to_other_names_of_theirs() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    check_all(
+        &mut shell,
+        &[
+            // The same file, somewhere below what is copied: by one more name, by a link, through another mount.
+            ("cd /tmp && mkdir -p a b/a && echo data > a/x && ln a/x b/a/x", 0, &[]),
+            ("cp -r a b", 1, &["cp: a/x: b/a/x is the same file"]),
+            ("cat a/x", 0, &["data\n"]),
+            ("cp -a a b; cat a/x", 0, &["is the same file", "data\n"]),
+            ("rm b/a/x && ln -s ../../a/x b/a/x && cp -r a b", 1, &["is the same file"]),
+            ("cp a/x b/a/x", 1, &["is the same file"]),
+            ("cat a/x", 0, &["data\n"]),
+            ("mkdir again && mount -t bind /tmp/a /tmp/again && cp a/x again/x", 1, &["is the same file"]),
+            ("mv a/x again", 1, &["is the same file"]),
+            ("cp -r a/. again", 1, &[]),
+            ("cat a/x && umount /tmp/again", 0, &["data\n"]),
+            // A link on the way leads out of the copy.
+            (
+                "mkdir -p c/d d/c other && echo new > c/d/y && ln -s ../../other d/c/d && cp -r c d",
+                1,
+                &["it exists already"],
+            ),
+            ("ls other && cat c/d/y", 0, &["new\n"]),
+            // Links are replaced when the new ones are made.
+            ("echo keep > k && ln -f /nothing k", 1, &["ln: /nothing: no such file"]),
+            ("ln -f a k", 1, &["is a directory"]),
+            ("ln -f /bin/ls k", 1, &["different file systems"]),
+            ("cat k", 0, &["keep\n"]),
+            ("ln -f a/x k && cat k && stat k", 0, &["data\n", "Links: 2"]),
+            ("ln -f a/x k && stat k", 0, &["Links: 2"]),
+            ("ln -f k k", 1, &["it is the same file"]),
+            ("ln -sf a/x k && cat k && ls -A /tmp", 0, &["data\n"]),
+            // Of two names of one file the first goes.
+            ("echo two > h1 && ln h1 h2 && mv h1 h2 && stat h2", 0, &["Links: 1"]),
+            ("ls h1", 1, &["no such file"]),
+            ("mv h2 ./h2", 1, &["is the same file"]),
+            ("ln h2 h1 && mv -n h1 h2 && cat h1 h2", 0, &["two\ntwo\n"]),
+        ],
+    )?;
+    let names = shell.run("ls -A /tmp")?;
+    ensure!(!names.contains(".ln-"), "{names}");
+    Ok(())
+}
+
+#[test]
+fn paths_mean_what_their_ends_say() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    check_all(
+        &mut shell,
+        &[
+            ("cd /tmp && mkdir -p dir/sub && echo text > file && echo in > dir/in && ln -s dir link", 0, &[]),
+            ("rm -r dir/.", 1, &["rm: dir/.: it is not removed"]),
+            ("rm -rf dir/sub/..", 1, &["rm: dir/sub/..: it is not removed"]),
+            ("rm -r ./ .. /", 1, &["rm: ./: it is not removed", "rm: ..: it is", "rm: /: it is"]),
+            ("rm file/", 1, &["rm: file/: not a directory"]),
+            ("rm -r link/", 1, &["rm: link/: not a directory"]),
+            ("rm link/", 1, &["rm: link/: not a directory"]),
+            ("rmdir link/", 1, &["rmdir: link/: "]),
+            ("mv file file/", 1, &["not a directory"]),
+            ("mv file new/", 1, &["not a directory"]),
+            ("mv link/ other", 1, &["not a directory"]),
+            ("mv dir/. other", 1, &["it is in use"]),
+            ("touch new/", 1, &["touch: new/: no such file or directory"]),
+            ("touch file/", 1, &["touch: file/: not a directory"]),
+            ("cp file new/", 1, &["cp: new/: no such file or directory"]),
+            ("cp file file/", 1, &["not a directory"]),
+            ("cat file link/in && ls -d dir/sub", 0, &["text\nin\n", "dir/sub\n"]),
+            ("mv file ''", 1, &["no such file or directory"]),
+            ("rm ''", 1, &["no such file or directory"]),
+            ("rm -f ''", 0, &[]),
+            ("mv dir/ moved/ && mkdir new/ && mv moved new/ && cat new/moved/in", 0, &["in\n"]),
+            ("rm -r new/", 0, &[]),
+        ],
+    )
+}
+
+/// Two file systems of the same form give their files the same numbers.
+#[test]
+fn files_of_two_disks_are_not_taken_for_one() -> Result<()> {
+    let disk = |text: &str| -> Result<DiskImage> {
+        let host = tempfile::tempdir()?;
+        std::fs::write(host.path().join("one"), text.repeat(10_000))?;
+        std::fs::hard_link(host.path().join("one"), host.path().join("two"))?;
+        DiskImage::ext(8, Layout::Whole, &[], Some(host.path()))
+    };
+    let (a, b) = (disk("a")?, disk("b")?);
+    let mut shell = Shell::boot(&machine().disk(a.disk()).disk(b.disk()))?;
+    check_all(
+        &mut shell,
+        &[
+            ("mkdir -p /tmp/m/a /tmp/m/b && mount /dev/vda /tmp/m/a && mount /dev/vdb /tmp/m/b", 0, &[]),
+            ("stat /tmp/m/a/one /tmp/m/b/one", 0, &["Links: 2"]),
+            ("cp -a /tmp/m /tmp/copy && cmp /tmp/copy/a/two /tmp/m/a/two && cmp /tmp/copy/b/two /tmp/m/b/two", 0, &[]),
+            ("stat /tmp/copy/a/one /tmp/copy/b/two", 0, &["Links: 2"]),
+            ("du -ab /tmp/m", 0, &["10000\t/tmp/m/a/one\n", "0\t/tmp/m/a/two\n", "10000\t/tmp/m/b/one\n"]),
+            ("mkdir /tmp/n && mv /tmp/m/a/one /tmp/m/b/two /tmp/n && cmp /tmp/n/two /tmp/copy/b/two", 0, &[]),
+        ],
+    )?;
+    let numbers = shell.run("ls -i1 /tmp/m/a/two /tmp/m/b/one")?;
+    let numbers: Vec<&str> = numbers.lines().filter_map(|line| line.trim().split(' ').next()).collect();
+    ensure!(numbers.len() == 2 && numbers[0] == numbers[1], "{numbers:?} are to be the same");
+    Ok(())
+}
+
+#[test]
+fn very_many_names_are_listed_and_found() -> Result<()> {
+    let host = tempfile::tempdir()?;
+    std::fs::create_dir(host.path().join("many"))?;
+    for number in 0..100_000 {
+        std::fs::File::create(host.path().join(format!("many/name-{number}")))?;
+    }
+    let image = DiskImage::ext(64, Layout::Whole, &["-N", "110000"], Some(host.path()))?;
+    let mut shell = Shell::boot(&machine().disk(image.disk()))?;
+    shell.patience(Duration::from_secs(240));
+    check_all(
+        &mut shell,
+        &[
+            ("mkdir /tmp/m && mount -r /dev/vda /tmp/m", 0, &[]),
+            ("ls /tmp/m/many | wc -l", 0, &["100000\n"]),
+            ("ls -r /tmp/m/many | head -n 1", 0, &["name-99999\n"]),
+            ("find /tmp/m/many -name 'name-9999*' | wc -l", 0, &["11\n"]),
+            ("ls -C /tmp/m/many | tail -n 1", 0, &["name-99999\n"]),
+        ],
+    )
+}
+
+#[test]
 fn files_are_listed_and_found() -> Result<()> {
     let mut shell = Shell::boot(&machine())?;
     shell.check("mkdir -p /tmp/t/sub/deep && touch /tmp/t/b.txt /tmp/t/.hidden && dd if=/dev/zero of=/tmp/t/sub/big bs=1k count=3 status=none && ln -s sub /tmp/t/link", 0, &[])?;
@@ -222,6 +350,10 @@ fn data_is_copied_shown_and_sorted() -> Result<()> {
             ("grep x /tmp/none", 2, &["grep: /tmp/none: no such file"]),
             ("grep '[a' /tmp/w", 2, &["bad pattern: a `[` has no end"]),
             ("grep", 2, &["a pattern is missing"]),
+            ("grep -q fig /tmp/w /tmp/none", 0, &[]),
+            ("grep -q fig /tmp/none /tmp/w", 0, &["grep: /tmp/none"]),
+            ("grep -q nothing /tmp/w /tmp/none", 2, &["grep: /tmp/none"]),
+            ("grep -r -q fig /tmp", 0, &[]),
             ("hexdump -C -n 5 /tmp/w", 0, &["00000000  50 65 61 72 20  "]),
             ("hexdump /tmp/none", 1, &["hexdump: /tmp/none"]),
             ("seq 3; seq -s , 1 0.5 2; seq -w 8 11", 0, &["1\n2\n3\n1.0,1.5,2.0\n08\n09\n10\n11\n"]),
@@ -252,7 +384,8 @@ fn data_is_copied_shown_and_sorted() -> Result<()> {
             ("hexdump -C /tmp/y", 0, &["*\n00200000  50 65 61 00", "00300000\n"]),
             ("dd if=/tmp/y bs=1M skip=2 count=1 of=/tmp/x && wc -c /tmp/x", 0, &["1+0 records out", "1048576 /tmp/x"]),
             ("dd bs=0", 2, &["`0` is nothing for bs"]),
-            ("dd if=/tmp/none", 1, &["dd: /tmp/none", "0+0 records in"]),
+            ("dd if=/tmp/none", 1, &["dd: /tmp/none: no such file"]),
+            ("dd bs=1G", 2, &["`1G` is too much for bs: 64M is the most"]),
             ("cp /dev/zero /dev/full", 1, &["no space left"]),
             (
                 "dd if=/tmp/w of=/dev/ram0 seek=1 status=none && dd if=/dev/ram0 skip=1 count=1 of=/tmp/back && cmp -n 40 /tmp/w /tmp/back",
@@ -261,6 +394,8 @@ fn data_is_copied_shown_and_sorted() -> Result<()> {
             ),
         ],
     )?;
+    let text = shell.run("dd if=/tmp/none; dd if=/tmp/w of=/tmp/none/x")?;
+    ensure!(!text.contains("records"), "{text}");
     let text = typed(&mut shell, "tr a-z A-Z", "made large\n")?;
     ensure!(text.contains("MADE LARGE\n"), "{text}");
     let sum = shell.run("sha256sum /tmp/w")?;

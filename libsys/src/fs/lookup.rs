@@ -104,6 +104,12 @@ impl<'p> Walk<'p> {
 
 /// The mount and the rest of the path of a name whose directory has no links in its path any more: for what takes two paths of one file system.
 pub(super) fn place(text: &str) -> Result<(Arc<Mount>, String)> {
+    if text.is_empty() {
+        return Err(FileError::NotFound.into());
+    }
+    if path::last(text) == "." {
+        return Err(FileError::Busy.into());
+    }
     let (Some(parent), Some(name)) = (path::parent(text), path::file_name(text)) else {
         return Err(Error::File(FileError::Busy));
     };

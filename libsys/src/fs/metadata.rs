@@ -1,6 +1,15 @@
-//! What is known about a file.
+//! What is known about a file, and which it is.
 
 use crate::protocol::filesystem::{NodeKind, Status, Timestamp};
+
+/// Which file it is, be it named by one path or another: two names of one file have the same, those of different files never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Number of the file system.
+    pub(super) file_system: u64,
+    /// Number of the file in it.
+    pub(super) id: u64,
+}
 
 /// What is known about a file, directory, link or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,8 @@ struct Known {
 #[derive(Debug)]
 struct Entry {
     id: u64,
+    /// Number of the file system: that of its oldest mount, as directories of one are mounted at other places, too.
+    file_system: u64,
     path: String,
     mount: Option<Arc<Mount>>,
 }
@@ -157,14 +159,7 @@ impl Files {
     pub(super) fn locate<'p>(&self, path: &'p str) -> Result<(Arc<Mount>, &'p str)> {
         let mut known = self.known.lock();
         known.update(self)?;
-        let bytes = path.as_bytes();
-        let covers = |entry: &&mut Entry| {
-            let mount = entry.path.as_bytes();
-            let Some((start, rest)) = bytes.split_at_checked(mount.len()) else { return false };
-            // The last byte tells most of them apart.
-            matches!(rest.first(), None | Some(b'/')) && start.last() == mount.last() && start == mount
-        };
-        let entry = known.mounts.iter_mut().find(covers).ok_or(Error::File(FileError::NotFound))?;
+        let entry = known.covering(path)?;
         let mount = match &entry.mount {
             Some(mount) => Arc::clone(mount),
             None => {
@@ -176,6 +171,13 @@ impl Files {
             }
         };
         Ok((mount, &path[entry.path.len()..]))
+    }
+
+    /// The number of the file system that a normal path belongs to.
+    pub(super) fn file_system(&self, path: &str) -> Result<u64> {
+        let mut known = self.known.lock();
+        known.update(self)?;
+        Ok(known.covering(path)?.file_system)
     }
 
     /// The namespace. Error: `NotGiven`.
@@ -195,6 +197,19 @@ impl Known {
         }
     }
 
+    /// The mount that a normal path belongs to.
+    #[inline]
+    fn covering(&mut self, path: &str) -> Result<&mut Entry> {
+        let bytes = path.as_bytes();
+        let covers = |entry: &&mut Entry| {
+            let mount = entry.path.as_bytes();
+            let Some((start, rest)) = bytes.split_at_checked(mount.len()) else { return false };
+            // The last byte tells most of them apart.
+            matches!(rest.first(), None | Some(b'/')) && start.last() == mount.last() && start == mount
+        };
+        self.mounts.iter_mut().find(covers).ok_or(Error::File(FileError::NotFound))
+    }
+
     #[cold]
     fn read_mounts(&mut self, namespace: &NamespaceClient) -> Result<()> {
         let Known { changes, counter, mounts } = self;
@@ -206,11 +221,17 @@ impl Known {
         let now = changes.load_u64(0, Ordering::Acquire);
         let all = list::all(|first| namespace.mounts(first)).map_err(Error::from)?;
         let mut before = core::mem::take(mounts);
-        for mount in all {
+        let oldest: Vec<u64> = all
+            .iter()
+            .map(|one| {
+                all.iter().filter(|other| other.service == one.service).map(|other| other.id).min().unwrap_or(one.id)
+            })
+            .collect();
+        for (mount, file_system) in all.into_iter().zip(oldest) {
             let path = if mount.path == "/" { String::new() } else { mount.path };
             let known = before.iter_mut().find(|entry| entry.id == mount.id && entry.path == path);
             let known = known.and_then(|entry| entry.mount.take());
-            mounts.push(Entry { id: mount.id, path, mount: known });
+            mounts.push(Entry { id: mount.id, file_system, path, mount: known });
         }
         mounts.sort_by_key(|entry| core::cmp::Reverse(entry.path.len()));
         *counter = now;

@@ -105,6 +105,8 @@ impl OpenOptions {
         let mut request = self.request;
         if path.ends_with('/') {
             if request.flags.contains(OpenFlags::CREATE) {
+                // Only files are made so: what is there is not one, or none is made.
+                super::metadata(path)?;
                 return Err(FileError::IsDirectory.into());
             }
             request.flags |= OpenFlags::DIRECTORY;

@@ -55,7 +55,11 @@ impl Task {
             match name {
                 "if" => task.input = Some(value.into()),
                 "of" => task.output = Some(value.into()),
-                "bs" => task.block = number().ok().filter(|bytes| (1..=MOST).contains(bytes)).ok_or_else(bad)? as usize,
+                "bs" => match number()? {
+                    0 => return Err(bad()),
+                    bytes @ 1..=MOST => task.block = bytes as usize,
+                    _ => return Err(Failure::Usage(format!("`{value}` is too much for bs: 64M is the most"))),
+                },
                 "count" => task.count = Some(number()?),
                 "skip" => task.skip = number()?,
                 "seek" => task.seek = number()?,
@@ -170,6 +174,12 @@ mod tests {
         ] {
             assert!(matches!(parse(wrong), Err(Failure::Usage(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_block_that_is_too_large_is_told_the_most() {
+        assert_eq!(parse("bs=64M").map(|task| task.block), Ok(64 << 20));
+        assert_eq!(parse("bs=1G"), Err(Failure::Usage("`1G` is too much for bs: 64M is the most".into())));
     }
 
     #[test]

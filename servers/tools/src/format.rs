@@ -91,25 +91,27 @@ pub fn long_time(time: Timestamp) -> String {
     format!("{}.{:09} +0000", DateTime::of_unix(time.seconds), time.nanoseconds)
 }
 
+/// Between two columns.
+const GAP: usize = 2;
+
 /// Names in columns, downwards first, in lines of at most `width` characters where that is possible.
-pub fn columns(names: &[String], width: usize) -> Vec<String> {
-    const GAP: usize = 2;
-    let lengths: Vec<usize> = names.iter().map(|name| name.chars().count()).collect();
-    let widths = |rows: usize| -> Vec<usize> {
-        lengths.chunks(rows).map(|column| column.iter().copied().max().unwrap_or(0) + GAP).collect()
-    };
-    let fits = |rows: &usize| widths(*rows).iter().sum::<usize>() <= width + GAP;
-    let rows = (1..names.len()).find(fits).unwrap_or(names.len());
-    let widths = if rows == 0 { Vec::new() } else { widths(rows) };
-    let line = |row: usize| {
+pub fn columns<N: AsRef<str>>(names: &[N], width: usize) -> impl Iterator<Item = String> {
+    let length = |name: &N| name.as_ref().chars().count() + GAP;
+    let widths =
+        move |rows: usize| names.chunks(rows.max(1)).map(move |column| column.iter().map(length).max().unwrap_or(GAP));
+    // There are few numbers of columns to try, however many names there are.
+    let most = names.len().min(width / (1 + GAP) + 1).max(1);
+    let fits = |rows: &usize| widths(*rows).sum::<usize>() <= width + GAP;
+    let rows = (1..=most).rev().map(|columns| names.len().div_ceil(columns)).find(fits).unwrap_or(names.len());
+    let widths: Vec<usize> = widths(rows).collect();
+    (0..rows).map(move |row| {
         let mut line = String::new();
         for (name, width) in names.iter().skip(row).step_by(rows).zip(&widths) {
-            line.push_str(&format!("{name:<width$}"));
+            line.push_str(&format!("{:<width$}", name.as_ref()));
         }
         line.truncate(line.trim_end().len());
         line
-    };
-    (0..rows).map(line).collect()
+    })
 }
 
 #[cfg(test)]
@@ -156,16 +158,25 @@ mod tests {
     #[test]
     fn names_in_columns() {
         let names = ["a", "bb", "ccc", "d", "e"].map(String::from);
+        let columns = |names: &[String], width| super::columns(names, width).collect::<Vec<_>>();
         assert_eq!(columns(&names, 80), ["a  bb  ccc  d  e"]);
         assert_eq!(columns(&names, 9), ["a    d", "bb   e", "ccc"]);
         assert_eq!(columns(&names, 1), ["a", "bb", "ccc", "d", "e"]);
         assert_eq!(columns(&[], 80), vec![""; 0]);
     }
 
+    #[test]
+    fn very_many_names_are_quickly_in_columns() {
+        let mut names: Vec<String> = (0..100_000).map(|number| format!("n{number}")).collect();
+        names.push("x".repeat(60));
+        let lines: Vec<String> = columns(&names, 80).collect();
+        assert!(lines.len() < 50_001 && lines.iter().all(|line| line.len() <= 80));
+    }
+
     proptest! {
         #[test]
         fn every_name_is_there_once(names in proptest::collection::vec("[a-z]{1,9}", 0..40), width in 9usize..100) {
-            let lines = columns(&names, width);
+            let lines: Vec<String> = columns(&names, width).collect();
             prop_assert!(lines.iter().all(|line| line.len() <= width));
             let mut shown: Vec<String> = lines.iter().flat_map(|line| line.split_whitespace()).map(String::from).collect();
             let mut names = names;

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`options`], [`number`] | command lines |
 //! | [`output`], [`input`], [`sink`], [`raw_disk`] | streams, files, devices, disks |
-//! | [`walk`], [`transfer`], [`glob`], [`mounts`] | trees of files |
+//! | [`walk`], [`names`], [`transfer`], [`glob`], [`mounts`] | trees of files |
 //! | [`format`], [`calendar`], [`clock`], [`hexdump`] | how things are shown |
 //! | [`listing`], [`search`], [`pattern`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
 //! | [`editor`] | `edit` |
@@ -29,6 +29,7 @@ pub mod hexdump;
 pub mod input;
 pub mod listing;
 pub mod mounts;
+pub mod names;
 pub mod number;
 pub mod options;
 pub mod output;

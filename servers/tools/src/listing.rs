@@ -1,13 +1,14 @@
 //! What `ls` shows of files: names, in columns or with all that is known.
 
-use crate::{About, Failure, Options, Output, format as shown};
+use crate::names::Names;
+use crate::{About, Failure, Options, Output, failed, format as shown};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 use libsys::env;
 use libsys::fs::{self, NodeKind};
-use libsys::io::Write;
+use libsys::io::{Error, Write};
 use libsys::protocol::ConsoleClient;
 use libsys::protocol::filesystem::Status;
 use libsys::{client, path};
@@ -92,6 +93,42 @@ impl Manner {
         self.hidden || !name.starts_with('.')
     }
 
+    /// Whether names are all that is shown, and what they stand for is not looked at.
+    pub fn is_plain(&self) -> bool {
+        !self.long && !self.ids && !self.kinds && self.order.is_none()
+    }
+
+    /// The names in a directory, in order.
+    pub fn names(&self, directory: &str) -> Result<Names, Failure> {
+        let mut names = Names::read(directory, |name, _| self.shows(name)).about(directory)?;
+        if self.dots {
+            for name in [".", ".."] {
+                names.add(name, NodeKind::Directory).about(directory)?;
+            }
+            names.sort();
+        }
+        Ok(names)
+    }
+
+    /// Shows names alone.
+    pub fn show_names(&self, out: &mut Output, names: &Names, directory: &str) -> Result<(), Failure> {
+        let mut all: Vec<&str> = Vec::new();
+        all.try_reserve_exact(names.count()).map_err(|_| failed(directory, Error::NoMemory))?;
+        all.extend(names.iter());
+        if self.reverse {
+            all.reverse();
+        }
+        self.in_lines(out, &all)
+    }
+
+    /// In columns where a line has a width, else a name a line.
+    fn in_lines<N: AsRef<str>>(&self, out: &mut Output, names: &[N]) -> Result<(), Failure> {
+        if self.width > 0 {
+            return shown::columns(names, self.width).try_for_each(|line| Ok(writeln!(out, "{line}")?));
+        }
+        names.iter().try_for_each(|name| Ok(writeln!(out, "{}", name.as_ref())?))
+    }
+
     /// What is in a directory, in order. What cannot be looked at is complained of.
     pub fn items(&self, out: &mut Output, directory: &str) -> Result<Vec<Item>, Failure> {
         let mut items = Vec::new();
@@ -102,6 +139,7 @@ impl Manner {
         for entry in fs::read_dir(directory).about(directory)? {
             let entry = entry.about(directory)?;
             if self.shows(entry.file_name()) {
+                items.try_reserve(1).map_err(|_| failed(directory, Error::NoMemory))?;
                 out.attempt(|_| Item::of(entry.path(), entry.file_name()).map(|item| items.push(item)))?;
             }
         }
@@ -130,16 +168,15 @@ impl Manner {
                 let size = if self.human { shown::human(bytes) } else { format!("{}", bytes.div_ceil(1024)) };
                 writeln!(out, "total {size}")?;
             }
-            return self.lines(items).iter().try_for_each(|line| Ok(writeln!(out, "{line}")?));
+            return self.lines(items).try_for_each(|line| Ok(writeln!(out, "{line}")?));
         }
         let width = self.id_width(items);
         let names: Vec<String> = items.iter().map(|item| self.id(item, width) + &self.name(item)).collect();
-        let lines = if self.width > 0 { shown::columns(&names, self.width) } else { names };
-        lines.iter().try_for_each(|line| Ok(writeln!(out, "{line}")?))
+        self.in_lines(out, &names)
     }
 
     /// The long form.
-    fn lines(&self, items: &[Item]) -> Vec<String> {
+    fn lines(&self, items: &[Item]) -> impl Iterator<Item = String> {
         let size = |item: &Item| match self.human {
             true => shown::human(item.status.size),
             false => item.status.size.to_string(),
@@ -147,14 +184,14 @@ impl Manner {
         let widest = |of: &dyn Fn(&Item) -> String| items.iter().map(|item| of(item).len()).max().unwrap_or(0);
         let (links, sizes) = (widest(&|item| item.status.links.to_string()), widest(&size));
         let ids = self.id_width(items);
-        let line = |item: &Item| {
+        let line = move |item: &Item| {
             let Status { kind, mode, links: count, modified, .. } = item.status;
             let (bits, time) = (shown::mode(kind, mode), shown::short_time(modified, self.now));
             let (id, size, name) = (self.id(item, ids), size(item), self.name(item));
             let arrow = item.target.as_ref().map_or(String::new(), |target| format!(" -> {target}"));
             format!("{id}{bits} {count:>links$} {OWNER} {size:>sizes$} {time} {name}{arrow}")
         };
-        items.iter().map(line).collect()
+        items.iter().map(line)
     }
 
     fn id_width(&self, items: &[Item]) -> usize {
@@ -221,10 +258,13 @@ mod tests {
     fn long_lines() {
         let items = [item("a", NodeKind::File, 5), item("bc", NodeKind::Link, 1234)];
         assert_eq!(
-            manner("lF").lines(&items),
+            manner("lF").lines(&items).collect::<Vec<_>>(),
             ["-rwxr-xr-x 1 root root    5 Nov 14 22:13 a*", "lrwxr-xr-x 1 root root 1234 Nov 14 22:13 bc -> there"]
         );
-        assert_eq!(manner("lhi").lines(&items)[1], "1234 lrwxr-xr-x 1 root root 1.3K Nov 14 22:13 bc -> there");
+        assert_eq!(
+            manner("lhi").lines(&items).collect::<Vec<_>>()[1],
+            "1234 lrwxr-xr-x 1 root root 1.3K Nov 14 22:13 bc -> there"
+        );
     }
 
     #[test]
@@ -235,6 +275,15 @@ mod tests {
             items.map(|item| item.name).concat()
         };
         assert_eq!([names("a"), names("r"), names("S"), names("rS"), names("t")], ["abc", "cba", "acb", "bca", "abc"]);
+    }
+
+    #[test]
+    fn what_needs_no_look_is_plain() {
+        for (letters, is_plain) in
+            [("1ar", true), ("A", true), ("l", false), ("i", false), ("F", false), ("t", false), ("S", false)]
+        {
+            assert_eq!(manner(letters).is_plain(), is_plain, "{letters}");
+        }
     }
 
     #[test]

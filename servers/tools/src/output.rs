@@ -42,6 +42,11 @@ impl Output {
         self.complaints
     }
 
+    /// The program has not failed, whatever it complained of until now.
+    pub fn forgive(&mut self) {
+        self.complaints = 0;
+    }
+
     /// Whether a person reads it as it is written.
     pub fn is_console(&self) -> bool {
         env::get().stream(env::names::STDOUT) == StreamKind::Console

@@ -3,12 +3,12 @@
 use crate::input::{self, Input};
 use crate::sink::Sink;
 use crate::walk::{Stage, Visit, Walk};
-use crate::{About, Failure, Output, failed, mounts};
+use crate::{About, Failure, Output, failed};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use libsys::fs::{self, File, FileError, Metadata, NodeKind, OpenOptions, StatusChange};
+use libsys::fs::{self, File, FileError, Identity, Metadata, NodeKind, OpenOptions, StatusChange};
 use libsys::io::{self, Read, Write};
 use libsys::path;
 
@@ -27,7 +27,7 @@ pub struct Manner {
 #[derive(Debug, Default)]
 struct Seen {
     /// Files with several names, and where their copy is.
-    linked: BTreeMap<u64, String>,
+    linked: BTreeMap<Identity, String>,
 }
 
 /// The path for something of that name in `target`, if that is a directory; otherwise `target`.
@@ -78,8 +78,11 @@ fn moved(path: &str, from: &str, to: &str) -> String {
     }
 }
 
-/// A file onto itself would be emptied, and a directory into itself would have no end.
+/// A directory into itself would have no end. Files are looked at when their turn comes: [`refuse_same`].
 fn refuse_itself(from: &str, to: &str, metadata: &Metadata) -> Result<(), Failure> {
+    if !metadata.is_dir() {
+        return Ok(());
+    }
     let original = fs::canonicalize(from).about(from);
     // What is not there yet has a directory that is.
     let target = fs::canonicalize(to).or_else(|_| {
@@ -87,16 +90,18 @@ fn refuse_itself(from: &str, to: &str, metadata: &Metadata) -> Result<(), Failur
         fs::canonicalize(parent).map(|parent| path::join(&parent, path::file_name(to).unwrap_or("")))
     });
     let (Ok(original), Ok(target)) = (original, target) else { return Ok(()) };
-    if metadata.is_dir() && target.strip_prefix(&original).is_some_and(|rest| rest.starts_with('/')) {
+    if target.strip_prefix(original.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/')) {
         return Err(failed(from, format_args!("it cannot be copied into itself, {to}")));
     }
-    let is_same = original == target || {
-        let there = fs::metadata(to);
-        let mounts = mounts::list()?;
-        let mount = |path: &str| mounts::covering(&mounts, path).map(|mount| mount.id);
-        there.is_ok_and(|there| there.status().id == metadata.status().id) && mount(&original) == mount(&target)
-    };
-    if is_same { Err(failed(from, format_args!("{to} is the same file"))) } else { Ok(()) }
+    refuse_same(from, to, true)
+}
+
+/// A file onto itself would be emptied: what is written to must be another, be it named by one path or another, by a link, or through another mount of its file system.
+pub fn refuse_same(from: &str, to: &str, follow_last: bool) -> Result<(), Failure> {
+    let identity = if follow_last { fs::identity } else { fs::symlink_identity };
+    // Where nothing is there, nothing is lost.
+    let Ok(there) = identity(to) else { return Ok(()) };
+    if identity(from).about(from)? == there { Err(failed(from, format_args!("{to} is the same file"))) } else { Ok(()) }
 }
 
 fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Seen) -> Result<(), Failure> {
@@ -111,13 +116,16 @@ fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Se
             fs::change(to, change).about(to)
         }
         (Stage::First, NodeKind::Directory) => {
-            if !fs::metadata(to).is_ok_and(|metadata| metadata.is_dir()) {
+            // What is at the root's place was named by whoever wants the copy; below it, a link would lead out of it, perhaps into what is copied.
+            let there = if visit.depth == 0 { fs::metadata(to) } else { fs::symlink_metadata(to) };
+            if !there.is_ok_and(|there| there.is_dir()) {
                 fs::create_dir(to).about(to)?;
                 tell(out, from, to, manner)?;
             }
             Ok(())
         }
         (Stage::First, NodeKind::Link) => {
+            refuse_same(from, to, false)?;
             let target = fs::read_link(from).about(from)?;
             match fs::remove_file(to) {
                 Err(error) if error.file() != Some(FileError::NotFound) => return Err(failed(to, error)),
@@ -128,17 +136,32 @@ fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Se
         (Stage::First, NodeKind::File) => {
             let metadata = fs::metadata(from).about(from)?;
             if manner.preserve && metadata.status().links > 1 {
-                if let Some(first) = seen.linked.get(&metadata.status().id) {
-                    let _ = fs::remove_file(to);
-                    fs::hard_link(first, to).about(to)?;
+                let identity = fs::identity(from).about(from)?;
+                if let Some(first) = seen.linked.get(&identity) {
+                    link_again(from, first, to)?;
                     return tell(out, from, to, manner);
                 }
-                seen.linked.insert(metadata.status().id, to.into());
+                one(out, from, to, &metadata, manner)?;
+                // Only a copy that is there is linked to.
+                seen.linked.insert(identity, to.into());
+                return Ok(());
             }
             one(out, from, to, &metadata, manner)
         }
         (Stage::First, _) => Err(failed(from, "a device is not copied")),
     }
+}
+
+/// One more name of the copy of a file that was copied already, in place of what has that name.
+fn link_again(from: &str, first: &str, to: &str) -> Result<(), Failure> {
+    if let Ok(there) = fs::symlink_identity(to) {
+        if fs::identity(first).is_ok_and(|first| first == there) {
+            return Ok(());
+        }
+        refuse_same(from, to, false)?;
+        fs::remove_file(to).about(to)?;
+    }
+    fs::hard_link(first, to).about(to)
 }
 
 fn tell(out: &mut Output, from: &str, to: &str, manner: Manner) -> Result<(), Failure> {
@@ -150,6 +173,7 @@ fn tell(out: &mut Output, from: &str, to: &str, manner: Manner) -> Result<(), Fa
 
 /// Copies the bytes of one file, or of a device.
 fn one(out: &mut Output, from: &str, to: &str, metadata: &Metadata, manner: Manner) -> Result<(), Failure> {
+    refuse_same(from, to, true)?;
     let status = metadata.status();
     let mut source = Input::of_path(from).about(from)?;
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(status.mode);

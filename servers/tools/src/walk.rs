@@ -1,9 +1,9 @@
 //! A tree of files, name by name, in the order of the names. Symbolic links in it are not followed.
 
+use crate::names::Names;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
-use libsys::fs::{self, DirEntry, NodeKind};
+use libsys::fs::NodeKind;
 use libsys::io;
 use libsys::path;
 
@@ -41,42 +41,49 @@ impl Visit {
 /// Goes through a tree. It holds no directory open between two names, and needs no stack for depth.
 #[derive(Debug)]
 pub struct Walk {
-    /// What is still to come, the next last.
-    ahead: Vec<Visit>,
-    /// The directory that was come to last: its names come next.
-    entered: Option<Visit>,
+    /// The root, until it was come to.
+    root: Option<Visit>,
+    /// The directories on the way, the deepest last.
+    levels: Vec<Level>,
+    /// The directory that was come to last is still to be read: its names come next.
+    is_entered: bool,
+}
+
+/// A directory on the way.
+#[derive(Debug)]
+struct Level {
+    directory: Visit,
+    names: Names,
+    /// Which of the names comes next.
+    next: usize,
 }
 
 impl Walk {
     /// From a root that is of this kind.
     pub fn new(path: &str, kind: NodeKind) -> Walk {
         let root = Visit { path: path.into(), depth: 0, kind, stage: Stage::First };
-        Walk { ahead: vec![root], entered: None }
+        Walk { root: Some(root), levels: Vec::new(), is_entered: false }
     }
 
     /// The directory that was come to last is left: what is in it is not come to, nor the directory again.
     pub fn leave(&mut self) {
-        if self.entered.take().is_some() {
-            self.ahead.pop();
+        if core::mem::take(&mut self.is_entered) {
+            self.levels.pop();
         }
     }
 
     /// What is in the directory that was come to last is not come to.
     pub fn shut(&mut self) {
-        self.entered = None;
+        self.is_entered = false;
     }
 
-    fn enter(&mut self, directory: Visit) {
-        let depth = directory.depth + 1;
-        match sorted(&directory.path) {
-            Ok(entries) => self.ahead.extend(entries.into_iter().rev().map(|entry| Visit {
-                path: entry.path().into(),
-                depth,
-                kind: entry.kind(),
-                stage: Stage::First,
-            })),
-            Err(error) => self.ahead.push(Visit { stage: Stage::Failed(error), ..directory }),
+    /// What was come to, which is entered next if it is a directory.
+    fn come_to(&mut self, visit: Visit) -> Visit {
+        if visit.kind == NodeKind::Directory {
+            self.levels.push(Level { directory: visit.clone(), names: Names::default(), next: 0 });
+            self.is_entered = true;
         }
+        visit
     }
 }
 
@@ -84,21 +91,22 @@ impl Iterator for Walk {
     type Item = Visit;
 
     fn next(&mut self) -> Option<Visit> {
-        if let Some(directory) = self.entered.take() {
-            self.enter(directory);
+        if let Some(root) = self.root.take() {
+            return Some(self.come_to(root));
         }
-        let visit = self.ahead.pop()?;
-        if visit.kind == NodeKind::Directory && visit.stage == Stage::First {
-            self.ahead.push(Visit { stage: Stage::After, ..visit.clone() });
-            self.entered = Some(visit.clone());
+        let Level { directory, names, next } = self.levels.last_mut()?;
+        if core::mem::take(&mut self.is_entered) {
+            match Names::read(&directory.path, |_, _| true) {
+                Ok(all) => *names = all,
+                Err(error) => return Some(Visit { stage: Stage::Failed(error), ..directory.clone() }),
+            }
         }
-        Some(visit)
+        if let Some((name, kind)) = names.get(*next) {
+            *next += 1;
+            let path = path::join(&directory.path, name);
+            let visit = Visit { path, depth: directory.depth + 1, kind, stage: Stage::First };
+            return Some(self.come_to(visit));
+        }
+        self.levels.pop().map(|level| Visit { stage: Stage::After, ..level.directory })
     }
-}
-
-/// The names in a directory, in order.
-pub fn sorted(path: &str) -> io::Result<Vec<DirEntry>> {
-    let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<DirEntry>>>()?;
-    entries.sort_by(|a, b| a.file_name().cmp(b.file_name()));
-    Ok(entries)
 }

@@ -19,9 +19,11 @@ Copies blocks from a file or device to another, and says how many: whole ones an
 pub fn run(arguments: &Arguments) -> ExitStatus {
     tools::run(arguments, HELP, |arguments, _| {
         let task = Task::parse(arguments)?;
+        // Where nothing was opened there are no figures.
+        let (input, output) = open(&task)?;
         let start = Instant::now();
         let (mut read, mut written) = (Figures::default(), Figures::default());
-        let result = copy(&task, &mut read, &mut written);
+        let result = copy(&task, input, output, &mut read, &mut written);
         if !task.quiet {
             let text = report(read, written, start.elapsed());
             // Nobody hears it: the data is where it should be.
@@ -31,14 +33,28 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
     })
 }
 
-fn copy(task: &Task, read: &mut Figures, written: &mut Figures) -> Result<(), Failure> {
-    let from = task.input.as_deref().unwrap_or("standard input");
-    let to = task.output.as_deref().unwrap_or("standard output");
-    let mut input = match &task.input {
+fn open(task: &Task) -> Result<(Input, Sink), Failure> {
+    let (_, to) = names(task);
+    let input = match &task.input {
         Some(path) => Input::of_path(path).about(path)?,
         None => Input::Standard(io::stdin()),
     };
-    let mut output = output(task, to)?;
+    Ok((input, output(task, to)?))
+}
+
+/// What the input and the output are called.
+fn names(task: &Task) -> (&str, &str) {
+    (task.input.as_deref().unwrap_or("standard input"), task.output.as_deref().unwrap_or("standard output"))
+}
+
+fn copy(
+    task: &Task,
+    mut input: Input,
+    mut output: Sink,
+    read: &mut Figures,
+    written: &mut Figures,
+) -> Result<(), Failure> {
+    let (from, to) = names(task);
     let mut block: Vec<u8> = Vec::new();
     block.try_reserve_exact(task.block).map_err(|_| failed("bs", io::Error::NoMemory))?;
     block.resize(task.block, 0);

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use libsys::ExitStatus;
-use libsys::fs::{self, NodeKind};
+use libsys::fs::{self, Identity, NodeKind};
 use libsys::io::Write;
 use tools::walk::{Stage, Walk};
 use tools::{About, Arguments, Failure, Options, Output, failed, format};
@@ -39,7 +39,7 @@ fn measure(
     root: &str,
     options: &Options<'_>,
     depth: u64,
-    seen: &mut BTreeSet<u64>,
+    seen: &mut BTreeSet<Identity>,
 ) -> Result<u64, Failure> {
     let kind = fs::symlink_metadata(root).about(root)?.kind();
     // Of the directories on the way, what was found so far; the root's own is the first.
@@ -62,7 +62,8 @@ fn measure(
         let mut bytes = 0;
         out.attempt(|_| {
             let status = *fs::symlink_metadata(name).about(name)?.status();
-            let counts = status.links < 2 || kind_is_directory(visit.kind) || seen.insert(status.id);
+            let has_one_name = status.links < 2 || kind_is_directory(visit.kind);
+            let counts = has_one_name || seen.insert(fs::symlink_identity(name).about(name)?);
             bytes = if !counts {
                 0
             } else if options.has('b') {

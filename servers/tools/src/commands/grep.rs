@@ -49,9 +49,13 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
             (_, some) => some,
         };
         let mut any = false;
+        let is_quiet = options.has('q');
         for operand in operands {
             let mut one = |out: &mut Output, name: &str| {
-                any |= search(out, name, &pattern, &options, names)?;
+                // The answer is known with the first line that is found.
+                if !(any && is_quiet) {
+                    any |= search(out, name, &pattern, &options, names)?;
+                }
                 Ok(())
             };
             let done = if recursive && *operand != "-" {
@@ -60,10 +64,14 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
                 out.attempt(|out| one(out, operand))
             };
             done?;
+            if any && is_quiet {
+                // What was refused before is no matter now.
+                out.forgive();
+                break;
+            }
         }
         Ok(match (any, out.complaints()) {
             (true, 0) => ExitStatus::SUCCESS,
-            (true, _) if options.has('q') => ExitStatus::SUCCESS,
             (false, 0) => ExitStatus::FAILURE,
             _ => tools::USAGE,
         })

@@ -59,11 +59,20 @@ fn show_directory(
     manner: &Manner,
     gap: &mut &str,
 ) -> Result<(), Failure> {
-    let items = manner.items(out, name)?;
-    if let Some(title) = title {
-        writeln!(out, "{gap}{title}:")?;
+    let mut heading = |out: &mut Output| -> Result<(), Failure> {
+        if let Some(title) = title {
+            writeln!(out, "{gap}{title}:")?;
+        }
+        *gap = "\n";
+        Ok(())
+    };
+    if manner.is_plain() {
+        let names = manner.names(name)?;
+        heading(out)?;
+        return manner.show_names(out, &names, name);
     }
-    *gap = "\n";
+    let items = manner.items(out, name)?;
+    heading(out)?;
     manner.show(out, &items, true)
 }
 

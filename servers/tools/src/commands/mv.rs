@@ -1,9 +1,9 @@
 //! `mv`: gives files and directories other names, or moves them to other file systems.
 
-use libsys::ExitStatus;
-use libsys::fs::{self, FileError};
+use libsys::fs::{self, FileError, Identity};
 use libsys::io::Write;
 use libsys::protocol::filesystem::RenameOptions;
+use libsys::{ExitStatus, path};
 use tools::transfer::{self, Manner};
 use tools::{About, Arguments, Failure, Options, Output, failed};
 
@@ -32,6 +32,9 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
 
 /// Whether it was moved, or left because something is there.
 fn rename(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Failure> {
+    if !keep && is_same_file(from, to)? {
+        return fs::remove_file(from).about(from).map(|()| true);
+    }
     let options = if keep { RenameOptions::NO_REPLACE } else { RenameOptions::empty() };
     match fs::rename_with(from, to, options) {
         Ok(()) => Ok(true),
@@ -44,6 +47,26 @@ fn rename(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Fa
     }
 }
 
+/// Whether both are names of one file, of which the first is to go: to rename it would change nothing. Error: they are one and the same name.
+fn is_same_file(from: &str, to: &str) -> Result<bool, Failure> {
+    let (Ok(original), Ok(there)) = (fs::symlink_identity(from), fs::symlink_identity(to)) else { return Ok(false) };
+    // A path that ends with `/` is for `rename` to judge.
+    if original != there || is_directory(from) || from.ends_with('/') || to.ends_with('/') {
+        return Ok(false);
+    }
+    if path::file_name(from) == path::file_name(to) && directory(from)? == directory(to)? {
+        return Err(failed(from, format_args!("{to} is the same file")));
+    }
+    // Where case has no meaning, the one name of a file is found by several, and may be given another case.
+    Ok(fs::symlink_metadata(from).about(from)?.status().links > 1)
+}
+
+/// The directory that a name is in, be it mounted at several places.
+fn directory(path: &str) -> Result<Identity, Failure> {
+    let parent = path::parent(path).filter(|parent| !parent.is_empty()).unwrap_or(".");
+    fs::identity(parent).about(parent)
+}
+
 fn is_directory(path: &str) -> bool {
     fs::symlink_metadata(path).is_ok_and(|status| status.is_dir())
 }
@@ -52,6 +75,7 @@ fn is_directory(path: &str) -> bool {
 fn copy(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Failure> {
     let original = fs::symlink_metadata(from).about(from)?;
     if let Ok(there) = fs::symlink_metadata(to) {
+        transfer::refuse_same(from, to, false)?;
         match (keep, original.is_dir(), there.is_dir()) {
             (true, ..) => return Ok(false),
             (false, true, true) => fs::remove_dir(to).about(to)?,

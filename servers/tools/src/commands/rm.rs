@@ -27,8 +27,15 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
 }
 
 fn remove(out: &mut Output, root: &str, options: &Options<'_>) -> Result<(), Failure> {
-    if path::file_name(root).is_none() {
+    // As POSIX has it: `.` and `..` say where something is, not what is to go.
+    let is_nameless = !root.is_empty() && path::file_name(root).is_none();
+    if is_nameless || matches!(path::last(root), "." | "..") {
         return Err(failed(root, "it is not removed"));
+    }
+    let without_slash = root.trim_end_matches('/');
+    if without_slash.len() < root.len() && fs::symlink_metadata(without_slash).is_ok_and(|link| link.is_symlink()) {
+        // Else what is in the directory that it points to would be gone.
+        return Err(failed(root, FileError::NotDirectory));
     }
     let metadata = match fs::symlink_metadata(root) {
         Err(error) if options.has('f') && error.file() == Some(FileError::NotFound) => return Ok(()),

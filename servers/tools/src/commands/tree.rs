@@ -1,11 +1,12 @@
 //! `tree`: directories and what is in them, as a tree.
 
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::vec;
 use libsys::ExitStatus;
 use libsys::fs::{self, NodeKind};
 use libsys::io::Write;
-use tools::walk::sorted;
+use libsys::path;
+use tools::names::Names;
 use tools::{About, Arguments, Failure, Options, Output};
 
 const HELP: &str = "usage: tree [-ad] [-L DEPTH] [DIRECTORY]…
@@ -15,14 +16,13 @@ Shows directories and what is in them.
   -L  so many levels
 ";
 
-/// A name that is still to be shown: its path and name, what it is, and what is in front of its lines.
-struct Ahead {
+/// A directory whose names are being shown, and what is in front of their lines.
+struct Level {
     path: String,
-    name: String,
-    kind: NodeKind,
     indent: String,
-    is_last: bool,
-    level: u64,
+    names: Names,
+    /// Which of the names comes next.
+    next: usize,
 }
 
 pub fn run(arguments: &Arguments) -> ExitStatus {
@@ -44,10 +44,16 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
 
 fn show(out: &mut Output, root: &str, options: &Options<'_>, counts: &mut [u64; 2]) -> Result<(), Failure> {
     let most = options.number('L')?.unwrap_or(u64::MAX);
-    let mut ahead = children(root, "", 1, options)?;
+    let mut levels = vec![level(root.into(), String::new(), options)?];
     writeln!(out, "{root}")?;
-    while let Some(Ahead { path, name, kind, indent, is_last, level }) = ahead.pop() {
-        let (branch, below) = if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
+    while let Some(Level { path, indent, names, next }) = levels.last_mut() {
+        let Some((name, kind)) = names.get(*next) else {
+            levels.pop();
+            continue;
+        };
+        *next += 1;
+        let (branch, below) = if *next == names.count() { ("└── ", "    ") } else { ("├── ", "│   ") };
+        let path = path::join(path, name);
         let arrow = match kind {
             NodeKind::Link => fs::read_link(&path).map(|target| alloc::format!(" -> {target}")).unwrap_or_default(),
             _ => String::new(),
@@ -55,28 +61,19 @@ fn show(out: &mut Output, root: &str, options: &Options<'_>, counts: &mut [u64; 
         writeln!(out, "{indent}{branch}{name}{arrow}")?;
         let is_directory = kind == NodeKind::Directory;
         counts[usize::from(!is_directory)] += 1;
-        if is_directory && level < most {
-            out.attempt(|_| children(&path, &(indent + below), level + 1, options).map(|more| ahead.extend(more)))?;
+        let indent = alloc::format!("{indent}{below}");
+        if is_directory && (levels.len() as u64) < most {
+            out.attempt(|_| level(path, indent, options).map(|below| levels.push(below)))?;
         }
     }
     Ok(())
 }
 
-/// What is in a directory, the first last.
-fn children(path: &str, indent: &str, level: u64, options: &Options<'_>) -> Result<Vec<Ahead>, Failure> {
-    let is_shown = |entry: &fs::DirEntry| {
-        (options.has('a') || !entry.file_name().starts_with('.'))
-            && (!options.has('d') || entry.kind() == NodeKind::Directory)
+/// What is in a directory.
+fn level(path: String, indent: String, options: &Options<'_>) -> Result<Level, Failure> {
+    let is_shown = |name: &str, kind| {
+        (options.has('a') || !name.starts_with('.')) && (!options.has('d') || kind == NodeKind::Directory)
     };
-    let entries: Vec<fs::DirEntry> = sorted(path).about(path)?.into_iter().filter(is_shown).collect();
-    let count = entries.len();
-    let one = |(index, entry): (usize, fs::DirEntry)| Ahead {
-        path: entry.path().into(),
-        name: entry.file_name().into(),
-        kind: entry.kind(),
-        indent: indent.into(),
-        is_last: index + 1 == count,
-        level,
-    };
-    Ok(entries.into_iter().enumerate().rev().map(one).collect())
+    let names = Names::read(&path, is_shown).about(&path)?;
+    Ok(Level { path, indent, names, next: 0 })
 }
