@@ -115,6 +115,11 @@ fn a_mount_finds_out_what_is_on_a_disk() {
         shell.check("service", 0, &[&format!("{kind}-")]).unwrap();
         shell.check("storage umount /mnt", 0, &[]).unwrap();
     }
+    // That a disk has another file system is no error; who asks for this one is told.
+    let complaints = shell.run("dmesg -l warn fat-0").unwrap();
+    assert!(!complaints.contains("no file system"), "{complaints}");
+    shell.check("dmesg fat-0", 0, &["no file system FAT12, FAT16 or FAT32"]).unwrap();
+    shell.check("mount -t fat /dev/vdb /mnt", 1, &["there is no file system of this kind on it"]).unwrap();
     drop(shell);
     fat.check_fat().unwrap();
     ext4.check().unwrap();

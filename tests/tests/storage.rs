@@ -160,6 +160,70 @@ fn what_cannot_be_mounted_says_why() {
 }
 
 #[test]
+fn kinds_have_other_names_and_options_of_their_own() {
+    let ext = DiskImage::ext(8, Layout::Whole, &["-t", "ext2"], None).unwrap();
+    let fat = DiskImage::fat(16, Layout::Whole, &["-F", "16"], None).unwrap();
+    let mut shell = Shell::boot(&on(&ext).disk(Disk::new(fat.file()))).unwrap();
+    for (kind, disk) in [("ext2", "vda"), ("ext3", "vda"), ("vfat", "vdb")] {
+        let shown = format!("/dev/{disk} on /mnt type {kind} (rw)");
+        let mount = format!("mount -t {kind} -o cache=4,overlay=2 /dev/{disk} /mnt && mount");
+        shell.check(&mount, 0, &[&shown]).unwrap();
+        shell.check("storage write /mnt/file 1 && umount /mnt", 0, &[]).unwrap();
+    }
+    shell.check("mount -t vfat /dev/vda /mnt", 1, &["there is no file system of this kind"]).unwrap();
+    shell.check("mount -t xfs /dev/vda /mnt", 1, &["no such kind of file system"]).unwrap();
+    for kind in ["auto", "ext4", "ext2", "fat", "tmpfs", "bind"] {
+        let mount = format!("mount -t {kind} -o ro,bogus=3 /dev/vda /mnt");
+        shell.check(&mount, 1, &["bogus: this kind of file system has no such option"]).unwrap();
+    }
+    for (kind, option) in [("ext4", "cache=much"), ("vfat", "overlay=0"), ("tmpfs", "percent=101")] {
+        let disk = if kind == "vfat" { "vdb" } else { "vda" };
+        let mount = format!("mount -t {kind} -o {option} /dev/{disk} /mnt");
+        shell.check(&mount, 1, &["out of range"]).unwrap();
+    }
+    shell.check("mount", 0, &[]).map(|text| assert!(!text.contains("/mnt"), "{text}")).unwrap();
+}
+
+#[test]
+fn file_systems_in_memory_are_mounted_and_gone_again() {
+    let mut shell = Shell::boot(&machine().timeout(TIMEOUT)).unwrap();
+    shell.check("mkdir /tmp/a && echo below > /mnt/file", 0, &[]).unwrap();
+    shell
+        .check(
+            "mount -t tmpfs none /mnt && mount -t tmpfs -o percent=10 none /tmp/a && mount",
+            0,
+            &["none on /mnt type tmpfs (rw)"],
+        )
+        .unwrap();
+    shell.check("cat /mnt/file", 1, &["no such file"]).unwrap();
+    shell.check("storage write /mnt/large 2 && echo other > /tmp/a/file && df /mnt", 0, &["tmpfs"]).unwrap();
+    shell
+        .check("service kill tmpfs-0 && storage verify /mnt/large 2 && cat /tmp/a/file", 0, &["verified", "other"])
+        .unwrap();
+    shell.check("service kill vfs && storage verify /mnt/large 2", 0, &["verified"]).unwrap();
+    shell.check("storage keep-open /mnt/large umount /mnt", 1, &["it is in use"]).unwrap();
+    shell.check("umount /mnt && cat /mnt/file && umount /tmp/a && ls /tmp/a", 0, &["below"]).unwrap();
+    shell.check("mount -r -t tmpfs none /mnt && echo x > /mnt/file", 1, &["read-only"]).unwrap();
+    shell.check("umount /mnt && mount -t tmpfs none /mnt && ls /mnt && umount /mnt", 0, &[]).unwrap();
+}
+
+#[test]
+fn where_the_shell_stands_is_in_use() {
+    let mut shell = Shell::boot(&machine().timeout(TIMEOUT)).unwrap();
+    shell.check("mkdir /tmp/e && mount -t tmpfs none /tmp/e && mkdir /tmp/e/in && cd /tmp/e/in", 0, &[]).unwrap();
+    shell.check("umount /tmp/e", 1, &["it is in use"]).unwrap();
+    // The shell, and who serves it, may be others meanwhile.
+    shell.check("service kill tmpfs-0 && sleep 0.5; umount /tmp/e", 1, &["it is in use"]).unwrap();
+    shell.check("service kill shell; trouble until shell ready; pwd", 0, &["/tmp/e/in"]).unwrap();
+    shell.check("umount /tmp/e", 1, &["it is in use"]).unwrap();
+    // A subshell goes back; a directory may be taken away below the shell.
+    shell.check("(cd /); umount /tmp/e", 1, &["it is in use"]).unwrap();
+    shell.check("rmdir /tmp/e/in && cd .. && umount .", 1, &["it is in use"]).unwrap();
+    shell.check("cd / && umount /tmp/e", 0, &[]).unwrap();
+    shell.check("mount -t tmpfs none /tmp/e && cd /tmp/e && umount -f /tmp/e && cd /tmp && ls e", 0, &[]).unwrap();
+}
+
+#[test]
 fn a_mounted_disk_is_written_by_nobody_else() {
     let image = DiskImage::ext(8, Layout::Mbr, &["-t", "ext4"], None).unwrap();
     let folder = tempfile::tempdir().unwrap();
