@@ -8,7 +8,7 @@
 //! | [`output`], [`input`], [`sink`], [`raw_disk`] | streams, files, devices, disks |
 //! | [`walk`], [`names`], [`transfer`], [`glob`], [`mounts`] | trees of files |
 //! | [`format`], [`calendar`], [`clock`], [`hexdump`] | how things are shown |
-//! | [`listing`], [`search`], [`pattern`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
+//! | [`listing`], [`search`], [`pattern`], [`context`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
 //! | [`editor`] | `edit` |
 //! | [`disks`], [`pci_names`] | what single programs show |
 #![no_std]
@@ -19,6 +19,7 @@ extern crate std;
 
 pub mod calendar;
 pub mod clock;
+pub mod context;
 pub mod dd;
 pub mod disks;
 pub mod editor;

@@ -28,6 +28,8 @@ pub struct Manner {
 struct Seen {
     /// Files with several names, and where their copy is.
     linked: BTreeMap<Identity, String>,
+    /// The directory that the copy began with.
+    root: Option<Identity>,
 }
 
 /// The path for something of that name in `target`, if that is a directory; otherwise `target`.
@@ -99,6 +101,10 @@ fn refuse_itself(from: &str, to: &str, metadata: &Metadata) -> Result<(), Failur
 /// A file onto itself would be emptied: what is written to must be another, be it named by one path or another, by a link, or through another mount of its file system.
 pub fn refuse_same(from: &str, to: &str, follow_last: bool) -> Result<(), Failure> {
     let identity = if follow_last { fs::identity } else { fs::symlink_identity };
+    if to.ends_with('/') && fs::metadata(to).is_err() {
+        // No directory is there: nothing is written to, and whoever opens it is told why.
+        return Ok(());
+    }
     // Where nothing is there, nothing is lost.
     let Ok(there) = identity(to) else { return Ok(()) };
     if identity(from).about(from)? == there { Err(failed(from, format_args!("{to} is the same file"))) } else { Ok(()) }
@@ -119,8 +125,15 @@ fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Se
             // What is at the root's place was named by whoever wants the copy; below it, a link would lead out of it, perhaps into what is copied.
             let there = if visit.depth == 0 { fs::metadata(to) } else { fs::symlink_metadata(to) };
             if !there.is_ok_and(|there| there.is_dir()) {
+                // Through another mount, a directory may be copied into itself though the paths say nothing of it.
+                if seen.root.is_some() && fs::identity(from).ok() == seen.root {
+                    return Err(failed(from, "it is the copy itself"));
+                }
                 fs::create_dir(to).about(to)?;
                 tell(out, from, to, manner)?;
+            }
+            if visit.depth == 0 {
+                seen.root = Some(fs::identity(to).about(to)?);
             }
             Ok(())
         }

@@ -6,24 +6,27 @@ use alloc::vec;
 use libsys::ExitStatus;
 use libsys::fs::{self, NodeKind};
 use libsys::io::{BufReader, Write};
+use tools::context::Context;
 use tools::options::Spec;
 use tools::pattern::{Choices, Pattern, Syntax};
 use tools::walk::{Stage, Walk};
 use tools::{About, Arguments, Failure, Input, Options, Output, failed, input};
 
-const HELP: &str = "usage: grep [-EFinvcrlLqowxhHs] PATTERN [FILE]… | grep [OPTION]… -e PATTERN… [FILE]…
+const HELP: &str =
+    "usage: grep [-EFinvcrlLqowxhHs] [-A N] [-B N] [-C N] PATTERN [FILE]… | grep [OPTION]… -e PATTERN… [FILE]…
 Shows the lines of files, or of the standard input, in which a pattern is found: a basic regular expression.
   -E  extended regular expressions     -F  text as it is
   -i  without regard to case           -w  whole words          -x  whole lines
   -v  lines without it                 -o  only what was found  -n  numbers of lines
   -c  how many lines                   -l  names of files with  -L  and without such a line
   -r  all files in directories         -h  without  -H  with names of files
+  -A  with so many lines behind, -B  in front of, -C  around each
   -q  nothing is shown                 -s  files that are not there are no matter
 The status is 0 where a line was found, 1 where none was, 2 after a failure.
 ";
 
 const SPEC: Spec<'_> = Spec {
-    letters: "EFGinvcrRlLqowxhHse:",
+    letters: "EFGinvcrRlLqowxhHse:A:B:C:",
     long: &[
         ("ignore-case", 'i'),
         ("invert-match", 'v'),
@@ -31,6 +34,9 @@ const SPEC: Spec<'_> = Spec {
         ("recursive", 'r'),
         ("line-number", 'n'),
         ("quiet", 'q'),
+        ("after-context", 'A'),
+        ("before-context", 'B'),
+        ("context", 'C'),
     ],
 };
 
@@ -127,8 +133,14 @@ fn search(
     };
     let mut reader = BufReader::with_capacity(input::PART, input);
     let shown = if name == "-" { "(standard input)" } else { name };
-    let prefix = if named { format!("{shown}:") } else { String::new() };
+    let label = |number: u64, mark: char| {
+        let name = if named { format!("{shown}{mark}") } else { String::new() };
+        if options.has('n') { format!("{name}{number}{mark}") } else { name }
+    };
     let quiet = options.last("clLq").is_some();
+    let around = |letter| options.number(letter).map(|lines| lines.filter(|_| !quiet && !options.has('o')));
+    let both = around('C')?.unwrap_or(0);
+    let mut context = Context::new(around('B')?.unwrap_or(both), around('A')?.unwrap_or(both));
     let (mut line, mut number, mut found) = (vec![], 0u64, 0u64);
     while reader.read_until(b'\n', &mut line).about(name)? > 0 {
         number += 1;
@@ -138,19 +150,28 @@ fn search(
             if !options.has('c') && options.last("lLq").is_some() {
                 break;
             }
-            let label = if options.has('n') { format!("{prefix}{number}:") } else { prefix.clone() };
             if !quiet && options.has('o') {
                 for place in pattern.places(text).take_while(|_| !options.has('v')) {
-                    show(out, &label, &text[place])?;
+                    show(out, &label(number, ':'), &text[place])?;
                 }
             } else if !quiet {
-                show(out, &label, text)?;
+                let (has_gap, before) = context.found(number);
+                if has_gap {
+                    out.write_all(b"--\n")?;
+                }
+                for (number, line) in before {
+                    show(out, &label(number, '-'), &line)?;
+                }
+                show(out, &label(number, ':'), text)?;
             }
+        } else if context.passed(number, text).about(name)? {
+            show(out, &label(number, '-'), text)?;
         }
         line.clear();
     }
     match options.last("clLq") {
-        Some('c') => writeln!(out, "{prefix}{found}")?,
+        Some('c') if named => writeln!(out, "{shown}:{found}")?,
+        Some('c') => writeln!(out, "{found}")?,
         Some('l') if found > 0 => writeln!(out, "{shown}")?,
         Some('L') if found == 0 => writeln!(out, "{shown}")?,
         _ => {}
