@@ -84,6 +84,8 @@ impl Disk {
         let path = path.to_str().with_context(|| format!("QEMU needs a path in UTF-8: rename {}", path.display()))?;
         let format = if path.ends_with(".qcow2") { "qcow2" } else { "raw" };
         let read_only = if self.read_only { "on" } else { "off" };
+        // What the machine discards is given back to the host: the file gets holes.
+        let discard = "discard=unmap";
         let cache = if self.is_volatile { ",cache=unsafe" } else { "" };
         let mut device = match (self.bus, pci) {
             (DiskBus::Virtio, true) => format!("virtio-blk-pci,drive=disk{index}"),
@@ -101,7 +103,7 @@ impl Disk {
         Ok(vec![
             "-drive".to_string(),
             format!(
-                "if=none,id=disk{index},node-name={},format={format},readonly={read_only}{cache},file.node-name={},file={}",
+                "if=none,id=disk{index},node-name={},format={format},{discard},readonly={read_only}{cache},file.node-name={},file={}",
                 Disk::node(index),
                 Disk::file_node(index),
                 path.replace(',', ",,")

@@ -170,3 +170,46 @@ fn namespaces_with_blocks_of_different_sizes_through_deaths() {
     churn_through_deaths(&machine, "nvme0n1", &["nvme-0"]);
     churn_through_deaths(&machine, "nvme0n2", &["nvme-0", "block"]);
 }
+
+/// The pattern of the guest's program `erase` in a sector of the disk.
+fn pattern(sector: u64) -> Vec<u8> {
+    (1..=64).flat_map(|word: u64| (sector << 16 | word).to_le_bytes()).collect()
+}
+
+/// Discards a range of the second partition, or has the device fill it with zeros; the image has zeros there and the pattern around it, and nothing outside of the
+/// partition has changed. `block` are sectors of a logical block.
+fn a_range_is_erased(disk: &dyn Fn(&Path) -> Disk, partition: &str, block: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("disk.img");
+    let before = partitioned();
+    let (start, end) = (SECOND.0 as usize * 512, (SECOND.0 + SECOND.1) as usize * 512);
+    for (work, first, sectors) in [("zero", 3, 1), ("zero", 101, 5003), ("discard", 64, 4096), ("discard", 8, 16)] {
+        let (first, sectors) = (first * block, sectors.min(u64::from(SECOND.1) / block - first - 1) * block);
+        fs::write(&file, &before).unwrap();
+        let text = exec(&on(1).disk(disk(&file)), &format!("erase {partition} {work} {first} {sectors}")).unwrap();
+        assert!(text.contains(&format!("{work}: {sectors} sectors of zeros")), "{text}");
+        let after = fs::read(&file).unwrap();
+        assert!(after[..start] == before[..start] && after[end..] == before[end..], "{work}: outside of the partition");
+        for (sector, found) in (0..).zip(after[start..end].chunks(512)) {
+            let is_erased = (first..first + sectors).contains(&sector);
+            let expected = if is_erased { vec![0; 512] } else { pattern(sector) };
+            assert!(found == expected, "{work} of {sectors} from {first}: sector {sector}");
+        }
+    }
+}
+
+#[test]
+fn sectors_of_a_virtio_disk_are_erased() {
+    a_range_is_erased(&|file| Disk::new(file), "vda2", 1);
+}
+
+#[test]
+fn sectors_of_a_virtio_disk_are_erased_in_parts_where_it_takes_few() {
+    let limits = ["max-discard-sectors=136", "max-write-zeroes-sectors=24"];
+    a_range_is_erased(&|file| limits.iter().fold(Disk::new(file), |disk, limit| disk.property(limit)), "vda2", 1);
+}
+
+#[test]
+fn sectors_of_an_nvme_disk_are_erased() {
+    a_range_is_erased(&|file| Disk::new(file).bus(DiskBus::Nvme), "nvme0n1p2", 1);
+}

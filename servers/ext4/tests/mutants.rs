@@ -13,6 +13,8 @@ use volume::{FileError, Kind};
 
 /// Damaged images of one run.
 const MUTANTS: u64 = 2_100;
+/// Of those with a journal that is to be replayed.
+const JOURNALS: u64 = 360;
 /// The longest that one may take, on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -121,32 +123,17 @@ fn use_everything(bytes: Vec<u8>, dice: &mut Dice) -> Result<(), FileError> {
     volume.unmount()
 }
 
-#[test]
-fn damaged_images_are_refused_or_used() {
-    let originals: Vec<Vec<u8>> = [
-        &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum,^has_journal"][..],
-        &["-t", "ext4", "-b", "1024", "-O", "^has_journal"],
-        &["-t", "ext2", "-b", "1024"],
-    ]
-    .iter()
-    .map(|arguments| original(arguments))
-    .chain([{
-        let image = image(make(4 << 10, &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum"]));
-        let volume = mount_with(&image, small()).unwrap();
-        volume.unmount().unwrap();
-        image.borrow().bytes.clone()
-    }])
-    .collect();
-    let places: Vec<Vec<usize>> = originals.iter().map(|bytes| used(bytes)).collect();
-    let mut dice = Dice::new(4);
+/// Uses `count` damaged images, in turn from these originals with the sectors that are to be damaged.
+fn survive(originals: &[(Vec<u8>, Vec<usize>)], count: u64, seed: u64) {
+    let mut dice = Dice::new(seed);
     let (mut fine, mut panics, mut slowest) = (0, Vec::new(), Duration::ZERO);
     let hook = std::panic::take_hook();
     // Where it was is worth more than what it said.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
-    for number in 0..MUTANTS {
-        let which = (number % originals.len() as u64) as usize;
-        let mut bytes = originals[which].clone();
-        mutate(&mut bytes, &places[which], &mut dice);
+    for number in 0..count {
+        let (original, places) = &originals[(number % originals.len() as u64) as usize];
+        let mut bytes = original.clone();
+        mutate(&mut bytes, places, &mut dice);
         let begin = Instant::now();
         match catch_unwind(AssertUnwindSafe(|| use_everything(bytes, &mut dice))) {
             Ok(result) => fine += u64::from(result.is_ok()),
@@ -165,6 +152,86 @@ fn damaged_images_are_refused_or_used() {
     assert!(panics.is_empty(), "{} panics: {:#?}", panics.len(), &panics[..panics.len().min(5)]);
     assert!(slowest < LONGEST, "one took {slowest:?}");
     // Most damage leaves most of it usable, some must be found.
-    assert!(fine > 0 && fine < MUTANTS, "{fine} were used to the end");
-    println!("{fine} of {MUTANTS} were used to the end; the slowest took {slowest:?}");
+    assert!(fine > 0 && fine < count, "{fine} were used to the end");
+    println!("{fine} of {count} were used to the end; the slowest took {slowest:?}");
+}
+
+#[test]
+fn damaged_images_are_refused_or_used() {
+    let originals: Vec<(Vec<u8>, Vec<usize>)> = [
+        &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum,^has_journal"][..],
+        &["-t", "ext4", "-b", "1024", "-O", "^has_journal"],
+        &["-t", "ext2", "-b", "1024"],
+    ]
+    .iter()
+    .map(|arguments| original(arguments))
+    .chain([{
+        let image = image(make(4 << 10, &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum"]));
+        let volume = mount_with(&image, small()).unwrap();
+        volume.unmount().unwrap();
+        image.borrow().bytes.clone()
+    }])
+    .map(|bytes| {
+        let places = used(&bytes);
+        (bytes, places)
+    })
+    .collect();
+    survive(&originals, MUTANTS, 4);
+}
+
+/// An image as a power cut leaves it: with transactions in the journal that are to be replayed.
+fn with_transactions(arguments: &[&str]) -> Vec<u8> {
+    let image = image(make(6 << 10, arguments));
+    let mut volume = mount_with(&image, small()).unwrap();
+    let folder = volume.make_directory(ROOT, b"folder", 0o755).unwrap();
+    for number in 0..6 {
+        let file = volume.create(folder, format!("file {number}").as_bytes(), 0o644).unwrap();
+        write(&mut volume, file, 0, &pattern(number, 5000)).unwrap();
+        volume.sync(file, false).unwrap();
+    }
+    let file = volume.create(ROOT, b"data", 0o644).unwrap();
+    write(&mut volume, file, 9000, &pattern(9, 3000)).unwrap();
+    volume.symlink(ROOT, b"short", b"data").unwrap();
+    volume.sync(file, false).unwrap();
+    drop(volume);
+    image.borrow().bytes.clone()
+}
+
+/// Bit of the incompatible features, at byte 96 of the superblock: the journal is to be replayed.
+const NEEDS_RECOVERY: u8 = 1 << 2;
+
+/// Where a block of the journal begins that describes others.
+const JOURNAL_MAGIC: [u8; 4] = 0xc03b_3998_u32.to_be_bytes();
+
+/// The sectors from the journal's superblock to the end of its last transaction.
+fn journal(bytes: &[u8]) -> Vec<usize> {
+    let is_described = |sector: &usize| bytes[sector * 512..].starts_with(&JOURNAL_MAGIC);
+    let all: Vec<usize> = (0..bytes.len() / 512).filter(is_described).collect();
+    // Its superblock, descriptors, and blocks that commit.
+    assert!(all.len() > 6, "several transactions: {all:?}");
+    (all[0]..all[all.len() - 1] + 2).collect()
+}
+
+#[test]
+fn damaged_journals_are_refused_or_replayed() {
+    let mut originals = Vec::new();
+    for arguments in [
+        &["-t", "ext4", "-b", "1024", "-J", "size=1", "-O", "^metadata_csum"][..],
+        &["-t", "ext4", "-b", "1024", "-J", "size=1", "-O", "metadata_csum"],
+        &["-t", "ext3", "-b", "1024", "-J", "size=1"],
+    ] {
+        let bytes = with_transactions(arguments);
+        assert!(bytes[1024 + 96] & NEEDS_RECOVERY != 0, "{arguments:?}");
+        // Undamaged, it has what was synced.
+        let whole = image(bytes.clone());
+        let mut volume = mount_with(&whole, small()).unwrap();
+        let (file, _) = volume.lookup(ROOT, b"data").unwrap().unwrap();
+        assert_eq!(read(&mut volume, file, 9000, 3000), Ok(pattern(9, 3000)));
+        volume.unmount().unwrap();
+        check(&whole.borrow().bytes).unwrap();
+        let places = journal(&bytes);
+        originals.push((bytes.clone(), places));
+        originals.push((bytes.clone(), used(&bytes)));
+    }
+    survive(&originals, JOURNALS, 5);
 }

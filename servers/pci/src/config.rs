@@ -18,6 +18,7 @@ pub mod register {
     pub const COMMAND: u16 = 0x04;
     pub const STATUS: u16 = 0x06;
     pub const REVISION: u16 = 0x08;
+    pub const CACHE_LINE: u16 = 0x0c;
     pub const HEADER_TYPE: u16 = 0x0e;
     pub const BAR: u16 = 0x10;
     pub const PRIMARY_BUS: u16 = 0x18;
@@ -30,6 +31,7 @@ pub mod register {
     pub const PREFETCHABLE_LIMIT_UPPER: u16 = 0x2c;
     pub const SUBSYSTEM_VENDOR: u16 = 0x2c;
     pub const SUBSYSTEM: u16 = 0x2e;
+    pub const ROM: u16 = 0x30;
     pub const CAPABILITIES: u16 = 0x34;
     pub const INTERRUPT_LINE: u16 = 0x3c;
     pub const INTERRUPT_PIN: u16 = 0x3d;

@@ -14,6 +14,7 @@ mod config;
 mod function;
 mod lines;
 mod place;
+mod reset;
 mod scan;
 mod serve;
 mod slot;
@@ -28,12 +29,14 @@ use core::ops::Range;
 use function::{Function, Kept};
 use libsys::driver::{Env, Result, StartError};
 use libsys::env::{self, EnvError};
+use libsys::protocol::pci::PciError;
 use libsys::service::{GIVEN, Server};
 use libsys::state::{RecordKey, Records};
-use libsys::time::{TimerId, Timers};
+use libsys::time::{self, TimerId, Timers};
 use libsys::{Channel, Object, Resource, Rights};
 use lines::Line;
 use place::Windows;
+use reset::{Saved, Way};
 use scan::{Found, Scan};
 use slot::Slot;
 use vectors::Interrupts;
@@ -45,6 +48,8 @@ pub(crate) const SLOT: u64 = 1 << 1;
 
 /// The record of all that is kept.
 const KEPT: RecordKey = RecordKey::new(1, 0);
+/// The record of the function that is being reset, with what that clears.
+const IN_RESET: RecordKey = RecordKey::new(2, 0);
 
 /// The bus server.
 pub(crate) struct Bus {
@@ -140,6 +145,12 @@ impl Bus {
             libsys::info!("this machine has no PCI");
             return;
         };
+        if let Some(saved) = self.records.get::<Saved>(IN_RESET) {
+            // An earlier incarnation died while it waited for the function.
+            time::sleep(reset::SETTLE);
+            saved.restore(space);
+            self.records.remove(IN_RESET);
+        }
         let known = |address, vendor, device| kept.known_bars(address, vendor, device);
         let mut found = Scan::new(space, known).run(0, 0, None);
         place_all(space, &mut found, &self.windows);
@@ -202,6 +213,27 @@ impl Bus {
     /// Has an object outlive this process from the next [`Bus::keep`] on, which is to name it: a death in between leaves nothing of it. Refused, it ends with this incarnation.
     pub(crate) fn is_to_be_kept(&mut self, object: &impl Object) {
         let _ = self.records.keep(object);
+    }
+
+    /// Resets a function that nobody owns, if that is the bus server's affair ([`Way::of`]). Everybody else waits for 100 ms then. Error: `Device` (it does not answer any more).
+    pub(crate) fn reset(&mut self, index: usize) -> core::result::Result<(), PciError> {
+        let (Some(space), info) = (&mut self.space, &self.functions[index].found.info) else { return Ok(()) };
+        let Some(way) = Way::of(space, info) else { return Ok(()) };
+        let saved = Saved::of(space, info);
+        if self.records.put(IN_RESET, &saved).is_err() {
+            self.records.roll_back();
+            libsys::error!("{}: not reset: there is no room to keep what that clears", info.address);
+            return Ok(());
+        }
+        self.records.commit();
+        let done = way.reset(space, info.address, &mut time::sleep);
+        saved.restore(space);
+        self.records.remove(IN_RESET);
+        self.records.commit();
+        done.map_err(|reset::Silent| {
+            libsys::error!("{}: it does not answer after a reset", info.address);
+            PciError::Device
+        })
     }
 
     /// The function that a session leads to.

@@ -12,6 +12,7 @@ pub mod capability {
     pub const MSI: u8 = 0x05;
     pub const EXPRESS: u8 = 0x10;
     pub const MSI_X: u8 = 0x11;
+    pub const ADVANCED_FEATURES: u8 = 0x13;
 }
 
 /// Class and subclass of a bridge to another PCI bus.

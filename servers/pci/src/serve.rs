@@ -48,9 +48,10 @@ impl PciFunction for Bus {
             return Err(PciError::Busy);
         }
         self.end_ownership(index);
-        self.functions[index].owner = cx.client();
+        let reset = self.reset(index);
+        self.functions[index].owner = if reset.is_ok() { cx.client() } else { 0 };
         self.keep();
-        Ok(())
+        reset
     }
 
     fn info(&mut self, cx: &Context) -> Result<FunctionInfo, PciError> {

@@ -3,16 +3,21 @@
 
 extern crate alloc;
 
+mod limits;
+mod requests;
+#[cfg(test)]
+mod tests;
+
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, fence};
 use libsys::driver::block::{BlockDevice, BlockServer, Completions, DiskName, Request, Submitted, Tag};
 use libsys::driver::pci::Function;
-use libsys::driver::{AttachedMemory, DmaBuffer, Env, Result};
-use libsys::protocol::block::{BlockError, BlockInfo, BlockStatus, MOST_SEGMENTS, Operation};
+use libsys::driver::{AttachedMemory, Env, Result};
+use libsys::protocol::block::{BlockError, BlockInfo, MOST_SEGMENTS, SECTOR_BYTES};
 use libsys::{ExitStatus, Memory};
-use virtio::{Device, PciTransport, Queue, QueueError, Segment};
+use limits::RangeLimits;
+use requests::{Job, Requests};
+use virtio::{Device, PciTransport, QueueError, Segment};
 
 /// Bit of the channel: requests have ended.
 const INTERRUPT: u64 = 1 << 0;
@@ -33,25 +38,11 @@ mod feature {
     pub const ALL: u64 = MOST_PIECES | READ_ONLY | BLOCK_SIZE | FLUSH | TOPOLOGY | DISCARD | WRITE_ZEROES;
 }
 
-/// Each request has this much of the common buffer: its header, what it discards, and its status.
-const SLOT_BYTES: usize = 64;
-const HEADER: Piece = Piece { offset: 0, bytes: 16 };
-const RANGE: Piece = Piece { offset: 16, bytes: 16 };
-const STATUS: Piece = Piece { offset: 32, bytes: 1 };
-
-struct Piece {
-    offset: usize,
-    bytes: u32,
-}
-
 struct Disk {
     device: Device<PciTransport>,
-    queue: Queue,
-    slots: DmaBuffer,
+    requests: Requests,
     info: BlockInfo,
     depth: usize,
-    /// The request of each chain on its way.
-    tags: Vec<Option<Tag>>,
     /// The data of the request that is being submitted.
     data: Vec<Segment>,
 }
@@ -67,11 +58,15 @@ impl BlockDevice for Disk {
         let queue = device.queue(0, DEPTH, pieces as u16 + 2, INTERRUPT)?;
         let is_indirect = device.has(virtio::feature::INDIRECT);
         let depth = if is_indirect { queue.size().into() } else { usize::from(queue.size()) / (pieces as usize + 2) };
-        let slots = device.transport().function().dma_buffer((depth.max(1) * SLOT_BYTES) as u64)?;
-        let info = describe(&mut device, pieces, depth as u32);
+        let slots = device.transport().function().dma_buffer(Requests::slot_bytes(depth.max(1)))?;
+        let mut info = describe(&mut device, pieces, depth as u32);
+        let block_sectors = info.logical_block_bytes / SECTOR_BYTES as u32;
+        let discards = info.discard.then(|| RangeLimits::of_discards(&mut device, block_sectors)).flatten();
+        let zeroes = info.write_zeroes.then(|| RangeLimits::of_zeroes(&mut device, block_sectors)).flatten();
+        (info.discard, info.write_zeroes) = (discards.is_some(), zeroes.is_some());
         device.start()?;
-        let tags = vec![None; queue.size().into()];
-        Ok(Disk { device, queue, slots, info, depth: depth.max(1), tags, data: Vec::new() })
+        let requests = Requests::new(queue, slots, discards, zeroes);
+        Ok(Disk { device, requests, info, depth: depth.max(1), data: Vec::new() })
     }
 
     fn info(&self, _: u32) -> BlockInfo {
@@ -91,64 +86,26 @@ impl BlockDevice for Disk {
     }
 
     fn submit(&mut self, tag: Tag, request: &Request<'_, AttachedMemory>) -> Submitted {
-        let kind: u32 = match request.operation {
-            Operation::Read => 0,
-            Operation::Write => 1,
-            Operation::Flush => 4,
-            Operation::Discard => 11,
-            Operation::WriteZeroes => 13,
-        };
-        let at = tag.number() * SLOT_BYTES;
-        let has_range = matches!(request.operation, Operation::Discard | Operation::WriteZeroes);
-        let sector = if request.operation.has_data() { request.sector } else { 0 };
-        self.slots.word_u64(at).store(kind.into(), Ordering::Relaxed);
-        self.slots.word_u64(at + 8).store(sector, Ordering::Relaxed);
-        self.slots.word_u64(at + RANGE.offset).store(request.sector, Ordering::Relaxed);
-        self.slots.word_u64(at + RANGE.offset + 8).store(request.sectors.into(), Ordering::Relaxed);
-        // Until the device says something.
-        self.slots.store_u8(at + STATUS.offset, u8::MAX);
-        let own = |piece: Piece| {
-            let address = self.slots.device_address() + (at + piece.offset) as u64;
-            Segment { address, bytes: piece.bytes }
-        };
         self.data.clear();
         let pieces = request.segments().flat_map(|(memory, offset, bytes)| memory.pieces(offset, bytes));
         self.data.extend(pieces.map(|piece| Segment { address: piece.address, bytes: piece.bytes as u32 }));
-        let data = &self.data;
-        let range = has_range.then(|| own(RANGE));
-        let is_read = request.operation == Operation::Read;
-        let (out, back) = if is_read { (&[][..], &data[..]) } else { (&data[..], &[][..]) };
-        let readable = [own(HEADER)].into_iter().chain(range).chain(out.iter().copied());
-        let writable = back.iter().copied().chain([own(STATUS)]);
-        match self.queue.submit(readable, writable) {
-            Ok(chain) => {
-                self.tags[usize::from(chain)] = Some(tag);
-                Submitted::Started
-            }
-            Err(QueueError::Full) => Submitted::Busy,
-            Err(QueueError::BadChain) => Submitted::Ended(BlockStatus::BadBuffer),
-            Err(error) => give_up(error),
-        }
+        let job = Job { operation: request.operation, sector: request.sector, sectors: request.sectors };
+        self.requests.submit(tag, job, &self.data).unwrap_or_else(|error| give_up(error))
     }
 
     fn commit(&mut self) {
-        self.device.publish(&mut self.queue);
+        self.device.publish(self.requests.queue());
     }
 
     fn interrupt(&mut self, _: u64, completions: &mut Completions) {
         self.device.acknowledge();
         loop {
-            while let Some(done) = self.queue.next_completed().unwrap_or_else(|error| give_up(error)) {
-                let Some(tag) = self.tags[usize::from(done.chain)].take() else { continue };
-                fence(Ordering::Acquire);
-                let status = match self.slots.load_u8(tag.number() * SLOT_BYTES + STATUS.offset) {
-                    0 => BlockStatus::Done,
-                    2 => BlockStatus::Unsupported,
-                    _ => BlockStatus::Device,
-                };
+            while let Some((tag, status)) = self.requests.next_ended().unwrap_or_else(|error| give_up(error)) {
                 completions.end(tag, status);
             }
-            if !self.queue.arm() {
+            // Parts of what is discarded in several.
+            self.device.publish(self.requests.queue());
+            if !self.requests.queue().arm() {
                 return;
             }
         }

@@ -10,6 +10,7 @@
 //! | [`counts`] | what the system has in use, before and after |
 //! | [`trouble`] | services that do to themselves what they are asked to |
 //! | [`keeper`] | a service that is upgraded |
+//! | [`disk`] | disks by name |
 //! | [`pattern`] | what files are filled with |
 //! | [`random`] | numbers that follow from a seed |
 //!
@@ -20,6 +21,7 @@ extern crate alloc;
 
 pub mod console;
 pub mod counts;
+pub mod disk;
 pub mod keeper;
 pub mod pattern;
 pub mod process;

@@ -11,13 +11,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use guest::disk;
 use guest::random::Random;
 use guest::say;
 use libsys::block::{Buffer, Disk, Request, Segment};
-use libsys::client::CallError;
-use libsys::protocol::DisksClient;
 use libsys::protocol::block::{BlockStatus, Flags, Operation, SECTOR_BYTES};
-use libsys::{ExitStatus, client, env, time};
+use libsys::{ExitStatus, env, time};
 
 libsys::main!(run);
 
@@ -76,7 +75,7 @@ fn start(arguments: &[String]) -> Result<(), String> {
     if bytes == 0 || !bytes.is_multiple_of(SECTOR_BYTES) || !(1..=MOST_DEPTH).contains(&depth) {
         return Err(format!("requests of whole sectors, 1 to {MOST_DEPTH} at a time"));
     }
-    let disk = open(name, work != Work::Read)?;
+    let disk = disk::open(name, work != Work::Read)?;
     Exerciser::new(disk, Plan { work, is_random, bytes, depth, count, random })?.run()
 }
 
@@ -86,23 +85,6 @@ fn size(text: &str) -> Option<u64> {
         Some(number) => number.parse::<u64>().ok()?.checked_mul(1024),
         None => text.parse().ok(),
     }
-}
-
-fn open(name: &str, write: bool) -> Result<Disk, String> {
-    let registry = env::get().registry();
-    let service = name.strip_prefix('@').unwrap_or("block");
-    let session = registry.connect(service, true).map_err(|error| format!("{service}: {error}"))?;
-    let session = match name.starts_with('@') {
-        true => session,
-        false => {
-            let disks: DisksClient = client::open(session).map_err(|error| format!("{error}"))?;
-            disks.open(name, write, false).map_err(|error| match error {
-                CallError::Failed(error) => format!("{name}: {error}"),
-                other => format!("{name}: {other}"),
-            })?
-        }
-    };
-    Disk::open(session, service, env::account()).map_err(|error| format!("{name}: {error}"))
 }
 
 /// A request on its way.
