@@ -3,7 +3,7 @@
 use anyhow::Result;
 use images::{Disk, DiskBus, Machine, MachineKind};
 use std::path::Path;
-use tests::{Shell, archive_with_services, exec, machine, machine_with_archive};
+use tests::{DiskImage, Layout, Shell, archive_with_services, exec, machine, machine_with_archive};
 
 const RNG: &str = "virtio-rng-pci";
 
@@ -125,6 +125,79 @@ fn a_card_is_put_in_and_taken_out() -> Result<()> {
     }
     panic!("it is there still: {text}")
 }
+
+/// Puts a virtio disk with this image into the slot, and waits until it is in `/dev`.
+fn put_in(shell: &mut Shell, image: &DiskImage) -> Result<()> {
+    let file = serde_json::json!({ "driver": "file", "filename": image.file() });
+    let node = serde_json::json!({ "driver": "raw", "node-name": "plugged", "file": file });
+    shell.session().qmp().execute("blockdev-add", node)?;
+    let plug = serde_json::json!({ "driver": "virtio-blk-pci", "id": "card", "bus": "root1", "drive": "plugged" });
+    shell.session().qmp().execute("device_add", plug)?;
+    shell.check("while ! ls /dev | grep vda > /dev/null; do sleep 0.1; done", 0, &[])?;
+    Ok(())
+}
+
+/// Takes it out, and waits until it and its driver are gone.
+fn take_out(shell: &mut Shell) -> Result<()> {
+    shell.session().qmp().execute("device_del", serde_json::json!({ "id": "card" }))?;
+    let is_there = "ls /dev | grep vda > /dev/null || service list | grep virtio-blk > /dev/null";
+    shell.check(&format!("while {is_there}; do sleep 0.1; done"), 0, &[])?;
+    // The slot is switched off after that, and QEMU lets go of the image.
+    for _ in 0..50 {
+        let node = serde_json::json!({ "node-name": "plugged" });
+        if shell.session().qmp().execute("blockdev-del", node).is_ok() {
+            return Ok(());
+        }
+        shell.run("sleep 0.1")?;
+    }
+    anyhow::bail!("QEMU does not let go of the image")
+}
+
+#[test]
+fn a_disk_is_put_in_and_taken_out() -> Result<()> {
+    let image = DiskImage::ext(16, Layout::Whole, &["-t", "ext4", "-b", "4096"], None)?;
+    let mut shell = Shell::boot(&machine().device("pcie-root-port,id=root1,chassis=1"))?;
+    for round in 0..2 {
+        put_in(&mut shell, &image)?;
+        shell.check("storage mount /dev/vda /mnt", 0, &[])?;
+        shell.check(
+            &format!("echo round {round} > /mnt/{round} && cat /mnt/{round}"),
+            0,
+            &[&format!("round {round}")],
+        )?;
+        shell.check("storage umount /mnt", 0, &[])?;
+        take_out(&mut shell)?;
+        image.check()?;
+        assert_eq!(image.read(&format!("/{round}"))?, format!("round {round}\n").as_bytes());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_disk_is_taken_out_while_it_is_mounted() -> Result<()> {
+    let image = DiskImage::ext(64, Layout::Whole, &["-t", "ext4", "-b", "4096"], None)?;
+    let mut shell = Shell::boot(&machine().device("pcie-root-port,id=root1,chassis=1"))?;
+    put_in(&mut shell, &image)?;
+    shell.check("storage mount /dev/vda /mnt && storage write /mnt/kept 6 5", 0, &[])?;
+    take_out(&mut shell)?;
+    // What has to go to the disk cannot, and who waits for it is told.
+    shell.check("storage write /mnt/lost 1 6", 1, &["storage: ", GONE])?;
+    shell.check("dd if=/dev/vda of=/dev/null bs=512 count=1", 1, &[])?;
+    // The rest of the system goes on.
+    shell.check("echo on > /tmp/on && cat /tmp/on", 0, &["on"])?;
+    shell.run("storage umount /mnt || storage umount /mnt force")?;
+    let log = shell.run("dmesg")?;
+    assert!(!log.contains("panic") && !log.contains("given up"), "{log}");
+    // It comes back with what was synced.
+    put_in(&mut shell, &image)?;
+    let works = "storage mount /dev/vda /mnt && storage verify /mnt/kept 6 5 && storage umount /mnt";
+    shell.check(works, 0, &["verified"])?;
+    take_out(&mut shell)?;
+    image.check()
+}
+
+/// What a program says of a disk that is not there any more.
+const GONE: &str = "the device failed";
 
 const CHAOS: &str = "
 service chaos                   # kills others

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 #[protocol]
 pub trait PciFunction {
     /// Begins an ownership: the calling process drives the function from now on. What was left of an earlier owner ends: its vectors are
-    /// masked, and the device does not master the bus.
+    /// masked, and the device does not master the bus. A function that offers a function-level reset gets one, which takes 100 ms, unless it is a virtio device or an NVMe controller, which their drivers reset.
     ///
-    /// Errors: `Busy` (another process that lives owns it). *replay*: begun twice it is begun.
+    /// Errors: `Busy` (another process that lives owns it), `Device` (it does not answer after the reset). *replay*: begun twice it is begun.
     #[replay]
     fn acquire(&mut self, cx: &Context) -> Result<(), PciError>;
 
