@@ -271,7 +271,7 @@ pub fn current_directory() -> Result<String> {
         return Ok(current.path.clone());
     }
     let first = env::variable(PWD).filter(|path| path::is_normal(path)).unwrap_or("/").to_string();
-    *env::get().files.current.lock() = Some(Current { path: first.clone(), held: None });
+    *env::get().files.current.lock() = Some(Current { path: first.clone(), _held: None });
     Ok(first)
 }
 
@@ -284,7 +284,7 @@ pub fn set_current_directory(path: &str) -> Result<()> {
     let path = walk.into_path();
     // One that cannot be read is current all the same.
     let held = OpenOptions::new().read(true).directory(true).open(&path).ok();
-    let before = env::get().files.current.lock().replace(Current { path, held });
+    let before = env::get().files.current.lock().replace(Current { path, _held: held });
     // Closed without the lock.
     drop(before);
     Ok(())

@@ -36,7 +36,7 @@ pub(super) struct Current {
     /// Its path.
     pub(super) path: String,
     /// It is open, so that its file system is in use; not the one that a process starts in, which whoever started it is in as well.
-    pub(super) held: Option<File>,
+    pub(super) _held: Option<File>,
 }
 
 #[derive(Debug, Default)]
