@@ -235,22 +235,23 @@ fn files_of_two_disks_are_not_taken_for_one() -> Result<()> {
 
 #[test]
 fn very_many_names_are_listed_and_found() -> Result<()> {
+    // What makes the file system looks each name up among all that are there: more of them take it minutes.
     let host = tempfile::tempdir()?;
     std::fs::create_dir(host.path().join("many"))?;
-    for number in 0..40_000 {
+    for number in 0..20_000 {
         std::fs::File::create(host.path().join(format!("many/name-{number}")))?;
     }
-    let image = DiskImage::ext(64, Layout::Whole, &["-N", "41000"], Some(host.path()))?;
+    let image = DiskImage::ext(64, Layout::Whole, &["-N", "22000"], Some(host.path()))?;
     let mut shell = Shell::boot(&machine().disk(image.disk()))?;
     shell.patience(Duration::from_secs(240));
     check_all(
         &mut shell,
         &[
             ("mkdir /tmp/m && mount -r /dev/vda /tmp/m", 0, &[]),
-            ("ls /tmp/m/many | wc -l", 0, &["40000\n"]),
+            ("ls /tmp/m/many | wc -l", 0, &["20000\n"]),
             ("ls -r /tmp/m/many | head -n 1", 0, &["name-9999\n"]),
-            ("find /tmp/m/many -name 'name-3999*' | wc -l", 0, &["11\n"]),
-            ("ls -C /tmp/m/many | tail -n 1", 0, &["name-9999\n"]),
+            ("find /tmp/m/many -name 'name-1999*' | wc -l", 0, &["11\n"]),
+            ("ls -C /tmp/m/many | wc -w", 0, &["20000\n"]),
         ],
     )
 }
