@@ -258,7 +258,7 @@ fn a_mounted_disk_is_written_by_nobody_else() {
     refuse_all(&mut shell, &writes);
     shell.check("storage verify /tmp/a/file 1 && umount /mnt && umount /tmp/a", 0, &["verified"]).unwrap();
     // What somebody writes is not mounted, until he has ended.
-    shell.check("sleep 2 > /dev/vda1 & sleep 0.5; mount /dev/vda1 /mnt", 1, &["in use"]).unwrap();
+    shell.check("sleep 2 | dd of=/dev/vda1 & sleep 0.5; mount /dev/vda1 /mnt", 1, &["in use"]).unwrap();
     shell.check("wait; mount /dev/vda1 /mnt && storage verify /mnt/file 1 && umount /mnt", 0, &["verified"]).unwrap();
     // And what is not mounted can be written.
     shell.check("dd if=/dev/zero of=/dev/vda1 bs=1k count=4", 0, &[]).unwrap();

@@ -407,7 +407,7 @@ impl FileError {
 const STATUSES: u8 = 64;
 
 /// The errors with which a server may not be able to start.
-const OF_START: [FileError; 7] = [
+const OF_START: [FileError; 8] = [
     FileError::Unsupported,
     FileError::Corrupt,
     FileError::Device,
@@ -415,6 +415,7 @@ const OF_START: [FileError; 7] = [
     FileError::Exhausted,
     FileError::Denied,
     FileError::Busy,
+    FileError::OutOfRange,
 ];
 
 impl FileError {
