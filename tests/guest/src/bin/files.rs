@@ -498,7 +498,7 @@ fn deep(place: &str) -> Outcome {
     fs::write(&file, b"deep").tried("write")?;
     same("what is in it", fs::read(&file).tried("read")?.as_slice(), b"deep")?;
     // A path that is none too long, but has no room in a message.
-    let long = "x/".repeat(1990);
+    let long = format!("{}x", "x/".repeat(1990));
     fails("a directory of nearly 4096 bytes", fs::create_dir(&long), FileError::NameTooLong)?;
     fails("a file of nearly 4096 bytes", File::create(&long), FileError::NameTooLong)?;
     fails("a link to it", fs::symlink(&long, &path::join(place, "link")), FileError::NameTooLong)?;
