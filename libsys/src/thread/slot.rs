@@ -1,6 +1,7 @@
 //! Slots: what a thread needs besides the kernel's object, kept from one thread to the next.
 
 use super::parking::{self, EXIT};
+#[cfg(target_os = "none")]
 use crate::sync::Mutex;
 use crate::{Object, env};
 use abi::{Error, Handle, PAGE_BYTES};
@@ -30,9 +31,17 @@ struct Slots {
 #[cfg(target_os = "none")]
 static SLOTS: Mutex<Slots> = Mutex::new(Slots { free: Vec::new(), detached: Vec::new() });
 
-/// Slots belong to a process: channels are handles.
+/// Slots belong to a process: channels are handles. So are those that a lock of libsys wakes its waiters by: what all fake processes share is under one of the host's.
 #[cfg(not(target_os = "none"))]
-static SLOTS: Mutex<alloc::collections::BTreeMap<u64, Slots>> = Mutex::new(alloc::collections::BTreeMap::new());
+static SLOTS: std::sync::Mutex<alloc::collections::BTreeMap<u64, Slots>> =
+    std::sync::Mutex::new(alloc::collections::BTreeMap::new());
+
+/// The slots of all fake processes.
+#[cfg(not(target_os = "none"))]
+fn all_slots() -> std::sync::MutexGuard<'static, alloc::collections::BTreeMap<u64, Slots>> {
+    // Nothing panics under it.
+    SLOTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 fn with_slots<R>(act: impl FnOnce(&mut Slots) -> R) -> R {
     #[cfg(target_os = "none")]
@@ -41,9 +50,9 @@ fn with_slots<R>(act: impl FnOnce(&mut Slots) -> R) -> R {
     {
         // Taken out meanwhile, so that no fake kernel call is made under the map's lock.
         let process = crate::fake::who().process;
-        let mut slots = SLOTS.lock().remove(&process).unwrap_or(Slots { free: Vec::new(), detached: Vec::new() });
+        let mut slots = all_slots().remove(&process).unwrap_or(Slots { free: Vec::new(), detached: Vec::new() });
         let result = act(&mut slots);
-        let mut all = SLOTS.lock();
+        let mut all = all_slots();
         let entry = all.entry(process).or_insert(Slots { free: Vec::new(), detached: Vec::new() });
         entry.free.append(&mut slots.free);
         entry.detached.append(&mut slots.detached);
