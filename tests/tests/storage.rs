@@ -251,6 +251,11 @@ fn a_mounted_disk_is_written_by_nobody_else() {
     refuse_all(&mut shell, &writes);
     shell.check("service kill vfs && sleep 0.5 && storage verify /mnt/file 1", 0, &["verified"]).unwrap();
     refuse_all(&mut shell, &writes);
+    // A disk that could not be mounted is nobody's again when that is said.
+    let attempt = "mount -t ext4 /dev/vdb /tmp/a || dd if=/dev/zero of=/dev/vdb bs=1k count=4 || echo held";
+    let attempts = format!("for one in 0 1 2 3 4 5 6 7 8 9; do {attempt}; done");
+    let said = shell.run(&attempts).unwrap();
+    assert!(said.matches("there is no file system").count() == 10 && !said.contains("held"), "{said}");
     // Another disk is nobody's.
     shell.check("dd if=/dev/zero of=/dev/vdb bs=1k count=4 && cp /bin/true /dev/vdb", 0, &[]).unwrap();
     // Where it is mounted to be read only, it stays as it is, and others may read it so too.

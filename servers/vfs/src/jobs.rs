@@ -52,6 +52,8 @@ pub enum Work {
     Next(Mounting),
     /// The server of this name is to end.
     End(String),
+    /// The server of this name cannot be mounted: when it is gone, and its disk is free again, who waits hears why.
+    Fail(String, NamespaceError),
 }
 
 /// A job.
@@ -66,14 +68,14 @@ impl Job {
     fn mounting(&self) -> Option<&Mounting> {
         match &self.work {
             Work::Start(mounting) | Work::Next(mounting) => Some(mounting),
-            Work::End(_) => None,
+            Work::End(_) | Work::Fail(..) => None,
         }
     }
 
     fn service(&self) -> &String {
         match &self.work {
             Work::Start(mounting) | Work::Next(mounting) => &mounting.service,
-            Work::End(service) => service,
+            Work::End(service) | Work::Fail(service, _) => service,
         }
     }
 }
@@ -233,7 +235,7 @@ impl Vfs {
             self.jobs.all[at].is_due = false;
             let result = match self.jobs.all[at].job.work.clone() {
                 Work::Start(mounting) => self.make_server(&mounting),
-                Work::Next(Mounting { service, .. }) | Work::End(service) => {
+                Work::Next(Mounting { service, .. }) | Work::End(service) | Work::Fail(service, _) => {
                     self.remove_server(&service);
                     Ok(())
                 }
@@ -313,11 +315,12 @@ impl Vfs {
     }
 
     /// Takes a job as far as it goes; returned is one that is not over.
-    fn go_on(&mut self, mut one: UnderWay) -> Option<UnderWay> {
+    fn go_on(&mut self, one: UnderWay) -> Option<UnderWay> {
         let server = self.server(one.job.service());
         let result = match (&one.job.work, server) {
             (Work::End(_), None) => Ok(()),
-            (Work::End(_) | Work::Next(_), Some(_)) => return Some(one),
+            (Work::Fail(_, error), None) => Err(*error),
+            (Work::End(_) | Work::Fail(..) | Work::Next(_), Some(_)) => return Some(one),
             (Work::Next(mounting), None) => match self.next_kind(mounting.clone()) {
                 Ok(mounting) => return self.change(one, Work::Start(mounting)),
                 Err(error) => Err(error),
@@ -336,13 +339,8 @@ impl Vfs {
                         return self.change(one, work);
                     }
                     Err(error) => {
-                        // Who waits is told, and the server goes.
-                        let service = mounting.service.clone();
-                        if let Some(call) = one.call.take() {
-                            let _ = call.reply(Err(error));
-                        }
-                        one.job.caller = None;
-                        return self.change(one, Work::End(service));
+                        let work = Work::Fail(mounting.service.clone(), error);
+                        return self.change(one, work);
                     }
                     Ok(()) => Ok(()),
                 }
