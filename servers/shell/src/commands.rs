@@ -88,7 +88,29 @@ const OWN_AFFAIRS: [&str; 17] = [
     "true", "unset", "wait", "[",
 ];
 
+/// Commands that only tell something.
+const QUESTIONS: [&str; 12] = [
+    "accounts",
+    "channels",
+    "crashes",
+    "dmesg",
+    "free",
+    "handles",
+    "help",
+    "interrupts",
+    "maps",
+    "ps",
+    "sys",
+    "uptime",
+];
+
 impl Command {
+    /// Whether it changes nothing at all, with these arguments: to ask once more does no harm, as long as nobody has seen the answer.
+    pub fn is_question(&self, arguments: &[String]) -> bool {
+        let asks = |word: &String| matches!(word.as_str(), "list" | "info");
+        QUESTIONS.contains(&self.name) || self.name == "service" && arguments.first().is_none_or(asks)
+    }
+
     /// Whether it changes nothing but the shell.
     pub fn is_own_affair(&self) -> bool {
         OWN_AFFAIRS.contains(&self.name)

@@ -75,6 +75,8 @@ pub struct Shell {
     pub(crate) held: Vec<u8>,
     /// Programs of the pipelines that run.
     pub(crate) running: Vec<Rc<dyn Child>>,
+    /// From where on these are not started: they wait for the answer to a question, which is asked again if the shell dies before.
+    pub(crate) unstarted: Option<usize>,
     /// How it goes on behind what is built in and runs.
     pub(crate) flow: Flow,
     /// The line of the command that runs.
@@ -123,6 +125,7 @@ impl Shell {
             streams: Streams::terminal(),
             held: Vec::new(),
             running: Vec::new(),
+            unstarted: None,
             flow: Flow::Next,
             line: 1,
             conditions: 0,

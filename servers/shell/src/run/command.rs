@@ -113,7 +113,7 @@ impl Shell {
         let Some(command) = commands::find(name) else {
             return self.run_program(words, how);
         };
-        if !command.is_own_affair() {
+        if !command.is_own_affair() && self.unstarted.is_none() {
             self.session.go_inside();
         }
         let mut arguments = Arguments::new(&words[1..]);
@@ -128,7 +128,7 @@ impl Shell {
             (command.run)(self, &mut arguments)
         };
         // What nobody reads any more is no failure to be told.
-        let result = result.and_then(|()| self.flush());
+        let result = result.and_then(|()| self.flush_last());
         match result {
             Ok(()) => status::SUCCESS,
             Err(Failure::Status(status)) => {
@@ -182,6 +182,14 @@ impl Shell {
         for child in self.running.iter().skip(from) {
             // Refused where somebody has killed it already: then it has ended, as will be seen.
             let _ = child.start();
+        }
+    }
+
+    /// Starts programs that wait for an answer, now that somebody sees a part of it. What is written to them is lost with the shell from here on.
+    pub(super) fn start_unstarted(&mut self) {
+        if let Some(from) = self.unstarted.take() {
+            self.session.go_inside();
+            self.start_from(from);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::Flow;
 use super::command::Assignments;
+use crate::commands;
 use crate::failure::{Failure, error};
 use crate::launch::{Child, Share};
 use crate::script::{Action, Command};
@@ -91,7 +92,10 @@ impl Shell {
         let mut own = None;
         let before = self.running.len();
         let started = self.make_all(stages, input, true, &mut feeder, &mut own)?;
+        let waits = stages.first().is_some_and(|first| self.is_question(first)) && !started.programs.is_empty();
         match own {
+            // The programs start with the whole answer in their pipe, and are noted with it.
+            Some(_) if waits => {}
             // What the shell itself writes to them would be lost with it: they are noted behind that.
             Some(_) => self.start_from(before),
             None => self.set_off(before),
@@ -99,9 +103,13 @@ impl Shell {
         let mut flow = Flow::Next;
         let mut last = started.last;
         if let Some((stage, streams)) = own {
+            let others = core::mem::replace(&mut self.unstarted, waits.then_some(before));
             flow = self.subshell(|shell| shell.with_streams(streams, |shell| shell.run_stage(stage)));
+            let is_unstarted = core::mem::replace(&mut self.unstarted, others).is_some();
             last = last.or(Some(self.status).filter(|_| stages.last().is_some_and(|last| !last.is_program)));
-            if !started.programs.is_empty() {
+            if is_unstarted {
+                self.set_off(before);
+            } else if !started.programs.is_empty() {
                 self.session.note_programs(&self.running);
             }
         }
@@ -116,6 +124,14 @@ impl Shell {
             self.status = last;
         }
         Ok(if self.is_stopped() { Flow::Stop } else { flow })
+    }
+
+    /// Whether a stage is a command that only tells something, to a pipe.
+    fn is_question(&self, stage: &Stage<'_>) -> bool {
+        let Some((_, words)) = &stage.words else { return false };
+        let Some((name, arguments)) = words.split_first() else { return false };
+        let is_hidden = self.state.functions.contains_key(name) || !stage.command.redirections.is_empty();
+        !is_hidden && commands::find(name).is_some_and(|command| command.is_question(arguments))
     }
 
     fn run_stage(&mut self, stage: &Stage<'_>) -> Flow {

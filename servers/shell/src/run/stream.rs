@@ -45,6 +45,7 @@ impl fmt::Write for Shell {
 impl Shell {
     /// Tells something where errors are told, whatever becomes of it.
     pub(crate) fn say(&mut self, text: &str) {
+        self.start_unstarted();
         let _ = match self.streams.errors.clone() {
             // Who does not want to read on, by Ctrl-C, still gets messages; a terminal that is gone gets none.
             Output::Terminal => self.terminal.write_str(text).map_err(Failure::from),
@@ -54,6 +55,14 @@ impl Shell {
 
     /// Sends what is held back.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        if !self.held.is_empty() {
+            self.start_unstarted();
+        }
+        self.flush_last()
+    }
+
+    /// The same when nothing comes behind it: programs that are not started find it in their pipe, which has room for all that is ever held back.
+    pub(super) fn flush_last(&mut self) -> Result<(), Failure> {
         if self.held.is_empty() {
             return Ok(());
         }
@@ -110,7 +119,7 @@ impl Shell {
         let _ = self.flush();
         let before = core::mem::replace(&mut self.streams, streams);
         let result = run(self);
-        if self.flush().is_err() && self.status == status::SUCCESS {
+        if self.flush_last().is_err() && self.status == status::SUCCESS {
             self.status = status::FAILURE;
         }
         self.streams = before;
