@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE = 128 * 1024, SMALL = 4096, READS = 4000, FILES = 10000, MOST_DEPTH = 32 };
+enum { PIECE = 128 * 1024, SMALL = 4096, READS = 20000, FILES = 40000, MOST_DEPTH = 32 };
 
 static _Noreturn void end(void) {
     fflush(stdout);

@@ -43,10 +43,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SMALL: u64 = 4096;
 
 /// Random reads of a measurement, for each request at a time.
-const READS: u64 = 4000;
+const READS: u64 = 20_000;
 
 /// Files made and removed in a measurement: as many as take more than a second, of which translating the code for the first time is little.
-const FILES: u64 = 10_000;
+const FILES: u64 = 40_000;
 
 type Outcome = Result<(), String>;
 
