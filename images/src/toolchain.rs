@@ -110,6 +110,8 @@ impl Toolchain {
             "-Crelocation-model=static".to_string(),
             "-Ccode-model=kernel".to_string(),
             "-Cforce-frame-pointers=yes".to_string(),
+            // Nothing is relocated at a start, so nothing has to lie in pages of its own to be made read-only after it.
+            "-Crelro-level=off".to_string(),
         ];
         arguments.extend(self.linker.rustc_arguments());
         arguments

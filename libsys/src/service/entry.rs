@@ -1,10 +1,11 @@
 //! The entry of a server's program.
 
 use super::{Result, Serve, Service};
+use crate::Error;
 use crate::client::{self, CallError};
+use crate::env::{self, Env};
 use crate::thread::parking;
 use crate::wire::{Method, disjoint};
-use crate::{Error, env};
 
 /// The main function of a server's program: starts the server, tells init that it is ready, and runs its loop until the
 /// channel is closed.
@@ -12,7 +13,7 @@ pub fn main<S: Serve>() -> Result<()> {
     let env = env::get();
     parking::prepare();
     client::on_bad_reply(client::ask_again);
-    let mut service = Service::new(S::start(env)?);
+    let mut service = start::<S>(env)?;
     match env.registry().ready() {
         // Started by somebody else than init: nobody waits for it.
         Ok(()) | Err(CallError::Kernel(Error::BadHandle)) => {}
@@ -20,6 +21,12 @@ pub fn main<S: Serve>() -> Result<()> {
     }
     service.run(env.channel())?;
     Ok(())
+}
+
+/// The server as it starts. What that takes of the stack is not below the loop then: the loop lies in few pages.
+#[inline(never)]
+fn start<S: Serve>(env: &'static Env) -> Result<Service<S>> {
+    S::start(env).map(Service::new)
 }
 
 /// Whether the protocols of a server can be told apart.
