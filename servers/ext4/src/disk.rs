@@ -101,6 +101,7 @@ pub struct Disk {
 }
 
 /// A group descriptor.
+#[derive(Clone)]
 pub struct Group {
     /// Which one.
     pub number: u32,
@@ -403,7 +404,7 @@ impl Disk {
         let (block, start) = self.superblock();
         let mut sum = [0; 4];
         overlay.read_part(block, start + 0x3fc, &mut sum)?;
-        let mut summed = u32::from_le_bytes(sum);
+        let (mut summed, is_summed) = (u32::from_le_bytes(sum), matches!(self.sums, Sums::Crc32c(_)));
         // Returns what does not go into its 32 bits.
         let mut change = |at: usize, by: i64| -> Here<i64> {
             let mut old = [0; 4];
@@ -412,7 +413,9 @@ impl Disk {
             let bytes = (new as u32).to_le_bytes();
             if bytes != old {
                 summed = replace(summed, &old, &bytes, 0x3fc - at - 4);
-                overlay.write_part(block, start + at, &bytes)?;
+                let sum = (start + 0x3fc, &summed.to_le_bytes()[..]);
+                let parts = [(start + at, &bytes[..]), sum];
+                overlay.write_parts(block, if is_summed { &parts } else { &parts[..1] })?;
             }
             Ok(new >> 32)
         };
@@ -424,9 +427,6 @@ impl Disk {
             if carry != 0 && self.descriptor_bytes == MOST_DESCRIPTOR {
                 change(0x158, carry)?;
             }
-        }
-        if let Sums::Crc32c(_) = self.sums {
-            overlay.write_part(block, start + 0x3fc, &summed.to_le_bytes())?;
         }
         Ok(())
     }
@@ -538,10 +538,13 @@ impl Record {
         le32(&self.bytes, 4).into()
     }
 
-    /// It was changed: a name in it came or went.
-    pub fn touch(&mut self, seconds: u64) {
+    /// It was changed: a name in it came or went. Returns whether it says anything new.
+    pub fn touch(&mut self, seconds: u64) -> bool {
+        let times = |bytes: &[u8]| [0xc, 0x10, 0x84, 0x88].map(|at| le32(bytes, at));
+        let before = times(&self.bytes);
         self.put_time(0xc, 0x84, seconds);
         self.put_time(0x10, 0x88, seconds);
+        times(&self.bytes) != before
     }
 
     /// It has so many names from now on.

@@ -196,11 +196,18 @@ impl Format {
         }
     }
 
-    /// Mounts the crate anew, if something was done that it does not know of.
+    /// Has the crate know of everything that was done without it.
     fn catch_up(&mut self) -> Result<(), FileError> {
-        let Some(names) = self.names.as_mut().filter(|names| names.is_ahead()) else { return Ok(()) };
+        if self.names.as_ref().is_some_and(Names::is_ahead) { self.mount_again() } else { Ok(()) }
+    }
+
+    /// Mounts the crate anew. What it needs of the stack is not below what is done without it.
+    #[inline(never)]
+    fn mount_again(&mut self) -> Result<(), FileError> {
         self.fs = mount_crate(&self.shared, &self.options)?;
-        names.caught_up();
+        if let Some(names) = &mut self.names {
+            names.caught_up();
+        }
         Ok(())
     }
 
@@ -288,7 +295,8 @@ impl Format {
         u64::from(self.fs.statfs().free_inodes).saturating_add_signed(freed)
     }
 
-    /// Reads through the crate.
+    /// Reads through the crate, whose buffers would lengthen the stack of all that is done without it.
+    #[inline(never)]
     pub fn look<T>(&mut self, operation: impl FnOnce(&mut Fs) -> Ext4Result<T>) -> Result<T, FileError> {
         self.catch_up()?;
         let result = operation(&mut self.fs);

@@ -29,6 +29,7 @@ pub mod mounted;
 pub mod names;
 pub mod orphans;
 pub mod raw;
+pub mod recent;
 pub mod superblock;
 
 pub use mounted::{Options, Volume};

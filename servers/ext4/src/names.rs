@@ -7,6 +7,7 @@ use crate::disk::{Bitmap, CORRUPT, Disk, Group, Here, Info, Left, Record};
 use crate::entries::{self, Entry, TAIL_BYTES};
 use crate::hints::Hints;
 use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Window, le16, le32};
+use crate::recent::Recent;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -58,6 +59,7 @@ pub struct Names {
     looked: Option<Looked>,
     /// The last directory that was used, as it is in the overlay.
     directory: Option<Box<Record>>,
+    recent: Recent,
     /// Blocks as they are in the overlay, with what is pending: of a directory, of a bitmap, and the node above the first.
     scratch: Cached,
     bitmap: Cached,
@@ -124,6 +126,7 @@ impl Names {
         let empty = || Cached { block: None, bytes: vec![0; disk.layout.block_bytes] };
         Names {
             directory: None,
+            recent: Recent::default(),
             scratch: empty(),
             bitmap: empty(),
             node: Vec::new(),
@@ -177,7 +180,7 @@ impl Names {
             self.waiting -= 1;
             return Err(Left::ToCrate);
         }
-        if self.disk.has_orphans(overlay)? { Err(Left::ToCrate) } else { Ok(()) }
+        if self.recent.has_orphans(&self.disk, overlay)? { Err(Left::ToCrate) } else { Ok(()) }
     }
 
     // ---- looking -------------------------------------------------------------------------------------------------
@@ -201,20 +204,40 @@ impl Names {
     /// What an inode says. Error: `NotFound` (it is nobody's).
     pub fn info(&mut self, overlay: &mut Overlay, inode: u64) -> Here<Info> {
         let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        let record = match self.recent.take_inode(number) {
+            Some(record) => record,
+            None => self.record_in_use(overlay, number)?,
+        };
+        let info = self.disk.info(&record);
+        self.recent.keep_inode(record);
+        // No file has more blocks than 32 bits number.
+        let most = u64::from(u32::MAX) * self.disk.layout.block_bytes as u64;
+        if info.size > most { Err(CORRUPT) } else { Ok(info) }
+    }
+
+    /// An inode that is somebody's. Error: `NotFound`.
+    fn record_in_use(&mut self, overlay: &mut Overlay, number: u32) -> Here<Box<Record>> {
         let record = self.record(overlay, number)?;
         let (group, index) = ((number - 1) / self.disk.inodes_per_group, (number - 1) % self.disk.inodes_per_group);
-        let group = self.disk.group(overlay, group)?;
+        let group = self.recent.group(&self.disk, overlay, group)?;
         let mut byte = [0];
         if !group.is_unmade(Bitmap::Inodes) {
             overlay.read_part(self.disk.bitmap(&group, Bitmap::Inodes)?, index as usize / 8, &mut byte)?;
         }
-        if byte[0] >> (index % 8) & 1 == 0 {
-            return Err(FileError::NotFound.into());
-        }
-        let info = self.disk.info(&record);
-        // No file has more blocks than 32 bits number.
-        let most = u64::from(u32::MAX) * self.disk.layout.block_bytes as u64;
-        if info.size > most { Err(CORRUPT) } else { Ok(info) }
+        if byte[0] >> (index % 8) & 1 == 0 { Err(FileError::NotFound.into()) } else { Ok(record) }
+    }
+
+    /// Writes an inode.
+    fn write_inode(&mut self, overlay: &mut Overlay, record: &mut Record) -> Here<()> {
+        self.recent.take_inode(record.number);
+        self.disk.write_inode(overlay, record)
+    }
+
+    /// Writes a group's descriptor.
+    fn write_group(&mut self, overlay: &mut Overlay, mut group: Group) -> Here<()> {
+        self.disk.write_group(overlay, &mut group)?;
+        self.recent.keep_group(group);
+        Ok(())
     }
 
     /// A directory, which is given back with [`Names::give_back`]. Errors: `NotDirectory`, `ToCrate` (it is not plain).
@@ -402,13 +425,12 @@ impl Names {
     ) -> Here<()> {
         let bytes = &mut self.scratch.bytes;
         let end = bytes.len();
-        overlay.write_part(block, from, &bytes[from..to])?;
-        if self.disk.seed_of(directory).is_some() {
-            let sum = crate::crc32c::replace(le32(bytes, end - 4), old, &bytes[from..to], end - TAIL_BYTES - to);
-            bytes[end - 4..].copy_from_slice(&sum.to_le_bytes());
-            overlay.write_part(block, end - 4, &bytes[end - 4..])?;
+        if self.disk.seed_of(directory).is_none() {
+            return Ok(overlay.write_part(block, from, &bytes[from..to])?);
         }
-        Ok(())
+        let sum = crate::crc32c::replace(le32(bytes, end - 4), old, &bytes[from..to], end - TAIL_BYTES - to);
+        bytes[end - 4..].copy_from_slice(&sum.to_le_bytes());
+        Ok(overlay.write_parts(block, &[(from, &bytes[from..to]), (end - 4, &bytes[end - 4..])])?)
     }
 
     /// Makes an empty file, pending in the overlay. Errors: `Exists`, `ToCrate` (there is no room in the directory, among others).
@@ -426,8 +448,9 @@ impl Names {
         let number = self.allocate(overlay, directory.number, mode, seconds)?;
         let (from, to) = entries::insert(&mut self.scratch.bytes, room, number, name, 1);
         self.write(overlay, &directory, block, (from, to), &old[from - span.0..to - span.0])?;
-        directory.touch(seconds);
-        self.disk.write_inode(overlay, &mut directory)?;
+        if directory.touch(seconds) {
+            self.write_inode(overlay, &mut directory)?;
+        }
         self.give_back(directory);
         self.disk.count(overlay, 0, -1)?;
         Ok(number.into())
@@ -477,7 +500,7 @@ impl Names {
     fn allocate(&mut self, overlay: &mut Overlay, directory: u32, mode: u16, seconds: u64) -> Here<u32> {
         let near = (directory - 1) / self.disk.inodes_per_group;
         for number in (near..self.disk.groups).chain(0..near) {
-            let mut group = self.disk.group(overlay, number)?;
+            let mut group = self.recent.group(&self.disk, overlay, number)?;
             if group.free(Bitmap::Inodes) == 0 || group.is_unmade(Bitmap::Inodes) {
                 continue;
             }
@@ -494,11 +517,12 @@ impl Names {
             self.disk.write_bitmap(overlay, &mut group, Bitmap::Inodes, at, (&[old], &[new]))?;
             group.set_free(Bitmap::Inodes, group.free(Bitmap::Inodes) - 1);
             self.disk.use_inode(&mut group, index);
-            self.disk.write_group(overlay, &mut group)?;
+            self.write_group(overlay, group)?;
             // What was there before is nothing that could be wrong.
             let mut record = self.disk.inode(overlay, inode, true)?;
             record.make_file(&self.disk, mode, seconds);
-            self.disk.write_inode(overlay, &mut record)?;
+            self.write_inode(overlay, &mut record)?;
+            self.recent.keep_inode(record);
             return Ok(inode);
         }
         Err(Left::ToCrate)
@@ -509,7 +533,10 @@ impl Names {
         self.turn(overlay)?;
         let directory = self.directory(overlay, directory)?;
         let place = self.look(overlay, &directory, name)?.0.ok_or(FileError::NotFound)?;
-        let target = self.record(overlay, place.entry.inode)?;
+        let target = match self.recent.take_inode(place.entry.inode) {
+            Some(target) => target,
+            None => self.record(overlay, place.entry.inode)?,
+        };
         let is_plain = matches!(target.mode() & 0xf000, 0x8000 | 0xa000)
             && target.flags() & !FLAG_EXTENTS == 0
             && !target.has_attributes()
@@ -555,12 +582,13 @@ impl Names {
         old.copy_from_slice(&self.scratch.bytes[from..from + 4]);
         let (from, to) = entries::remove(&mut self.scratch.bytes, &place.entry);
         self.write(overlay, &directory, place.block, (from, to), &old[..to - from])?;
-        directory.touch(seconds);
-        self.disk.write_inode(overlay, &mut directory)?;
+        if directory.touch(seconds) {
+            self.write_inode(overlay, &mut directory)?;
+        }
         self.give_back(directory);
         if !is_last {
             target.set_links(target.links() - 1, seconds);
-            self.disk.write_inode(overlay, &mut target)?;
+            self.write_inode(overlay, &mut target)?;
             return Ok(Freed::default());
         }
         let mut blocks = 0;
@@ -570,11 +598,11 @@ impl Names {
         }
         let (group, index) =
             ((target.number - 1) / self.disk.inodes_per_group, (target.number - 1) % self.disk.inodes_per_group);
-        let mut group = self.disk.group(overlay, group)?;
+        let mut group = self.recent.group(&self.disk, overlay, group)?;
         self.set_bits(overlay, &mut group, Bitmap::Inodes, index, index + 1)?;
-        self.disk.write_group(overlay, &mut group)?;
+        self.write_group(overlay, group)?;
         target.clear(seconds);
-        self.disk.write_inode(overlay, &mut target)?;
+        self.write_inode(overlay, &mut target)?;
         self.disk.count(overlay, blocks, 1)?;
         Ok(Freed { blocks: blocks as i64, inodes: 1 })
     }
@@ -586,10 +614,11 @@ impl Names {
         while at < end {
             let group = at / per_group;
             let to = end.min((group + 1) * per_group);
-            let mut descriptor = self.disk.group(overlay, u32::try_from(group).map_err(|_| CORRUPT)?)?;
+            let group_number = u32::try_from(group).map_err(|_| CORRUPT)?;
+            let mut descriptor = self.recent.group(&self.disk, overlay, group_number)?;
             let (first, last) = ((at % per_group) as u32, ((to - 1) % per_group) as u32 + 1);
             self.set_bits(overlay, &mut descriptor, Bitmap::Blocks, first, last)?;
-            self.disk.write_group(overlay, &mut descriptor)?;
+            self.write_group(overlay, descriptor)?;
             at = to;
         }
         Ok(())
@@ -632,6 +661,7 @@ impl Names {
     pub fn abandoned(&mut self) {
         self.looked = None;
         (self.directory, self.scratch.block, self.bitmap.block) = (None, None, None);
+        self.recent = Recent::default();
     }
 }
 

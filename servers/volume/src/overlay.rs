@@ -347,7 +347,12 @@ impl Overlay {
 
     /// Writes a part of a block: pending until [`Overlay::commit`]. Errors: `TooLarge`, `OutOfRange`, `Failed`, and those of reading.
     pub fn write_part(&mut self, block: u64, offset: usize, from: &[u8]) -> Result<(), OverlayError> {
-        if block >= self.blocks || offset + from.len() > self.block_bytes {
+        self.write_parts(block, &[(offset, from)])
+    }
+
+    /// Writes some parts of a block, each with its offset, as [`Overlay::write_part`] does one.
+    pub fn write_parts(&mut self, block: u64, parts: &[(usize, &[u8])]) -> Result<(), OverlayError> {
+        if block >= self.blocks || parts.iter().any(|(offset, from)| offset + from.len() > self.block_bytes) {
             return Err(OverlayError::OutOfRange);
         }
         if self.drain.failed() {
@@ -355,22 +360,27 @@ impl Overlay {
         }
         let frame = match self.pending.get(&block).copied() {
             Some(frame) => frame,
-            None if self.change_in_place(block, offset, from) => return Ok(()),
+            None if self.change_in_place(block, parts) => return Ok(()),
             None => self.copy_for_change(block)?,
         };
-        self.log.write_part(frame, offset, from, false);
+        for (offset, from) in parts {
+            self.log.write_part(frame, *offset, from, false);
+        }
         Ok(())
     }
 
     /// Writes to an image that is committed, if only the map needs it: what goes to the disk now, or is in the journal, stays as it is. False: nothing was done.
-    fn change_in_place(&mut self, block: u64, offset: usize, from: &[u8]) -> bool {
+    fn change_in_place(&mut self, block: u64, parts: &[(usize, &[u8])]) -> bool {
         let Some(image) = self.map.get_mut(&block) else { return false };
         let is_own = image.record != 0 && self.references[image.frame as usize] == 1;
-        if !is_own || !self.log.can_undo(from.len()) || self.pending_drops.contains(&block) {
+        let lengths = parts.iter().map(|(_, from)| from.len());
+        if !is_own || !self.log.can_undo(lengths) || self.pending_drops.contains(&block) {
             return false;
         }
         image.used = true;
-        self.is_changed |= self.log.write_part(image.frame, offset, from, true);
+        for (offset, from) in parts {
+            self.is_changed |= self.log.write_part(image.frame, *offset, from, true);
+        }
         true
     }
 

@@ -44,9 +44,9 @@ impl RecordLog {
         crate::kept::step();
     }
 
-    /// Whether a change of so many bytes in place can be undone.
-    pub fn can_undo(&self, bytes: usize) -> bool {
-        self.undo + bytes / 8 + 2 <= MOST
+    /// Whether changes in place of so many bytes each can be undone.
+    pub fn can_undo(&self, lengths: impl Iterator<Item = usize>) -> bool {
+        self.undo + lengths.map(|bytes| bytes / 8 + 2).sum::<usize>() <= MOST
     }
 
     /// Writes a part of a frame. With `undo`, for which there has to be room, it is taken back unless the next record counts. Returns whether anything is another than before.
@@ -58,6 +58,9 @@ impl RecordLog {
         let (mut sum, mut left) = (self.sum(frame), self.undo);
         let mut is_changed = false;
         let mut set = |index: usize, old: u64, new: u64| {
+            if new == old {
+                return;
+            }
             let number = first + index;
             if undo {
                 let entry = [self.next, u64::from(frame) << 32 | number as u64, sum, old];
@@ -74,29 +77,31 @@ impl RecordLog {
             sum = sum.wrapping_add(new.wrapping_sub(old).wrapping_mul(checksum::factor(number)));
             is_changed = true;
         };
-        // Words of which a part changes: the first and the last.
+        let load = |index: usize| words[index].load(Ordering::Relaxed);
+        // Of the first word and the last a part may change.
         let (head, rest) = from.split_at(from.len().min(offset.next_multiple_of(8) - offset));
         let (whole, tail) = rest.as_chunks();
+        let begin = usize::from(!head.is_empty());
         if !head.is_empty() {
-            let old = words[0].load(Ordering::Relaxed);
-            let new = mixed(old, offset % 8, head);
-            if new != old {
-                set(0, old, new);
+            set(0, load(0), mixed(load(0), offset % 8, head));
+        }
+        // Most are as they were: four are looked at together.
+        let (fours, others) = whole.as_chunks::<4>();
+        for (four, (old, new)) in words[begin..].as_chunks::<4>().0.iter().zip(fours).enumerate() {
+            let new = new.map(u64::from_le_bytes);
+            let differ = (0..4).fold(0, |differ, index| differ | old[index].load(Ordering::Relaxed) ^ new[index]);
+            if differ != 0 {
+                for (index, new) in (begin + 4 * four..).zip(new) {
+                    set(index, load(index), new);
+                }
             }
         }
-        let begin = usize::from(!head.is_empty());
-        for (index, bytes) in (begin..).zip(whole) {
-            let (old, new) = (words[index].load(Ordering::Relaxed), u64::from_le_bytes(*bytes));
-            if new != old {
-                set(index, old, new);
-            }
+        for (index, new) in (begin + 4 * fours.len()..).zip(others) {
+            set(index, load(index), u64::from_le_bytes(*new));
         }
         if !tail.is_empty() {
-            let old = words[begin + whole.len()].load(Ordering::Relaxed);
-            let new = mixed(old, 0, tail);
-            if new != old {
-                set(begin + whole.len(), old, new);
-            }
+            let last = begin + whole.len();
+            set(last, load(last), mixed(load(last), 0, tail));
         }
         self.undo = left;
         if is_changed {
