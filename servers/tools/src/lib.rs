@@ -9,6 +9,7 @@
 //! | [`walk`], [`names`], [`transfer`], [`glob`], [`mounts`] | trees of files |
 //! | [`format`], [`calendar`], [`clock`], [`hexdump`] | how things are shown |
 //! | [`listing`], [`search`], [`pattern`], [`context`], [`fields`], [`sets`], [`tail`], [`follow`], [`dd`] | what single programs do with data |
+//! | [`launcher`] | programs that a command starts |
 //! | [`editor`] | `edit` |
 //! | [`disks`], [`pci_names`] | what single programs show |
 #![no_std]
@@ -29,6 +30,7 @@ pub mod format;
 pub mod glob;
 pub mod hexdump;
 pub mod input;
+pub mod launcher;
 pub mod listing;
 pub mod mounts;
 pub mod names;
