@@ -1,6 +1,6 @@
 //! Programs that a command starts, and waits for: they are given what it was given itself, and a part of what its account has left.
 
-use crate::{Failure, failed};
+use crate::{About, Failure, failed};
 use alloc::format;
 use alloc::string::String;
 use libsys::abi::ExitReason;
@@ -84,7 +84,7 @@ impl Launcher {
             launch = launch.variable(name, value);
         }
         let child = launch.spawn(env::account()).map_err(refused)?;
-        end_of(&child, channel).map_err(|error| refused(error.into()))
+        end_of(&child, channel).about(name)
     }
 }
 
