@@ -9,8 +9,8 @@ mod stream;
 
 pub use crate::protocol::file::Whence;
 pub use buffered::{BufReader, BufWriter};
-pub(crate) use stream::Streams;
 pub use stream::{Input, Output, Room, Stderr, Stdin, Stdout, stderr, stdin, stdout};
+pub(crate) use stream::{Shared, Streams};
 
 use crate::client::CallError;
 use crate::protocol::filesystem::FileError;

@@ -199,6 +199,26 @@ fn paths_mean_what_their_ends_say() -> Result<()> {
             ("mv file ''", 1, &["no such file or directory"]),
             ("rm ''", 1, &["no such file or directory"]),
             ("rm -f ''", 0, &[]),
+            // A directory's content is named by a dot.
+            (
+                "rmdir dir/. dir/.. .",
+                1,
+                &["rmdir: dir/.: it is not removed", "rmdir: dir/..: it is", "rmdir: .: it is"],
+            ),
+            (
+                "cp -r dir/. fresh && cp -r dir/. fresh && cp -r dir/./sub fresh/one && ls -A fresh",
+                0,
+                &["in  one  sub\n"],
+            ),
+            ("mkdir there && cp -r dir/. there/ && ls -A there", 0, &["in  sub\n"]),
+            (
+                "(cd dir && cp -r . ../there/again && cp -r . .. && ls ../in && rm ../in && rmdir ../sub)",
+                0,
+                &["../in\n"],
+            ),
+            ("cp -r dir/. dir", 1, &["cp: dir/.: dir is the same file"]),
+            ("cp -r dir/. dir/sub", 1, &["cannot be copied into itself"]),
+            ("rm -r fresh there && ls -A", 0, &["dir  file  link\n"]),
             ("mv dir/ moved/ && mkdir new/ && mv moved new/ && cat new/moved/in", 0, &["in\n"]),
             ("rm -r new/", 0, &[]),
         ],
@@ -291,6 +311,12 @@ fn files_are_listed_and_found() -> Result<()> {
             ("find /tmp/t -type f -size +2k", 0, &["/tmp/t/sub/big\n"]),
             ("find /tmp/t /tmp/none -type l", 1, &["/tmp/t/link\n", "find: /tmp/none: no such file"]),
             ("find /tmp/t -mindepth 1 -maxdepth 1 ! -type f", 0, &["/tmp/t/link\n/tmp/t/sub\n"]),
+            ("find /tmp/t -type l -o -name 'b*' -type f", 0, &["/tmp/t/b.txt\n/tmp/t/link\n"]),
+            ("find /tmp/t ! \\( -type f -o -type d \\)", 0, &["/tmp/t/link\n"]),
+            ("find /tmp/t -name sub -prune -o -type f -print", 0, &["/tmp/t/.hidden\n/tmp/t/b.txt\n"]),
+            ("find /tmp/t \\( -type f", 2, &["find: a `(` has no `)`", "usage: find"]),
+            ("find /tmp/t -type f -o", 2, &["an expression behind `-o` is missing"]),
+            ("find /tmp/t -exec ls {}", 2, &["-exec has no end"]),
             ("find -size x", 2, &["`x` is not a size", "usage: find"]),
             ("find /tmp/t -type z", 2, &["there is no type `z`"]),
             ("du -s /tmp/t", 0, &["\t/tmp/t\n"]),
@@ -315,6 +341,119 @@ fn files_are_listed_and_found() -> Result<()> {
             ("find /tmp/t -delete && ls -A /tmp/t", 1, &["ls: /tmp/t"]),
         ],
     )
+}
+
+#[test]
+fn programs_are_run_on_what_is_found() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    check_all(
+        &mut shell,
+        &[
+            ("mkdir -p /tmp/t/sub && cd /tmp/t && echo one > 'a b' && echo two > c && echo three > sub/d", 0, &[]),
+            ("find . -type f -exec echo got {}. \\;", 0, &["got ./a b.\ngot ./c.\ngot ./sub/d.\n"]),
+            ("find . -type f -exec cat {} + -exec echo all {} +", 0, &["one\ntwo\nthree\nall ./a b ./c ./sub/d\n"]),
+            ("find . -type f -exec grep -q t {} \\; -print", 0, &["./c\n./sub/d\n"]),
+            ("find . -type f ! -exec grep -q t {} \\; -print", 0, &["./a b\n"]),
+            // What find writes itself comes in between, be it into a pipe or a file.
+            ("find c -print -exec cat {} \\; -print | cat", 0, &["c\ntwo\nc\n"]),
+            ("find c -print -exec cat {} \\; -print > /tmp/out; cat /tmp/out", 0, &["c\ntwo\nc\n"]),
+            ("find c -exec head -n 1 \\; < sub/d", 0, &["three\n"]),
+            // Statuses.
+            ("find . -exec false \\;", 0, &[]),
+            ("find . -exec false {} +", 1, &[]),
+            ("find c -exec nothing {} \\;", 0, &["find: nothing: there is no program of this name"]),
+            ("find c -exec nothing {} +", 1, &["find: nothing: there is no program of this name"]),
+            ("find c none -exec true {} +", 1, &["find: none: no such file"]),
+            ("find c -exec /tmp/t/c {} +", 1, &["find: /tmp/t/c: not an ELF executable"]),
+            // More than can have one session at once.
+            ("mkdir many && cd many && touch $(seq 150)", 0, &[]),
+            ("find . -type f -exec echo {} \\; | wc -l", 0, &["150\n"]),
+            ("find . -type f -exec rm {} + && ls -A && cd .. && rmdir many", 0, &[]),
+            ("find sub -maxdepth 0 -exec find {} -name d \\;", 0, &["sub/d\n"]),
+            ("find . -delete && ls -A . && cd .. && rmdir t", 0, &[]),
+        ],
+    )?;
+    // Ctrl-C ends the program with find.
+    shell.session().type_line("find /tmp -maxdepth 0 -print -exec sleep 1000 \\;");
+    shell.session().expect("\n/tmp", LONG)?;
+    shell.session().send(b"\x03");
+    shell.session().expect(PROMPT, LONG)?;
+    ensure!(shell.run("echo $?")? == "130\n", "Ctrl-C");
+    let left = shell.run("ps")?;
+    ensure!(!left.contains("sleep") && !left.contains("find"), "a program is left: {left}");
+    Ok(())
+}
+
+#[test]
+fn what_is_replaced_and_removed_is_asked_about() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    check_all(
+        &mut shell,
+        &[
+            ("cd /tmp && mkdir -p d/e && echo new > n && echo old > o && touch d/f", 0, &[]),
+            ("echo n | rm -i n", 0, &["rm: remove n? "]),
+            ("echo | rm -i n && rm -i n < /dev/null && cat n", 0, &["rm: remove n? new\n"]),
+            ("rm -i n & wait", 0, &["rm: remove n? "]),
+            ("echo | cp -i n o && cat o", 0, &["cp: overwrite 'o'? old\n"]),
+            ("echo y | cp -i n o && cat o", 0, &["cp: overwrite 'o'? new\n"]),
+            ("cp -i n p && cp -if n p", 0, &[]),
+            ("echo old > o && echo no | mv -i n o && cat n o", 0, &["mv: overwrite 'o'? new\nold\n"]),
+            ("echo Yes | mv -i n o && cat o && ls n", 1, &["mv: overwrite 'o'? new\n", "ls: n: no such file"]),
+            ("mv -i o n && mv -nif p n && cat n", 0, &["new\n"]),
+            ("rm -ri d < /dev/null && ls -A d", 0, &["rm: descend into d? ", "e  f\n"]),
+            (
+                "yes | rm -ri d && ls d",
+                1,
+                &["remove directory d/e? ", "remove d/f? ", "remove directory d? ", "no such"],
+            ),
+            ("rm -i -f none", 0, &[]),
+            ("rm -f -i none", 1, &["rm: none: no such file"]),
+        ],
+    )?;
+    let text = typed(&mut shell, "rm -i n", "y\n")?;
+    ensure!(text.contains("rm: remove n? "), "{text}");
+    shell.check("ls n", 1, &["no such file"])?;
+    Ok(())
+}
+
+#[test]
+fn files_are_followed() -> Result<()> {
+    let mut shell = Shell::boot(&machine())?;
+    shell.check("cd /tmp && echo 1 > a && echo 2 > b", 0, &[])?;
+    // Quotes, so that what is waited for is not what is typed.
+    for (command, shown) in [
+        ("tail -f a b none &", "==> a <==\r\n1\r\n\r\n==> b <==\r\n2\r\n"),
+        ("echo thr''ee >> a", "==> a <==\r\nthree\r\n"),
+        ("echo fo''ur >> a", "four\r\n"),
+        ("echo fi''ve >> b", "==> b <==\r\nfive\r\n"),
+        ("echo > b", "tail: b: file truncated\r\n"),
+        ("service kill tmpfs; service kill vfs; echo si''x >> a", "==> a <==\r\nsix\r\n"),
+        ("mv a c; echo sev''en >> c", "seven\r\n"),
+    ] {
+        shell.session().type_line(command);
+        shell.session().expect(shown, LONG)?;
+    }
+    shell.session().type_line("kill %1; wait; ec''ho done");
+    shell.session().expect("\ndone", LONG)?;
+    check_all(
+        &mut shell,
+        &[
+            ("seq 3 | tail -f -n 1", 0, &["3\n"]),
+            ("tail -f < /dev/null", 0, &[]),
+            (
+                "tail -f none /tmp",
+                1,
+                &["tail: none: no such file", "tail: /tmp: is a directory", "tail: no files remaining"],
+            ),
+        ],
+    )?;
+    // A file as the standard input, and Ctrl-C.
+    shell.session().type_line("tail -qf -n 1 < c");
+    shell.session().expect("\nseven", LONG)?;
+    shell.session().send(b"\x03");
+    shell.session().expect(PROMPT, LONG)?;
+    ensure!(shell.run("echo $?")? == "130\n", "Ctrl-C");
+    Ok(())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Error, Read, Result, Write, without_own};
 use crate::channel::Event;
-use crate::client::{self, CallError};
+use crate::client::{self, CallError, Client};
 use crate::env::{self, Env, StreamKind, names};
 use crate::fs::File;
 use crate::pipe::{PipeReader, PipeWriter};
@@ -183,6 +183,44 @@ pub(crate) struct Streams {
     errors: Mutex<Option<Output>>,
 }
 
+/// A standard stream, as another process can use it besides this one.
+pub(crate) enum Shared<'s> {
+    /// A console, device or file: its session.
+    Session(&'s Session),
+    /// A pipe that is written to.
+    Pipe(&'s PipeWriter),
+}
+
+impl Streams {
+    /// Calls `give` with the name of each stream that the process has and another can use as well. An input that is a pipe is none: it has one reader. The streams stay open as long
+    /// as the process runs.
+    pub(crate) fn share(&self, mut give: impl FnMut(&str, Shared<'_>)) {
+        // What was not given, or cannot be asked for its session, is not shared.
+        let _ = with_input(&self.input, |input| {
+            let session = match input {
+                Input::Console(console) => console.link().session(),
+                Input::Character(device) => device.link().session(),
+                Input::File(file) => file.share()?,
+                Input::Pipe(_) => return Ok(()),
+            };
+            give(names::STDIN, Shared::Session(session));
+            Ok(())
+        });
+        for (place, name) in [(&self.output, names::STDOUT), (&self.errors, names::STDERR)] {
+            let _ = with_output(place, name, |output| {
+                let shared = match output {
+                    Output::Console(console, _) => Shared::Session(console.link().session()),
+                    Output::Character(device, _) => Shared::Session(device.link().session()),
+                    Output::File(file) => Shared::Session(file.share()?),
+                    Output::Pipe(pipe) => Shared::Pipe(pipe),
+                };
+                give(name, shared);
+                Ok(())
+            });
+        }
+    }
+}
+
 /// The standard input.
 #[derive(Clone, Copy, Debug)]
 pub struct Stdin(());
@@ -212,12 +250,15 @@ pub fn stderr() -> Stderr {
 
 impl Read for Stdin {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        let env = env::get();
-        let mut held = env.streams.input.lock();
-        match &mut *held {
-            Some(input) => input.read(into),
-            none => none.insert(Input::take(env, names::STDIN)?).read(into),
-        }
+        with_input(&env::get().streams.input, |input| input.read(into))
+    }
+}
+
+fn with_input<T>(place: &Mutex<Option<Input>>, body: impl FnOnce(&mut Input) -> Result<T>) -> Result<T> {
+    let mut held = place.lock();
+    match &mut *held {
+        Some(input) => body(input),
+        none => body(none.insert(Input::take(env::get(), names::STDIN)?)),
     }
 }
 

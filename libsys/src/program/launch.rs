@@ -2,9 +2,9 @@
 
 use super::{LoadError, PAGE, Program, page_of, pages_of};
 use crate::client::Client;
-use crate::env::{Startup, StreamKind, names};
+use crate::env::{self, Startup, StreamKind, names};
 use crate::fs;
-use crate::io;
+use crate::io::{self, Shared};
 use crate::log::LogWriter;
 use crate::pipe::{self, PipeWriter};
 use crate::protocol::RegistryClient;
@@ -24,6 +24,9 @@ pub const STACK_BYTES: u64 = 128 * 1024;
 
 /// What a process may do with the sessions of its streams.
 const STREAM: Rights = Rights::CALL.union(Rights::DUPLICATE).union(Rights::INSPECT);
+
+/// What it may do with the channel of one who reads what it writes.
+const SIGNALLER: Rights = Rights::SIGNAL.union(Rights::DUPLICATE);
 
 /// What a process may use where nothing else is said.
 pub const DEFAULT_LIMITS: Limits = Limits { frames: 2048, handles: 256, threads: 16, sessions: 64, processes: 16 };
@@ -120,7 +123,7 @@ impl<'a> Launch<'a> {
 
     /// A handle that can signal some bits of a channel.
     pub fn grant_signal(self, name: &str, channel: &'a Channel, bits: u64) -> Self {
-        self.grant_as(name, channel.handle(), Rights::SIGNAL | Rights::DUPLICATE, bits, false)
+        self.grant_as(name, channel.handle(), SIGNALLER, bits, false)
     }
 
     /// A stream that it finds under a name: a session of this kind. For files, that of [`File::share`](crate::fs::File::share); pipes have methods of their own.
@@ -131,10 +134,29 @@ impl<'a> Launch<'a> {
 
     /// An output that goes into a pipe, which may have other writers.
     pub fn output(mut self, name: &str, pipe: &'a PipeWriter) -> Self {
+        self.add_pipe(name, pipe);
+        self
+    }
+
+    fn add_pipe(&mut self, name: &str, pipe: &PipeWriter) {
         self.startup.streams.push((name.to_string(), StreamKind::Pipe));
-        self.grant(name, pipe.session(), STREAM)
-            .grant(&pipe::memory_name(name), pipe.memory(), pipe::SHARED)
-            .grant_signal(&pipe::signal_name(name), pipe.signal(), u64::MAX)
+        self.add(name, pipe.session().handle(), STREAM, u64::MAX, false);
+        self.add(&pipe::memory_name(name), pipe.memory().handle(), pipe::SHARED, u64::MAX, false);
+        self.add(&pipe::signal_name(name), pipe.signal().handle(), SIGNALLER, u64::MAX, false);
+    }
+
+    /// The standard streams of this process, which both use from then on, as far as it has them; but an input that is a pipe has one reader, and is not given.
+    pub fn with_streams(mut self) -> Self {
+        let env = env::get();
+        // They outlive the launch: the process never closes them.
+        env.streams.share(|name, stream| match stream {
+            Shared::Session(session) => {
+                self.startup.streams.push((name.to_string(), env.stream(name)));
+                self.add(name, session.handle(), STREAM, u64::MAX, false);
+            }
+            Shared::Pipe(pipe) => self.add_pipe(name, pipe),
+        });
+        self
     }
 
     /// An input that is a pipe: [`Launch::spawn`] gives its writing end, in [`Child::pipes`].
@@ -156,8 +178,12 @@ impl<'a> Launch<'a> {
     }
 
     fn grant_as(mut self, name: &str, handle: Handle, rights: Rights, signals: u64, keep: bool) -> Self {
-        self.grants.push(Grant { name: name.to_string(), handle, rights, signals, keep });
+        self.add(name, handle, rights, signals, keep);
         self
+    }
+
+    fn add(&mut self, name: &str, handle: Handle, rights: Rights, signals: u64, keep: bool) {
+        self.grants.push(Grant { name: name.to_string(), handle, rights, signals, keep });
     }
 
     /// A handle that the process has already, from an earlier incarnation or by [`Process::grant`]: its number there.

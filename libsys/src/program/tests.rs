@@ -1,12 +1,14 @@
 //! Loading good and broken executables, and what a child finds.
 
 use super::*;
-use crate::env::{Env, Startup};
+use crate::env::{Env, Startup, StreamKind, names};
 use crate::fake;
 use crate::start::block::{MAGIC, PREFIX_BYTES, decode};
+use crate::{Channel, Limits};
 use elf::abi::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE};
 use proptest::prelude::*;
 use std::string::ToString;
+use std::vec;
 
 /// A program header: type, flags, offset, address, bytes in the file and in memory.
 type Header = (u32, u32, u64, u64, u64, u64);
@@ -83,11 +85,9 @@ fn broken_executables_are_refused_by_name() {
 }
 
 /// Starts a program in the fake kernel: what is mapped in it, and the startup data that it would read.
-fn started(program: &Program) -> (Vec<fake::FakeMapping>, Startup, Child) {
-    let memory = Memory::create(&fake::account(), 1).expect("memory");
-    let launch = Launch::new(program, "tester").argument("-v").variable("TERM", "ansi").parameter("log", "debug");
+fn started(launch: Launch<'_>) -> (Vec<fake::FakeMapping>, Startup, Child) {
     let limits = Limits { frames: 100, handles: 20, threads: 2, sessions: 0, processes: 1 };
-    let child = launch.grant("buffer", &memory, Rights::READ).limits(limits).spawn(&fake::account()).expect("started");
+    let child = launch.limits(limits).spawn(&fake::account()).expect("started");
     let number = child.process.exit_record().expect("a record").process;
     let mappings = fake::FakeProcess::with_number(number).mappings();
     let block =
@@ -97,10 +97,10 @@ fn started(program: &Program) -> (Vec<fake::FakeMapping>, Startup, Child) {
     (mappings, startup, child)
 }
 
-use crate::Limits;
-
 fn check_child(program: &Program, file: &[u8]) {
-    let (mappings, startup, child) = started(program);
+    let memory = Memory::create(&fake::account(), 1).expect("memory");
+    let launch = Launch::new(program, "tester").argument("-v").variable("TERM", "ansi").parameter("log", "debug");
+    let (mappings, startup, child) = started(launch.grant("buffer", &memory, Rights::READ));
     let at = |address: u64| mappings.iter().find(|mapping| mapping.address == address).expect("mapped");
     let (constants, code, data) = (at(0x20_0000), at(0x20_1000), at(0x20_3000));
     assert_eq!((code.protection, code.bytes, code.sealed), (5, 0x2000, true));
@@ -152,6 +152,40 @@ fn a_program_in_sealed_memory_is_not_copied() {
     let program = Program::from_memory(&memory, 0x1000, 0x3000, &fake::account()).expect("loaded");
     assert_eq!(program.memory.inspect_handle().expect("one").object, memory.inspect_handle().expect("one").object);
     check_child(&program, &file);
+}
+
+#[test]
+fn a_child_gets_the_streams_that_its_parent_has() {
+    let parent = fake::FakeProcess::new();
+    let startup = parent.run(|| {
+        let (_reader, pipe) = crate::pipe::create(&fake::account()).expect("a pipe");
+        let console = Channel::create(&fake::account()).and_then(|channel| channel.mint(1, &fake::account()));
+        let handles = [
+            (names::STDERR.to_string(), console.expect("a session").into_handle().0),
+            (names::STDOUT.to_string(), pipe.session().duplicate(Rights::all()).expect("one").into_handle().0),
+            (
+                crate::pipe::memory_name(names::STDOUT),
+                pipe.memory().duplicate(Rights::all()).expect("one").into_handle().0,
+            ),
+            (
+                crate::pipe::signal_name(names::STDOUT),
+                pipe.signal().duplicate(Rights::all()).expect("one").into_handle().0,
+            ),
+        ];
+        let streams = vec![(names::STDOUT.to_string(), StreamKind::Pipe)];
+        parent.set_startup(Startup { handles: handles.to_vec(), streams, ..Startup::default() });
+        let program = Program::load(&good(), &fake::account()).expect("loaded");
+        // A second time as well: they stay with the parent.
+        let _first = Launch::new(&program, "first").with_streams();
+        let (_, startup, _) = started(Launch::new(&program, "second").with_streams());
+        startup
+    });
+    let startup = startup.expect("no panic");
+    let mut names: Vec<&str> = startup.handles.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["account", "process", "stderr", "stdout", "stdout.memory", "stdout.signal"]);
+    let kinds = [(names::STDOUT.to_string(), StreamKind::Pipe), (names::STDERR.to_string(), StreamKind::Console)];
+    assert_eq!(startup.streams, kinds);
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! | [`output`], [`input`], [`sink`], [`raw_disk`] | streams, files, devices, disks |
 //! | [`walk`], [`names`], [`transfer`], [`glob`], [`mounts`] | trees of files |
 //! | [`format`], [`calendar`], [`clock`], [`hexdump`] | how things are shown |
-//! | [`listing`], [`search`], [`pattern`], [`context`], [`fields`], [`sets`], [`tail`], [`dd`] | what single programs do with data |
+//! | [`listing`], [`search`], [`pattern`], [`context`], [`fields`], [`sets`], [`tail`], [`follow`], [`dd`] | what single programs do with data |
+//! | [`launcher`] | programs that a command starts |
 //! | [`editor`] | `edit` |
 //! | [`disks`], [`pci_names`] | what single programs show |
 #![no_std]
@@ -24,10 +25,12 @@ pub mod dd;
 pub mod disks;
 pub mod editor;
 pub mod fields;
+pub mod follow;
 pub mod format;
 pub mod glob;
 pub mod hexdump;
 pub mod input;
+pub mod launcher;
 pub mod listing;
 pub mod mounts;
 pub mod names;

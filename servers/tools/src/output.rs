@@ -4,7 +4,7 @@ use crate::{Failure, Input};
 use alloc::string::String;
 use core::fmt;
 use libsys::env::{self, StreamKind};
-use libsys::io::{self, BufWriter, Write};
+use libsys::io::{self, BufWriter, Read, Write};
 
 /// What is held back at most.
 const HELD: usize = 16 * 1024;
@@ -35,6 +35,15 @@ impl Output {
         let _ = self.out.flush();
         let mut errors = BufWriter::new(io::stderr());
         let _ = writeln!(errors, "{}: {text}", self.name).and_then(|()| errors.flush());
+    }
+
+    /// Asks `NAME: …? ` on the standard error, and reads a line of the standard input: whether the answer begins with `y` or `Y`. No answer is none of these.
+    pub fn confirm(&mut self, question: impl fmt::Display) -> bool {
+        // As for a complaint. A question that nobody sees is answered all the same, by a pipe or a file.
+        let _ = self.out.flush();
+        let mut errors = BufWriter::new(io::stderr());
+        let _ = write!(errors, "{}: {question}? ", self.name).and_then(|()| errors.flush());
+        is_consent(&mut io::stdin())
     }
 
     /// How often [`Output::complain`] was called.
@@ -83,6 +92,15 @@ impl Output {
     }
 }
 
+/// Whether a line begins with `y` or `Y`. It is read byte by byte: what is behind it is for the next question.
+fn is_consent(input: &mut impl Read) -> bool {
+    let (mut first, mut byte) = (None, [0]);
+    while input.read(&mut byte) == Ok(1) && byte[0] != b'\n' {
+        first = first.or(Some(byte[0]));
+    }
+    matches!(first, Some(b'y' | b'Y'))
+}
+
 impl Write for Output {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         self.out.write(from)
@@ -90,5 +108,17 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_consent;
+
+    #[test]
+    fn an_answer_is_a_line() {
+        let mut answers = &b"yes\nn\n\nY\n y\ny"[..];
+        let all = [true, false, false, true, false, true, false];
+        assert_eq!(all.map(|_| is_consent(&mut answers)), all);
     }
 }

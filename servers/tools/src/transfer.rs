@@ -21,6 +21,8 @@ pub struct Manner {
     pub preserve: bool,
     /// Each is told.
     pub verbose: bool,
+    /// Before something is replaced, the user is asked.
+    pub ask: bool,
 }
 
 /// What copying a tree has to remember.
@@ -32,13 +34,18 @@ struct Seen {
     root: Option<Identity>,
 }
 
-/// The path for something of that name in `target`, if that is a directory; otherwise `target`.
+/// The path for something of that name in `target`, if that is a directory; otherwise `target`. So it is as well for `.`, `..` and what ends with them: they name no directory, but
+/// what is in it.
 pub fn into_directory(original: &str, target: &str) -> String {
-    let is_directory = fs::metadata(target).is_ok_and(|metadata| metadata.is_dir());
-    match path::file_name(original) {
-        Some(name) if is_directory => path::join(target, name),
+    match own_name(original) {
+        Some(name) if fs::metadata(target).is_ok_and(|metadata| metadata.is_dir()) => path::join(target, name),
         _ => target.into(),
     }
+}
+
+/// The name that a path says for what it means.
+fn own_name(path: &str) -> Option<&str> {
+    path::file_name(path).filter(|_| path::last(path) != ".")
 }
 
 /// Checks the operands of a program that copies, moves or links: the originals, the target, and whether that is a directory, which it has to be for several.
@@ -61,7 +68,7 @@ pub fn copy(out: &mut Output, from: &str, to: &str, manner: Manner) -> Result<()
     }
     refuse_itself(from, to, &metadata)?;
     if !manner.recursive {
-        return one(out, from, to, &metadata, manner);
+        return if is_declined(out, from, to, true, manner)? { Ok(()) } else { one(out, from, to, &metadata, manner) };
     }
     let mut seen = Seen::default();
     let mut walk = Walk::new(from, metadata.kind());
@@ -112,6 +119,10 @@ pub fn refuse_same(from: &str, to: &str, follow_last: bool) -> Result<(), Failur
 
 fn step(out: &mut Output, visit: &Visit, to: &str, manner: Manner, seen: &mut Seen) -> Result<(), Failure> {
     let from = visit.path.as_str();
+    let is_replacing = visit.stage == Stage::First && visit.kind != NodeKind::Directory;
+    if is_replacing && is_declined(out, from, to, visit.kind != NodeKind::Link, manner)? {
+        return Ok(());
+    }
     match (visit.stage, visit.kind) {
         (Stage::Failed(error), _) => Err(failed(from, error)),
         (Stage::After, _) => {
@@ -177,6 +188,21 @@ fn link_again(from: &str, first: &str, to: &str) -> Result<(), Failure> {
     fs::hard_link(first, to).about(to)
 }
 
+/// Whether the user does not want what is there to be replaced. Error: as [`refuse_same`].
+fn is_declined(out: &mut Output, from: &str, to: &str, follow_last: bool, manner: Manner) -> Result<bool, Failure> {
+    if !manner.ask {
+        return Ok(false);
+    }
+    refuse_same(from, to, follow_last)?;
+    Ok(!may_replace(out, to))
+}
+
+/// Whether something may come in place of what has a name: nothing is there, or the user agrees. What is not replaced by anything, a directory, is for others to refuse.
+pub fn may_replace(out: &mut Output, name: &str) -> bool {
+    let is_there = fs::symlink_metadata(name).is_ok_and(|there| !there.is_dir());
+    !is_there || out.confirm(format_args!("overwrite '{name}'"))
+}
+
 fn tell(out: &mut Output, from: &str, to: &str, manner: Manner) -> Result<(), Failure> {
     if manner.verbose {
         writeln!(out, "'{from}' -> '{to}'")?;
@@ -223,7 +249,15 @@ pub fn stream(source: &mut impl Read, sink: &mut impl Write, from: &str, to: &st
 
 #[cfg(test)]
 mod tests {
-    use super::moved;
+    use super::{moved, own_name};
+
+    #[test]
+    fn a_dot_is_no_name() {
+        for (path, name) in [("a/b", Some("b")), ("a/b/", Some("b")), ("a/b/.", None), ("a/./", None), (".", None)] {
+            assert_eq!(own_name(path), name, "{path}");
+        }
+        assert_eq!([own_name(".."), own_name("a/.."), own_name("/"), own_name("")], [None; 4]);
+    }
 
     #[test]
     fn paths_move_with_their_root() {
@@ -231,5 +265,6 @@ mod tests {
         assert_eq!(moved("a/b", "a/", "x/"), "x/b");
         assert_eq!(moved("a", "a", "x"), "x");
         assert_eq!(moved("/b", "/", "x"), "x/b");
+        assert_eq!(moved("a/./b", "a/.", "x"), "x/b");
     }
 }

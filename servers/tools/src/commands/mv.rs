@@ -7,19 +7,22 @@ use libsys::{ExitStatus, path};
 use tools::transfer::{self, Manner};
 use tools::{About, Arguments, Failure, Options, Output, failed};
 
-const HELP: &str = "usage: mv [-fnv] FILE… TARGET
+const HELP: &str = "usage: mv [-finv] FILE… TARGET
 Gives something another name, in place of what has that name, or moves things into a directory.
-  -n  nothing is replaced
+  -i  asks before something is replaced  -n  nothing is replaced  -f  everything; the last of them counts
   -v  tells each
 ";
 
 pub fn run(arguments: &Arguments) -> ExitStatus {
     tools::run(arguments, HELP, |arguments, out| {
-        let options = Options::parse("fnv", arguments)?;
+        let options = Options::parse("finv", arguments)?;
         let (originals, target) = transfer::operands(&options.operands)?;
-        let keep = options.last("fn") == Some('n');
+        let (keep, ask) = (options.last("fin") == Some('n'), options.last("fin") == Some('i'));
         out.each(originals, |out, from| {
             let to = transfer::into_directory(from, target);
+            if ask && fs::symlink_metadata(from).is_ok() && !transfer::may_replace(out, &to) {
+                return Ok(());
+            }
             let is_moved = rename(out, from, &to, keep)?;
             if is_moved && options.has('v') {
                 writeln!(out, "renamed '{from}' -> '{to}'")?;
@@ -84,7 +87,7 @@ fn copy(out: &mut Output, from: &str, to: &str, keep: bool) -> Result<bool, Fail
             (false, false, true) => return Err(failed(to, FileError::IsDirectory)),
         }
     }
-    let manner = Manner { recursive: true, preserve: true, verbose: false };
+    let manner = Manner { recursive: true, preserve: true, ..Manner::default() };
     let complaints = out.complaints();
     transfer::copy(out, from, to, manner)?;
     if out.complaints() > complaints {
