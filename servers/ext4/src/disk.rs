@@ -540,7 +540,7 @@ impl Record {
 
     /// It was changed: a name in it came or went. Returns whether it says anything new.
     pub fn touch(&mut self, seconds: u64) -> bool {
-        let times = |bytes: &[u8]| [0xc, 0x10, 0x84, 0x88].map(|at| le32(bytes, at));
+        let times = |bytes: &[u8]| (le32(bytes, 0xc), le32(bytes, 0x84), le32(bytes, 0x10), le32(bytes, 0x88));
         let before = times(&self.bytes);
         self.put_time(0xc, 0x84, seconds);
         self.put_time(0x10, 0x88, seconds);
