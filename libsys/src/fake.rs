@@ -202,6 +202,13 @@ impl FakeProcess {
         }
     }
 
+    /// Makes the first word of its next so many replies this number; in place of what was said before.
+    pub fn falsify_replies(self, replies: u64, word: u64) {
+        if let Some(process) = Kernel::lock().processes.get_mut(&self.number) {
+            process.lies = (replies, word);
+        }
+    }
+
     /// Starts the next incarnation of a dead process.
     pub fn restart(self) {
         Kernel::lock().restart(self.number);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use images::{Disk, Machine};
+use images::{Disk, Machine, MachineKind};
 use tests::{DiskImage, Layout, Shell, exec, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
@@ -32,7 +32,7 @@ fn inside(outer: &DiskImage, inner: &DiskImage) {
 }
 
 /// Mounts an image that lies in a file of a mounted disk, writes to both, and checks them on the host.
-fn nested(layout: Layout, ending: &str) {
+fn nested((kind, cpus): (MachineKind, u32), layout: Layout, ending: &str) {
     let inner = DiskImage::ext(16, layout, &["-t", "ext4"], None).unwrap();
     let outer = around(&inner, 64);
     let device = inner.device("loop0");
@@ -40,7 +40,7 @@ fn nested(layout: Layout, ending: &str) {
         "mount -t ext4 /dev/vda /mnt && losetup /mnt/inner.img && losetup && mount -t ext4 {device} /mnt/below \
          && storage write /mnt/below/inside 5 3 && storage write /mnt/outside 7 4 && storage verify /mnt/below/inside 5 3{ending}"
     );
-    let text = exec(&on(&outer).smp(2), &commands).unwrap();
+    let text = exec(&on(&outer).kind(kind).smp(cpus), &commands).unwrap();
     assert!(text.starts_with("loop0\nloop0: /mnt/inner.img\n"), "{text}");
     assert!(text.contains("verified: 5 MiB"), "{text}");
     inside(&outer, &inner);
@@ -51,12 +51,12 @@ fn nested(layout: Layout, ending: &str) {
 #[test]
 fn a_file_system_in_a_file_of_a_file_system() {
     let ending = " && sync && umount /mnt/below && losetup -d loop0 && losetup -a && umount /mnt";
-    nested(Layout::Whole, ending);
+    nested((MachineKind::Q35, 1), Layout::Whole, ending);
 }
 
 #[test]
 fn a_partition_in_a_file_is_whole_when_the_machine_goes_down() {
-    nested(Layout::Mbr, "");
+    nested((MachineKind::Pc, 4), Layout::Mbr, "");
 }
 
 #[test]

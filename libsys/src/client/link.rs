@@ -69,7 +69,7 @@ impl Link {
 
     /// Asks whether the server has all these methods.
     pub(super) fn check(&self, methods: &'static [Method]) -> Result<(), OpenError> {
-        const ASK: Method = Method {
+        static ASK: Method = Method {
             name: "identities",
             identity: Method::IDENTITIES,
             class: Class::Replay,
@@ -79,24 +79,34 @@ impl Link {
             asks_in_words: false,
         };
         for part in methods.chunks(IDENTITIES) {
-            let missing: u64 = self
-                .call::<_, NoError>(
-                    &ASK,
-                    |outgoing| {
-                        outgoing.raw(part.iter().flat_map(|method| method.identity.to_le_bytes()));
-                        Ok(())
-                    },
-                    |incoming| incoming.word(0),
-                    NoError::is_implausible,
-                )
-                .map_err(OpenError::Call)?;
-            // The answer is 0, or one more than the index of the first that is missing.
-            if let Some(index) = missing.checked_sub(1) {
-                let name = part.get(index as usize).map_or("?", |method| method.name);
-                return Err(OpenError::Missing(name));
+            let mut bad_replies = 0;
+            while let Some(name) = self.missing(&ASK, part)? {
+                // What a client is given as a rule has what it is given for: a server that denies that is doubted like one that does not know a method when it is called.
+                bad_replies += 1;
+                let complaint = Complaint { session: &self.session, method: &ASK, bad_replies };
+                if complaint::complain(&complaint) == Verdict::GiveUp {
+                    return Err(OpenError::Missing(name));
+                }
             }
         }
         Ok(())
+    }
+
+    /// The first of some methods that the server says it has not.
+    fn missing(&self, ask: &'static Method, methods: &'static [Method]) -> Result<Option<&'static str>, OpenError> {
+        let missing: u64 = self
+            .call::<_, NoError>(
+                ask,
+                |outgoing| {
+                    outgoing.raw(methods.iter().flat_map(|method| method.identity.to_le_bytes()));
+                    Ok(())
+                },
+                |incoming| incoming.word(0),
+                NoError::is_implausible,
+            )
+            .map_err(OpenError::Call)?;
+        // The answer is 0, or one more than the index of the first that is missing.
+        Ok(missing.checked_sub(1).map(|index| methods.get(index as usize).map_or("?", |method| method.name)))
     }
 }
 

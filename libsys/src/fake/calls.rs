@@ -348,6 +348,12 @@ fn reply(state: &mut State, who: Who, kept: Option<u64>, r: &Registers) -> Resul
         process.spoilt -= 1;
         message.header.0 |= u64::from(u32::MAX) << 32;
     }
+    if let Some((left, word)) = state.processes.get_mut(&who.process).map(|process| &mut process.lies)
+        && *left > 0
+    {
+        *left -= 1;
+        message.words[0] = *word;
+    }
     // Nothing is minted for who is gone.
     if header.mints() && state.calls.get(&number).is_some_and(|call| !call.orphan) {
         // SAFETY: as in `read_page`; the fields are outside of what guards lend.

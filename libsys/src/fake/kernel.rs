@@ -129,6 +129,8 @@ pub(super) struct Process {
     pub(super) fuse: Option<u64>,
     /// Replies whose status is made a number of no meaning yet.
     pub(super) spoilt: u64,
+    /// Replies whose first word is made this number yet.
+    pub(super) lies: (u64, u64),
     /// System calls that would charge an account and are refused yet.
     pub(super) refusals: u64,
 }
@@ -245,6 +247,7 @@ impl State {
             fuse: None,
             refusals: 0,
             spoilt: 0,
+            lies: (0, 0),
         };
         self.processes.insert(number, process);
         number

@@ -6,7 +6,7 @@ use bank::{BankClient, BankError, Board, Counter};
 use libsys::abi::ExitReason;
 use libsys::abi::process::ProcessState;
 use libsys::channel::Event;
-use libsys::client::{self, CallError};
+use libsys::client::{self, CallError, OpenError};
 use libsys::fake::{self, FakeProcess};
 use libsys::service;
 use libsys::state::Records;
@@ -284,5 +284,22 @@ fn a_reply_that_cannot_be_made_out_costs_nothing_that_it_brought() {
     assert_eq!(root.open().map(drop), Err(CallError::BadReply));
     while root.total() != Ok((0, 0)) || root.shares() != Ok(0) {
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_server_that_denies_a_method_is_asked_again() {
+    let served = Served::start();
+    let root = served.client(1);
+    client::on_bad_reply(client::ask_again);
+    let (_, session) = root.open().expect("an account");
+    let account: BankClient = client::open(session).expect("all methods");
+    for denials in 0..=3 {
+        let share = account.share().expect("a session");
+        served.process.falsify_replies(denials, 1);
+        let opened: Result<BankClient, OpenError> = client::open(share);
+        assert_eq!(matches!(opened, Err(OpenError::Missing(_))), denials == 3, "{denials}: {opened:?}");
+        assert_eq!(opened.is_ok(), denials < 3, "{denials}");
+        served.process.falsify_replies(0, 0);
     }
 }
