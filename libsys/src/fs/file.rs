@@ -4,7 +4,7 @@ use super::mounts::{BUFFER_BYTES, Buffer, Lent, Mount, session_of};
 use super::{Metadata, OpenOptions};
 use crate::client::{self, CallError, Complaint};
 use crate::io::{Error, Read, Result, Seek, Whence, Write};
-use crate::protocol::file::NEXT;
+use crate::protocol::file::{NEXT, incarnation_of};
 use crate::protocol::filesystem::{FileError, OpenFlags, StatusChange};
 use crate::protocol::{self, FileClient};
 use crate::{Account, Channel, Memory, Session};
@@ -18,8 +18,11 @@ const SHARED: u64 = u64::MAX;
 /// Most bytes of data in one message: what is left of it besides its own fields.
 const INLINE_BYTES: usize = 3072;
 
-/// How often the buffer is lent again for one call, at most: so often a server may die between the lending and the call.
-const LENDS: u32 = 8;
+/// How often a server may deny a buffer that it was lent, in one call, until it is believed.
+const DENIALS: u32 = 8;
+
+/// How often it may have been started anew meanwhile: more often than any does.
+const LENDS: u32 = 1 << 16;
 
 /// Whether the server found fault with the buffer: it was not lent, or is not as large as it is.
 #[inline]
@@ -229,7 +232,7 @@ impl File {
         Ok((count as usize).min(bytes))
     }
 
-    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again, and one that says more often than that is likely that the buffer is wrong is not
+    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again, and one that says so of a buffer that it was lent itself is not
     /// [believed](crate::client::ask_again).
     #[inline]
     fn with_lent(
@@ -237,29 +240,49 @@ impl File {
         buffer: &Buffer,
         call: impl Fn(u32) -> core::result::Result<u32, CallError<FileError>>,
     ) -> Result<u32> {
-        let attempt = || Ok(call(self.lent(buffer)?)?);
-        let mut result = attempt();
-        for again in 0..LENDS {
-            if !is_about_buffer(&result) {
+        let number = self.lent(buffer);
+        let result = number.and_then(|number| Ok(call(number)?));
+        if is_about_buffer(&result) { self.lend_again(buffer, number, result, &call) } else { result }
+    }
+
+    /// Lends the buffer again until the server does not deny it. Who dies over and over may not know it however often that is done; but one that gives it a number of the same incarnation, and knew
+    /// it all the time, is complained of when it denies it again.
+    #[cold]
+    fn lend_again(
+        &self,
+        buffer: &Buffer,
+        mut number: Result<u32>,
+        mut result: Result<u32>,
+        call: &dyn Fn(u32) -> core::result::Result<u32, CallError<FileError>>,
+    ) -> Result<u32> {
+        let mut denials = 0;
+        for _ in 0..LENDS {
+            if !is_about_buffer(&result) || denials == DENIALS {
                 break;
             }
-            self.lend_again(again);
-            result = attempt();
+            match &self.mount {
+                Some(mount) => mount.forget_lent(),
+                None => self.lent.forget(),
+            }
+            let again = self.lent(buffer);
+            let is_another =
+                matches!((number, again), (Ok(before), Ok(now)) if incarnation_of(before) != incarnation_of(now));
+            if !is_another {
+                self.doubt(denials);
+                denials += 1;
+            }
+            number = again;
+            result = number.and_then(|number| Ok(call(number)?));
         }
         result
     }
 
-    /// Forgets that the buffer was lent. When it was lent `again` already, the server is complained of: it has just been told the buffer, and what is asked for is inside of it.
-    #[cold]
-    fn lend_again(&self, again: u32) {
-        match &self.mount {
-            Some(mount) => mount.forget_lent(),
-            None => self.lent.forget(),
-        }
-        if again > 0
+    /// Complains of a server that has denied the buffer so many times before: it was told it, and what is asked for is inside of it.
+    fn doubt(&self, denials: u32) {
+        if denials > 0
             && let Some(method) = <dyn protocol::File>::METHODS.iter().find(|method| method.name == "lend")
         {
-            client::ask_again(&Complaint { session: session_of(&self.client), method, bad_replies: again });
+            client::ask_again(&Complaint { session: session_of(&self.client), method, bad_replies: denials });
         }
     }
 

@@ -141,7 +141,7 @@ pub trait File {
     #[replay]
     fn map(&mut self, cx: &Context, offset: u64, bytes: u64) -> Result<(Memory, u64), FileError>;
 
-    /// Lends Memory for [`File::read`] and [`File::write`]; returns its number. At most [`BUFFERS`] a process and server.
+    /// Lends Memory for [`File::read`] and [`File::write`]; returns its number, of which [`incarnation_of`] is another one in each incarnation. At most [`BUFFERS`] a process and server.
     ///
     /// Rights: any session; the Memory, not sealed, with `READ`, `WRITE` and `INSPECT`, of at most [`BUFFER_BYTES`]. Errors: `OutOfRange`, `Exhausted`. *replay*: what an
     /// incarnation was lent goes with it.
@@ -151,6 +151,11 @@ pub trait File {
 
 /// Most buffers that one process lends to one server.
 pub const BUFFERS: usize = 8;
+
+/// What tells the incarnation in a buffer's number: its upper half. Two that follow each other differ in it.
+pub const fn incarnation_of(buffer: u32) -> u16 {
+    (buffer >> 16) as u16
+}
 
 /// Most bytes of a lent buffer.
 pub const BUFFER_BYTES: u64 = 4 << 20;

@@ -131,6 +131,12 @@ fn a_server_that_says_so_again_is_complained_of() {
 }
 
 #[test]
+fn however_often_it_is_started_anew() {
+    let numbers = (0..100).map(|incarnation| Ok(incarnation << 16)).collect();
+    assert_eq!(read(numbers, vec![Err(FileError::NotLent); 99]), (Ok(8), 0));
+}
+
+#[test]
 fn in_the_end_it_is_believed() {
     let never = vec![Err(FileError::NotLent); 100];
     let (read, complaints) = read(vec![], never);

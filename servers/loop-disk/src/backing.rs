@@ -3,14 +3,18 @@
 use libsys::client::{self, CallError};
 use libsys::driver::{Env, Result};
 use libsys::protocol::FileClient;
+use libsys::protocol::file::incarnation_of;
 use libsys::protocol::filesystem::{FileError, NodeKind};
 use libsys::{Memory, WritableMapping};
 
 /// Bytes of the buffer, and so the most that one call moves.
 const BUFFER_BYTES: u32 = 256 << 10;
 
-/// Times that a call is made again whose server died in it.
-const ATTEMPTS: usize = 4;
+/// How often the server may die in one call: more often than any does.
+const DEATHS: usize = 1 << 16;
+
+/// How often it may deny a buffer that it was lent.
+const DENIALS: usize = 4;
 
 type Done<T> = core::result::Result<T, FileError>;
 type Called<T> = core::result::Result<T, CallError<FileError>>;
@@ -98,16 +102,19 @@ impl Backing {
         again(|| self.file.sync(true))
     }
 
-    /// Calls with the buffer's number; a server that does not know it is lent it again.
+    /// Calls with the buffer's number; a server that does not know it, as it was started anew, is lent it again.
     fn with_buffer(&mut self, call: impl Fn(&FileClient, u32) -> Called<u32>) -> Done<u32> {
-        for _ in 0..ATTEMPTS {
+        let (mut denied, mut denials) = (None, 0);
+        while denials < DENIALS {
             let number = match self.lent {
                 Some(number) => number,
                 None => again(|| self.file.lend(&self.memory))?,
             };
             self.lent = Some(number);
+            // It was lent that one in this incarnation, and denies it.
+            denials += usize::from(denied == Some(incarnation_of(number)));
             match again(|| call(&self.file, number)) {
-                Err(FileError::NotLent) => self.lent = None,
+                Err(FileError::NotLent) => (self.lent, denied) = (None, Some(incarnation_of(number))),
                 result => return result,
             }
         }
@@ -117,7 +124,7 @@ impl Backing {
 
 /// Calls until the server does not die in the call. Done twice, each of these calls is as good as once: bytes at an offset, while the lock keeps other disks away.
 fn again<T>(call: impl Fn() -> Called<T>) -> Done<T> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..DEATHS {
         match call() {
             Ok(value) => return Ok(value),
             Err(CallError::Failed(error)) => return Err(error),

@@ -126,7 +126,7 @@ pub fn once(system: &System, cpus: u32, interval: Option<u64>, seconds: u32) -> 
         WORKS.iter().map(|(kind, on)| format!("deaths work {kind} {on} /tmp/until {seconds} & ")).collect();
     let commands = format!(
         "mkdir -p {MOUNT} && storage mount /dev/vda {MOUNT} && while ! test -e /dev/nvme0n1; do sleep 0.1; done && \
-         {begin}deaths clock; {workers} wait; deaths clock; deaths end && storage umount {MOUNT}"
+         {begin}deaths clock; {workers} wait; dmesg | grep -v ' info ' | tail -n 120; service list; deaths clock; deaths end && storage umount {MOUNT}"
     );
     let text = run(&machine, &commands)?;
     let count = |kind: &str| -> Result<u64> {
