@@ -22,6 +22,19 @@ impl Account {
         sys::account_read(self.0)
     }
 
+    /// One of so many equal parts, at least one, of what is left of each thing. Errors: as [`Account::usage`].
+    pub fn part(&self, parts: u64) -> Result<Limits, Error> {
+        let Usage { limits, used, .. } = self.usage()?;
+        let part = |limit: u64, used: u64| limit.saturating_sub(used) / parts.max(1);
+        Ok(Limits {
+            frames: part(limits.frames, used.frames),
+            handles: part(limits.handles, used.handles),
+            threads: part(limits.threads, used.threads),
+            sessions: part(limits.sessions, used.sessions),
+            processes: part(limits.processes, used.processes),
+        })
+    }
+
     /// Refuses further charges to it and all below it, and kills the processes charged to it. What was promised and is not used goes back
     /// at once; called again, what came free since. Needs `MANAGE`.
     pub fn revoke(&self) -> Result<(), Error> {

@@ -15,7 +15,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use libsys::abi::inspect::HandleRecord;
 use libsys::abi::{Kind, Policy};
-use libsys::account::Usage;
 use libsys::client::{CallError, Client};
 use libsys::env::{self, names};
 use libsys::fs::{self, FileError};
@@ -119,15 +118,7 @@ impl Archive {
 
     /// What a program is promised: a part of what is left of each thing.
     fn limits(&self, Share { parts }: Share) -> Result<Limits, Error> {
-        let Usage { limits, used, .. } = self.account.usage()?;
-        let part = |limit: u64, used: u64| limit.saturating_sub(used) / parts;
-        Ok(Limits {
-            frames: part(limits.frames, used.frames),
-            handles: part(limits.handles, used.handles),
-            threads: part(limits.threads, used.threads),
-            sessions: part(limits.sessions, used.sessions),
-            processes: part(limits.processes, used.processes),
-        })
+        self.account.part(parts)
     }
 
     /// Sessions for a program: to init, without the shell's right to control, and through that one to the console, where it has

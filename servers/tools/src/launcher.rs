@@ -4,14 +4,13 @@ use crate::{About, Failure, failed};
 use alloc::format;
 use alloc::string::String;
 use libsys::abi::ExitReason;
-use libsys::account::Usage;
 use libsys::client::Client;
 use libsys::env::{self, names};
 use libsys::fs::FileError;
 use libsys::process::ExitRecord;
 use libsys::program::{Child, Launch, OpenError, Program};
 use libsys::protocol::RegistryClient;
-use libsys::{Account, Channel, Error, Limits, Rights, client, path};
+use libsys::{Channel, Error, Rights, client, path};
 
 /// Where programs are that are named without a path.
 const PROGRAMS: &str = "/bin";
@@ -68,7 +67,7 @@ impl Launcher {
             last => &mut last.insert((name.clone(), open(name)?)).1,
         };
         let refused = |error| failed(name, format_args!("it cannot be started: {error}"));
-        let limits = part_of(env::account()).map_err(|error| refused(error.into()))?;
+        let limits = env::account().part(PARTS).map_err(|error| refused(error.into()))?;
         // One of its own, as what it logs is collected as long as that one is open.
         let registry = env::get().registry().connect(names::REGISTRY, true);
         let registry: RegistryClient = client::unchecked(registry.map_err(|error| failed(name, error))?);
@@ -113,18 +112,5 @@ fn open(name: &str) -> Result<Program, Failure> {
             Failure::Error(format!("{name}: there is no program of this name"))
         }
         error => failed(name, error),
-    })
-}
-
-/// What is left of an account, divided.
-fn part_of(account: &Account) -> Result<Limits, Error> {
-    let Usage { limits, used, .. } = account.usage()?;
-    let part = |limit: u64, used: u64| limit.saturating_sub(used) / PARTS;
-    Ok(Limits {
-        frames: part(limits.frames, used.frames),
-        handles: part(limits.handles, used.handles),
-        threads: part(limits.threads, used.threads),
-        sessions: part(limits.sessions, used.sessions),
-        processes: part(limits.processes, used.processes),
     })
 }
