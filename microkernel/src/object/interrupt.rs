@@ -151,10 +151,11 @@ impl Interrupt {
 
     fn open(&self, kernel: &Kernel) {
         self.gate.set(Gate::Open);
+        // First: an edge between the driver's look at its device and this would be lost.
+        self.unmask_line();
         if self.is_pending.take() {
             let _ = ipc::signal(kernel, self.channel.get(kernel), self.bits);
         }
-        self.unmask_line();
     }
 
     /// An edge on a masked line is lost (82093AA data sheet §3.2.4): so it counts as struck.

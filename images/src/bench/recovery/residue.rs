@@ -6,9 +6,8 @@ use super::Plan;
 use super::report::{Bar, Figure};
 use super::restart::around;
 use super::system::{System, run};
-use super::victim::{VICTIMS, Victim};
-use super::volume::Volume;
-use crate::disk::{Disk, DiskBus};
+use super::victim::{FAT, VICTIMS, Victim};
+use super::volume::{OtherDisk, Volume};
 use crate::progress::Progress;
 
 /// Kills of each.
@@ -40,17 +39,16 @@ pub fn measure(system: &System, plan: &Plan, progress: &Progress, tell: &mut imp
         let Victim { name, service, probe, .. } = victim;
         progress.step(&format!("killing {name} {kills} times"));
         let volume = Volume::make(system.folder(), "disk", DISK, FILE)?;
-        let other = system.folder().join("other.img");
-        std::fs::File::create(&other)?.set_len(DISK << 20)?;
-        let other = Disk::new(other).bus(DiskBus::Nvme).volatile();
-        let machine = system.machine().append(LITTLE_LOG).disk(volume.disk()).disk(other);
-        let text = run(&machine, &around(&format!("deaths restart {service} {probe} {WARM} {kills}")))?;
+        let other = OtherDisk::make(system.folder(), DISK, *name == FAT)?;
+        let machine = system.machine().append(LITTLE_LOG).disk(volume.disk()).disk(other.disk());
+        let text = run(&machine, &around(victim, &format!("deaths restart {service} {probe} {WARM} {kills}")))?;
         let count = text.lines().filter(|line| line.starts_with(RESIDUE)).count();
         let mut figure = Figure::new(format!("residue_{name}_{kills}"), count as u64, "counts").bar(Some(Bar::Most(0)));
         let notes = text.lines().filter(|line| line.starts_with(RESIDUE) || line.starts_with(PLACED));
         figure.notes.extend(notes.map(str::to_string));
         tell(figure);
         volume.check()?;
+        other.check()?;
     }
     Ok(())
 }

@@ -5,9 +5,8 @@ use anyhow::{Result, ensure};
 use super::Plan;
 use super::report::{Figure, percentile};
 use super::system::{System, numbers, run};
-use super::victim::{LARGE, MOUNT, VICTIMS, Victim};
-use super::volume::Volume;
-use crate::disk::{Disk, DiskBus};
+use super::victim::{FAT, FAT_MOUNT, LARGE, MOUNT, VICTIMS, Victim};
+use super::volume::{OtherDisk, Volume};
 use crate::machine::Machine;
 use crate::progress::Progress;
 
@@ -34,32 +33,39 @@ pub fn measure(system: &System, plan: &Plan, progress: &Progress, tell: &mut imp
     for victim in VICTIMS.iter().filter(|victim| plan.wants(victim.name)) {
         progress.step(&format!("killing {} {kills} times", victim.name));
         let volume = Volume::make(system.folder(), "disk", DISK, FILE)?;
-        let machine = machine(system, &volume)?;
-        one(&machine, victim, kills, tell)?;
+        let other = OtherDisk::make(system.folder(), OTHER_DISK, victim.name == FAT)?;
+        one(&machine(system, &volume, &other), victim, kills, tell)?;
         volume.check()?;
+        other.check()?;
     }
     if plan.wants(LARGE.name) {
         progress.step(&format!("killing {} {kills} times", LARGE.name));
         let volume = Volume::make(system.folder(), "disk", LARGE_DISK, LARGE_FILE)?;
-        one(&machine(system, &volume)?, &LARGE, kills, tell)?;
+        let other = OtherDisk::make(system.folder(), OTHER_DISK, false)?;
+        one(&machine(system, &volume, &other), &LARGE, kills, tell)?;
         volume.check()?;
     }
     Ok(())
 }
 
 /// A machine with a disk, and an NVMe disk beside it.
-pub fn machine(system: &System, volume: &Volume) -> Result<Machine> {
-    let other = system.folder().join("other.img");
-    std::fs::File::create(&other)?.set_len(OTHER_DISK << 20)?;
-    let disk = Disk::new(other).bus(DiskBus::Nvme).volatile();
-    Ok(system.machine().icount_with_waits().disk(volume.disk()).disk(disk))
+fn machine(system: &System, volume: &Volume, other: &OtherDisk) -> Machine {
+    system.machine().icount_with_waits().disk(volume.disk()).disk(other.disk())
 }
 
-/// What is done before and after a measurement: everything that is asked for is there.
-pub fn around(commands: &str) -> String {
+/// What is done before and after the death of a victim: everything that is asked for is there.
+pub fn around(victim: &Victim, commands: &str) -> String {
+    let (mount, umount) = if victim.name == FAT {
+        let mount = format!(
+            "mkdir {FAT_MOUNT} && storage mount /dev/nvme0n1 {FAT_MOUNT} && storage write {FAT_MOUNT}/file 1 && "
+        );
+        (mount, format!("storage umount {FAT_MOUNT} && "))
+    } else {
+        (String::new(), String::new())
+    };
     format!(
         "mkdir -p {MOUNT} && storage mount /dev/vda {MOUNT} && storage write /tmp/file 1 \
-         && while ! test -e /dev/nvme0n1; do sleep 0.1; done && mkdir {MOUNT}/work && {commands} && storage umount {MOUNT}"
+         && while ! test -e /dev/nvme0n1; do sleep 0.1; done && mkdir {MOUNT}/work && {mount}{commands} && {umount}storage umount {MOUNT}"
     )
 }
 
@@ -67,7 +73,7 @@ fn one(machine: &Machine, victim: &Victim, kills: u32, tell: &mut impl FnMut(Fig
     let Victim { name, service, probe, .. } = victim;
     // A file system has work behind it.
     let busy = if service.starts_with("ext4") { format!("{MOUNT}/work") } else { String::new() };
-    let text = run(machine, &around(&format!("deaths recover {service} {probe} {kills} {busy}")))?;
+    let text = run(machine, &around(victim, &format!("deaths recover {service} {probe} {kills} {busy}")))?;
     let mut samples = numbers::<2>(&text, "death")?;
     ensure!(samples.len() == kills as usize, "{name}: {} deaths of {kills}: {text}", samples.len());
     samples.sort_unstable();

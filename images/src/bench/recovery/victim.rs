@@ -20,6 +20,12 @@ pub struct Victim {
 /// Where the first disk is mounted.
 pub const MOUNT: &str = "/mnt/disk";
 
+/// Where the NVMe disk is mounted, as FAT, for [`FAT`] only.
+pub const FAT_MOUNT: &str = "/mnt/fat";
+
+/// The victim that has the NVMe disk for itself.
+pub const FAT: &str = "fat";
+
 const DRIVER: (Option<Bar>, Option<Bar>) = (Some(Bar::Most(2_000_000)), Some(Bar::Most(5_000_000)));
 const MIDDLE: (Option<Bar>, Option<Bar>) = (Some(Bar::Most(5_000_000)), None);
 const NONE: (Option<Bar>, Option<Bar>) = (None, None);
@@ -52,6 +58,8 @@ pub const VICTIMS: &[Victim] = &[
     victim("bootfs", "bootfs", "file:/bin/true", NONE),
     victim("sys", "sys", "file:/sys/services", NONE),
     victim("ext4", "ext4-0", "file:/mnt/disk/file", MIDDLE),
+    victim(FAT, "fat-0", "file:/mnt/fat/file", NONE),
+    victim("shell", "shell", "ready", NONE),
 ];
 
 /// The file system on a large disk, which is measured by itself.

@@ -1,4 +1,4 @@
-//! Disks with ext4 on them: made by the host's tools, and looked at by them afterwards.
+//! Disks with ext4 or FAT on them: made by the host's tools, and looked at by them afterwards.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskBus};
 use crate::host_program::{run, tool};
 
 /// The file on each.
 pub const FILE: &str = "file";
+
+/// What `mkfs.fat` and `fsck.fat` are in.
+const FAT_TOOLS: &str = "dosfstools";
 
 /// Each word of a pattern is its number times this: `tests/guest/src/bin/deaths`.
 const PATTERN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -102,6 +105,47 @@ impl Drop for Volume {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.image);
         let _ = fs::remove_file(&self.file);
+    }
+}
+
+/// An NVMe disk beside that: empty, or with an empty FAT file system.
+#[derive(Debug)]
+pub struct OtherDisk {
+    image: PathBuf,
+    is_fat: bool,
+}
+
+impl OtherDisk {
+    /// Of so many MiB, below `folder`.
+    ///
+    /// # Errors
+    /// It cannot be written, or `mkfs.fat` cannot be run.
+    pub fn make(folder: &Path, mebibytes: u64, is_fat: bool) -> Result<OtherDisk> {
+        let image = folder.join("other.img");
+        File::create(&image)?.set_len(mebibytes << 20)?;
+        if is_fat {
+            run(tool("mkfs.fat", FAT_TOOLS)?.arg(&image))?;
+        }
+        Ok(OtherDisk { image, is_fat })
+    }
+
+    /// The disk. Its flushes go no farther than this host's memory.
+    pub fn disk(&self) -> Disk {
+        Disk::new(&self.image).bus(DiskBus::Nvme).volatile()
+    }
+
+    /// Checks that `fsck.fat -n` finds nothing, if there is a file system.
+    ///
+    /// # Errors
+    /// What it finds.
+    pub fn check(&self) -> Result<()> {
+        if self.is_fat { run(tool("fsck.fat", FAT_TOOLS)?.arg("-n").arg(&self.image)).map(drop) } else { Ok(()) }
+    }
+}
+
+impl Drop for OtherDisk {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.image);
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `fill` | for random bytes |
 //! | `poll` | a device |
 //! | `functions` | the bus |
+//! | `ready` | nobody: a service that answers nobody is looked at until it says that it is ready |
 //! | `name:PATH` | vfs, which file system has a name |
 //! | `file:PATH` | its server, for a page of a file, drawn at random |
 //! | `disk:NAME` | its driver, through `block`, for a sector, drawn at random |
@@ -23,7 +24,7 @@ use libsys::block::{Buffer, Disk};
 use libsys::fs::{self, File};
 use libsys::protocol::block::SECTOR_BYTES;
 use libsys::protocol::log::Cursor;
-use libsys::protocol::registry::RegistryError;
+use libsys::protocol::registry::{RegistryError, State};
 use libsys::protocol::rtc::RtcError;
 use libsys::protocol::{CharacterClient, ConsoleClient, DisksClient, LogClient, PciClient, RandomClient, RtcClient};
 use libsys::time::{self, Duration};
@@ -32,7 +33,7 @@ use libsys::{client, env};
 /// Bytes of a read of a file.
 const PAGE: u64 = 4096;
 
-/// Times that a clock is asked which is about to change, and the time between.
+/// Times that a clock is asked which is about to change, and the time between; also between two looks at a service.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -51,6 +52,7 @@ enum Target {
     Fill(RandomClient),
     Poll(CharacterClient),
     Functions(PciClient),
+    Ready(String),
     Name(String),
     File(File, u64),
     Sector(Box<Disk>, Buffer),
@@ -69,6 +71,14 @@ fn read_clock(clock: &RtcClient) -> Result<(), String> {
         }
     }
     Err("now: the clock is always busy".to_string())
+}
+
+/// Waits until a service serves.
+fn wait_until_ready(name: &str) -> Result<(), String> {
+    while env::get().registry().info(name).map_err(told(name))?.state != State::Ready {
+        time::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 /// A disk of `block`, and room for so many bytes of it.
@@ -94,6 +104,7 @@ impl Probe {
             ("fill", "") => Target::Fill(client::open(connect()?).map_err(told(name))?),
             ("poll", "") => Target::Poll(client::open(connect()?).map_err(told(name))?),
             ("functions", "") => Target::Functions(client::open(connect()?).map_err(told(name))?),
+            ("ready", "") => Target::Ready(name.to_string()),
             ("name", path) => Target::Name(path.to_string()),
             ("file", path) => {
                 let file = File::open(path).map_err(told(path))?;
@@ -123,6 +134,7 @@ impl Probe {
             Target::Fill(random) => random.fill(&mut [0; 16]).map(drop).map_err(told("fill")),
             Target::Poll(device) => device.poll().map(drop).map_err(told("poll")),
             Target::Functions(bus) => bus.functions(0).map(drop).map_err(told("functions")),
+            Target::Ready(name) => wait_until_ready(name),
             Target::Name(path) => {
                 let namespace = fs::namespace().map_err(told("the namespace"))?;
                 namespace.resolve(path).map(drop).map_err(told(path))
