@@ -135,7 +135,11 @@ pub struct EcamRange {
 }
 
 /// The configuration space in memory; a bus is mapped when it is first looked at.
+///
+/// What the ports reach is written through them. Such a write can move what devices have in memory, and QEMU before 8.1 leads astray what another processor does to a
+/// device at that moment: the kernel's own accesses cannot be meant, as the kernel writes ports for others under its lock.
 pub struct Ecam {
+    ports: Option<PortAccess>,
     ranges: Vec<EcamRange>,
     resource: Resource,
     account: Account,
@@ -145,7 +149,12 @@ pub struct Ecam {
 impl Ecam {
     /// With the right to make device memory.
     pub fn new(ranges: Vec<EcamRange>, resource: Resource, account: Account) -> Ecam {
-        Ecam { ranges, resource, account, buses: BTreeMap::new() }
+        Ecam { ports: None, ranges, resource, account, buses: BTreeMap::new() }
+    }
+
+    /// The same, written through ports where they reach.
+    pub fn with_ports(self, ports: Option<PortAccess>) -> Ecam {
+        Ecam { ports, ..self }
     }
 
     /// Whether a bus can be reached.
@@ -154,7 +163,7 @@ impl Ecam {
     }
 
     fn bus(&mut self, segment: u16, bus: u8) -> Option<&Registers> {
-        let Ecam { ranges, resource, account, buses } = self;
+        let Ecam { ranges, resource, account, buses, .. } = self;
         let map = || {
             let is_within = |range: &&EcamRange| range.segment == segment && (range.first..=range.last).contains(&bus);
             let start = ranges.iter().find(is_within)?.base + u64::from(bus) * BUS_BYTES;
@@ -180,6 +189,9 @@ impl Access for Ecam {
     }
 
     fn write(&mut self, address: Address, offset: u16, bytes: u8, value: u32) {
+        if let Some(ports) = self.ports.as_mut().filter(|_| PortAccess::reaches(address, offset)) {
+            return ports.write(address, offset, bytes, value);
+        }
         let at = ecam_offset(address, offset);
         let Some(bus) = self.bus(address.segment, address.bus) else { return };
         match bytes {
@@ -208,11 +220,14 @@ impl PortAccess {
         (ports.read_u32(Self::ADDRESS) == Ok(Self::ENABLE)).then_some(PortAccess(ports))
     }
 
+    fn reaches(address: Address, offset: u16) -> bool {
+        address.segment == 0 && offset < PLAIN_BYTES
+    }
+
     /// Whether the window was moved there.
     fn select(&self, address: Address, offset: u16) -> bool {
         let place = u32::from(address.requester()) << 8 | u32::from(offset & 0xfc);
-        let is_reached = address.segment == 0 && offset < PLAIN_BYTES;
-        is_reached && self.0.write_u32(Self::ADDRESS, Self::ENABLE | place).is_ok()
+        Self::reaches(address, offset) && self.0.write_u32(Self::ADDRESS, Self::ENABLE | place).is_ok()
     }
 }
 

@@ -250,6 +250,7 @@ pub(crate) fn badge_of(address: libsys::protocol::pci::Address) -> u64 {
 /// The way to the configuration space of this machine, if it has PCI.
 fn space(env: &Env, rights: &Resources) -> Result<Option<Space>> {
     let tables: u64 = env.parse("tables")?.unwrap_or(0);
+    let ports = PortAccess::find(env.ports("config")?);
     let found = match tables {
         0 => Err(acpi::TableError::Missing),
         rsdp => acpi::ecam_ranges(&mut acpi::Firmware::new(&rights.physical, env.account()), rsdp),
@@ -259,14 +260,14 @@ fn space(env: &Env, rights: &Resources) -> Result<Option<Space>> {
             let account = env.account().duplicate(Rights::all() & !Rights::MANAGE)?;
             let mut ecam = Ecam::new(ranges, rights.physical.duplicate(Rights::all())?, account);
             if ecam.reaches(0, 0) {
-                return Ok(Some(Space::new(ecam)));
+                return Ok(Some(Space::new(ecam.with_ports(ports))));
             }
             libsys::warn!("the configuration space is not where the firmware says");
         }
         Ok(_) | Err(acpi::TableError::Missing) => {}
         Err(error) => libsys::warn!("the firmware's tables: {error:?}"),
     }
-    Ok(PortAccess::find(env.ports("config")?).map(Space::new))
+    Ok(ports.map(Space::new))
 }
 
 /// A parameter of the form `0xSTART-0xEND`; without it nothing is there.
