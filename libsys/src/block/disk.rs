@@ -46,7 +46,7 @@ const COMPLETIONS: u64 = 1 << 0;
 /// Bit of a disk's own channel: its service's state has changed.
 const SERVICE: u64 = 1 << 1;
 
-/// Rings that make no sense, without a good completion between them, after which the server is not trusted any more.
+/// Attempts to get on with an incarnation of the server, without a good completion between them, after which it is not trusted any more: rings that make no sense, attachments that fail.
 const MOST_BROKEN: u32 = 3;
 
 /// What the server calls a buffer that it has not been lent: a number that it never gives.
@@ -191,7 +191,8 @@ pub struct Disk {
     call: u64,
     waited_for: usize,
     failure: Option<BlockStatus>,
-    broken: u32,
+    /// Attempts that came to nothing, and of which incarnation.
+    broken: (u32, u64),
     /// The oldest request when progress was looked for the last time, if this server had it then.
     oldest: Option<u64>,
     /// Its service was given up.
@@ -243,7 +244,7 @@ impl Disk {
             call: 0,
             waited_for: 0,
             failure: None,
-            broken: 0,
+            broken: (0, 0),
             oldest: None,
             is_gone: false,
             resubmitted: 0,
@@ -556,7 +557,7 @@ impl Disk {
         while self.doorbell.is_some() {
             match self.ring.pop() {
                 Ok(None) => break,
-                Ok(Some((id, status))) if self.end(id, status) => self.broken = 0,
+                Ok(Some((id, status))) if self.end(id, status) => self.broken.0 = 0,
                 _ => self.distrust(),
             }
         }
@@ -584,20 +585,21 @@ impl Disk {
     #[cold]
     fn distrust(&mut self) {
         crate::warn!("the queue of a disk makes no sense");
+        self.complain();
         if self.begin_anew() {
             self.check_server();
         }
     }
 
-    /// Forgets what is attached: whether it is worth another attempt.
+    /// Forgets what is attached: whether it is worth another attempt. The next incarnation has as many.
     fn begin_anew(&mut self) -> bool {
         self.doorbell = None;
         self.lookout.incarnation = 0;
-        self.broken += 1;
-        if self.broken >= MOST_BROKEN {
+        self.broken.0 += 1;
+        if self.broken.0 >= MOST_BROKEN {
             self.give_up();
         }
-        self.broken < MOST_BROKEN
+        self.broken.0 < MOST_BROKEN
     }
 
     /// Waits for the next signal, unless there is a completion.
@@ -629,11 +631,18 @@ impl Disk {
                     self.is_gone = false;
                     // Noted first: if it dies while it is told, the next look says so.
                     self.lookout.incarnation = incarnation;
+                    if self.broken.1 != incarnation {
+                        self.broken = (0, incarnation);
+                    }
                     match self.attach() {
                         Ok(()) => {}
                         // It died meanwhile, and some of this was said by its next incarnation, which knows nothing of the rest.
                         Err(_) if self.lookout.look() != Server::Same => self.doorbell = None,
-                        Err(DiskError::Refused(BlockError::NotAttached | BlockError::Busy)) if self.begin_anew() => {}
+                        Err(DiskError::Refused(_)) if self.begin_anew() => self.complain(),
+                        // Its death, of which init has not heard yet.
+                        Err(DiskError::Unreachable(
+                            CallError::PeerDied | CallError::Deadly | CallError::Abandoned | CallError::BadReply,
+                        )) if self.begin_anew() => {}
                         Err(error) => {
                             crate::error!("a disk cannot be attached again: {error}");
                             return self.give_up();

@@ -106,6 +106,24 @@ fn bad_requests_are_refused_alone() {
 }
 
 #[test]
+fn a_driver_that_refuses_what_it_had_taken_is_replaced() {
+    // Two complaints end it; each incarnation is given three attempts.
+    for (refusals, is_served) in [(1, true), (2, true), (4, true), (100, false)] {
+        let world = World::new(-1, 0, u64::MAX);
+        let outcome = world.with_disk(|mut disk| {
+            let buffer = disk.allocate(512, env::account()).expect("a buffer");
+            disk.write_at(0, &buffer, 0, 512).expect("written");
+            world.device.refuses.store(refusals, Ordering::SeqCst);
+            world.driver.kill(libsys::abi::ExitReason::Killed);
+            disk.read_at(0, &buffer, 0, 512)
+        });
+        let expected = if is_served { Ok(()) } else { Err(DiskError::Failed(BlockStatus::Gone)) };
+        assert_eq!(outcome, expected, "{refusals} refusals");
+        assert!(world.complaints() > 0, "{refusals} refusals");
+    }
+}
+
+#[test]
 fn a_request_that_a_driver_forgets_is_done_by_the_next() {
     let world = World::new(-1, 0, u64::MAX);
     let complaints = || world.complaints();

@@ -37,6 +37,8 @@ pub struct Device {
     pub begun: AtomicU64,
     /// So many requests more are taken and forgotten.
     pub forgets: AtomicU64,
+    /// So many buffers more are refused, for no reason.
+    pub refuses: AtomicU64,
 }
 
 impl Device {
@@ -47,6 +49,11 @@ impl Device {
             panic!("the driver dies here, as the test wants");
         }
     }
+}
+
+/// Whether there was one more.
+fn takes_one(left: &AtomicU64) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 static DEVICES: LazyLock<Mutex<HashMap<u64, Arc<Device>>>> = LazyLock::new(Mutex::default);
@@ -99,6 +106,9 @@ impl BlockDevice for ArrayDisk {
 
     fn lend(&mut self, memory: Memory) -> Result<WritableMapping, BlockError> {
         self.device.point();
+        if takes_one(&self.device.refuses) {
+            return Err(BlockError::Device);
+        }
         memory.map_writable().map_err(|_| BlockError::BadBuffer)
     }
 
@@ -110,8 +120,7 @@ impl BlockDevice for ArrayDisk {
         assert!(tag.number() < self.depth());
         self.device.point();
         self.device.begun.fetch_add(1, Ordering::SeqCst);
-        let less = |left: u64| left.checked_sub(1);
-        if self.device.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+        if takes_one(&self.device.forgets) {
             return Submitted::Started;
         }
         let mut sector = request.sector;
