@@ -20,18 +20,19 @@
 //! once: when the server is restarted, the disk attaches its queue to the next incarnation, lends its Memory again, and submits in the same order what was not
 //! answered. Only when the service is given up do requests end with [`BlockStatus::Gone`].
 
-use super::lookout::{Lookout, Server};
+mod recovery;
+
+use super::lookout::Lookout;
 use super::outstanding::Outstanding;
 use super::ring::{self, ClientRing, Segment, Submission};
-use crate::client::{self, CallError, Complaint, OpenError};
+use crate::client::{self, CallError, OpenError};
 use crate::protocol::block::{
-    Block, BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
+    BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
 };
 use crate::protocol::registry::RegistryError;
 use crate::thread::parking;
 use crate::time::{self, Duration};
-use crate::wire::Shared;
-use crate::{Account, Channel, Error, Memory, Object, Rights, Session, WritableMapping};
+use crate::{Account, Channel, Error, Memory, Object, Session, WritableMapping};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
@@ -301,7 +302,7 @@ impl Disk {
     pub fn lend(&mut self, memory: Memory) -> Result<u32, DiskError> {
         let number = match self.doorbell {
             None => NOT_LENT,
-            Some(_) => match self.block.lend(&memory) {
+            Some(_) => match self.lend_to_server(&memory) {
                 Ok(number) => number,
                 // Another incarnation than the one that is known: it gets everything when it is attached.
                 Err(CallError::Failed(BlockError::NotAttached)) => NOT_LENT,
@@ -413,14 +414,6 @@ impl Disk {
             crate::warn!("a disk does not end a request; {} are outstanding", self.outstanding.len());
             self.complain();
         }
-    }
-
-    /// Tells init of the server. The requests stay where they are: another incarnation gets them, or this one ends them yet.
-    #[cold]
-    fn complain(&self) {
-        let Some(method) = <dyn Block>::METHODS.iter().find(|method| method.name == "attach") else { return };
-        // Whether it is asked again is the registry's affair here: the queue is attached once an incarnation.
-        client::ask_again(&Complaint { session: self.session(), method, bad_replies: 1 });
     }
 
     /// Reads `bytes`, whole blocks, from a sector on into a buffer, however many requests that takes.
@@ -557,6 +550,9 @@ impl Disk {
         while self.doorbell.is_some() {
             match self.ring.pop() {
                 Ok(None) => break,
+                Ok(Some((id, status))) if status != BlockStatus::Done && self.is_doubtful(id, status) => {
+                    self.doubt(status)
+                }
                 Ok(Some((id, status))) if self.end(id, status) => self.broken.0 = 0,
                 _ => self.distrust(),
             }
@@ -581,27 +577,6 @@ impl Disk {
         true
     }
 
-    /// The server's side of the ring makes no sense: begins anew, a few times.
-    #[cold]
-    fn distrust(&mut self) {
-        crate::warn!("the queue of a disk makes no sense");
-        self.complain();
-        if self.begin_anew() {
-            self.check_server();
-        }
-    }
-
-    /// Forgets what is attached: whether it is worth another attempt. The next incarnation has as many.
-    fn begin_anew(&mut self) -> bool {
-        self.doorbell = None;
-        self.lookout.incarnation = 0;
-        self.broken.0 += 1;
-        if self.broken.0 >= MOST_BROKEN {
-            self.give_up();
-        }
-        self.broken.0 < MOST_BROKEN
-    }
-
     /// Waits for the next signal, unless there is a completion.
     fn sleep(&mut self) -> Result<(), DiskError> {
         let Some(channel) = &self.own else { return Err(DiskError::Kernel(Error::Unsupported)) };
@@ -614,79 +589,6 @@ impl Disk {
             self.check_server();
         }
         Ok(())
-    }
-
-    /// Sees whether the server is another one, and then tells that all that the last one knew.
-    fn check_server(&mut self) {
-        loop {
-            match self.lookout.look() {
-                Server::Same => return,
-                Server::Down => {
-                    self.doorbell = None;
-                    self.lookout.incarnation = 0;
-                    return;
-                }
-                Server::Gone => return self.give_up(),
-                Server::Restarted(incarnation) => {
-                    self.is_gone = false;
-                    // Noted first: if it dies while it is told, the next look says so.
-                    self.lookout.incarnation = incarnation;
-                    if self.broken.1 != incarnation {
-                        self.broken = (0, incarnation);
-                    }
-                    match self.attach() {
-                        Ok(()) => {}
-                        // It died meanwhile, and some of this was said by its next incarnation, which knows nothing of the rest.
-                        Err(_) if self.lookout.look() != Server::Same => self.doorbell = None,
-                        Err(DiskError::Refused(_)) if self.begin_anew() => self.complain(),
-                        // Its death, of which init has not heard yet.
-                        Err(DiskError::Unreachable(
-                            CallError::PeerDied | CallError::Deadly | CallError::Abandoned | CallError::BadReply,
-                        )) if self.begin_anew() => {}
-                        Err(error) => {
-                            crate::error!("a disk cannot be attached again: {error}");
-                            return self.give_up();
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Shares the queue anew, lends everything, and submits what is outstanding.
-    fn attach(&mut self) -> Result<(), DiskError> {
-        (self.doorbell, self.oldest) = (None, None);
-        self.ring.reset()?;
-        let queue = Shared::whole(self.queue.duplicate(Rights::all())?, ring::memory_bytes(self.ring.depth()));
-        let doorbell = self.block.attach(&queue, &self.signaller, self.completions)?;
-        self.info = self.block.info()?;
-        for lent in self.buffers.iter_mut().flatten() {
-            lent.number = match self.block.lend(&lent.memory) {
-                Ok(number) => number,
-                Err(CallError::Failed(error @ (BlockError::BadBuffer | BlockError::Exhausted))) => {
-                    crate::error!("the disk does not take a buffer again, and requests that name it fail: {error:?}");
-                    NOT_LENT
-                }
-                Err(error) => return Err(error.into()),
-            };
-        }
-        self.outstanding.in_order(|request| {
-            send(&mut self.ring, &self.buffers, request);
-            self.resubmitted += 1;
-        });
-        self.doorbell = Some(doorbell);
-        self.commit();
-        Ok(())
-    }
-
-    /// Ends everything that is outstanding, and will be.
-    #[cold]
-    fn give_up(&mut self) {
-        self.doorbell = None;
-        self.is_gone = true;
-        while let Some(id) = self.outstanding.first() {
-            self.end(id, BlockStatus::Gone);
-        }
     }
 }
 

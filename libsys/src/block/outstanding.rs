@@ -13,6 +13,8 @@ struct Slot {
     order: u64,
     /// Number of the blocking call that waits for it; 0: it is polled for.
     call: u64,
+    /// Answers to it that were not believed.
+    doubts: u32,
     /// It names the client's own numbers of buffers.
     request: Submission,
 }
@@ -29,7 +31,7 @@ pub(super) struct Outstanding {
 
 impl Outstanding {
     pub(super) fn new(depth: u32) -> Outstanding {
-        let slot = |_| Slot { generation: 0, order: 0, call: 0, request: Submission::default() };
+        let slot = |_| Slot { generation: 0, order: 0, call: 0, doubts: 0, request: Submission::default() };
         let slots: Vec<Slot> = (0..depth).map(slot).collect();
         let scratch = Vec::with_capacity(slots.len());
         Outstanding { slots, free: (0..depth).rev().collect(), submitted: 0, scratch }
@@ -47,6 +49,7 @@ impl Outstanding {
         slot.generation = slot.generation.wrapping_add(1);
         slot.order = self.submitted;
         slot.call = call;
+        slot.doubts = 0;
         fill(&mut slot.request);
         slot.request.id = u64::from(slot.generation) << 32 | u64::from(index);
         Some(&slot.request)
@@ -54,14 +57,22 @@ impl Outstanding {
 
     /// Takes a request out: the number of the blocking call that waits for it, or 0. `None`: it is not outstanding.
     pub(super) fn remove(&mut self, id: Id) -> Option<u64> {
-        let index = id as u32;
-        let slot = self.slots.get_mut(index as usize)?;
-        if slot.order == 0 || slot.request.id != id {
-            return None;
-        }
+        let slot = self.slot(id)?;
         slot.order = 0;
-        self.free.push(index);
-        Some(slot.call)
+        let call = slot.call;
+        self.free.push(id as u32);
+        Some(call)
+    }
+
+    fn slot(&mut self, id: Id) -> Option<&mut Slot> {
+        self.slots.get_mut(id as u32 as usize).filter(|slot| slot.order != 0 && slot.request.id == id)
+    }
+
+    /// Notes a doubt about the answer to a request, if `is_doubtful`: how many there have been; 0: there is none.
+    pub(super) fn doubt(&mut self, id: Id, is_doubtful: impl FnOnce(&Submission) -> bool) -> u32 {
+        let Some(slot) = self.slot(id).filter(|slot| is_doubtful(&slot.request)) else { return 0 };
+        slot.doubts += 1;
+        slot.doubts
     }
 
     /// Whether a request names a buffer.

@@ -106,6 +106,26 @@ fn bad_requests_are_refused_alone() {
 }
 
 #[test]
+fn a_refusal_that_is_not_true_is_no_answer() {
+    for (lies, outcome, complaints) in
+        [(0, Ok(()), 0), (1, Ok(()), 1), (2, Ok(()), 2), (1000, Err(DiskError::Failed(BlockStatus::OutOfRange)), 2)]
+    {
+        let world = World::new(-1, 0, u64::MAX);
+        world.with_disk(|mut disk| {
+            let buffer = disk.allocate(1024, env::account()).expect("a buffer");
+            world.device.lies.store(lies, Ordering::SeqCst);
+            assert_eq!(disk.write_at(254, &buffer, 0, 1024), outcome, "{lies} lies");
+            assert_eq!(world.complaints(), complaints, "{lies} lies");
+            world.device.lies.store(0, Ordering::SeqCst);
+            // What is true is believed, and the disk is as good as before.
+            assert_eq!(disk.write_at(255, &buffer, 0, 1024), Err(DiskError::Failed(BlockStatus::OutOfRange)));
+            assert_eq!(disk.read_at(254, &buffer, 0, 1024), Ok(()), "{lies} lies");
+            assert_eq!(world.complaints(), complaints, "{lies} lies");
+        });
+    }
+}
+
+#[test]
 fn a_driver_that_refuses_what_it_had_taken_is_replaced() {
     // Two complaints end it; each incarnation is given three attempts.
     for (refusals, is_served) in [(1, true), (2, true), (4, true), (100, false)] {

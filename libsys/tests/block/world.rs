@@ -39,6 +39,8 @@ pub struct Device {
     pub forgets: AtomicU64,
     /// So many buffers more are refused, for no reason.
     pub refuses: AtomicU64,
+    /// So many requests more are said to be beyond the end.
+    pub lies: AtomicU64,
 }
 
 impl Device {
@@ -122,6 +124,9 @@ impl BlockDevice for ArrayDisk {
         self.device.begun.fetch_add(1, Ordering::SeqCst);
         if takes_one(&self.device.forgets) {
             return Submitted::Started;
+        }
+        if takes_one(&self.device.lies) {
+            return Submitted::Ended(BlockStatus::OutOfRange);
         }
         let mut sector = request.sector;
         let mut sectors = self.device.sectors.lock().expect("sectors");
