@@ -28,7 +28,7 @@ mod volume;
 use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
-use images::{End, Image, Machine};
+use images::{End, Image, Machine, MachineKind};
 
 pub use bus::{Bus, NVME, VIRTIO};
 pub use errors::{FailingDisk, HostError, Requests};
@@ -41,6 +41,28 @@ pub use volume::{DiskImage, Layout, Overlay};
 
 /// Numbers of processors that a test of the kernel runs on.
 pub const CPUS: [u32; 3] = [1, 2, 4];
+
+/// Boards, and their numbers of processors, that commands and file systems are tested on.
+pub const BOARDS: [(MachineKind, u32); 2] = [(MachineKind::Q35, 1), (MachineKind::Pc, 4)];
+
+/// Makes tests of functions `fn(Machine) -> Result<()>`: one for each of [`BOARDS`].
+#[macro_export]
+macro_rules! on_each_board {
+    ($($name:ident)*) => {
+        mod on_q35_with_one_processor {
+            $(#[test]
+            fn $name() -> anyhow::Result<()> {
+                super::$name($crate::machine_on($crate::BOARDS[0]))
+            })*
+        }
+        mod on_pc_with_four_processors {
+            $(#[test]
+            fn $name() -> anyhow::Result<()> {
+                super::$name($crate::machine_on($crate::BOARDS[1]))
+            })*
+        }
+    };
+}
 
 /// The image under test, with the programs of the tests: built by the first test that asks.
 ///
@@ -68,7 +90,15 @@ pub fn machine() -> Machine {
     Machine::new(image())
 }
 
-/// The same with nothing in the boot archive but the system, as its users boot it.
+/// [`machine`], on a board with so many processors.
+///
+/// # Panics
+/// As [`image`].
+pub fn machine_on((kind, cpus): (MachineKind, u32)) -> Machine {
+    machine().kind(kind).smp(cpus)
+}
+
+/// [`machine`] with nothing in the boot archive but the system, as its users boot it.
 ///
 /// # Panics
 /// As [`image`].

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use images::{Disk, DiskBus, Machine};
-use tests::{Shell, exec, machine};
+use images::{Disk, DiskBus, Machine, MachineKind};
+use tests::{Shell, exec, machine_on};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -32,8 +32,10 @@ fn partitioned() -> Vec<u8> {
     bytes
 }
 
+/// One processor on one kind of board, more on another.
 fn on(cpus: u32) -> Machine {
-    machine().smp(cpus).timeout(TIMEOUT)
+    let kind = if cpus == 1 { MachineKind::Q35 } else { MachineKind::Pc };
+    machine_on((kind, cpus)).timeout(TIMEOUT)
 }
 
 fn verify(cpus: u32) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use images::Disk;
-use tests::{DiskImage, Layout, Shell, machine};
+use tests::{BOARDS, DiskImage, Layout, Shell, machine_on};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(240);
@@ -52,12 +52,13 @@ fn tree() -> tempfile::TempDir {
     folder
 }
 
-/// Boots with disks that are damaged in some of these parts, and uses `name` of each: a disk or its partition.
+/// Boots with disks that are damaged in some of these parts, on one board or the other, and uses `name` of each: a disk or its partition.
 fn use_damaged(original: &DiskImage, parts: &[(usize, usize)], partition: &str, seed: u64) {
     let bytes = fs::read(original.file()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let sound = DiskImage::ext(16, Layout::Whole, &["-t", "ext4"], None).unwrap();
-    let mut with_disks = machine().timeout(TIMEOUT).smp(2).disk(Disk::new(sound.file()));
+    let board = BOARDS[seed as usize % BOARDS.len()];
+    let mut with_disks = machine_on(board).timeout(TIMEOUT).disk(Disk::new(sound.file()));
     let files: Vec<PathBuf> = (0..DISKS).map(|number| folder.path().join(number.to_string())).collect();
     for (number, file) in files.iter().enumerate() {
         fs::write(file, mutated(&bytes, parts, seed * 1000 + number as u64)).unwrap();

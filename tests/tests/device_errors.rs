@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use images::{Disk, DiskBus, Machine};
-use tests::{DiskImage, FailingDisk, HostError, Layout, Requests, Shell, machine};
+use tests::{BOARDS, DiskImage, FailingDisk, HostError, Layout, Requests, Shell, machine_on};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -27,7 +27,8 @@ const BUSES: [(DiskBus, &str); 2] = [(DiskBus::Virtio, "vda"), (DiskBus::Nvme, "
 fn on(bus: DiskBus, failing: &DiskImage, beside: &DiskImage) -> Machine {
     let disk = failing.disk().bus(bus);
     let disk = if bus == DiskBus::Virtio { disk.property("werror=report").property("rerror=report") } else { disk };
-    machine().timeout(TIMEOUT).smp(2).disk(disk).disk(Disk::new(beside.file()))
+    let board = if bus == DiskBus::Virtio { BOARDS[0] } else { BOARDS[1] };
+    machine_on(board).timeout(TIMEOUT).disk(disk).disk(Disk::new(beside.file()))
 }
 
 /// What the disk beside it is called.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use images::{DiskBus, Machine};
-use tests::{DiskImage, Layout, Shell, machine};
+use images::{DiskBus, Machine, MachineKind};
+use tests::{BOARDS, DiskImage, Layout, Shell, machine_on};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -85,7 +85,7 @@ fn recover(machine: &Machine, mount: &str) -> Promises {
     files.collect()
 }
 
-fn cut(name: &str, bus: DiskBus, cpus: u32, arguments: &[&str], usual: u64) {
+fn cut(name: &str, bus: DiskBus, board: (MachineKind, u32), arguments: &[&str], usual: u64) {
     let cuts = number("SKINK_POWER_CUTS").unwrap_or(usual);
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64 >> 10);
     let first = number("SKINK_POWER_SEED").unwrap_or_else(now);
@@ -98,7 +98,7 @@ fn cut(name: &str, bus: DiskBus, cpus: u32, arguments: &[&str], usual: u64) {
     for cut in 1..=cuts {
         let what = format!("{name}, seed {first}, cut {cut}");
         let overlay = image.overlay().unwrap();
-        let machine = machine().timeout(TIMEOUT).smp(cpus);
+        let machine = machine_on(board).timeout(TIMEOUT);
         let time = Duration::from_millis(SHORTEST + next(&mut seed, LONGEST - SHORTEST));
         let writers = 1 + next(&mut seed, 3) as u32;
         heard += load(&machine.clone().disk(overlay.disk().bus(bus)), &mount, cut, writers, time, &mut promises);
@@ -115,10 +115,16 @@ fn cut(name: &str, bus: DiskBus, cpus: u32, arguments: &[&str], usual: u64) {
 
 #[test]
 fn what_was_synced_survives_power_cuts_of_a_virtio_disk() {
-    cut("virtio, ext4, 1 CPU", DiskBus::Virtio, 1, &["-t", "ext4", "-b", "4096", "-J", "size=4"], 3);
+    cut("virtio, ext4, 1 CPU", DiskBus::Virtio, BOARDS[0], &["-t", "ext4", "-b", "4096", "-J", "size=4"], 3);
 }
 
 #[test]
 fn what_was_synced_survives_power_cuts_of_an_nvme_disk() {
-    cut("nvme, ext4 with small blocks, 4 CPUs", DiskBus::Nvme, 4, &["-t", "ext4", "-b", "1024", "-J", "size=2"], 2);
+    cut(
+        "nvme, ext4 with small blocks, 4 CPUs",
+        DiskBus::Nvme,
+        BOARDS[1],
+        &["-t", "ext4", "-b", "1024", "-J", "size=2"],
+        2,
+    );
 }

@@ -3,9 +3,25 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::{DiskImage, Layout, PROMPT, Shell, exec, machine};
+use images::Machine;
+use tests::{DiskImage, Layout, PROMPT, Shell, exec, on_each_board};
 
 const LONG: Duration = Duration::from_secs(60);
+
+on_each_board! {
+    every_command_is_there_and_helps
+    names_are_made_moved_and_removed
+    files_are_not_lost_to_other_names_of_theirs
+    paths_mean_what_their_ends_say
+    files_of_two_disks_are_not_taken_for_one
+    very_many_names_are_listed_and_found
+    files_are_listed_and_found
+    programs_are_run_on_what_is_found
+    what_is_replaced_and_removed_is_asked_about
+    files_are_followed
+    data_is_copied_shown_and_sorted
+    a_text_is_edited_on_the_screen
+}
 
 /// A command, its status, and what it prints.
 type Case<'a> = (&'a str, u8, &'a [&'a str]);
@@ -30,9 +46,7 @@ fn typed(shell: &mut Shell, command: &str, lines: &str) -> Result<String> {
     Ok(shell.session().expect(PROMPT, LONG)?.replace("\r\n", "\n"))
 }
 
-#[test]
-fn every_command_is_there_and_helps() -> Result<()> {
-    let machine = machine();
+fn every_command_is_there_and_helps(machine: Machine) -> Result<()> {
     let names = exec(&machine, "tools")?;
     let wanted = "ls cat cp mv rm mkdir rmdir ln touch stat find grep wc head tail hexdump sha256sum dd df du mount umount sync lsblk lspci tree edit";
     for name in wanted.split(' ') {
@@ -62,9 +76,8 @@ fn every_command_is_there_and_helps() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn names_are_made_moved_and_removed() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn names_are_made_moved_and_removed(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     typed(&mut shell, "tee /tmp/text", "one\ntwo\nthree\n")?;
     check_all(
         &mut shell,
@@ -127,9 +140,8 @@ fn names_are_made_moved_and_removed() -> Result<()> {
     )
 }
 
-#[test]
-fn files_are_not_lost_to_other_names_of_theirs() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn files_are_not_lost_to_other_names_of_theirs(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     check_all(
         &mut shell,
         &[
@@ -173,9 +185,8 @@ fn files_are_not_lost_to_other_names_of_theirs() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn paths_mean_what_their_ends_say() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn paths_mean_what_their_ends_say(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     check_all(
         &mut shell,
         &[
@@ -226,8 +237,7 @@ fn paths_mean_what_their_ends_say() -> Result<()> {
 }
 
 /// Two file systems of the same form give their files the same numbers.
-#[test]
-fn files_of_two_disks_are_not_taken_for_one() -> Result<()> {
+fn files_of_two_disks_are_not_taken_for_one(machine: Machine) -> Result<()> {
     let disk = |text: &str| -> Result<DiskImage> {
         let host = tempfile::tempdir()?;
         std::fs::write(host.path().join("one"), text.repeat(10_000))?;
@@ -235,7 +245,7 @@ fn files_of_two_disks_are_not_taken_for_one() -> Result<()> {
         DiskImage::ext(8, Layout::Whole, &[], Some(host.path()))
     };
     let (a, b) = (disk("a")?, disk("b")?);
-    let mut shell = Shell::boot(&machine().disk(a.disk()).disk(b.disk()))?;
+    let mut shell = Shell::boot(&machine.disk(a.disk()).disk(b.disk()))?;
     check_all(
         &mut shell,
         &[
@@ -253,8 +263,7 @@ fn files_of_two_disks_are_not_taken_for_one() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn very_many_names_are_listed_and_found() -> Result<()> {
+fn very_many_names_are_listed_and_found(machine: Machine) -> Result<()> {
     // What makes the file system looks each name up among all that are there: more of them take it minutes.
     let host = tempfile::tempdir()?;
     std::fs::create_dir(host.path().join("many"))?;
@@ -262,7 +271,7 @@ fn very_many_names_are_listed_and_found() -> Result<()> {
         std::fs::File::create(host.path().join(format!("many/name-{number}")))?;
     }
     let image = DiskImage::ext(64, Layout::Whole, &["-N", "22000"], Some(host.path()))?;
-    let mut shell = Shell::boot(&machine().disk(image.disk()))?;
+    let mut shell = Shell::boot(&machine.disk(image.disk()))?;
     shell.patience(Duration::from_secs(240));
     check_all(
         &mut shell,
@@ -276,9 +285,8 @@ fn very_many_names_are_listed_and_found() -> Result<()> {
     )
 }
 
-#[test]
-fn files_are_listed_and_found() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn files_are_listed_and_found(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     shell.check("mkdir -p /tmp/t/sub/deep && touch /tmp/t/b.txt /tmp/t/.hidden && dd if=/dev/zero of=/tmp/t/sub/big bs=1k count=3 status=none && ln -s sub /tmp/t/link", 0, &[])?;
     check_all(
         &mut shell,
@@ -343,9 +351,8 @@ fn files_are_listed_and_found() -> Result<()> {
     )
 }
 
-#[test]
-fn programs_are_run_on_what_is_found() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn programs_are_run_on_what_is_found(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     check_all(
         &mut shell,
         &[
@@ -384,9 +391,8 @@ fn programs_are_run_on_what_is_found() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn what_is_replaced_and_removed_is_asked_about() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn what_is_replaced_and_removed_is_asked_about(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     check_all(
         &mut shell,
         &[
@@ -416,9 +422,8 @@ fn what_is_replaced_and_removed_is_asked_about() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn files_are_followed() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn files_are_followed(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     shell.check("cd /tmp && echo 1 > a && echo 2 > b", 0, &[])?;
     // Quotes, so that what is waited for is not what is typed.
     for (command, shown) in [
@@ -456,9 +461,8 @@ fn files_are_followed() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn data_is_copied_shown_and_sorted() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn data_is_copied_shown_and_sorted(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     typed(&mut shell, "tee /tmp/w", "pear 10\napple 9\nPear 10\napple 9\n")?;
     typed(&mut shell, "tee -a /tmp/w /tmp/none/x", "fig 100\n")?;
     check_all(
@@ -555,9 +559,8 @@ fn data_is_copied_shown_and_sorted() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_text_is_edited_on_the_screen() -> Result<()> {
-    let mut shell = Shell::boot(&machine())?;
+fn a_text_is_edited_on_the_screen(machine: Machine) -> Result<()> {
+    let mut shell = Shell::boot(&machine)?;
     shell.check("edit", 2, &["an operand is missing"])?;
     shell.check("edit /bin", 1, &["edit: /bin: is a directory"])?;
     shell.session().type_line("edit /tmp/e");
