@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE = 128 * 1024, SMALL = 4096, READS = 20000, FILES = 40000, MOST_DEPTH = 32 };
+enum { PIECE = 128 * 1024, SMALL = 4096, READS = 20000, FILES = 40000, MOST_DEPTH = 32, PASSES = 16 };
 
 static _Noreturn void end(void) {
     fflush(stdout);
@@ -184,9 +184,9 @@ static void raw(const char *device, uint64_t mebibytes) {
     if (pieces > bytes / PIECE)
         pieces = bytes / PIECE;
     uint64_t start = now();
-    for (uint64_t piece = 0; piece < pieces; piece++)
-        must(pread(disk, buffer, PIECE, piece * PIECE) == PIECE, "a read");
-    report("seq_read_raw", start, pieces * PIECE, 1);
+    for (uint64_t piece = 0; piece < pieces * PASSES; piece++)
+        must(pread(disk, buffer, PIECE, piece % pieces * PIECE) == PIECE, "a read");
+    report("seq_read_raw", start, pieces * PASSES * PIECE, 1);
     uint64_t state = 1, blocks = bytes / SMALL;
     start = now();
     for (int count = 0; count < READS; count++)
