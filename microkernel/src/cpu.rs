@@ -190,6 +190,8 @@ pub struct Cpu {
     pub armed: Cell<u64>,
     /// Time-stamp counts for which it was idle.
     pub idle_time: Cell<u64>,
+    /// What that was when it became idle last.
+    pub idle_before: Cell<u64>,
     /// Switches between threads.
     pub switches: Cell<u64>,
     /// Interrupts taken.
@@ -218,6 +220,7 @@ impl Cpu {
             slice_end: Cell::new(u64::MAX),
             armed: Cell::new(u64::MAX),
             idle_time: Cell::new(0),
+            idle_before: Cell::new(0),
             switches: Cell::new(0),
             interrupts: Cell::new(0),
             stolen: Cell::new(0),

@@ -12,15 +12,6 @@ use abi::ExitReason;
 use x86_64::structures::idt::PageFaultErrorCode;
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
-static REFERENCES: [&Cpu; MAX_CPUS] = {
-    let mut references = [&CPUS[0]; MAX_CPUS];
-    let mut index = 0;
-    while index < MAX_CPUS {
-        references[index] = &CPUS[index];
-        index += 1;
-    }
-    references
-};
 
 /// Steps of work that nobody waits for, done at the end of an entry.
 const WORK_STEPS: usize = 2;
@@ -34,7 +25,7 @@ pub fn cpu(index: usize) -> &'static Cpu {
 pub fn main(information: &'static BootInformation) -> ! {
     let mut kernel = lock::acquire();
     let here = &CPUS[0];
-    kernel.cpus.set(&REFERENCES[..apic::present_cpus().min(MAX_CPUS)]);
+    kernel.cpus.set(&CPUS[..apic::present_cpus().min(MAX_CPUS)]);
     kernel.enter(here);
     here.online.set(true);
     boot::start(&kernel, information);
@@ -194,8 +185,9 @@ fn leave_after_work(mut kernel: Guard, cpu: &'static Cpu) {
     while !schedule::settle(&kernel, cpu) {
         if !kernel.has_work() {
             send_kicks(&kernel);
+            let awake_until = schedule::awake_until(cpu);
             drop(kernel);
-            arch::idle(&cpu.arch);
+            arch::idle(&cpu.arch, awake_until);
         }
         // Nobody wants this CPU: it works off what waits, and lets the others in between the steps.
         kernel.work();

@@ -27,7 +27,7 @@ pub struct Kernel {
     pub counts: Counts,
     last_number: Cell<u64>,
     /// All CPUs, in order of their numbers.
-    pub cpus: Cell<&'static [&'static Cpu]>,
+    pub cpus: Cell<&'static [Cpu]>,
     this_cpu: Cell<Option<&'static Cpu>>,
     /// The account of everything.
     pub root_account: Slot<Account>,
@@ -111,7 +111,7 @@ impl Kernel {
     /// The CPU with this number; the first where there is none.
     pub fn cpu(&self, index: u32) -> &'static Cpu {
         let cpus = self.cpus.get();
-        cpus.get(index as usize).copied().unwrap_or(cpus[0])
+        cpus.get(index as usize).unwrap_or(&cpus[0])
     }
 
     /// Says which CPU has the lock.
@@ -130,7 +130,7 @@ impl Kernel {
     /// none has it loaded.
     pub fn leave_space(&self, process: &Object<Process>) -> bool {
         for cpu in self.cpus.get().iter().filter(|cpu| cpu.loaded.names(process)) {
-            if core::ptr::eq(*cpu, self.this_cpu()) {
+            if core::ptr::eq(cpu, self.this_cpu()) {
                 self.load_kernel_space(cpu);
             } else {
                 schedule::notify(self, cpu, attention::LEAVE);

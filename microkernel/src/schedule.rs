@@ -16,6 +16,9 @@ const WAKE_BONUS: u64 = 4_000_000;
 /// How much less virtual time than the running thread's makes a waking thread preempt it.
 const WAKE_GRANULARITY: u64 = 1_000_000;
 
+/// How long a CPU that becomes idle stays awake, in time-stamp counts, where it was idle for less the last time.
+const AWAKE: u64 = 1_000_000;
+
 /// Threads woken at once after a shoot-down.
 const WAKE_BATCH: usize = 16;
 
@@ -147,7 +150,7 @@ fn choose_cpu<'k>(kernel: &'k Kernel, thread: &Thread) -> &'k Cpu {
     if kernel.cpus.get().len() == 1 {
         return here;
     }
-    let mut cpus = [last, here].into_iter().chain(kernel.cpus.get().iter().copied()).filter(|cpu| allowed(cpu));
+    let mut cpus = [last, here].into_iter().chain(kernel.cpus.get()).filter(|cpu| allowed(cpu));
     let first = cpus.next().unwrap_or(here);
     if free(first) { first } else { cpus.find(|cpu| free(cpu)).unwrap_or(first) }
 }
@@ -321,6 +324,13 @@ fn preempt(kernel: &Kernel, cpu: &Cpu, current: &Object<Thread>) {
     }
 }
 
+/// Until which time-stamp count a CPU that becomes idle stays awake: to end a halt costs more than what it waits for, where a disk answers.
+pub fn awake_until(cpu: &Cpu) -> u64 {
+    let idle = cpu.idle_time.get();
+    let last = idle - cpu.idle_before.replace(idle);
+    if last < AWAKE { clock::tsc() + AWAKE } else { 0 }
+}
+
 /// Takes the thread that should run next: the one that was handed the CPU, the best ready one, or one of another CPU.
 fn next(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
     if let Some(handoff) = cpu.handoff.take() {
@@ -357,7 +367,7 @@ pub fn forget(kernel: &Kernel, thread: &Object<Thread>) {
 
 /// Takes a ready thread of another CPU.
 fn steal(kernel: &Kernel, cpu: &Cpu) -> Option<Ref<Thread>> {
-    let others = kernel.cpus.get().iter().filter(|other| !core::ptr::eq(**other, cpu) && !other.queue.is_empty());
+    let others = kernel.cpus.get().iter().filter(|other| !core::ptr::eq(*other, cpu) && !other.queue.is_empty());
     let (victim, thread) = others
         .filter_map(|other| Some((other, other.queue.best_for(kernel, cpu.index())?)))
         .max_by_key(|(other, _)| other.queue.len())?;

@@ -20,22 +20,23 @@
 //! once: when the server is restarted, the disk attaches its queue to the next incarnation, lends its Memory again, and submits in the same order what was not
 //! answered. Only when the service is given up do requests end with [`BlockStatus::Gone`].
 
+mod error;
 mod recovery;
+
+pub use error::DiskError;
 
 use super::lookout::Lookout;
 use super::outstanding::Outstanding;
 use super::ring::{self, ClientRing, Segment, Submission};
-use crate::client::{self, CallError, OpenError};
+use crate::client::{self, CallError};
 use crate::protocol::block::{
     BlockClient, BlockError, BlockInfo, BlockStatus, Flags, MOST_SEGMENTS, Operation, SECTOR_BYTES,
 };
-use crate::protocol::registry::RegistryError;
 use crate::thread::parking;
 use crate::time::{self, Duration};
 use crate::{Account, Channel, Error, Memory, Object, Session, WritableMapping};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::fmt;
 use core::ops::Deref;
 
 /// Requests that a disk can have outstanding, unless it is opened with another number.
@@ -75,69 +76,6 @@ pub struct Completion {
     pub id: u64,
     /// How it ended.
     pub status: BlockStatus,
-}
-
-/// Why a disk did not do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskError {
-    /// The request ended so.
-    Failed(BlockStatus),
-    /// The server refused.
-    Refused(BlockError),
-    /// As many requests are outstanding as the queue is deep.
-    Full,
-    /// A call to the server or the registry failed.
-    Unreachable(CallError<RegistryError>),
-    /// The server is no block device: it lacks this method.
-    NoDevice(&'static str),
-    /// The kernel refused.
-    Kernel(Error),
-}
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DiskError::Failed(status) => status.fmt(f),
-            DiskError::Refused(error) => error.fmt(f),
-            DiskError::Full => f.write_str("too many requests are outstanding"),
-            DiskError::Unreachable(error) => error.fmt(f),
-            DiskError::NoDevice(method) => write!(f, "no block device: it has no method `{method}`"),
-            DiskError::Kernel(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for DiskError {}
-
-impl From<Error> for DiskError {
-    fn from(error: Error) -> Self {
-        DiskError::Kernel(error)
-    }
-}
-
-impl From<CallError<BlockError>> for DiskError {
-    fn from(error: CallError<BlockError>) -> Self {
-        match error {
-            CallError::Failed(error) => DiskError::Refused(error),
-            // What the server said is dealt with.
-            other => DiskError::Unreachable(other.map(|_| RegistryError::NotReady)),
-        }
-    }
-}
-
-impl From<CallError<RegistryError>> for DiskError {
-    fn from(error: CallError<RegistryError>) -> Self {
-        DiskError::Unreachable(error)
-    }
-}
-
-impl From<OpenError> for DiskError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Missing(method) => DiskError::NoDevice(method),
-            OpenError::Call(error) => DiskError::Unreachable(error.map(|none| match none {})),
-        }
-    }
 }
 
 /// Memory that was made for a disk and lent to it.

@@ -28,10 +28,10 @@ impl Caller {
     pub fn new() -> Caller {
         let machine = Machine::new(2048);
         let kernel = &machine.kernel;
-        let cpu: &'static Cpu = Box::leak(Box::new(Cpu::new()));
-        cpu.online.set(true);
-        kernel.cpus.set(Box::leak(Box::new([cpu])));
-        kernel.enter(cpu);
+        let cpus: &'static [Cpu] = Vec::leak(vec![Cpu::new()]);
+        cpus[0].online.set(true);
+        kernel.cpus.set(cpus);
+        kernel.enter(&cpus[0]);
         let (process, thread) = Caller::process(&machine, *b"caller\0\0\0\0\0\0\0\0\0\0");
         let mut caller = Caller { process, thread, account: 0, machine };
         caller.account = caller.give(caller.root().to_ref());

@@ -46,13 +46,13 @@ impl World {
     /// A machine with a supervisor that runs.
     pub fn new(cpus: usize, pinned: bool) -> World {
         let machine = Machine::new(8192);
-        let all: Vec<&'static Cpu> = (0..cpus).map(|_| &*Box::leak(Box::new(Cpu::new()))).collect();
+        let all: &'static [Cpu] = Vec::leak((0..cpus).map(|_| Cpu::new()).collect());
         for (index, cpu) in all.iter().enumerate() {
             cpu.arch.install(index);
             cpu.online.set(true);
         }
-        machine.kernel.cpus.set(Box::leak(all.clone().into_boxed_slice()));
-        machine.kernel.enter(all[0]);
+        machine.kernel.cpus.set(all);
+        machine.kernel.enter(&all[0]);
         processor::set_time(START);
         let mut world = World {
             processes: Vec::new(),
@@ -61,7 +61,7 @@ impl World {
             managed: Vec::new(),
             held: Vec::new(),
             served: Vec::new(),
-            cpus: all,
+            cpus: all.iter().collect(),
             now: START,
             pinned,
             use_fast: false,

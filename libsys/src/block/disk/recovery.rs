@@ -103,14 +103,15 @@ impl Disk {
                         Ok(()) => {}
                         // It died meanwhile, and some of this was said by its next incarnation, which knows nothing of the rest.
                         Err(_) if self.lookout.look() != Server::Same => self.doorbell = None,
-                        Err(DiskError::Refused(_)) if self.begin_anew() => self.complain(),
-                        // Its death, of which init has not heard yet.
-                        Err(DiskError::Unreachable(
-                            CallError::PeerDied | CallError::Deadly | CallError::Abandoned | CallError::BadReply,
-                        )) if self.begin_anew() => {}
                         Err(error) => {
-                            crate::error!("a disk cannot be attached again: {error}");
-                            return self.give_up();
+                            let is_refused = matches!(error, DiskError::Refused(_));
+                            if !(is_refused || is_of_death(&error)) || !self.begin_anew() {
+                                crate::error!("a disk cannot be attached again: {error}");
+                                return self.give_up();
+                            }
+                            if is_refused {
+                                self.complain();
+                            }
                         }
                     }
                 }
@@ -157,4 +158,10 @@ impl Disk {
             self.end(id, BlockStatus::Gone);
         }
     }
+}
+
+/// Whether a call failed by its server's death, of which init may not have heard yet.
+fn is_of_death(error: &DiskError) -> bool {
+    use CallError::{Abandoned, BadReply, Deadly, PeerDied};
+    matches!(error, DiskError::Unreachable(PeerDied | Deadly | Abandoned | BadReply))
 }

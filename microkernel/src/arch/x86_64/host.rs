@@ -146,7 +146,7 @@ pub fn register_write(address: VirtAddr, value: u32) {
 pub fn register_write_byte(_address: VirtAddr, _value: u8) {}
 
 #[allow(missing_docs)]
-pub fn idle(_stack_top: u64) -> ! {
+pub fn idle(_stack_top: u64, _awake_until: u64) -> ! {
     panic!("the processor idles")
 }
 

@@ -100,10 +100,13 @@ pub fn register_write_byte(address: VirtAddr, value: u8) {
     unsafe { address.as_mut_ptr::<u8>().write_volatile(value) };
 }
 
-/// Waits for interrupts, which start anew at the stack's top and never come back here.
-pub fn idle(stack_top: u64) -> ! {
-    // SAFETY: nothing on the stack is needed any more. STI takes effect after the next instruction, so no interrupt is missed before HLT.
-    unsafe { asm!("mov rsp, {}", "xor ebp, ebp", "2: sti", "hlt", "jmp 2b", in(reg) stack_top, options(noreturn)) }
+/// Waits for interrupts, which start anew at the stack's top and never come back here: awake until a time-stamp count, then halted.
+pub fn idle(stack_top: u64, awake_until: u64) -> ! {
+    // SAFETY: nothing on the stack is needed any more. An interrupt is handled wherever it comes, and the CPU becomes idle anew then.
+    unsafe {
+        asm!("mov rsp, rcx", "xor ebp, ebp", "sti", "2: rdtsc", "shl rdx, 32", "or rax, rdx", "cmp rax, rsi", "jb 2b", "3: hlt", "jmp 3b",
+            in("rcx") stack_top, in("rsi") awake_until, options(noreturn))
+    }
 }
 
 /// Resets the processor, as the last resort: an exception without a table to handle it.

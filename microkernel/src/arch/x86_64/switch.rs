@@ -38,9 +38,9 @@ pub fn leave(from: &Context) {
     from.fs_base.set(processor::fs_base());
 }
 
-/// Waits for an interrupt, which is then handled as if it had come from user mode. Nothing on the stack is kept.
-pub fn idle(local: &CpuLocal) -> ! {
-    processor::idle(local.stack_top.get())
+/// Waits for an interrupt, which is then handled as if it had come from user mode: awake until a time-stamp count, then halted. Nothing on the stack is kept.
+pub fn idle(local: &CpuLocal, awake_until: u64) -> ! {
+    processor::idle(local.stack_top.get(), awake_until)
 }
 
 /// Returns to user mode, to the thread that [`switch`] chose. Nothing on the stack is kept.
