@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use images::{Disk, Machine, MachineKind};
 use tests::{
-    Bus, DiskImage, Layout, NVME, Shell, VIRTIO, archive_with_services, check_pattern, exec, listing, machine,
-    machine_with_archive, pattern,
+    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, archive_with_services, check_pattern, exec, listing, machine,
+    machine_on, machine_with_archive, pattern,
 };
 
 /// Longer than any of these takes on a machine that does other things as well.
@@ -127,43 +127,53 @@ fn a_mount_finds_out_what_is_on_a_disk() {
 
 #[test]
 fn what_is_not_to_be_written_is_not() {
-    let host = tree();
-    let arguments = ["-F", "16"];
-    let read_only = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-    let asked = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-    let before = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
-    let machine = machine()
-        .timeout(TIMEOUT)
-        .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
-        .disk(Disk::new(asked.file()));
-    let mut shell = Shell::boot(&machine).unwrap();
-    for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro")] {
-        shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
-        shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
-        shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
-        shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
-        shell.check("storage umount /mnt", 0, &[]).unwrap();
+    for board in BOARDS {
+        let host = tree();
+        let arguments = ["-F", "16"];
+        let read_only = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+        let asked = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+        let before = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
+        let machine = machine_on(board)
+            .timeout(TIMEOUT)
+            .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
+            .disk(Disk::new(asked.file()));
+        let mut shell = Shell::boot(&machine).unwrap();
+        for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro")] {
+            shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
+            shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+            shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+            shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
+            shell.check("storage umount /mnt", 0, &[]).unwrap();
+        }
+        drop(shell);
+        let after = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
+        assert!(before == after, "something was written");
     }
-    drop(shell);
-    let after = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
-    assert!(before == after, "something was written");
 }
 
 #[test]
 fn the_machine_goes_down_with_everything_on_a_stick() {
-    let image = DiskImage::fat(64, Layout::Mbr, &["-F", "32", "-s", "1"], None).unwrap();
-    exec(&on(&image), "storage mount /dev/vda1 /mnt && storage copy /bin/echo /mnt/echo").unwrap();
-    image.check_fat().unwrap();
-    assert!(image.copy_from_fat("/echo").is_ok());
+    for board in BOARDS {
+        let image = DiskImage::fat(64, Layout::Mbr, &["-F", "32", "-s", "1"], None).unwrap();
+        exec(
+            &machine_on(board).timeout(TIMEOUT).disk(image.disk()),
+            "storage mount /dev/vda1 /mnt && storage copy /bin/echo /mnt/echo",
+        )
+        .unwrap();
+        image.check_fat().unwrap();
+        assert!(image.copy_from_fat("/echo").is_ok());
+    }
 }
 
 #[test]
 fn a_full_stick_refuses_and_goes_on() {
-    let image = DiskImage::fat(4, Layout::Whole, &["-F", "12"], None).unwrap();
-    let commands = "storage mount /dev/vda /mnt && files /mnt fill && files /mnt write-read && storage umount /mnt";
-    let text = exec(&on(&image), commands).expect("no case fails");
-    assert!(text.contains("bytes fit"), "{text}");
-    image.check_fat().unwrap();
+    for board in BOARDS {
+        let image = DiskImage::fat(4, Layout::Whole, &["-F", "12"], None).unwrap();
+        let commands = "storage mount /dev/vda /mnt && files /mnt fill && files /mnt write-read && storage umount /mnt";
+        let text = exec(&machine_on(board).timeout(TIMEOUT).disk(image.disk()), commands).expect("no case fails");
+        assert!(text.contains("bytes fit"), "{text}");
+        image.check_fat().unwrap();
+    }
 }
 
 /// Deaths of a server during each work, and MiB of the file.

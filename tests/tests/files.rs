@@ -1,20 +1,22 @@
 //! Files on a machine: the guest program `files` on each file system that the boot mounts, names in /dev and /sys, and what a small file costs.
 
-use tests::{exec, machine};
+use tests::{BOARDS, exec, machine, machine_on};
 
 #[test]
 fn files_keep_what_posix_promises() {
-    for cpus in [1, 2] {
+    for board in BOARDS {
         // Twice: the first run leaves nothing that the second one misses.
-        let text = exec(&machine().smp(cpus), "files /tmp; files /tmp").expect("no case fails");
+        let text = exec(&machine_on(board), "files /tmp; files /tmp").expect("no case fails");
         assert!(text.contains("0 failed") && !text.contains("skipped"), "{text}");
     }
 }
 
 #[test]
 fn a_full_file_system_refuses_and_goes_on() {
-    let text = exec(&machine(), "files /tmp fill; files /tmp write-read").expect("no case fails");
-    assert!(text.contains("bytes fit"), "{text}");
+    for board in BOARDS {
+        let text = exec(&machine_on(board), "files /tmp fill; files /tmp write-read").expect("no case fails");
+        assert!(text.contains("bytes fit"), "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use images::{Disk, MachineKind};
-use tests::{DiskImage, Layout, Shell, machine};
+use tests::{BOARDS, DiskImage, Layout, Shell, machine};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(240);
@@ -82,10 +82,12 @@ fn on_pc_with_four_cpus() {
 
 #[test]
 fn full_disks_refuse_and_go_on() {
-    let disks = disks(12);
-    let mut shell = boot(MachineKind::Pc, 2, &disks);
-    for (name, ..) in &disks {
-        shell.check(&format!("files /tmp/{name} fill && files /tmp/{name} write-read"), 0, &["bytes fit"]).unwrap();
+    for (kind, cpus) in BOARDS {
+        let disks = disks(12);
+        let mut shell = boot(kind, cpus, &disks);
+        for (name, ..) in &disks {
+            shell.check(&format!("files /tmp/{name} fill && files /tmp/{name} write-read"), 0, &["bytes fit"]).unwrap();
+        }
+        unmount_and_check(shell, &disks);
     }
-    unmount_and_check(shell, &disks);
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use images::{Disk, Machine, MachineKind};
-use tests::{Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, listing, machine, pattern};
+use tests::{
+    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, listing, machine, machine_on, pattern,
+};
 
 /// Longer than any of these takes on a machine that does other things as well.
 const TIMEOUT: Duration = Duration::from_secs(280);
@@ -133,30 +135,33 @@ fn large_directories_without_an_index() {
 
 #[test]
 fn what_cannot_be_mounted_says_why() {
-    let image = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
-    let empty = tempfile::tempdir().unwrap();
-    let file = empty.path().join("zeros");
-    fs::write(&file, vec![0; 1 << 20]).unwrap();
-    let torn = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
-    let mut bytes = fs::read(torn.file()).unwrap();
-    bytes[1024 + 0x20] ^= 0xff;
-    fs::write(torn.file(), bytes).unwrap();
-    let machine = on(&image).disk(Disk::new(&file)).disk(Disk::new(torn.file()));
-    let mut shell = Shell::boot(&machine).unwrap();
-    let mut refused = |command: &str, why: &str| {
-        shell.check(command, 1, &[why]).unwrap();
-    };
-    refused("storage mount /dev/vdb /mnt", "there is no file system of this kind on it");
-    refused("storage mount /dev/vdc /mnt", "the file system is corrupt");
-    refused("storage mount /dev/vdz /mnt", "there is no such disk");
-    refused("storage mount /dev/vda /nowhere", "no such file or directory");
-    refused("storage umount /mnt", "nothing is mounted there");
-    shell.check("storage mount /dev/vda /mnt", 0, &[]).unwrap();
-    shell.check("storage mount /dev/vda /tmp", 1, &["it is in use"]).unwrap();
-    shell.check("storage write /mnt/file 1", 0, &[]).unwrap();
-    shell.check("storage keep-open /mnt/file umount /mnt", 1, &["it is in use"]).unwrap();
-    shell.check("storage verify /mnt/file 1 && storage umount /mnt", 0, &["verified"]).unwrap();
-    shell.check("storage mount /dev/vda /mnt && storage verify /mnt/file 1", 0, &["verified"]).unwrap();
+    for board in BOARDS {
+        let image = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        let file = empty.path().join("zeros");
+        fs::write(&file, vec![0; 1 << 20]).unwrap();
+        let torn = DiskImage::ext(8, Layout::Whole, &["-t", "ext4"], None).unwrap();
+        let mut bytes = fs::read(torn.file()).unwrap();
+        bytes[1024 + 0x20] ^= 0xff;
+        fs::write(torn.file(), bytes).unwrap();
+        let machine =
+            machine_on(board).timeout(TIMEOUT).disk(image.disk()).disk(Disk::new(&file)).disk(Disk::new(torn.file()));
+        let mut shell = Shell::boot(&machine).unwrap();
+        let mut refused = |command: &str, why: &str| {
+            shell.check(command, 1, &[why]).unwrap();
+        };
+        refused("storage mount /dev/vdb /mnt", "there is no file system of this kind on it");
+        refused("storage mount /dev/vdc /mnt", "the file system is corrupt");
+        refused("storage mount /dev/vdz /mnt", "there is no such disk");
+        refused("storage mount /dev/vda /nowhere", "no such file or directory");
+        refused("storage umount /mnt", "nothing is mounted there");
+        shell.check("storage mount /dev/vda /mnt", 0, &[]).unwrap();
+        shell.check("storage mount /dev/vda /tmp", 1, &["it is in use"]).unwrap();
+        shell.check("storage write /mnt/file 1", 0, &[]).unwrap();
+        shell.check("storage keep-open /mnt/file umount /mnt", 1, &["it is in use"]).unwrap();
+        shell.check("storage verify /mnt/file 1 && storage umount /mnt", 0, &["verified"]).unwrap();
+        shell.check("storage mount /dev/vda /mnt && storage verify /mnt/file 1", 0, &["verified"]).unwrap();
+    }
 }
 
 #[test]
@@ -272,56 +277,63 @@ fn a_mounted_disk_is_written_by_nobody_else() {
 
 #[test]
 fn what_is_not_to_be_written_is_not() {
-    let host = tree();
-    let arguments = ["-t", "ext4"];
-    let read_only = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-    let asked = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-    let faulty = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-    faulty.change("set_super_value state 3").unwrap();
-    let before = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
-    let machine = machine()
-        .timeout(TIMEOUT)
-        .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
-        .disk(Disk::new(asked.file()))
-        .disk(Disk::new(faulty.file()));
-    let mut shell = Shell::boot(&machine).unwrap();
-    for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro"), ("/dev/vdc", "")] {
-        shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
-        shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
-        shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
-        shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
-        shell.check("storage umount /mnt", 0, &[]).unwrap();
+    for board in BOARDS {
+        let host = tree();
+        let arguments = ["-t", "ext4"];
+        let read_only = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+        let asked = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+        let faulty = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
+        faulty.change("set_super_value state 3").unwrap();
+        let before = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
+        let machine = machine_on(board)
+            .timeout(TIMEOUT)
+            .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
+            .disk(Disk::new(asked.file()))
+            .disk(Disk::new(faulty.file()));
+        let mut shell = Shell::boot(&machine).unwrap();
+        for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro"), ("/dev/vdc", "")] {
+            shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
+            shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+            shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+            shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
+            shell.check("storage umount /mnt", 0, &[]).unwrap();
+        }
+        drop(shell);
+        let after = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
+        assert!(before == after, "something was written");
     }
-    drop(shell);
-    let after = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
-    assert!(before == after, "something was written");
 }
 
 #[test]
 fn a_disk_that_refuses_writes_without_saying_so_fails_them() {
-    // QEMU's NVMe disks do not tell that they are for reading only.
-    let host = tree();
-    let image = DiskImage::ext(32, Layout::Whole, &["-t", "ext4"], Some(host.path())).unwrap();
-    let before = fs::read(image.file()).unwrap();
-    let disk = Disk { read_only: true, ..Disk::new(image.file()).bus(NVME.bus) };
-    let mut shell = Shell::boot(&machine().timeout(TIMEOUT).disk(disk)).unwrap();
-    shell.check("storage mount /dev/nvme0n1 /mnt", 1, &["the device failed"]).unwrap();
-    shell.check("storage mount /dev/nvme0n1 /mnt ro", 0, &[]).unwrap();
-    shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
-    shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
-    shell.check("storage umount /mnt", 0, &[]).unwrap();
-    drop(shell);
-    assert!(fs::read(image.file()).unwrap() == before, "something was written");
+    for board in BOARDS {
+        // QEMU's NVMe disks do not tell that they are for reading only.
+        let host = tree();
+        let image = DiskImage::ext(32, Layout::Whole, &["-t", "ext4"], Some(host.path())).unwrap();
+        let before = fs::read(image.file()).unwrap();
+        let disk = Disk { read_only: true, ..Disk::new(image.file()).bus(NVME.bus) };
+        let mut shell = Shell::boot(&machine_on(board).timeout(TIMEOUT).disk(disk)).unwrap();
+        shell.check("storage mount /dev/nvme0n1 /mnt", 1, &["the device failed"]).unwrap();
+        shell.check("storage mount /dev/nvme0n1 /mnt ro", 0, &[]).unwrap();
+        shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
+        shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
+        shell.check("storage umount /mnt", 0, &[]).unwrap();
+        drop(shell);
+        assert!(fs::read(image.file()).unwrap() == before, "something was written");
+    }
 }
 
 #[test]
 fn the_machine_goes_down_with_everything_on_its_disks() {
-    // A copy of each of the programs' many names.
-    let image = DiskImage::ext(128, Layout::Mbr, &["-t", "ext4"], None).unwrap();
-    let commands = "storage mount /dev/vda1 /mnt && storage copy /bin/files /mnt/files && storage copy /bin /mnt/bin";
-    exec(&on(&image), commands).unwrap();
-    image.check().unwrap();
-    assert!(image.read("/files").unwrap() == image.read("/bin/files").unwrap());
+    for board in BOARDS {
+        // A copy of each of the programs' many names.
+        let image = DiskImage::ext(128, Layout::Mbr, &["-t", "ext4"], None).unwrap();
+        let commands =
+            "storage mount /dev/vda1 /mnt && storage copy /bin/files /mnt/files && storage copy /bin /mnt/bin";
+        exec(&machine_on(board).timeout(TIMEOUT).disk(image.disk()), commands).unwrap();
+        image.check().unwrap();
+        assert!(image.read("/files").unwrap() == image.read("/bin/files").unwrap());
+    }
 }
 
 /// Writes and reads a large file while servers are killed.
