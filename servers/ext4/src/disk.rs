@@ -525,12 +525,39 @@ impl Record {
 
     /// Whether it has any blocks.
     pub fn has_blocks(&self) -> bool {
-        le32(&self.bytes, 0x1c) != 0 || le16(&self.bytes, 0x74) != 0
+        self.sectors() != 0
     }
 
     /// Where its blocks are, or its short target.
     pub fn mapping(&self) -> &[u8] {
         &self.bytes[0x28..0x64]
+    }
+
+    /// The same, to be changed.
+    pub fn mapping_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[0x28..0x64]
+    }
+
+    /// Its size, if it is a file.
+    pub fn file_bytes(&self) -> u64 {
+        u64::from(le32(&self.bytes, 0x6c)) << 32 | u64::from(le32(&self.bytes, 4))
+    }
+
+    /// It has so many bytes from now on.
+    pub fn set_file_bytes(&mut self, bytes: u64) {
+        self.put32(4, bytes as u32);
+        self.put32(0x6c, (bytes >> 32) as u32);
+    }
+
+    /// Sectors of 512 bytes that its blocks are.
+    pub fn sectors(&self) -> u64 {
+        u64::from(le16(&self.bytes, 0x74)) << 32 | u64::from(le32(&self.bytes, 0x1c))
+    }
+
+    /// They are so many from now on.
+    pub fn set_sectors(&mut self, sectors: u64) {
+        self.put32(0x1c, sectors as u32);
+        self.put16(0x74, (sectors >> 32) as u16);
     }
 
     /// Its size, if it is a directory.

@@ -14,9 +14,10 @@ use crate::blocks::{Blocks, FILL, Shared};
 use crate::disk::{Info, Left, kind_of};
 use crate::mapping::{Layout, MappingError, Window};
 use crate::mounted::mount_crate;
-use crate::names::{Freed, Names, Removal};
+use crate::names::{Freed, Names, Removed};
+use crate::orphans;
 use crate::superblock::{self, Superblock};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -265,21 +266,60 @@ impl Format {
         self.make(|names, overlay, seconds| Ok((names.create(overlay, directory, name, mode, seconds)?, taken)))
     }
 
-    /// What is to be done to take a name away, if that can be done without the crate.
-    pub fn plan_removal(&mut self, directory: u64, name: &[u8]) -> Result<Option<Removal>, FileError> {
+    /// Takes a name away, if that can be done without the crate, and the file with it, if that was its last and it is not `held`. Errors: `NotFound`, `Exhausted`, `NoSpace`, `Device`, `Corrupt`.
+    pub fn remove(&mut self, directory: u64, name: &[u8], held: &BTreeSet<u64>) -> Result<Option<Removed>, FileError> {
         check_name(name)?;
-        if self.read_only || self.failed {
-            return Ok(None);
-        }
-        // Before anything is given up.
-        self.prepare(Counts::WithReply)?;
-        self.see(|names, overlay| names.plan_removal(overlay, directory, name))
+        self.make(|names, overlay, seconds| names.remove(overlay, directory, name, held, seconds))
     }
 
-    /// Does it. Errors: `Exhausted`, `NoSpace`, `Device`, `Corrupt`.
-    pub fn remove(&mut self, removal: Removal) -> Result<(), FileError> {
-        let done = self.make(|names, overlay, seconds| Ok(((), names.remove(overlay, removal, seconds)?)))?;
-        done.ok_or(FileError::Corrupt)
+    /// Cuts a file off behind so many bytes without the crate, if that is worth it: in several records, if it is long, of which only the last one waits for the request. Returns whether it is done:
+    /// otherwise the crate can do it.
+    pub fn cut_off(&mut self, inode: u64, bytes: u64, counts: Counts) -> Result<bool, FileError> {
+        if self.see(|names, overlay| names.is_worth_cutting(overlay, inode, bytes))? != Some(true) {
+            return Ok(false);
+        }
+        loop {
+            self.prepare(counts)?;
+            let is_first = self.prepared().is_none();
+            let seconds = (self.seconds)();
+            let cut = self.see(|names, overlay| names.cut_off(overlay, inode, bytes, seconds));
+            // The crate is mounted anew before it is asked the next time, and frees files without names then: at once where there are some, so that they are kept from it.
+            let cut = match cut {
+                Ok(Some((cut, freed))) if cut.is_done || is_first && cut.blocks > 0 => {
+                    self.mount_beside_orphans().map(|is_mounted| Some((cut, freed, is_mounted)))
+                }
+                other => other.map(|_| None),
+            };
+            let names = self.names.as_mut().ok_or(FileError::Corrupt)?;
+            let Ok(Some((cut, freed, is_mounted))) = cut else {
+                names.abandoned();
+                self.shared.borrow_mut().overlay.abandon();
+                return cut.map(|_| false);
+            };
+            if is_mounted {
+                names.passed();
+                names.caught_up();
+            } else {
+                names.committed(freed);
+            }
+            self.freed = true;
+            self.commit(if cut.is_done { counts } else { Counts::AtOnce })?;
+            self.forget_window(inode);
+            if cut.is_done {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Mounts the crate anew, in the record that is pending, if there are files without names: they are kept from it while it mounts. Returns whether it did.
+    #[inline(never)]
+    fn mount_beside_orphans(&mut self) -> Result<bool, FileError> {
+        let head = last_orphan(&mut self.shared.borrow_mut().overlay)?;
+        if head == 0 {
+            return Ok(false);
+        }
+        self.fs = orphans::mount_beside(&self.shared, &self.layout, &self.options, head)?;
+        Ok(true)
     }
 
     /// How many changes are left to the crate at most, where changes with and without it alternate.
@@ -586,6 +626,12 @@ impl Format {
     fn set_size(&mut self, inode: u64, size: u64, counts: Counts) -> Result<(), FileError> {
         let number = number(inode)?;
         let old = self.on_disk(inode)?.size;
+        if size < old && self.cut_off(inode, size, counts)? {
+            if let Some(node) = self.nodes.get_mut(&inode) {
+                node.recorded = size;
+            }
+            return Ok(());
+        }
         let bytes = self.layout.block_bytes as u64;
         let mut tails = Vec::new();
         for end in [old, size] {

@@ -5,6 +5,7 @@
 //! | a mounted volume: files, directories, names | [`volume`](mod@mounted) |
 //! | the format crate, one atomic record a request, blocks for file data | [`format`] |
 //! | what programs do with names most, without the crate | [`names`], over [`disk`], [`entries`], [`hash`] |
+//! | freeing the blocks of files, without the crate | [`cut`](mod@cut) |
 //! | where a file's blocks are | [`mapping`] |
 //! | the journal on the disk | [`journal`] |
 //! | open files without names, when the server is started again | [`orphans`] |
@@ -17,6 +18,7 @@ extern crate alloc;
 
 pub mod blocks;
 pub mod crc32c;
+pub mod cut;
 pub mod directories;
 pub mod disk;
 pub mod entries;

@@ -49,6 +49,7 @@ pub struct Window {
     from: u64,
     to: u64,
     extents: Vec<Extent>,
+    has_unwritten: bool,
 }
 
 impl Window {
@@ -62,6 +63,11 @@ impl Window {
         let begin = self.extents.partition_point(|extent| extent.logical + extent.blocks <= first);
         let rest = &self.extents[begin..];
         &rest[..rest.partition_point(|extent| extent.logical < end)]
+    }
+
+    /// Whether blocks in it were allocated and never written.
+    pub fn has_unwritten(&self) -> bool {
+        self.has_unwritten
     }
 
     fn push(&mut self, extent: Extent) {
@@ -112,6 +118,21 @@ pub fn le16(bytes: &[u8], at: usize) -> u16 {
 /// Four bytes, the lowest one first.
 pub fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The number of entries of a node of a tree of extents, and its levels of nodes below; `depth`: what its parent says. Error: `Corrupt`.
+pub fn extent_header(node: &[u8], depth: Option<u16>) -> Result<(usize, u16), MappingError> {
+    let (entries, here) = (usize::from(le16(node, 2)), le16(node, 6));
+    let is_right = le16(node, 0) == EXTENT_MAGIC
+        && entries <= (node.len() - 12) / 12
+        && depth.map_or(here <= DEEPEST, |depth| here == depth);
+    if is_right { Ok((entries, here)) } else { Err(MappingError::Corrupt) }
+}
+
+/// The blocks of an extent, and whether they were written.
+pub fn extent_length(entry: &[u8]) -> (u16, bool) {
+    let length = le16(entry, 4);
+    if length <= WRITTEN { (length, true) } else { (length - WRITTEN, false) }
 }
 
 impl Inode {
@@ -218,7 +239,7 @@ impl Layout {
     pub fn window(&self, overlay: &mut Overlay, number: u32, first: u64, end: u64) -> Result<Window, MappingError> {
         let inode = self.inode(overlay, number)?;
         let from = first / WINDOW * WINDOW;
-        let mut window = Window { from, to: (from + WINDOW).max(end), extents: Vec::new() };
+        let mut window = Window { from, to: (from + WINDOW).max(end), ..Window::default() };
         if inode.flags & FLAG_EXTENTS != 0 {
             self.extents(overlay, &inode.block, None, &mut window)?;
         } else {
@@ -235,13 +256,7 @@ impl Layout {
         depth: Option<u16>,
         window: &mut Window,
     ) -> Result<(), MappingError> {
-        let (entries, here) = (usize::from(le16(node, 2)), le16(node, 6));
-        let right = le16(node, 0) == EXTENT_MAGIC
-            && entries <= (node.len() - 12) / 12
-            && depth.map_or(here <= DEEPEST, |depth| here == depth);
-        if !right {
-            return Err(MappingError::Corrupt);
-        }
+        let (entries, here) = extent_header(node, depth)?;
         let entry = |index: usize| &node[12 + index * 12..24 + index * 12];
         let logical = |index: usize| u64::from(le32(entry(index), 0));
         for index in 0..entries {
@@ -265,8 +280,7 @@ impl Layout {
                 self.extents(overlay, &node, Some(here - 1), window)?;
                 continue;
             }
-            let length = le16(bytes, 4);
-            let (blocks, written) = if length <= WRITTEN { (length, true) } else { (length - WRITTEN, false) };
+            let (blocks, written) = extent_length(bytes);
             let physical = u64::from(le16(bytes, 6)) << 32 | u64::from(le32(bytes, 8));
             self.checked(physical, u64::from(blocks))?;
             if logical(index) + u64::from(blocks) > end || blocks == 0 {
@@ -276,6 +290,7 @@ impl Layout {
             if logical(index) < after {
                 return Err(MappingError::Corrupt);
             }
+            window.has_unwritten |= !written;
             if written {
                 window.push(Extent { logical: logical(index), physical, blocks: u64::from(blocks) });
             }

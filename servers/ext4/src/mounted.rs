@@ -6,6 +6,7 @@
 mod mounting;
 
 use crate::format::{FileErrorOf, Format, Fs, file_name, number};
+use crate::names::Removed;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec;
@@ -18,7 +19,7 @@ use rsext4::{
     InodeMetadataUpdate, MutationContext, RenameOptions,
 };
 pub use volume::Options;
-use volume::{DataError, Entry, FileError, Housekeeping, Kept, Kind, Statistics, Status, WriteBack};
+use volume::{Counts, DataError, Entry, FileError, Housekeeping, Kept, Kind, Statistics, Status, WriteBack};
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 2;
@@ -250,17 +251,11 @@ impl Volume {
 
     /// Takes away a name without the format crate, and the file with it where nobody has it open: one record in place of two. `None`: that cannot be done.
     fn remove_at_once(&mut self, directory: u64, name: &[u8]) -> Result<Option<u64>, FileError> {
-        let Some(removal) = self.format.plan_removal(directory, name)? else { return Ok(None) };
-        let (inode, is_last) = (removal.inode(), removal.is_last());
-        if is_last && self.held.contains(&inode) {
+        let Some(Removed { inode, is_last }) = self.format.remove(directory, name, &self.held)? else {
             return Ok(None);
-        }
+        };
         if is_last {
-            // Nothing may be on its way to blocks that get free.
             self.data.cache.discard(inode, 0);
-        }
-        self.format.remove(removal)?;
-        if is_last {
             self.format.release_reserve(inode);
             self.format.nodes.remove(&inode);
             self.format.forget_size(inode);
@@ -324,7 +319,8 @@ impl Volume {
             self.format.nodes.remove(&inode);
             self.format.freed = true;
             let number = number(inode)?;
-            let result = self.format.keep_house(|fs| fs.reap_unlinked_inode(number));
+            let result = self.format.cut_off(inode, 0, Counts::AtOnce);
+            let result = result.and_then(|_| self.format.keep_house(|fs| fs.reap_unlinked_inode(number)));
             self.format.forget_size(inode);
             self.data.cache.settle();
             return result;

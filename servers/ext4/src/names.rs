@@ -1,12 +1,13 @@
 //! Names of files, looked up, made and taken away in the overlay itself: what programs do most, and what the format crate takes too long for.
 //!
-//! Whatever is not plain is left to the crate: directories that have to grow, files whose blocks are not in the inode's own extents, attributes, orphans, features that are rare ([`Left::ToCrate`]). The crate has caches, and
+//! Whatever is not plain is left to the crate: directories that have to grow, attributes, orphans, features that are rare ([`Left::ToCrate`]). The crate has caches, and
 //! does not know what was done here: it is mounted anew before it is asked the next time ([`Names::is_ahead`], `format.rs`).
 
+use crate::cut::{Cut, cut};
 use crate::disk::{Bitmap, CORRUPT, Disk, Group, Here, Info, Left, Record};
 use crate::entries::{self, Entry, TAIL_BYTES};
 use crate::hints::Hints;
-use crate::mapping::{EXTENT_MAGIC, FLAG_EXTENTS, Window, le16, le32};
+use crate::mapping::{FLAG_EXTENTS, Window, le16, le32};
 use crate::recent::Recent;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,9 @@ const MOST_KNOWN: usize = 4096;
 const MOST_WINDOWS: usize = 64;
 /// Runs of work here that are shorter than this were not worth that the crate was mounted anew.
 const SHORT_RUN: u32 = 16;
+/// The most blocks that are left to the crate to be freed, and that files have.
+const MOST_OF_CRATE: u64 = 256;
+const MOST_BLOCKS: u64 = 1 << 32;
 /// The most that the crate does before it is tried again whether a run gets longer.
 const MOST_PATIENCE: u32 = 64;
 
@@ -95,25 +99,12 @@ pub struct Freed {
     pub inodes: i64,
 }
 
-/// What is to be done to take a name away: all that can go wrong with it has been looked at.
-pub struct Removal {
-    directory: Box<Record>,
-    place: Place,
-    target: Box<Record>,
-    /// Blocks that get free, if it was the last name.
-    extents: Vec<(u64, u64)>,
-}
-
-impl Removal {
-    /// Whether the file goes with its name.
-    pub fn is_last(&self) -> bool {
-        self.target.links() == 1
-    }
-
+/// What became of a name that was taken away.
+pub struct Removed {
     /// The file.
-    pub fn inode(&self) -> u64 {
-        self.target.number.into()
-    }
+    pub inode: u64,
+    /// It went with the name.
+    pub is_last: bool,
 }
 
 fn damaged(_: entries::Damaged) -> Left {
@@ -142,6 +133,11 @@ impl Names {
             patience: 0,
             most_patience: MOST_PATIENCE,
         }
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     // ---- who does what -------------------------------------------------------------------------------------------
@@ -528,54 +524,30 @@ impl Names {
         Err(Left::ToCrate)
     }
 
-    /// Looks whether a name can be taken away here, with the file if it was its last. Errors: `NotFound`, `ToCrate`.
-    pub fn plan_removal(&mut self, overlay: &mut Overlay, directory: u64, name: &[u8]) -> Here<Removal> {
+    /// Takes a name away, pending in the overlay, and the file with it if that was its last and it is not `held`. Errors: `NotFound`, `ToCrate`.
+    pub fn remove(
+        &mut self,
+        overlay: &mut Overlay,
+        directory: u64,
+        name: &[u8],
+        held: &BTreeSet<u64>,
+        seconds: u64,
+    ) -> Here<(Removed, Freed)> {
         self.turn(overlay)?;
-        let directory = self.directory(overlay, directory)?;
+        let mut directory = self.directory(overlay, directory)?;
         let place = self.look(overlay, &directory, name)?.0.ok_or(FileError::NotFound)?;
-        let target = match self.recent.take_inode(place.entry.inode) {
+        let mut target = match self.recent.take_inode(place.entry.inode) {
             Some(target) => target,
             None => self.record(overlay, place.entry.inode)?,
         };
+        let removed = Removed { inode: target.number.into(), is_last: target.links() == 1 };
         let is_plain = matches!(target.mode() & 0xf000, 0x8000 | 0xa000)
             && target.flags() & !FLAG_EXTENTS == 0
             && !target.has_attributes()
             && target.links() > 0;
-        if !is_plain {
+        if !is_plain || removed.is_last && held.contains(&removed.inode) {
             return Err(Left::ToCrate);
         }
-        let mut removal = Removal { directory, place, target, extents: Vec::new() };
-        if removal.is_last() && removal.target.has_blocks() {
-            self.extents_of(&mut removal)?;
-        }
-        Ok(removal)
-    }
-
-    /// The blocks of a file, if all of its extents are in the inode.
-    fn extents_of(&self, removal: &mut Removal) -> Here<()> {
-        let root = removal.target.mapping();
-        let is_flat = removal.target.flags() & FLAG_EXTENTS != 0 && le16(root, 0) == EXTENT_MAGIC && le16(root, 6) == 0;
-        let entries = usize::from(le16(root, 2));
-        if !is_flat || entries > 4 {
-            return Err(Left::ToCrate);
-        }
-        for entry in root[12..12 + entries * 12].chunks_exact(12) {
-            let length = u64::from(le16(entry, 4));
-            let length = if length > 32768 { length - 32768 } else { length };
-            let start = u64::from(le16(entry, 6)) << 32 | u64::from(le32(entry, 8));
-            let end = start.checked_add(length).filter(|end| *end <= self.disk.blocks).ok_or(CORRUPT)?;
-            if start <= self.disk.first_block || end == start {
-                return Err(CORRUPT);
-            }
-            removal.extents.push((start, end));
-        }
-        Ok(())
-    }
-
-    /// Takes the name away, pending in the overlay. Returns whether blocks got free.
-    pub fn remove(&mut self, overlay: &mut Overlay, removal: Removal, seconds: u64) -> Here<Freed> {
-        let is_last = removal.is_last();
-        let Removal { mut directory, place, mut target, extents } = removal;
         self.load(overlay, &directory, place.block, false)?;
         let mut old = [0; 4];
         let from = place.entry.before.map_or(place.entry.at, |before| before + 4);
@@ -586,15 +558,18 @@ impl Names {
             self.write_inode(overlay, &mut directory)?;
         }
         self.give_back(directory);
-        if !is_last {
+        if !removed.is_last {
             target.set_links(target.links() - 1, seconds);
             self.write_inode(overlay, &mut target)?;
-            return Ok(Freed::default());
+            return Ok((removed, Freed::default()));
         }
         let mut blocks = 0;
-        for (start, end) in &extents {
-            self.free_blocks(overlay, *start, *end)?;
-            blocks += end - start;
+        if target.has_blocks() {
+            let cut = cut(self, overlay, &mut target, 0)?;
+            if !cut.is_done {
+                return Err(Left::ToCrate);
+            }
+            blocks = cut.blocks;
         }
         let (group, index) =
             ((target.number - 1) / self.disk.inodes_per_group, (target.number - 1) % self.disk.inodes_per_group);
@@ -604,10 +579,41 @@ impl Names {
         target.clear(seconds);
         self.write_inode(overlay, &mut target)?;
         self.disk.count(overlay, blocks, 1)?;
-        Ok(Freed { blocks: blocks as i64, inodes: 1 })
+        Ok((removed, Freed { blocks: blocks as i64, inodes: 1 }))
     }
 
-    fn free_blocks(&mut self, overlay: &mut Overlay, start: u64, end: u64) -> Here<()> {
+    /// Whether cutting a file off behind so many bytes is better done here than by the crate: many blocks get free, or some that were never written, which it leaves in use.
+    pub fn is_worth_cutting(&mut self, overlay: &mut Overlay, inode: u64, bytes: u64) -> Here<bool> {
+        let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        let record = self.record(overlay, number)?;
+        if record.mode() & 0xf000 != 0x8000 || record.flags() & !FLAG_EXTENTS != 0 || !record.has_blocks() {
+            return Ok(false);
+        }
+        let block_bytes = self.disk.layout.block_bytes as u64;
+        let keep = bytes.div_ceil(block_bytes);
+        if record.sectors() * 512 / block_bytes > keep + MOST_OF_CRATE {
+            return Ok(true);
+        }
+        let has_extents = record.flags() & FLAG_EXTENTS != 0;
+        Ok(has_extents && self.disk.layout.window(overlay, number, keep, MOST_BLOCKS)?.has_unwritten())
+    }
+
+    /// Cuts a file off behind so many bytes, pending in the overlay, as far as one record has room: its size is what it has then, and is no more than `bytes` in the end.
+    pub fn cut_off(&mut self, overlay: &mut Overlay, inode: u64, bytes: u64, seconds: u64) -> Here<(Cut, Freed)> {
+        let number = u32::try_from(inode).map_err(|_| FileError::OutOfRange)?;
+        let mut record = self.record(overlay, number)?;
+        let block_bytes = self.disk.layout.block_bytes as u64;
+        let cut = cut(self, overlay, &mut record, bytes.div_ceil(block_bytes))?;
+        let size = if cut.is_done { bytes } else { cut.at.saturating_mul(block_bytes) };
+        record.set_file_bytes(record.file_bytes().min(size));
+        record.touch(seconds);
+        self.write_inode(overlay, &mut record)?;
+        self.disk.count(overlay, cut.blocks, 0)?;
+        Ok((cut, Freed { blocks: cut.blocks as i64, inodes: 0 }))
+    }
+
+    /// Frees blocks, which have to be in use.
+    pub fn free_blocks(&mut self, overlay: &mut Overlay, start: u64, end: u64) -> Here<()> {
         let per_group = u64::from(self.disk.blocks_per_group);
         let mut at = start - self.disk.first_block;
         let end = end - self.disk.first_block;

@@ -4,15 +4,19 @@
 //! becomes the only orphan that it knows; in the overlay this is made to lead to the chain, and when it is freed, the crate takes what comes behind it for its chain. All of that is one record.
 
 use crate::blocks::Shared;
+use crate::disk::{Disk, Left};
 use crate::format::{FileErrorOf, Fs, file_error};
 use crate::mapping::Layout;
+use crate::mounted::mount_crate;
+use crate::names::Names;
+use crate::superblock::Superblock;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use rsext4::dir::FileName;
 use rsext4::{Ext4Error, FilePermissions, INODE_CACHE_MAX, MutationContext};
-use volume::{FileError, Overlay};
+use volume::{FileError, Options, Overlay};
 
 /// The directory and the name of the file that leads to the chain, for a moment.
 const DIRECTORY: &[u8] = b"lost+found";
@@ -37,8 +41,52 @@ pub fn chain(layout: &Layout, overlay: &mut Overlay, head: u32) -> Result<Vec<u6
     Ok(all)
 }
 
+/// Mounts the crate without its freeing the files of the chain that begins at `head`. What it writes is pending in the overlay. Errors: `NoSpace` (of inodes) among others; all of it is to be given up
+/// then.
+pub fn mount_beside(shared: &Rc<RefCell<Shared>>, layout: &Layout, options: &Options, head: u32) -> Result<Fs, FileError> {
+    shared.borrow_mut().orphans = Some(head);
+    let mounted = mount_crate(shared, options).and_then(|mut fs| {
+        take_over(&mut fs, shared, layout, head)?;
+        Ok(fs)
+    });
+    if mounted.is_err() {
+        let mut shared = shared.borrow_mut();
+        (shared.orphans, shared.error) = (None, None);
+    }
+    mounted
+}
+
+/// Frees the blocks of the files of the chain that the disk was left with, as the crate would take each by itself when it mounts: of files that have names, those behind their ends. What cannot be freed
+/// here is left to the crate. Errors: `Corrupt` (the chain), `Device`.
+pub fn cut_off(superblock: &Superblock, layout: &Layout, overlay: &mut Overlay, seconds: u64) -> Result<(), FileError> {
+    let disk = Disk::of(superblock, layout, overlay).map_err(|error| FileErrorOf::from(error).0)?;
+    let Some(mut names) = disk.map(Names::new) else { return Ok(()) };
+    for inode in chain(layout, overlay, superblock.last_orphan())? {
+        loop {
+            overlay.make_room_for_request()?;
+            let cut = names.info(overlay, inode).and_then(|info| {
+                let bytes = if info.links == 0 { 0 } else { info.size };
+                match names.is_worth_cutting(overlay, inode, bytes)? {
+                    true => names.cut_off(overlay, inode, bytes, seconds).map(|(cut, _)| cut),
+                    false => Err(Left::ToCrate),
+                }
+            });
+            let Ok(cut) = cut else {
+                overlay.abandon();
+                break;
+            };
+            overlay.commit()?;
+            if cut.is_done || cut.blocks == 0 {
+                break;
+            }
+        }
+        names.abandoned();
+    }
+    Ok(())
+}
+
 /// Makes the chain that the superblock hides the crate's. What it writes is pending in the overlay. Errors: `NoSpace` (of inodes) among others; all of it is to be given up then.
-pub fn take_over(fs: &mut Fs, shared: &Rc<RefCell<Shared>>, layout: &Layout, head: u32) -> Result<(), FileError> {
+fn take_over(fs: &mut Fs, shared: &Rc<RefCell<Shared>>, layout: &Layout, head: u32) -> Result<(), FileError> {
     let failed = |error: Ext4Error| file_error(error);
     let name = |bytes| FileName::new(bytes).map_err(failed);
     let directory = fs.lookup_child(fs.root_inode(), name(DIRECTORY)?).map_err(failed)?;

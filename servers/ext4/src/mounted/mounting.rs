@@ -54,14 +54,19 @@ impl Mounting {
         let directories = Directories::of(&superblock, &layout, &mut overlay);
         let directories = directories.map_err(|error| FileErrorOf::from(error).0)?;
         let head = superblock.last_orphan();
-        let hides_orphans = is_again && head != 0;
-        let mut nameless = if hides_orphans { orphans::chain(&layout, &mut overlay, head)? } else { Vec::new() };
+        let mut nameless = match is_again {
+            true => orphans::chain(&layout, &mut overlay, head)?,
+            false => Vec::new(),
+        };
+        if !is_again && head != 0 && !options.read_only {
+            orphans::cut_off(&superblock, &layout, &mut overlay, (options.seconds)())?;
+        }
         let shared = Rc::new(RefCell::new(Shared {
             overlay,
             journal: has_journal,
             recover: has_journal && !options.read_only,
             inode_bitmaps,
-            orphans: hides_orphans.then_some(head),
+            orphans: None,
             directories,
             mounts: None,
             is_of_blocks: superblock.is_of_blocks(),
@@ -69,20 +74,19 @@ impl Mounting {
             filling: false,
             error: None,
         }));
-        let mut fs = mount_crate(&shared, &options)?;
-        if hides_orphans
-            && !options.read_only
-            && let Err(error) = orphans::take_over(&mut fs, &shared, &layout, head)
-        {
-            libsys::error!("{} files without names are lost: {error:?}", nameless.len());
-            drop(fs);
-            nameless.clear();
-            let mut inner = shared.borrow_mut();
-            inner.overlay.abandon();
-            (inner.orphans, inner.error) = (None, None);
-            drop(inner);
-            fs = mount_crate(&shared, &options)?;
-        }
+        let fs = match nameless.is_empty() || options.read_only {
+            true => mount_crate(&shared, &options)?,
+            false => orphans::mount_beside(&shared, &layout, &options, head).or_else(|error| {
+                libsys::error!("{} files without names are lost: {error:?}", nameless.len());
+                nameless.clear();
+                {
+                    let overlay = &mut shared.borrow_mut().overlay;
+                    overlay.abandon();
+                    orphans::cut_off(&superblock, &layout, overlay, (options.seconds)())?;
+                }
+                mount_crate(&shared, &options)
+            })?,
+        };
         shared.borrow_mut().overlay.commit().map_err(FileError::from)?;
         let names = {
             let mut shared = shared.borrow_mut();
@@ -184,6 +188,8 @@ impl Volume {
             replay(&raw, options.seconds)?;
             superblock = read_superblock(&raw)?;
             superblock.check(geometry.sectors * SECTOR_BYTES).map_err(refusal)?;
+            superblock.show_journal(false);
+            raw.write_at(superblock::OFFSET / SECTOR_BYTES, &superblock.0).map_err(device)?;
         }
         let layout = Layout::of(&superblock).ok_or(FileError::Corrupt)?;
         if (layout.block_bytes as u64) < u64::from(geometry.block_bytes) {
@@ -259,10 +265,13 @@ fn mend_torn(account: &Account, requests: &SharedRequests, superblock: &mut Supe
     in_use
 }
 
-/// Lets the format crate replay the journal, and free what has no name, on the bare disk.
+/// To have the journal replayed, and nothing else done.
+const REPLAY: MountOptions = MountOptions { readonly: true, ..MountOptions::read_write() };
+
+/// Lets the format crate replay the journal on the bare disk.
 fn replay(raw: &RawDisk, seconds: fn() -> u64) -> Result<(), FileError> {
     let services = MountServices::new(Time(seconds), (), NoopObserver);
-    let result = Ext4::mount(raw.clone(), services, MountOptions::read_write()).and_then(|mut fs| fs.unmount());
+    let result = Ext4::mount(raw.clone(), services, REPLAY).and_then(|mut fs| fs.unmount());
     let below = raw.take_error();
     result
         .map_err(|error| below.map_or_else(|| crate::format::file_error(error), |error| DataError::from(error).into()))
