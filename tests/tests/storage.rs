@@ -116,6 +116,33 @@ fn files_on_a_disk_keep_what_posix_promises() {
     }
 }
 
+/// As another system leaves files for which it has reserved blocks: of ext4 they were never written.
+#[test]
+fn large_files_are_removed_cut_off_and_replaced() {
+    for (board, (format, mebibytes)) in BOARDS.into_iter().zip([("ext4", 2048), ("ext2", 256)]) {
+        let image = DiskImage::ext(4 * mebibytes, Layout::Whole, &["-t", format, "-b", "4096"], None).unwrap();
+        for name in ["removed", "cut", "replaced"] {
+            image.change(&format!("write /dev/null {name}")).unwrap();
+            image.change(&format!("fallocate {name} 0 {}", mebibytes * 256 - 1)).unwrap();
+            image.change(&format!("set_inode_field {name} size {}", mebibytes << 20)).unwrap();
+        }
+        let commands = [
+            "storage mount /dev/vda /mnt",
+            "rm /mnt/removed",
+            "echo cut > /mnt/cut",
+            "echo new > /mnt/new",
+            "mv /mnt/new /mnt/replaced",
+            "ls /mnt",
+            "storage umount /mnt",
+        ];
+        let text = exec(&machine_on(board).timeout(TIMEOUT).disk(image.disk()), &commands.join(" && ")).unwrap();
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["cut", "lost+found", "replaced"], "{format}");
+        image.check().unwrap();
+        assert_eq!(image.read("/cut").unwrap(), b"cut\n", "{format}");
+        assert_eq!(image.read("/replaced").unwrap(), b"new\n", "{format}");
+    }
+}
+
 #[test]
 fn large_directories_without_an_index() {
     // In small blocks the directory needs indirect ones.

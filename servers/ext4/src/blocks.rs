@@ -24,9 +24,8 @@ pub struct Shared {
     pub journal: bool,
     /// The journal may hold what is not at home.
     pub recover: bool,
-    /// The blocks with the bitmaps of inodes, and the bytes of each that are in use: what is behind them has to be ones, and the crate leaves zeros in those that it
-    /// begins to use.
-    pub inode_bitmaps: (Vec<u64>, usize),
+    /// The blocks with bitmaps that have a padding, and the bytes of each that are in use: what is behind them has to be ones, and the crate leaves zeros in those that it begins to use.
+    pub padded_bitmaps: [(Vec<u64>, usize); 2],
     /// The first of the orphans that the crate does not see: while it mounts what an earlier incarnation of the server has left.
     pub orphans: Option<u32>,
     /// The files have blocks in place of extents: the crate is shown directories without indexes, as it cannot let those grow.
@@ -111,8 +110,10 @@ impl Shared {
             });
             from = &copy;
         }
-        let (bitmaps, used) = &self.inode_bitmaps;
-        if *used < from.len() && from.last() != Some(&u8::MAX) && bitmaps.binary_search(&block).is_ok() {
+        if from.last() != Some(&u8::MAX)
+            && let Some((_, used)) =
+                self.padded_bitmaps.iter().find(|(bitmaps, _)| bitmaps.binary_search(&block).is_ok())
+        {
             copy = from.to_vec();
             copy[*used..].fill(u8::MAX);
             from = &copy;

@@ -17,8 +17,8 @@ const DIRECT: u64 = 12;
 const LEVELS: u32 = 3;
 /// Blocks that a record may change beside bitmaps and group descriptors: nodes above the cut, the inode, the superblock, a directory.
 const BESIDES: usize = 16;
-/// Groups that there is always room for: those of the nodes above an extent, and of the longest extent.
-const FEWEST: usize = 10;
+/// Groups that there is always room for: those of the nodes above an extent, and one of its own.
+const FEWEST: usize = 6;
 
 /// How far a file was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,21 +75,27 @@ pub fn cut(names: &mut Names, overlay: &mut Overlay, inode: &mut Record, keep: u
 impl Cutter<'_> {
     // ---- what gets free ------------------------------------------------------------------------------------------
 
-    /// Whether the record has room for the groups of these blocks. Error: `Corrupt` (they are not those of a file).
-    fn has_room(&mut self, start: u64, blocks: u64) -> Here<bool> {
+    /// How many of these blocks, from the last one back, lie in groups for which the record has room. Error: `Corrupt` (they are not those of a file).
+    fn admit(&mut self, start: u64, blocks: u64) -> Here<u64> {
         let disk = self.names.disk();
         let end = start.checked_add(blocks).filter(|end| *end <= disk.blocks).ok_or(CORRUPT)?;
         if start <= disk.first_block || blocks == 0 {
             return Err(CORRUPT);
         }
-        let group = |block: u64| (block - disk.first_block) / u64::from(disk.blocks_per_group);
-        let new: Vec<u64> = (group(start)..=group(end - 1)).filter(|group| !self.groups.contains(group)).collect();
-        if self.groups.len() + new.len() > self.most_groups {
-            self.cut.is_done = false;
-            return Ok(false);
+        let per_group = u64::from(disk.blocks_per_group);
+        let mut first = end;
+        while first > start {
+            let group = (first - 1 - disk.first_block) / per_group;
+            if !self.groups.contains(&group) {
+                if self.groups.len() == self.most_groups {
+                    self.cut.is_done = false;
+                    break;
+                }
+                self.groups.insert(group);
+            }
+            first = start.max(disk.first_block + group * per_group);
         }
-        self.groups.extend(new);
-        Ok(true)
+        Ok(end - first)
     }
 
     /// Frees blocks, for which there is room.
@@ -153,7 +159,9 @@ impl Cutter<'_> {
             return Ok(false);
         }
         let physical = u64::from(le16(entry, 6)) << 32 | u64::from(le32(entry, 8));
-        if !self.has_room(physical, length)? {
+        // Where there is no room, more of it stays for now.
+        let stays = length - self.admit(physical + stays, length - stays)?;
+        if stays == length {
             return Ok(false);
         }
         self.free(physical + stays, length - stays)?;
@@ -166,7 +174,7 @@ impl Cutter<'_> {
 
     /// Cuts the last entries off a node that is a block. Returns whether nothing is left of it, and the block is free.
     fn child(&mut self, block: u64, depth: u16) -> Here<bool> {
-        if !self.has_room(block, 1)? {
+        if self.admit(block, 1)? == 0 {
             return Ok(false);
         }
         let mut node = self.load(block)?;
@@ -228,7 +236,7 @@ impl Cutter<'_> {
             // A hole: what is before it is looked at, too.
             return Ok(first >= self.keep);
         }
-        if !self.has_room(block, 1)? {
+        if self.admit(block, 1)? == 0 {
             return Ok(false);
         }
         if levels > 0 {

@@ -188,7 +188,7 @@ impl Disk {
             && descriptor_bytes <= MOST_DESCRIPTOR
             // Bitmaps are summed up in whole bytes.
             && superblock.inodes_per_group().is_multiple_of(8)
-            && le32(bytes, 0x20).is_multiple_of(8)
+            && superblock.blocks_per_group().is_multiple_of(8)
             && (seed.is_none() || bytes[0x175] == 1);
         if !is_plain {
             return Ok(None);
@@ -211,7 +211,7 @@ impl Disk {
             descriptor_bytes,
             inode_bytes,
             inodes_per_group: superblock.inodes_per_group(),
-            blocks_per_group: le32(bytes, 0x20),
+            blocks_per_group: superblock.blocks_per_group(),
             first_block: u64::from(le32(bytes, 0x14)),
             blocks: superblock.blocks(),
             groups: superblock.inodes() / superblock.inodes_per_group(),

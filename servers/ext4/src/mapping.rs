@@ -89,6 +89,7 @@ pub struct Layout {
     pub block_bytes: usize,
     blocks: u64,
     inodes: u32,
+    blocks_per_group: u32,
     inodes_per_group: u32,
     inode_bytes: usize,
     descriptors: u64,
@@ -150,6 +151,7 @@ impl Layout {
             block_bytes: superblock.block_bytes()?,
             blocks: superblock.blocks(),
             inodes: superblock.inodes(),
+            blocks_per_group: superblock.blocks_per_group(),
             inodes_per_group: superblock.inodes_per_group(),
             inode_bytes: superblock.inode_bytes(),
             descriptors: superblock.descriptors(),
@@ -180,11 +182,17 @@ impl Layout {
         Ok(blocks)
     }
 
-    /// The blocks with the bitmaps of inodes, in order, and the bytes of each that are in use.
-    pub fn inode_bitmaps(&self, overlay: &mut Overlay) -> Result<(Vec<u64>, usize), MappingError> {
-        let mut bitmaps = self.of_groups(overlay, 0x4, 0x24)?;
-        bitmaps.sort_unstable();
-        Ok((bitmaps, self.inodes_per_group as usize / 8))
+    /// The blocks with bitmaps that have a padding, in order, and the bytes of each that are in use: those of blocks, and those of inodes.
+    pub fn padded_bitmaps(&self, overlay: &mut Overlay) -> Result<[(Vec<u64>, usize); 2], MappingError> {
+        let used = [self.blocks_per_group as usize / 8, self.inodes_per_group as usize / 8];
+        let mut all = [(Vec::new(), used[0]), (Vec::new(), used[1])];
+        for ((bitmaps, used), (low, high)) in all.iter_mut().zip([(0x0, 0x20), (0x4, 0x24)]) {
+            if *used < self.block_bytes {
+                *bitmaps = self.of_groups(overlay, low, high)?;
+                bitmaps.sort_unstable();
+            }
+        }
+        Ok(all)
     }
 
     /// The first blocks of the tables of inodes, group by group.

@@ -43,7 +43,12 @@ pub fn chain(layout: &Layout, overlay: &mut Overlay, head: u32) -> Result<Vec<u6
 
 /// Mounts the crate without its freeing the files of the chain that begins at `head`. What it writes is pending in the overlay. Errors: `NoSpace` (of inodes) among others; all of it is to be given up
 /// then.
-pub fn mount_beside(shared: &Rc<RefCell<Shared>>, layout: &Layout, options: &Options, head: u32) -> Result<Fs, FileError> {
+pub fn mount_beside(
+    shared: &Rc<RefCell<Shared>>,
+    layout: &Layout,
+    options: &Options,
+    head: u32,
+) -> Result<Fs, FileError> {
     shared.borrow_mut().orphans = Some(head);
     let mounted = mount_crate(shared, options).and_then(|mut fs| {
         take_over(&mut fs, shared, layout, head)?;

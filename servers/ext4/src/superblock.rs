@@ -114,6 +114,11 @@ impl Superblock {
         self.u32(0x0)
     }
 
+    /// Blocks of a group.
+    pub fn blocks_per_group(&self) -> u32 {
+        self.u32(0x20)
+    }
+
     /// Inodes of a group.
     pub fn inodes_per_group(&self) -> u32 {
         self.u32(0x28)

@@ -55,6 +55,7 @@ struct World {
     deaths: u64,
     number: u64,
     open: BTreeSet<u64>,
+    overlay_bytes: u64,
 }
 
 /// Whether a step of the server ended with its death.
@@ -67,10 +68,10 @@ fn survives<T>(operation: impl FnOnce() -> T) -> Option<T> {
 }
 
 impl World {
-    fn new(image: SharedImage, seed: u64, fuse: u64) -> World {
+    fn new(image: SharedImage, seed: u64, fuse: u64, overlay_bytes: u64) -> World {
         let state = Memory::create(account(), 256 << 10).unwrap();
         let (dice, open) = (Dice::new(seed), BTreeSet::new());
-        let mut world = World { image, state, volume: None, dice, fuse, deaths: 0, number: 0, open };
+        let mut world = World { image, state, volume: None, dice, fuse, deaths: 0, number: 0, open, overlay_bytes };
         world.start();
         world
     }
@@ -82,7 +83,8 @@ impl World {
     fn start(&mut self) {
         while self.volume.is_none() {
             self.light();
-            let options = Options { seconds: now, cache_bytes: 1 << 20, ..options() };
+            let options =
+                Options { seconds: now, cache_bytes: 1 << 20, overlay_bytes: self.overlay_bytes, ..options() };
             let requests = requests(&self.image, self.dice.below(1 << 30));
             let records = Records::of(self.state.map_writable().unwrap()).unwrap();
             let (open, is_patient) = (&self.open, self.dice.once_in(4));
@@ -325,7 +327,7 @@ fn check_on_host(image: &SharedImage, model: &Model, what: &str) {
 
 fn survive(what: &str, bytes: Vec<u8>, seed: u64, fuse: u64, steps: u64) -> u64 {
     let image = image(bytes);
-    let mut world = World::new(image.clone(), seed, fuse);
+    let mut world = World::new(image.clone(), seed, fuse, options().overlay_bytes);
     let mut model = Model::default();
     for number in 0..steps {
         step(&mut world, &mut model);
@@ -351,6 +353,69 @@ fn survive(what: &str, bytes: Vec<u8>, seed: u64, fuse: u64, steps: u64) -> u64 
     world.volume.take().unwrap().unmount().unwrap();
     check_on_host(&image, &model, what);
     world.deaths
+}
+
+/// A long file goes in some way, in several records, and the server ends after so many steps of that. Returns whether it did.
+fn goes_once(bytes: &[u8], block: u64, way: &str, steps: u64) -> bool {
+    let image = image(bytes.to_vec());
+    let mut world = World::new(image.clone(), steps, 0, SMALL_OVERLAY * block);
+    let volume = world.volume();
+    let (long, _) = volume.lookup(ROOT, b"long").unwrap().unwrap();
+    let free = volume.statistics().free_blocks;
+    let mut name = Some("long");
+    let (size, request) = match way {
+        "removed" => (0, Request::Remove("long".into())),
+        "emptied" => (0, Request::Truncate(long, 0)),
+        "shortened" => (LONG / 4 * block + 5, Request::Truncate(long, LONG / 4 * block + 5)),
+        "replaced" => {
+            world.ask(&Request::Create("other".into())).unwrap();
+            (0, Request::Rename("other".into(), "long".into()))
+        }
+        "closed" => {
+            world.open.insert(long);
+            world.volume().hold(long);
+            world.ask(&Request::Remove("long".into())).unwrap();
+            world.open.clear();
+            (0, Request::Close(long))
+        }
+        _ => panic!("{way}"),
+    };
+    if matches!(way, "removed" | "closed") {
+        name = None;
+    }
+    end_after(steps);
+    world.ask(&request).unwrap();
+    end_after(u64::MAX);
+    let volume = world.volume();
+    let found = volume.lookup(ROOT, b"long").unwrap().map(|(inode, _)| inode);
+    assert_eq!(found.is_some(), name.is_some(), "{way}, {steps}");
+    if let Some(inode) = found {
+        assert_eq!(volume.size(inode).unwrap(), size, "{way}, {steps}");
+    }
+    let freed = volume.statistics().free_blocks - free;
+    let expected = LONG - size.div_ceil(block);
+    assert!((expected..=expected + 40).contains(&freed), "{way}, {steps}: {freed}");
+    let died = world.deaths > 0;
+    world.volume.take().unwrap().unmount().unwrap();
+    check(&image.borrow().bytes).unwrap_or_else(|error| panic!("{way}, {steps}: {error}"));
+    died
+}
+
+#[test]
+fn long_files_go_once_whenever_the_server_dies() {
+    for (flavour, kib, arguments, block) in MANY_GROUPS.iter().filter(|(.., block)| *block == 1024) {
+        let bytes = with_long_file(&make(*kib, arguments), "long", LONG, *block);
+        for way in ["removed", "emptied", "shortened", "replaced", "closed"] {
+            let mut dice = Dice::new(*block);
+            let (mut steps, mut deaths) = (0, 0);
+            while goes_once(&bytes, *block, way, steps) {
+                deaths += 1;
+                steps += 1 + dice.below(20);
+            }
+            println!("{flavour}, {way}: {deaths} deaths in {steps} steps");
+            assert!(deaths > 10, "{flavour}, {way}: {deaths} deaths are no trial");
+        }
+    }
 }
 
 #[test]

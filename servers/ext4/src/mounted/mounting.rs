@@ -50,7 +50,7 @@ impl Mounting {
     fn finish(self, account: &Account, requests: SharedRequests, mut kept: Kept) -> Result<Volume, FileError> {
         let Mounting { options, superblock, layout, mut overlay, journal, is_again } = self;
         let has_journal = superblock.has_journal();
-        let inode_bitmaps = layout.inode_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
+        let padded_bitmaps = layout.padded_bitmaps(&mut overlay).map_err(|error| FileErrorOf::from(error).0)?;
         let directories = Directories::of(&superblock, &layout, &mut overlay);
         let directories = directories.map_err(|error| FileErrorOf::from(error).0)?;
         let head = superblock.last_orphan();
@@ -65,7 +65,7 @@ impl Mounting {
             overlay,
             journal: has_journal,
             recover: has_journal && !options.read_only,
-            inode_bitmaps,
+            padded_bitmaps,
             orphans: None,
             directories,
             mounts: None,

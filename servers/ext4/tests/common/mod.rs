@@ -51,8 +51,13 @@ pub fn make(kib: u32, arguments: &[&str]) -> Vec<u8> {
 
 /// What e2fsck says of an image, if anything is wrong with it.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
+    check_with(bytes, &[])
+}
+
+/// The same, with more arguments for e2fsck.
+pub fn check_with(bytes: &[u8], arguments: &[&str]) -> Result<(), String> {
     let scratch = Scratch::new(bytes);
-    let output = tool("e2fsck").args(["-fn"]).arg(&scratch.0).output().expect("e2fsck runs");
+    let output = tool("e2fsck").arg("-fn").args(arguments).arg(&scratch.0).output().expect("e2fsck runs");
     match output.status.code() {
         Some(0) => Ok(()),
         _ => Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))),
@@ -73,6 +78,21 @@ pub fn index_on_host(bytes: &[u8]) -> Vec<u8> {
     let output = tool("e2fsck").args(["-fyD"]).arg(&scratch.0).output().expect("e2fsck runs");
     assert!(output.status.code().is_some_and(|code| code <= 1), "e2fsck: {}", String::from_utf8_lossy(&output.stdout));
     std::fs::read(&scratch.0).unwrap()
+}
+
+/// The image after debugfs has carried out some commands.
+pub fn changed_on_host(bytes: &[u8], commands: &str) -> Vec<u8> {
+    let (scratch, script) = (Scratch::new(bytes), Scratch::new(commands.as_bytes()));
+    let output = tool("debugfs").args(["-w", "-f"]).args([&script.0, &scratch.0]).output().expect("debugfs runs");
+    assert!(output.status.success(), "debugfs: {}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(&scratch.0).unwrap()
+}
+
+/// The image with a file in its root that has so many blocks, of so many bytes, none of which were written.
+pub fn with_long_file(bytes: &[u8], name: &str, blocks: u64, block_bytes: u64) -> Vec<u8> {
+    let size = blocks * block_bytes;
+    let allocate = format!("write /dev/null {name}\nfallocate {name} 0 {}\n", blocks - 1);
+    changed_on_host(bytes, &format!("{allocate}set_inode_field {name} size {size}\n"))
 }
 
 /// A file's bytes, as debugfs reads them.
@@ -161,3 +181,19 @@ pub const FLAVOURS: &[(&str, u32, &[&str])] = &[
     ("ext2, 1 KiB blocks", 16 << 10, &["-t", "ext2", "-b", "1024"]),
     ("ext2, 4 KiB blocks", 32 << 10, &["-t", "ext2", "-b", "4096"]),
 ];
+
+/// Blocks of an overlay that has room for a few groups in a record.
+pub const SMALL_OVERLAY: u64 = 384;
+/// Flavours with many groups, and blocks of a file that lies in more than one record has room for: name, KiB, arguments of mke2fs, bytes of a block.
+pub const MANY_GROUPS: &[(&str, u32, &[&str], u64)] = &[
+    ("ext4, 1 KiB blocks", 32 << 10, &["-t", "ext4", "-b", "1024", "-g", "256", "-O", "^resize_inode,^meta_bg"], 1024),
+    (
+        "ext4, 4 KiB blocks",
+        128 << 10,
+        &["-t", "ext4", "-b", "4096", "-g", "256", "-O", "^resize_inode,^meta_bg,^flex_bg"],
+        4096,
+    ),
+    ("ext2, 1 KiB blocks", 32 << 10, &["-t", "ext2", "-b", "1024", "-g", "256", "-O", "^resize_inode,^meta_bg"], 1024),
+    ("ext3, 4 KiB blocks", 128 << 10, &["-t", "ext3", "-b", "4096", "-g", "256", "-O", "^resize_inode,^meta_bg"], 4096),
+];
+pub const LONG: u64 = 4096;
