@@ -346,12 +346,17 @@ impl Disk {
     /// Sees whether the server ends requests: one that still has the request that was the oldest at the last look may have forgotten it, and is complained of to init, which replaces it when that is said
     /// again ([`client::ask_again`]). The next incarnation gets what is outstanding. For the loop of a server, every few seconds while there is something: so long may a request take.
     pub fn look_for_progress(&mut self) {
-        let oldest = self.outstanding.first().filter(|_| self.doorbell.is_some());
+        let oldest = self.outstanding.first();
         let before = core::mem::replace(&mut self.oldest, oldest);
-        if oldest.is_some() && oldest == before {
+        if oldest.is_none() || oldest != before {
+            return;
+        }
+        if self.doorbell.is_some() {
             crate::warn!("a disk does not end a request; {} are outstanding", self.outstanding.len());
             self.complain();
         }
+        // Whoever had to tell of another incarnation may have forgotten it.
+        self.check_server();
     }
 
     /// Reads `bytes`, whole blocks, from a sector on into a buffer, however many requests that takes.

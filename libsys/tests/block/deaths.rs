@@ -5,6 +5,7 @@ use libsys::block::{Disk, DiskError, Request, Segment};
 use libsys::env;
 use libsys::protocol::block::{BlockStatus, Flags, Operation};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Writes, reads and compares: blocking requests larger than one of the device's, and many at a time.
 fn work(mut disk: Disk) {
@@ -175,5 +176,30 @@ fn a_request_that_a_driver_forgets_is_done_by_the_next() {
         disk.submit(&request).expect("room");
         disk.look_for_progress();
         assert_eq!(complaints(), 2, "the oldest request is another one");
+    });
+}
+
+#[test]
+fn a_death_that_nobody_tells_of_is_found() {
+    let world = World::new(-1, 0, u64::MAX);
+    world.with_disk(|mut disk| {
+        let buffer = disk.allocate(512, env::account()).expect("a buffer");
+        disk.write_at(0, &buffer, 0, 512).expect("written");
+        world.forget_watchers();
+        world.driver.kill(libsys::abi::ExitReason::Killed);
+        let segments = &[Segment { buffer: buffer.number(), bytes: 512, offset: 0 }];
+        let (operation, flags) = (Operation::Read, Flags::NONE);
+        let submitted = disk.submit(&Request { operation, flags, sector: 7, sectors: 0, segments }).expect("room");
+        disk.commit();
+        let begin = Instant::now();
+        let ended = loop {
+            disk.look_for_progress();
+            match disk.poll() {
+                Some(completion) => break completion,
+                None => assert!(begin.elapsed() < Duration::from_secs(20), "it is never done"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((ended.id, ended.status), (submitted, BlockStatus::Done));
     });
 }

@@ -361,6 +361,11 @@ impl World {
         World { device, driver, channel, minting, init, client, is_over, record, supervisor: Some(supervisor) }
     }
 
+    /// Nobody is told any more that the driver has died, or started.
+    pub fn forget_watchers(&self) {
+        self.record.lock().expect("a record").watchers.clear();
+    }
+
     /// Complaints of the driver that init has heard.
     pub fn complaints(&self) -> u32 {
         self.record.lock().expect("a record").complaints

@@ -280,12 +280,12 @@ impl Format {
         }
         loop {
             self.prepare(counts)?;
-            let is_first = self.prepared().is_none();
+            let may_stand = self.prepared().is_none();
             let seconds = (self.seconds)();
             let cut = self.see(|names, overlay| names.cut_off(overlay, inode, bytes, seconds));
             // The crate is mounted anew before it is asked the next time, and frees files without names then: at once where there are some, so that they are kept from it.
             let cut = match cut {
-                Ok(Some((cut, freed))) if cut.is_done || is_first && cut.blocks > 0 => {
+                Ok(Some((cut, freed))) if cut.is_done || may_stand && cut.blocks > 0 => {
                     self.mount_beside_orphans().map(|is_mounted| Some((cut, freed, is_mounted)))
                 }
                 other => other.map(|_| None),

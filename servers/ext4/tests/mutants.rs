@@ -115,8 +115,10 @@ fn use_everything(bytes: Vec<u8>, dice: &mut Dice) -> Result<(), FileError> {
     }
     let _ = volume.make_directory(folder, b"new folder", 0o755);
     let _ = volume.rename((ROOT, b"short"), (folder, b"moved"), true);
-    for (name, is_directory) in [("data", false), ("long", false), ("folder", true)] {
-        if let Ok(inode) = volume.remove(ROOT, name.as_bytes(), is_directory) {
+    // The second name of the data is its last.
+    let names = [(folder, "data too", false), (ROOT, "data", false), (ROOT, "long", false), (ROOT, "folder", true)];
+    for (directory, name, is_directory) in names {
+        if let Ok(inode) = volume.remove(directory, name.as_bytes(), is_directory) {
             let _ = volume.release(inode);
         }
     }
