@@ -19,6 +19,7 @@
 mod bus;
 mod errors;
 mod pattern;
+mod read_only;
 mod residue;
 mod services;
 mod shell;
@@ -33,6 +34,7 @@ use images::{End, Image, Machine, MachineKind};
 pub use bus::{Bus, NVME, VIRTIO};
 pub use errors::{FailingDisk, HostError, Requests};
 pub use pattern::check_pattern;
+pub use read_only::check_read_only;
 pub use residue::{in_use, is_back};
 pub use services::{archive_with_manifest, archive_with_services, machine_with_archive, system_archive};
 pub use shell::{PROMPT, Shell};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use images::{Disk, Machine, MachineKind};
 use tests::{
-    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, archive_with_services, check_pattern, exec, listing, machine,
-    machine_on, machine_with_archive, pattern,
+    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, archive_with_services, check_pattern, check_read_only, exec,
+    listing, machine, machine_on, machine_with_archive, pattern,
 };
 
 /// Longer than any of these takes on a machine that does other things as well.
@@ -132,22 +132,7 @@ fn what_is_not_to_be_written_is_not() {
         let arguments = ["-F", "16"];
         let read_only = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
         let asked = DiskImage::fat(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
-        let before = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
-        let machine = machine_on(board)
-            .timeout(TIMEOUT)
-            .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
-            .disk(Disk::new(asked.file()));
-        let mut shell = Shell::boot(&machine).unwrap();
-        for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro")] {
-            shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
-            shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
-            shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
-            shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
-            shell.check("storage umount /mnt", 0, &[]).unwrap();
-        }
-        drop(shell);
-        let after = [&read_only, &asked].map(|image| fs::read(image.file()).unwrap());
-        assert!(before == after, "something was written");
+        check_read_only(board, TIMEOUT, &[(&read_only, ""), (&asked, "ro")]).unwrap();
     }
 }
 

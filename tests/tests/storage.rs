@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use images::{Disk, Machine, MachineKind};
 use tests::{
-    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, exec, listing, machine, machine_on, pattern,
+    BOARDS, Bus, DiskImage, Layout, NVME, Shell, VIRTIO, check_pattern, check_read_only, exec, listing, machine,
+    machine_on, pattern,
 };
 
 /// Longer than any of these takes on a machine that does other things as well.
@@ -311,23 +312,7 @@ fn what_is_not_to_be_written_is_not() {
         let asked = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
         let faulty = DiskImage::ext(32, Layout::Whole, &arguments, Some(host.path())).unwrap();
         faulty.change("set_super_value state 3").unwrap();
-        let before = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
-        let machine = machine_on(board)
-            .timeout(TIMEOUT)
-            .disk(Disk { read_only: true, ..Disk::new(read_only.file()) })
-            .disk(Disk::new(asked.file()))
-            .disk(Disk::new(faulty.file()));
-        let mut shell = Shell::boot(&machine).unwrap();
-        for (disk, options) in [("/dev/vda", ""), ("/dev/vdb", "ro"), ("/dev/vdc", "")] {
-            shell.check(&format!("storage mount {disk} /mnt {options}"), 0, &[]).unwrap();
-            shell.check("storage tree /mnt/tree/a/deep/er", 0, &["größe"]).unwrap();
-            shell.check("storage write /mnt/file 1", 1, &["read-only"]).unwrap();
-            shell.check("storage remove /mnt/tree", 1, &["read-only"]).unwrap();
-            shell.check("storage umount /mnt", 0, &[]).unwrap();
-        }
-        drop(shell);
-        let after = [&read_only, &asked, &faulty].map(|image| fs::read(image.file()).unwrap());
-        assert!(before == after, "something was written");
+        check_read_only(board, TIMEOUT, &[(&read_only, ""), (&asked, "ro"), (&faulty, "")]).unwrap();
     }
 }
 
