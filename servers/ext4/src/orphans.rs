@@ -1,4 +1,4 @@
-//! Files without names that are open while the server is started again: the orphans of the disk's chain.
+//! Files without names, the orphans of the disk's chain: those that are open while the format crate is mounted anew, as the server starts again or a long file was cut off; and those that a disk was left with.
 //!
 //! The format crate frees every orphan when it mounts, and those here are still used. So it is shown a superblock without a chain ([`Shared::orphans`]), and learns of the chain afterwards: a file of its own
 //! becomes the only orphan that it knows; in the overlay this is made to lead to the chain, and when it is freed, the crate takes what comes behind it for its chain. All of that is one record.
