@@ -174,12 +174,20 @@ impl Registry for Supervisor {
     fn complain(&mut self, cx: &Context, session: Session, method: u32) {
         let Some(index) = self.server_of(&session) else { return };
         let (service, entry) = (&mut self.services[index], &self.manifest.services[index]);
+        // Who does not serve yet has answered nobody.
+        if service.record.phase != Phase::Ready {
+            return;
+        }
         let complaints = &mut service.record.complaints;
         // Who complains again has asked again.
         let is_again = complaints.contains(&cx.client());
         if !is_again && complaints.len() < MOST_COMPLAINTS {
             complaints.push(cx.client());
-            let text = format!("{}: a bad answer to the method {method:#x}, says process {}", entry.name, cx.client());
+            let text = format!(
+                "{}: a bad answer to the method {method:#x}, or none, says process {}",
+                entry.name,
+                cx.client()
+            );
             self.journal.write(Level::Warning, &text);
         }
         // What they say may be true, too, of a disk that is corrupt.

@@ -62,9 +62,8 @@ const REAL_PATIENCE: Duration = Duration::from_secs(900);
 /// The longest that a call may take a server before it is taken for hanging. The manifest has up to 30 s, which a processor that is emulated takes minutes for.
 const HANG: &str = "    hang 100ms";
 
-/// Who looks whether disks end requests, and how often: the 5 s that it waits otherwise are more than [`PATIENCE`].
-const LOOKS: &str = "block";
-const LOOK_FOR_PROGRESS: &str = "    parameter patience 500";
+/// Who looks whether disks end requests, and how often, in milliseconds: the 5 and 8 s that they wait otherwise are more than [`PATIENCE`].
+const LOOKS: [(&str, u32); 3] = [("block", 500), ("ext4", 800), ("fat", 800)];
 
 /// A campaign strikes more often than anything else ever does: no server is given up for that, or waits.
 const RESTART: &str = "    restart always limit 16 in 10ms backoff 1ms to 1ms";
@@ -181,8 +180,8 @@ fn with_short_times(manifest: &str, server: &Server) -> String {
         if is_struck {
             text.extend([HANG, "\n"]);
         }
-        if name == LOOKS {
-            text.extend([LOOK_FOR_PROGRESS, "\n"]);
+        if let Some((_, patience)) = LOOKS.iter().find(|(looks, _)| *looks == name) {
+            text.extend(["    parameter patience ", &patience.to_string(), "\n"]);
         }
     }
     text
@@ -457,7 +456,7 @@ mod tests {
         );
         let uart = &Server::find("uart").unwrap();
         assert_eq!(with_short_times(text, uart), expected);
-        let block = format!("service block\n{RESTART}\n{LOOK_FOR_PROGRESS}\n");
+        let block = format!("service block\n{RESTART}\n    parameter patience 500\n");
         assert_eq!(with_short_times("service block\n", uart), block);
     }
 

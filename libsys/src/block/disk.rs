@@ -18,7 +18,8 @@
 //! Requests are made one at a time ([`Disk::read_at`], [`Disk::write_at`], [`Disk::flush`]), or many side by side: [`Disk::submit`] them, [`Disk::commit`], and
 //! take the completions with [`Disk::poll`] or [`Disk::wait`]. Whatever happens to the server meanwhile, a request is answered
 //! once: when the server is restarted, the disk attaches its queue to the next incarnation, lends its Memory again, and submits in the same order what was not
-//! answered. Only when the service is given up do requests end with [`BlockStatus::Gone`].
+//! answered. Only when the service is given up do requests end with [`BlockStatus::Gone`]. A server that lives and has forgotten a request, or a call that it had put off, is found by
+//! waiting: it is complained of to init, which replaces it.
 
 mod error;
 mod recovery;
@@ -41,6 +42,10 @@ use core::ops::Deref;
 
 /// Requests that a disk can have outstanding, unless it is opened with another number.
 pub const DEPTH: u32 = 64;
+
+/// How long a server may take, unless [`Disk::set_patience`] says otherwise: for the answer to a call, and from one look at the oldest request to the next. The third look has it replaced, so late that
+/// `block`, which has more than one driver to wait for, has long had one replaced that does not get on.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Bit of a disk's own channel: completions.
 const COMPLETIONS: u64 = 1 << 0;
@@ -138,6 +143,9 @@ pub struct Disk {
     is_gone: bool,
     resubmitted: u64,
     timeout: Option<Duration>,
+    patience: Duration,
+    /// Since the last signal, in whole times of patience.
+    waited: Duration,
 }
 
 impl Disk {
@@ -164,7 +172,7 @@ impl Disk {
         let queue = Memory::create(account, ring::memory_bytes(depth))?;
         let ring = ClientRing::new(queue.map_writable()?, depth)?;
         let lookout = Lookout::new(service, channel, watch)?;
-        let block: BlockClient = client::open(session)?;
+        let block: BlockClient = client::with_timeout(client::open(session)?, PATIENCE);
         let info = block.info()?;
         let mut disk = Disk {
             block,
@@ -188,6 +196,8 @@ impl Disk {
             is_gone: false,
             resubmitted: 0,
             timeout: None,
+            patience: PATIENCE,
+            waited: Duration::ZERO,
         };
         disk.check_server();
         Ok(disk)
@@ -206,6 +216,12 @@ impl Disk {
     /// Lets waiting end with the error `Kernel(TimedOut)` when nothing happens for a while; `None`: it waits for ever.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
+    }
+
+    /// How long the server may take, in place of [`PATIENCE`].
+    pub fn set_patience(&mut self, patience: Duration) {
+        client::Client::link_mut(&mut self.block).set_timeout(Some(patience));
+        self.patience = patience;
     }
 
     /// Whether its server will not come back: every request fails.
@@ -268,7 +284,7 @@ impl Disk {
         let lent = self.buffers.get_mut(buffer as usize).and_then(Option::take);
         let lent = lent.ok_or(DiskError::Refused(BlockError::BadBuffer))?;
         if self.doorbell.is_some() && lent.number != NOT_LENT {
-            match self.block.take_back(lent.number) {
+            match self.ask(|block| block.take_back(lent.number)) {
                 // A server that does not know it does not use it either.
                 Ok(()) | Err(CallError::Failed(BlockError::NotAttached | BlockError::BadBuffer)) => {}
                 Err(error) => return Err(error.into()),
@@ -344,7 +360,8 @@ impl Disk {
     }
 
     /// Sees whether the server ends requests: one that still has the request that was the oldest at the last look may have forgotten it, and is complained of to init, which replaces it when that is said
-    /// again ([`client::ask_again`]). The next incarnation gets what is outstanding. For the loop of a server, every few seconds while there is something: so long may a request take.
+    /// again ([`client::ask_again`]). The next incarnation gets what is outstanding. For the loop of a server, every few seconds while there is something: so long may a request take. Who waits here
+    /// looks itself.
     pub fn look_for_progress(&mut self) {
         let oldest = self.outstanding.first();
         let before = core::mem::replace(&mut self.oldest, oldest);
@@ -526,10 +543,21 @@ impl Disk {
         if self.doorbell.is_some() && !self.ring.sleep() {
             return Ok(());
         }
+        let left = self.timeout.map(|timeout| timeout.saturating_sub(self.waited));
+        let is_last = left.is_some_and(|left| left <= self.patience);
+        let deadline = time::deadline_after(left.unwrap_or(self.patience).min(self.patience));
         // A server waits for its disk with a call in hand.
-        let bits = parking::receive(channel.handle(), self.timeout.map(time::deadline_after))?;
-        if bits & self.service != 0 {
-            self.check_server();
+        match parking::receive(channel.handle(), Some(deadline)) {
+            Err(Error::TimedOut) if !is_last => {
+                self.waited += self.patience;
+                self.look_for_progress();
+            }
+            came => {
+                self.waited = Duration::ZERO;
+                if came? & self.service != 0 {
+                    self.check_server();
+                }
+            }
         }
         Ok(())
     }

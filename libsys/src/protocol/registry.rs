@@ -81,7 +81,7 @@ pub trait Registry {
         reply: Reply<'_, Result<(), RegistryError>>,
     );
 
-    /// Says that a server's reply did not decode, or is not to be believed. init counts it against the service, if it is one of the manifest's,
+    /// Says that a server's reply did not decode, did not come, or is not to be believed. init counts it against the service, if it is one of the manifest's,
     /// and replaces a server that has more than a few such complaints of different clients, or a second one of the same client, which means that it has asked again in vain; but only where the service
     /// has died less than half as often lately as has it given up. `session` is the one the reply came over.
     ///

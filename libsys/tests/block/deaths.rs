@@ -203,3 +203,39 @@ fn a_death_that_nobody_tells_of_is_found() {
         assert_eq!((ended.id, ended.status), (submitted, BlockStatus::Done));
     });
 }
+
+#[test]
+fn who_waits_finds_a_server_that_has_forgotten() {
+    // What is waited for: the request itself; the attachment that a doubted answer leads to, which a driver puts off until nothing is in flight; with another time limit there is no way out.
+    for (forgets, lies) in [(1, 0), (1, 1)] {
+        let world = World::new(-1, 0, u64::MAX);
+        world.with_disk(|mut disk| {
+            disk.set_patience(Duration::from_millis(20));
+            let buffer = disk.allocate(1024, env::account()).expect("a buffer");
+            disk.write_at(5, &buffer, 0, 1024).expect("written");
+            let segments = &[Segment { buffer: buffer.number(), bytes: 512, offset: 0 }];
+            let request = Request { operation: Operation::Read, flags: Flags::NONE, sector: 5, sectors: 0, segments };
+            world.device.forgets.store(forgets, Ordering::SeqCst);
+            disk.submit(&request).expect("room");
+            world.device.lies.store(lies, Ordering::SeqCst);
+            assert_eq!(disk.read_at(5, &buffer, 0, 1024), Ok(()), "{lies} lies");
+            assert_eq!(disk.wait().map(|completion| completion.status), Some(BlockStatus::Done), "{lies} lies");
+            assert_eq!(world.complaints(), 2, "{lies} lies");
+        });
+    }
+}
+
+#[test]
+fn a_time_limit_holds_whatever_the_patience() {
+    for patience in [1, 30, 1000] {
+        let world = World::new(-1, 0, u64::MAX);
+        world.with_disk(|mut disk| {
+            disk.set_patience(Duration::from_millis(patience));
+            disk.set_timeout(Some(Duration::from_millis(40)));
+            let buffer = disk.allocate(512, env::account()).expect("a buffer");
+            world.device.forgets.store(u64::MAX, Ordering::SeqCst);
+            let outcome = disk.read_at(5, &buffer, 0, 512);
+            assert_eq!(outcome, Err(DiskError::Kernel(libsys::Error::TimedOut)), "{patience} ms");
+        });
+    }
+}

@@ -159,7 +159,11 @@ impl BlockServer {
         let env = env::get();
         let Known { name, driver, session, counts, .. } = &self.disks[index];
         let bit = 1 << (index as u32 % COMPLETIONS);
-        let open = |session| Disk::with(session, driver, env.account(), env.channel(), bit, DRIVERS, live::DEPTH);
+        let open = |session| {
+            let mut disk = Disk::with(session, driver, env.account(), env.channel(), bit, DRIVERS, live::DEPTH)?;
+            disk.set_patience(self.patience);
+            Ok(disk)
+        };
         let session = session.as_ref().ok_or(DiskError::Refused(BlockError::NoSuchDisk))?;
         let key = RecordKey::new(TABLE, index as u64);
         let kept = self.records.get::<KeptTable>(key);

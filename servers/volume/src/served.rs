@@ -6,13 +6,14 @@ use crate::requests::{Requests, SharedRequests};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicI64, Ordering};
 use filesystem::{Clock, Found, NodeKind, Timestamp};
 use libsys::block::Disk;
 use libsys::env::Env;
 use libsys::protocol::namespace::DISKS_PARAMETER;
 use libsys::service;
-use libsys::time;
+use libsys::time::{self, Duration};
 
 /// Seconds from 1970 to the start of the machine.
 static BOOT: AtomicI64 = AtomicI64::new(0);
@@ -43,12 +44,17 @@ pub fn mebibytes(env: &Env, name: &str, default: u64) -> u64 {
     number << 20
 }
 
-/// The disk that the session `device` is of, of the service that the parameter [`DISKS_PARAMETER`] names. Without it the server ends, and says why.
+/// The disk that the session `device` is of, of the service that the parameter [`DISKS_PARAMETER`] names. Without it the server ends, and says why. The parameter `patience`, in milliseconds, is
+/// that of [`Disk::set_patience`].
 pub fn open_disk(env: &Env) -> service::Result<SharedRequests> {
     let service: String = env.require(DISKS_PARAMETER)?;
+    let patience: Option<NonZeroU64> = env.parse("patience")?;
     let disk = Disk::open(env.take_session("device")?, &service, env.account());
-    let disk =
+    let mut disk =
         disk.unwrap_or_else(|why| filesystem::refuse(filesystem::FileError::Device, &format!("the disk: {why}")));
+    if let Some(patience) = patience {
+        disk.set_patience(Duration::from_millis(patience.get()));
+    }
     Ok(Requests::new(Box::new(MachineDisk::new(disk))))
 }
 

@@ -5,7 +5,7 @@ use super::super::lookout::Server;
 use super::super::ring;
 use super::{Disk, DiskError, MOST_BROKEN, NOT_LENT, send};
 use crate::client::{self, CallError, Complaint};
-use crate::protocol::block::{Block, BlockError, BlockStatus};
+use crate::protocol::block::{Block, BlockClient, BlockError, BlockStatus};
 use crate::wire::Shared;
 use crate::{Memory, Object, Rights};
 
@@ -16,6 +16,23 @@ impl Disk {
         let Some(method) = <dyn Block>::METHODS.iter().find(|method| method.name == "attach") else { return };
         // Whether it is asked again is the registry's affair here: the queue is attached once an incarnation.
         client::ask_again(&Complaint { session: self.session(), method, bad_replies: 1 });
+    }
+
+    /// Asks the server something that it answers as soon as its device allows. One that takes too long for that may have forgotten the call: it is complained of, and asked again. (One that cannot answer because it
+    /// does not serve yet, or hangs, is init's affair, and what is said of it then changes nothing.)
+    pub(super) fn ask<T>(
+        &self,
+        call: impl Fn(&BlockClient) -> Result<T, CallError<BlockError>>,
+    ) -> Result<T, CallError<BlockError>> {
+        loop {
+            match call(&self.block) {
+                Err(CallError::NotStarted | CallError::Unknown) => {
+                    crate::warn!("a disk does not answer");
+                    self.complain();
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// The server's side of the ring makes no sense: begins anew, a few times.
@@ -71,7 +88,7 @@ impl Disk {
     pub(super) fn lend_to_server(&self, memory: &Memory) -> Result<u32, CallError<BlockError>> {
         let mut refusals = 1;
         loop {
-            match self.block.lend(memory) {
+            match self.ask(|block| block.lend(memory)) {
                 Err(CallError::Failed(BlockError::BadBuffer | BlockError::Exhausted)) if refusals < MOST_BROKEN => {
                     refusals += 1;
                     self.complain();
@@ -124,8 +141,8 @@ impl Disk {
         (self.doorbell, self.oldest) = (None, None);
         self.ring.reset()?;
         let queue = Shared::whole(self.queue.duplicate(Rights::all())?, ring::memory_bytes(self.ring.depth()));
-        let doorbell = self.block.attach(&queue, &self.signaller, self.completions)?;
-        self.info = self.block.info()?;
+        let doorbell = self.ask(|block| block.attach(&queue, &self.signaller, self.completions))?;
+        self.info = self.ask(BlockClient::info)?;
         for index in 0..self.buffers.len() {
             let Some(lent) = &self.buffers[index] else { continue };
             let number = match self.lend_to_server(&lent.memory) {
