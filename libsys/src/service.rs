@@ -16,6 +16,7 @@
 
 mod commit;
 mod context;
+pub(crate) mod damage;
 mod entry;
 pub(crate) mod exhausted;
 mod outbox;

@@ -180,6 +180,18 @@ fn an_answer_that_is_hardly_ever_true_is_that_of_the_next_incarnation() -> Resul
 }
 
 #[test]
+fn a_server_that_uses_a_number_which_it_was_not_given_is_replaced() -> Result<()> {
+    let (machine, _folder) = system()?;
+    let mut shell = Shell::boot(&machine)?;
+    shell.check("trouble ask liar count; trouble ask liar count; trouble ask liar mislay", 0, &["1\n2\n"])?;
+    // The request comes to the next incarnation.
+    shell.check("trouble ask liar count", 0, &["1\n"])?;
+    shell.check("service info liar", 0, &["ready", "incarnation  2", "faults       1"])?;
+    shell.check("dmesg liar", 0, &["Signal: the handle", "names nothing"])?;
+    Ok(())
+}
+
+#[test]
 fn services_are_stopped_started_and_restarted_with_their_dependents() -> Result<()> {
     let (machine, _folder) = system()?;
     let mut shell = Shell::boot(&machine)?;

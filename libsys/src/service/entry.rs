@@ -1,6 +1,6 @@
 //! The entry of a server's program.
 
-use super::{Result, Serve, Service};
+use super::{Result, Serve, Service, damage};
 use crate::Error;
 use crate::client::{self, CallError};
 use crate::env::{self, Env};
@@ -13,6 +13,7 @@ pub fn main<S: Serve>() -> Result<()> {
     let env = env::get();
     parking::prepare();
     client::on_bad_reply(client::ask_again);
+    damage::watch();
     let mut service = start::<S>(env)?;
     match env.registry().ready() {
         // Started by somebody else than init: nobody waits for it.

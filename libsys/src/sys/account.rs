@@ -1,6 +1,6 @@
 //! System calls on accounts.
 
-use super::entry::{brief, check, control};
+use super::entry::{brief, control};
 use crate::message::CallPage;
 use abi::{Error, Handle, Limits, Syscall, Usage};
 
@@ -19,5 +19,5 @@ pub fn account_read(account: Handle) -> Result<Usage, Error> {
 
 /// Revokes an account and all below it, and kills the processes charged to it.
 pub fn account_revoke(account: Handle) -> Result<(), Error> {
-    check(brief(Syscall::AccountRevoke, account.0, 0))
+    brief(Syscall::AccountRevoke, account.0, 0)
 }

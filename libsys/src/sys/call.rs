@@ -1,6 +1,6 @@
 //! Calls and signals: the hot path. Everything here inlines to the registers and one `syscall`.
 
-use super::entry::{self, brief, check, error, message};
+use super::entry::{self, brief, check, error_of, message};
 use crate::message::{self, Page};
 use abi::error::OK;
 use abi::{Delivery, Error, Handle, Header, Syscall, WORDS};
@@ -39,7 +39,7 @@ pub enum Event {
 /// Does nothing in the kernel: what entering and leaving it costs.
 #[inline(always)]
 pub fn null() {
-    brief(Syscall::Null, 0, 0);
+    let _ = brief(Syscall::Null, 0, 0);
 }
 
 /// Calls a server and waits for the reply. Payload, handles, deadline and key are in the call page, as
@@ -50,7 +50,7 @@ pub fn null() {
 pub fn call(session: Handle, header: Header, words: Words) -> Result<(Header, Words), Error> {
     message::assert_free(Page::Call);
     let (status, _, header, words) = message(Syscall::Call, session.0, header.0, words);
-    if status == OK { Ok((Header(header), words)) } else { Err(error(status)) }
+    if status == OK { Ok((Header(header), words)) } else { Err(error_of(Syscall::Call, session.0, status)) }
 }
 
 /// Waits for what arrives next on a channel, until `deadline` (nanoseconds of the monotonic clock; 0 polls).
@@ -170,7 +170,7 @@ pub fn reply(header: Header, words: Words) -> Result<(), Error> {
 /// Sets signal bits. Error: `Denied` for a bit outside of the handle's mask.
 #[inline(always)]
 pub fn signal(channel: Handle, bits: u64) -> Result<(), Error> {
-    check(brief(Syscall::Signal, channel.0, bits))
+    brief(Syscall::Signal, channel.0, bits)
 }
 
 /// Makes a handle of the current call. Errors: `BadState`, `NoSlot`, `AccountExhausted`.
@@ -188,20 +188,20 @@ pub fn call_reply(call: Handle, header: Header, words: Words) -> Result<(), Erro
 
 /// Makes a kept call the current one; the handle is gone. Errors: `BadState` (another is current), `CallerGone` (it was parked).
 pub fn call_resume(call: Handle) -> Result<(), Error> {
-    check(brief(Syscall::CallResume, call.0, 0))
+    brief(Syscall::CallResume, call.0, 0)
 }
 
 /// Starts the age of a call anew. [`Handle::NONE`]: of the current one.
 pub fn call_progress(call: Handle) -> Result<(), Error> {
-    check(brief(Syscall::CallProgress, call.0, 0))
+    brief(Syscall::CallProgress, call.0, 0)
 }
 
 /// Parks a kept call: it waits for an event, and nothing was done for it yet.
 pub fn call_park(call: Handle) -> Result<(), Error> {
-    check(brief(Syscall::CallPark, call.0, 0))
+    brief(Syscall::CallPark, call.0, 0)
 }
 
 /// Lets a call go: its caller gets `Abandoned`. [`Handle::NONE`]: the current one.
 pub fn call_abandon(call: Handle) -> Result<(), Error> {
-    check(brief(Syscall::CallAbandon, call.0, 0))
+    brief(Syscall::CallAbandon, call.0, 0)
 }

@@ -1,6 +1,6 @@
 //! System calls on channels and sessions.
 
-use super::entry::{brief, check, control};
+use super::entry::{brief, control};
 use crate::message::CallPage;
 use abi::inspect::SessionRecord;
 use abi::{Error, Handle, Syscall};
@@ -12,7 +12,7 @@ pub fn channel_create(account: Handle, process: Handle) -> Result<Handle, Error>
 
 /// Closes a channel for good: its callers get `Closed`.
 pub fn channel_close(channel: Handle) -> Result<(), Error> {
-    check(brief(Syscall::ChannelClose, channel.0, 0))
+    brief(Syscall::ChannelClose, channel.0, 0)
 }
 
 /// Makes a session with a badge. Errors: `AccountExhausted`, `NoSlot`, `Closed`.

@@ -1,6 +1,6 @@
 //! System calls on interrupts, ports, DMA domains and resources.
 
-use super::entry::{brief, check, control};
+use super::entry::{brief, control};
 use crate::message::CallPage;
 use abi::memory::AttachmentRecord;
 use abi::ports::{Gate, Trigger};
@@ -34,12 +34,12 @@ pub fn interrupt_create(
 /// Says that a delivered interrupt was handled, and whether the device had wanted something.
 #[inline]
 pub fn interrupt_acknowledge(interrupt: Handle, was_served: bool) -> Result<(), Error> {
-    check(brief(Syscall::InterruptAcknowledge, interrupt.0, was_served.into()))
+    brief(Syscall::InterruptAcknowledge, interrupt.0, was_served.into())
 }
 
 /// Masks or unmasks an interrupt.
 pub fn interrupt_mask(interrupt: Handle, masked: bool) -> Result<(), Error> {
-    check(brief(Syscall::InterruptMask, interrupt.0, masked.into()))
+    brief(Syscall::InterruptMask, interrupt.0, masked.into())
 }
 
 /// Makes a range of ports. Error: `Busy`.

@@ -1,7 +1,8 @@
 //! Entering the kernel: the registers of the ABI's table, and nothing else.
 
+use crate::service::damage;
 use crate::service::exhausted::{self, Refusal};
-use abi::{Error, Status, Syscall, WORDS, error::OK};
+use abi::{Error, Handle, Status, Syscall, WORDS, error::OK};
 
 /// Arguments and results of a control call (everything but messages): `a0` to `a6`, `r0` to `r3`.
 const ARGUMENTS: usize = 7;
@@ -37,10 +38,9 @@ pub(crate) fn message(call: Syscall, a0: u64, header: u64, words: [u64; WORDS]) 
     (status, r0, r1, [w0, w1, w2, w3, w4, w5, w6, w7])
 }
 
-/// A system call of two arguments whose results do not matter.
 #[cfg(target_os = "none")]
 #[inline(always)]
-pub(crate) fn brief(call: Syscall, a0: u64, a1: u64) -> Status {
+fn raw_brief(call: Syscall, a0: u64, a1: u64) -> Status {
     let status;
     // SAFETY: as in `message`; these calls touch no memory.
     unsafe {
@@ -92,7 +92,7 @@ pub(crate) fn message(call: Syscall, a0: u64, header: u64, words: [u64; WORDS]) 
 }
 
 #[cfg(not(target_os = "none"))]
-pub(crate) fn brief(call: Syscall, a0: u64, a1: u64) -> Status {
+fn raw_brief(call: Syscall, a0: u64, a1: u64) -> Status {
     crate::fake::enter(call, &mut [a0, a1, 0, 0, 0, 0, 0, 0, 0, 0])
 }
 
@@ -102,6 +102,13 @@ fn raw_control(call: Syscall, a: [u64; ARGUMENTS]) -> (Status, [u64; RESULTS]) {
     registers[..ARGUMENTS].copy_from_slice(&a);
     let status = crate::fake::enter(call, &mut registers);
     (status, [registers[0], registers[1], registers[2], registers[3]])
+}
+
+/// A system call of two arguments whose results do not matter.
+#[inline(always)]
+pub(crate) fn brief(call: Syscall, a0: u64, a1: u64) -> Result<(), Error> {
+    let status = raw_brief(call, a0, a1);
+    if status == OK { Ok(()) } else { Err(error_of(call, a0, status)) }
 }
 
 /// A system call with up to seven arguments and four results.
@@ -117,7 +124,7 @@ pub(crate) fn control<const N: usize>(call: Syscall, arguments: [u64; N]) -> Res
 #[cold]
 #[inline(never)]
 fn refused(call: Syscall, arguments: [u64; ARGUMENTS], status: Status) -> Result<[u64; RESULTS], Error> {
-    let first = error(status);
+    let first = error_of(call, arguments[0], status);
     if first != Error::AccountExhausted {
         return Err(first);
     }
@@ -130,6 +137,15 @@ fn refused(call: Syscall, arguments: [u64; ARGUMENTS], status: Status) -> Result
         exhausted::note();
     }
     check(status).map(|()| results)
+}
+
+/// The error of a system call's status that is not 0. It may show that the server is damaged, which then ends: see [`damage`].
+#[cold]
+#[inline(never)]
+pub(crate) fn error_of(call: Syscall, handle: u64, status: Status) -> Error {
+    let error = error(status);
+    damage::look(call, Handle(handle), error);
+    error
 }
 
 /// The error of a status that is not 0.

@@ -25,7 +25,7 @@ pub fn handle_duplicate(handle: Handle, rights: Rights, signals: u64) -> Result<
 
 /// Closes a handle.
 pub fn handle_close(handle: Handle) -> Result<(), Error> {
-    check(brief(Syscall::HandleClose, handle.0, 0))
+    brief(Syscall::HandleClose, handle.0, 0)
 }
 
 /// Describes a handle.
@@ -45,7 +45,7 @@ pub fn handle_inspect(handle: Handle) -> Result<HandleInfo, Error> {
 
 /// Says whether a handle keeps its number across incarnations.
 pub fn handle_keep(handle: Handle, keep: bool) -> Result<(), Error> {
-    check(brief(Syscall::HandleKeep, handle.0, keep.into()))
+    brief(Syscall::HandleKeep, handle.0, keep.into())
 }
 
 /// Gives `process` a handle; returns its number there. Errors: `BadState`, `NoSlot`, `AccountExhausted` (of that process).

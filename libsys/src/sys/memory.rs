@@ -1,6 +1,6 @@
 //! System calls on Memory and mappings.
 
-use super::entry::{brief, check, control};
+use super::entry::{brief, control};
 use abi::memory::{Caching, MemoryKind, Protection};
 use abi::{Error, Handle, Syscall};
 
@@ -53,7 +53,7 @@ pub fn memory_map(
 ///
 /// In the caller's own process nothing may use the mapping any more.
 pub unsafe fn memory_unmap(process: Handle, address: u64) -> Result<(), Error> {
-    check(brief(Syscall::MemoryUnmap, process.0, address))
+    brief(Syscall::MemoryUnmap, process.0, address)
 }
 
 /// Changes a mapping's protection word: [`Protection`] and a protection key. Errors: `BadAddress`, `Sealed`, `Denied`.
@@ -67,7 +67,7 @@ pub unsafe fn memory_protect(process: Handle, address: u64, protection: u32) -> 
 
 /// Ends all writing, for ever. Error: `Busy` (a device may write it).
 pub fn memory_seal(memory: Handle) -> Result<(), Error> {
-    check(brief(Syscall::MemorySeal, memory.0, 0))
+    brief(Syscall::MemorySeal, memory.0, 0)
 }
 
 /// Describes Memory.

@@ -1,6 +1,6 @@
 //! System calls on processes and threads.
 
-use super::entry::{brief, check, control};
+use super::entry::{brief, control};
 use crate::message::CallPage;
 use abi::{Error, ExitReason, ExitRecord, Handle, Parameters, Syscall};
 
@@ -21,7 +21,7 @@ pub fn process_create(account: Handle, name: &str) -> Result<Handle, Error> {
 
 /// Starts a new process. Error: `BadState` (not new, or without a thread).
 pub fn process_start(process: Handle) -> Result<(), Error> {
-    check(brief(Syscall::ProcessStart, process.0, 0))
+    brief(Syscall::ProcessStart, process.0, 0)
 }
 
 /// Ends the incarnation. [`Handle::NONE`]: the own one, with `Exit` or `Panic`; others with `Killed` or `Hung`.
@@ -98,12 +98,12 @@ pub fn thread_schedule_real_time(thread: Handle, parameters: Parameters, resourc
 
 /// Says on which CPUs (a bit set) a thread may run; [`Handle::NONE`]: the caller. Error: `BadArgument`.
 pub fn thread_affinity(thread: Handle, cpus: u64) -> Result<(), Error> {
-    check(brief(Syscall::ThreadAffinity, thread.0, cpus))
+    brief(Syscall::ThreadAffinity, thread.0, cpus)
 }
 
 /// Ends a thread's call (`NotStarted` or `Unknown`) or receive (`TimedOut`) early. Error: `BadState`.
 pub fn thread_cancel(thread: Handle) -> Result<(), Error> {
-    check(brief(Syscall::ThreadCancel, thread.0, 0))
+    brief(Syscall::ThreadCancel, thread.0, 0)
 }
 
 /// Ends the calling thread, then signals; the last thread's end ends the process with `code`. On a host, returns.
@@ -113,5 +113,5 @@ pub(crate) fn thread_exit(channel: Handle, bits: u64, code: u64) {
 
 /// Lets other threads of the same rank run.
 pub fn thread_yield() {
-    brief(Syscall::ThreadYield, 0, 0);
+    let _ = brief(Syscall::ThreadYield, 0, 0);
 }

@@ -57,6 +57,12 @@ pub trait Trouble {
     #[fail]
     fn lie(&mut self);
 
+    /// Has this incarnation forget a handle, as if memory of it had been overwritten: it uses another number in the calls that come.
+    ///
+    /// Rights: any session. *fail*: the next one knows it.
+    #[fail]
+    fn mislay(&mut self);
+
     /// How many calls this incarnation has had.
     ///
     /// Rights: any session. *replay*: it only reads. Errors: `Corrupt`, where it is asked about what is not `sound`, or lies.

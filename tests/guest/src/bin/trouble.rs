@@ -3,7 +3,7 @@
 //! | arguments | is |
 //! |---|---|
 //! | `serve` | the service; parameter `start`: `exit` or `panic` ends it before it serves, `late` lets it never serve; `quiesce`: it ends when it is asked to |
-//! | `ask SERVICE count\|wait\|wake\|spin\|fall\|lie\|check\|doubt` | a call to such a service |
+//! | `ask SERVICE count\|wait\|wake\|spin\|fall\|lie\|mislay\|check\|doubt` | a call to such a service |
 //! | `keep`, `keeper SERVICE add TIMES\|form` | a service that counts ([`guest::keeper`]), and its client |
 //! | `ask SERVICE lapse`, `ask SERVICE embrace OTHER` | the same; the latter to both |
 //! | `ask SERVICE publish NAME` | the same |
@@ -31,7 +31,7 @@ use libsys::protocol::filesystem::FileError;
 use libsys::protocol::registry::{Action, RegistryError, State};
 use libsys::service::{self, Parked, Reply, Server, StartError};
 use libsys::time::{self, Duration, TimerId, Timers};
-use libsys::{Channel, ExitStatus, Handle, env};
+use libsys::{Channel, ExitStatus, Handle, Object, env};
 
 /// Between two looks at whether all are ready.
 const POLL: Duration = Duration::from_millis(2);
@@ -47,10 +47,15 @@ const EMBRACE: u64 = 300_000_000;
 /// The bit that a watched service is signalled by.
 const NEWS: u64 = 1;
 
+/// What is changed in the number of a handle.
+const MISLAID: u64 = 1 << 40;
+
 struct Service {
     name: String,
     calls: u32,
     is_liar: bool,
+    /// Of its own channel; or a number that names nothing.
+    signaller: Channel,
     waiting: Parked<()>,
     storm: VecDeque<String>,
     stormed: Parked<()>,
@@ -82,6 +87,7 @@ impl Server for Service {
             name,
             calls: 0,
             is_liar: false,
+            signaller: env.channel().signaller(NEWS)?,
             waiting: Parked::new(),
             storm: VecDeque::new(),
             stormed: Parked::new(),
@@ -165,6 +171,8 @@ impl Service {
 impl Trouble for Service {
     fn count(&mut self) -> u32 {
         self.calls += 1;
+        // Whoever gets on without what it has lost takes no note of the error.
+        let _ = self.signaller.signal(NEWS);
         self.calls
     }
 
@@ -204,6 +212,11 @@ impl Trouble for Service {
 
     fn lie(&mut self) {
         self.is_liar = true;
+    }
+
+    fn mislay(&mut self) {
+        let known = core::mem::replace(&mut self.signaller, Channel::from_handle(Handle::NONE));
+        self.signaller = Channel::from_handle(Handle(known.into_handle().0 ^ MISLAID));
     }
 
     fn check(&mut self, sound: bool) -> Result<u32, FileError> {
@@ -284,6 +297,7 @@ fn ask(name: &str, what: &[&str]) -> Outcome {
             connect(other)?.embrace(name, at).map_err(|error| format!("{error}"))?;
         }
         ["fall"] => service.fall().map_err(told)?,
+        ["mislay"] => service.mislay().map_err(told)?,
         ["lie"] => service.lie().map_err(told)?,
         ["check"] => say!("{}", service.check(true).map_err(|error| format!("{error}"))?),
         ["doubt"] => say!("{}", service.check(false).map_err(|error| format!("{error}"))?),
