@@ -131,9 +131,11 @@ impl<D: StreamDevice> Stream<D> {
             let (before, half) = (output.available(), current.capacity() / 2);
             let receives = !self.rings.has_left_input();
             let done = exchange(&mut self.device, &mut self.enabled, receives, input, output);
-            if let Some(interrupt) = &self.interrupt {
-                // Fails only where the interrupt is gone, and then none comes.
-                let _ = interrupt.acknowledge(done.received + done.sent > 0);
+            let served = done.received + done.sent > 0;
+            let acknowledged = self.interrupt.as_ref().map_or(Ok(()), |interrupt| interrupt.acknowledge(served));
+            if let Some(error) = done.failure.or(acknowledged.err()) {
+                // Served on without its device nobody would find that out: the next incarnation is given it anew.
+                panic!("the device is not to be reached: {error}");
             }
             let after = output.available();
             if done.overruns > 0 {
@@ -274,6 +276,8 @@ impl<D: StreamDevice> Driver for Stream<D> {
     }
 
     fn signal(&mut self, _: u64) {
+        // A ring that makes no sense seems empty, and what is staged next would be true for the next incarnation as well.
+        assert!(self.rings.are_as_staged(), "the rings are not those of the records: memory was overwritten");
         self.pump();
     }
 

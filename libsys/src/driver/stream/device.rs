@@ -82,6 +82,8 @@ pub(super) struct Exchanged {
     pub(super) unfinished: bool,
     /// A ring makes no sense any more.
     pub(super) broken: bool,
+    /// The device is not to be reached.
+    pub(super) failure: Option<Error>,
 }
 
 /// Moves what can be moved, and leaves the device such that it interrupts when more can be: when it has input and there
@@ -111,5 +113,6 @@ pub(super) fn exchange<D: StreamDevice>(
     let ended = (0..ROUNDS).map(|_| round()).find(|again| *again != Ok(true));
     done.unfinished = ended.is_none();
     done.broken = ended == Some(Err(Error::BadState));
+    done.failure = ended.and_then(|last| last.err()).filter(|error| *error != Error::BadState);
     done
 }

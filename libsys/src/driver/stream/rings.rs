@@ -220,21 +220,31 @@ impl Rings {
         all.fold(false, |moved, ring| ring.publish() | moved)
     }
 
-    /// Stages the record, if it has changed.
-    pub(super) fn stage(&mut self, key: RecordKey, records: &mut Records) -> core::result::Result<(), Full> {
+    fn kept(&self) -> Kept {
         let pair = |pair: &Pair| [pair.input.kept(), pair.output.kept()];
-        let kept = Kept {
+        Kept {
             own: pair(&self.own),
             attached: self.attached.as_ref().map(pair),
             owner: self.owner.as_ref().map(|owner| (owner.badge, owner.channel.keepsake(), owner.bits)),
             left_inputs: self.left_inputs.iter().map(StreamRing::kept).collect(),
             left_outputs: self.left_outputs.iter().map(StreamRing::kept).collect(),
-        };
+        }
+    }
+
+    /// Stages the record, if it has changed.
+    pub(super) fn stage(&mut self, key: RecordKey, records: &mut Records) -> core::result::Result<(), Full> {
+        let kept = self.kept();
         if self.staged.as_ref() != Some(&kept) {
+            self.staged = None;
             records.put(key, &kept)?;
             self.staged = Some(kept);
         }
         Ok(())
+    }
+
+    /// Whether they are what was staged, as they are whenever the driver is done with something: where they are not, memory was overwritten. Without room nothing is staged, nor known.
+    pub(super) fn are_as_staged(&self) -> bool {
+        self.staged.as_ref().is_none_or(|staged| *staged == self.kept())
     }
 }
 
@@ -261,4 +271,28 @@ fn replace(former: StreamRing, new: StreamRing, left: &mut VecDeque<StreamRing>,
         oldest.release(records);
     }
     new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Memory, fake};
+
+    #[test]
+    fn what_changes_besides_is_seen() {
+        let key = RecordKey::new(1, 0);
+        let memory = Memory::create(&fake::account(), 64 << 10).expect("memory");
+        let mut records = Records::of(memory.map_writable().expect("mapped")).expect("room");
+        let mut rings = Rings::recover(key, &mut records, &fake::account()).expect("rings");
+        assert!(rings.are_as_staged());
+        assert_eq!(rings.output().stage(b"abc"), 3);
+        assert!(!rings.are_as_staged());
+        rings.stage(key, &mut records).expect("room");
+        records.commit();
+        assert!(rings.are_as_staged());
+        rings.input().reset();
+        assert!(rings.are_as_staged(), "nothing was put in");
+        rings.output().reset();
+        assert!(!rings.are_as_staged());
+    }
 }
