@@ -55,7 +55,13 @@ fn write_always(level: Level, text: fmt::Arguments) {
 #[cfg(target_os = "none")]
 static RING: crate::sync::OnceLock<Option<crate::sync::Mutex<LogWriter>>> = crate::sync::OnceLock::new();
 
-/// The process's ring, mapped at its first record.
+/// Has the process's ring mapped before its first record: whether it has written any is then nothing that its handles and mappings tell.
+pub fn prepare() {
+    #[cfg(target_os = "none")]
+    own_ring();
+}
+
+/// The process's ring, mapped at its first record, or by [`prepare`].
 #[cfg(target_os = "none")]
 fn own_ring() -> Option<&'static crate::sync::Mutex<LogWriter>> {
     let open = || {

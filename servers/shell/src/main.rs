@@ -38,6 +38,8 @@ fn run() -> Result<()> {
     };
     let events = Rc::new(Events::new(channel));
     let inspect = Kernel::new(env.take("inspect").ok());
+    // Whatever it comes upon later, it has as many handles as before.
+    libsys::log::prepare();
     let session = Session::open(env);
     program::end_left_behind(&inspect, &session.programs());
     let mut shell = Shell::new(Parts {
