@@ -41,6 +41,13 @@ pub(super) struct KeptRing {
     tail: u64,
 }
 
+impl KeptRing {
+    /// Whether it is the same ring, however far it is used.
+    pub(super) fn is_same(&self, other: &KeptRing) -> bool {
+        (self.memory, self.offset) == (other.memory, other.offset)
+    }
+}
+
 impl StreamRing {
     /// The ring in a range of Memory, which is kept. Errors: `OutOfRange` (it is none), `Device` (it cannot be mapped or kept).
     pub(super) fn shared(shared: Shared, records: &mut Records) -> core::result::Result<StreamRing, CharacterError> {

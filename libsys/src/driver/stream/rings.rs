@@ -1,6 +1,7 @@
 //! The rings of a stream device: whose they are at the moment, what former ones have left in them, and what the next incarnation has to know.
 //!
-//! All of it is one record. Bytes that this side puts in or takes out are staged first, and published when the record tells of it.
+//! All of it is one record. Bytes that this side puts in or takes out are staged first, and published when the record tells of it. Which rings there are, and whose, is staged only where it was changed here: a wild write
+//! into it would be true for the next incarnation as well.
 
 use super::ring::{KeptRing, StreamRing};
 use crate::protocol::character::CharacterError;
@@ -17,6 +18,9 @@ const MOST_LEFT: usize = 4;
 
 /// Bytes that are moved at once from a ring of before to the one of now.
 const PART: usize = 1024;
+
+/// Why a driver ends whose rings are others than it knows.
+const OVERWRITTEN: &str = "the rings are not those of the records: memory was overwritten";
 
 /// Input and output.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(super) struct Rings {
     /// Input that is to be read before anything new is received, and output that goes first, besides what is in the own ones.
     left_inputs: VecDeque<StreamRing>,
     left_outputs: VecDeque<StreamRing>,
+    /// Other rings than were staged, or somebody else's.
+    are_others: bool,
     staged: Option<Kept>,
 }
 
@@ -83,7 +89,7 @@ impl Rings {
         let (left_inputs, left_outputs) =
             kept.as_ref().map(|kept| (all(&kept.left_inputs), all(&kept.left_outputs))).unwrap_or_default();
         let owner = owner.filter(|_| attached.is_some());
-        let mut rings = Rings { own, attached, owner, left_inputs, left_outputs, staged: kept };
+        let mut rings = Rings { own, attached, owner, left_inputs, left_outputs, are_others: true, staged: kept };
         rings.stage(key, records).map_err(|Full| StartError::Device("its state is too small"))?;
         Ok(rings)
     }
@@ -113,11 +119,12 @@ impl Rings {
 
     /// Forgets output rings of before that are empty.
     pub(super) fn drop_empty_outputs(&mut self, records: &mut Records) {
-        drop_empty(&mut self.left_outputs, records);
+        self.are_others |= drop_empty(&mut self.left_outputs, records);
     }
 
     /// Drops all output.
     pub(super) fn drop_output(&mut self, records: &mut Records) {
+        self.are_others = true;
         self.left_outputs.drain(..).for_each(|ring| ring.release(records));
         for ring in [&self.own.output, self.output()] {
             while ring.take(&mut [0; 256]) > 0 {}
@@ -126,6 +133,7 @@ impl Rings {
 
     /// Drops all input.
     pub(super) fn drop_input(&mut self, records: &mut Records) {
+        self.are_others = true;
         self.left_inputs.drain(..).for_each(|ring| ring.release(records));
         for ring in [&self.own.input, self.input()] {
             ring.stage_taken(usize::MAX);
@@ -149,7 +157,7 @@ impl Rings {
 
     /// Stages that input of before goes where input goes now: whether some does.
     pub(super) fn forward(&mut self, records: &mut Records) -> bool {
-        drop_empty(&mut self.left_inputs, records);
+        self.are_others |= drop_empty(&mut self.left_inputs, records);
         let Some(from) = self.left_input() else { return false };
         let bytes = from.stage_taken(PART.min(self.input().room()));
         self.input().stage(&bytes);
@@ -178,6 +186,7 @@ impl Rings {
                 return Err(CharacterError::Device);
             }
         };
+        self.are_others = true;
         if let Some(former) = self.owner.replace(Owner { badge, channel, bits }) {
             former.channel.release(records);
         }
@@ -195,11 +204,13 @@ impl Rings {
     /// Whoever attached the rings is gone; what is in them stays.
     pub(super) fn detach(&mut self, badge: u64, records: &mut Records) -> bool {
         let former = self.owner.take_if(|owner| owner.badge == badge);
+        self.are_others |= former.is_some();
         former.map(|former| former.channel.release(records)).is_some()
     }
 
     /// Gives up the rings that make no sense any more: whether these were a client's.
     pub(super) fn give_up(&mut self, records: &mut Records) -> bool {
+        self.are_others = true;
         if let Some(left) = self.left_outputs.pop_front() {
             left.release(records);
             return true;
@@ -231,30 +242,54 @@ impl Rings {
         }
     }
 
-    /// Stages the record, if it has changed.
+    /// Stages the record, if it has changed. Panics where that is not by anything that was done here.
     pub(super) fn stage(&mut self, key: RecordKey, records: &mut Records) -> core::result::Result<(), Full> {
         let kept = self.kept();
         if self.staged.as_ref() != Some(&kept) {
+            let are_same = self.staged.as_ref().is_none_or(|staged| staged.names_the_same(&kept));
+            assert!(are_same || self.are_others, "{OVERWRITTEN}");
             self.staged = None;
             records.put(key, &kept)?;
             self.staged = Some(kept);
         }
+        self.are_others = false;
         Ok(())
     }
 
-    /// Whether they are what was staged, as they are whenever the driver is done with something: where they are not, memory was overwritten. Without room nothing is staged, nor known.
-    pub(super) fn are_as_staged(&self) -> bool {
-        self.staged.as_ref().is_none_or(|staged| *staged == self.kept())
+    /// Panics where they are not what was staged, as they are whenever the driver is done with something. A ring that makes no sense would seem empty. Without room nothing is staged, nor known.
+    pub(super) fn check(&self) {
+        assert!(self.staged.as_ref().is_none_or(|staged| *staged == self.kept()), "{OVERWRITTEN}");
     }
 }
 
-/// Releases rings from the front on that have nothing left.
-fn drop_empty(left: &mut VecDeque<StreamRing>, records: &mut Records) {
+impl Kept {
+    /// Whether they are the same rings, of the same owner, however far they are used.
+    fn names_the_same(&self, other: &Kept) -> bool {
+        let pair = |one: &[KeptRing; 2], other: &[KeptRing; 2]| (0..2).all(|end| one[end].is_same(&other[end]));
+        let attached = match (&self.attached, &other.attached) {
+            (Some(one), Some(other)) => pair(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let all = |one: &[KeptRing], other: &[KeptRing]| {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_same(other))
+        };
+        attached
+            && pair(&self.own, &other.own)
+            && self.owner == other.owner
+            && all(&self.left_inputs, &other.left_inputs)
+            && all(&self.left_outputs, &other.left_outputs)
+    }
+}
+
+/// Releases rings from the front on that have nothing left: whether there were any.
+fn drop_empty(left: &mut VecDeque<StreamRing>, records: &mut Records) -> bool {
+    let before = left.len();
     while left.front().is_some_and(|ring| ring.available() == 0)
         && let Some(empty) = left.pop_front()
     {
         empty.release(records);
     }
+    left.len() < before
 }
 
 /// The ring that is used from now on; what the former one still has goes to `left`.
@@ -278,21 +313,41 @@ mod tests {
     use super::*;
     use crate::{Memory, fake};
 
-    #[test]
-    fn what_changes_besides_is_seen() {
-        let key = RecordKey::new(1, 0);
+    const KEY: RecordKey = RecordKey::new(1, 0);
+
+    fn rings() -> (Rings, Records) {
         let memory = Memory::create(&fake::account(), 64 << 10).expect("memory");
         let mut records = Records::of(memory.map_writable().expect("mapped")).expect("room");
-        let mut rings = Rings::recover(key, &mut records, &fake::account()).expect("rings");
-        assert!(rings.are_as_staged());
+        (Rings::recover(KEY, &mut records, &fake::account()).expect("rings"), records)
+    }
+
+    #[test]
+    fn what_was_done_with_them_is_staged() {
+        let (mut rings, mut records) = rings();
         assert_eq!(rings.output().stage(b"abc"), 3);
-        assert!(!rings.are_as_staged());
-        rings.stage(key, &mut records).expect("room");
-        records.commit();
-        assert!(rings.are_as_staged());
+        rings.stage(KEY, &mut records).expect("room");
+        rings.check();
         rings.input().reset();
-        assert!(rings.are_as_staged(), "nothing was put in");
-        rings.output().reset();
-        assert!(!rings.are_as_staged());
+        rings.check();
+        rings.drop_output(&mut records);
+        rings.stage(KEY, &mut records).expect("room");
+        rings.check();
+        assert!(!rings.detach(7, &mut records) && rings.stage(KEY, &mut records).is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "memory was overwritten")]
+    fn a_position_that_nothing_was_done_for_is_no_position() {
+        let (rings, _records) = rings();
+        rings.output().stage(b"abc");
+        rings.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "memory was overwritten")]
+    fn rings_that_have_become_others_are_not_staged() {
+        let (mut rings, mut records) = rings();
+        core::mem::swap(&mut rings.own.input, &mut rings.own.output);
+        let _ = rings.stage(KEY, &mut records);
     }
 }
